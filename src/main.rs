@@ -1,0 +1,3 @@
+//! The `lbtest` executable.
+
+fn main() {}

@@ -1,0 +1,216 @@
+//! The expected split: which backends there are, and the share of the requests that each must get.
+//!
+//! The first noun of the pipeline; every later stage refers to a backend by its index here.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The largest number of backends in one split; a backend's index fits a byte.
+pub const MAX_BACKENDS: usize = 255;
+
+/// Backend labels and their expected shares, in the order in which they were given.
+///
+/// At least one share is positive, every share lies in `0..=1`, and they sum to 1 (within rounding).
+/// A share of 0 means "must get nothing".
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    labels: Vec<String>,
+    weights: Vec<f64>,
+    shares: Vec<f64>,
+}
+
+/// Why a text or a list is not an expected split.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SplitError {
+    /// The text holds no `label=weight` at all.
+    #[error("no backends given: write label=weight pairs such as v1=70,v2=30")]
+    Empty,
+    /// An item lacks its `=weight`.
+    #[error("'{0}' has no weight: write it as {0}=NUMBER")]
+    NoWeight(String),
+    /// An item has an empty label, or one with white space or control characters in it.
+    #[error("'{0}' is not a backend label: use letters, digits, '-', '_', '.' or '/'")]
+    BadLabel(String),
+    /// A label stands twice.
+    #[error("backend '{0}' is given twice: name each backend once")]
+    Duplicate(String),
+    /// A weight is not a finite number of at least 0.
+    #[error("weight '{weight}' of backend '{label}' is not a number of at least 0")]
+    BadWeight {
+        /// The backend.
+        label: String,
+        /// What stands for its weight.
+        weight: String,
+    },
+    /// No backend is to get anything, or the sum overflows.
+    #[error("the weights sum to {0}: at least one must be positive and their sum finite")]
+    BadSum(f64),
+    /// More than [`MAX_BACKENDS`].
+    #[error("{0} backends given: at most {MAX_BACKENDS} are supported")]
+    TooMany(usize),
+}
+
+impl Split {
+    /// Builds a split from `(label, weight)` pairs; weights are relative.
+    ///
+    /// # Errors
+    /// A bad or repeated label, a weight that is negative or not finite, a sum of 0, too many backends.
+    pub fn new<L: Into<String>>(
+        backends: impl IntoIterator<Item = (L, f64)>,
+    ) -> Result<Self, SplitError> {
+        let (labels, weights): (Vec<String>, Vec<f64>) = backends
+            .into_iter()
+            .map(|(label, weight)| (label.into(), weight))
+            .unzip();
+        if labels.is_empty() {
+            return Err(SplitError::Empty);
+        }
+        if labels.len() > MAX_BACKENDS {
+            return Err(SplitError::TooMany(labels.len()));
+        }
+        for (index, label) in labels.iter().enumerate() {
+            let allowed = |c: char| c.is_alphanumeric() || "-_./:".contains(c);
+            if label.is_empty() || label.len() > 253 || !label.chars().all(allowed) {
+                return Err(SplitError::BadLabel(label.escape_debug().to_string()));
+            }
+            if labels[..index].contains(label) {
+                return Err(SplitError::Duplicate(label.clone()));
+            }
+        }
+        for (label, &weight) in labels.iter().zip(&weights) {
+            if !weight.is_finite() || weight < 0.0 {
+                return Err(SplitError::BadWeight {
+                    label: label.clone(),
+                    weight: weight.to_string(),
+                });
+            }
+        }
+        let sum: f64 = weights.iter().sum();
+        if !sum.is_finite() || sum <= 0.0 {
+            return Err(SplitError::BadSum(sum));
+        }
+        let shares = weights.iter().map(|weight| weight / sum).collect();
+        Ok(Self {
+            labels,
+            weights,
+            shares,
+        })
+    }
+
+    /// The backends' labels; index `i` is backend `i` everywhere in this crate.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    /// The weights as they were given; `weights()[i]` belongs to `labels()[i]`.
+    #[must_use]
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    /// The expected shares, in `0..=1`, summing to 1; `shares()[i]` belongs to `labels()[i]`.
+    #[must_use]
+    pub fn shares(&self) -> &[f64] {
+        &self.shares
+    }
+
+    /// The number of backends, zero-weight ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Never true: a split has at least one backend.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The index of the backend called `label`.
+    #[must_use]
+    pub fn position(&self, label: &str) -> Option<usize> {
+        self.labels.iter().position(|known| known == label)
+    }
+
+    /// Whether the weights sum to neither 1 nor 100, so that a reader may want to see the shares.
+    #[must_use]
+    pub fn is_relative(&self) -> bool {
+        let sum: f64 = self.weights.iter().sum();
+        (sum - 1.0).abs() > 1e-9 && (sum - 100.0).abs() > 1e-7
+    }
+}
+
+impl FromStr for Split {
+    type Err = SplitError;
+
+    /// Reads `v1=70,v2=30`; a weight may end in `%`, and the first `=` of an item divides it.
+    fn from_str(text: &str) -> Result<Self, SplitError> {
+        if text.trim().is_empty() {
+            return Err(SplitError::Empty);
+        }
+        let mut backends = Vec::new();
+        for item in text.split(',').map(str::trim) {
+            let (label, weight) = item
+                .split_once('=')
+                .ok_or_else(|| SplitError::NoWeight(item.escape_debug().to_string()))?;
+            let (label, weight) = (label.trim(), weight.trim());
+            let number = weight.strip_suffix('%').unwrap_or(weight).trim_end();
+            let parsed = number.parse().map_err(|_| SplitError::BadWeight {
+                label: label.escape_debug().to_string(),
+                weight: weight.escape_debug().to_string(),
+            })?;
+            backends.push((label, parsed));
+        }
+        Self::new(backends)
+    }
+}
+
+impl fmt::Display for Split {
+    /// Writes `v1=70,v2=30`, with the weights as given.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (label, weight)) in self.labels.iter().zip(&self.weights).enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            write!(f, "{comma}{label}={weight}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_signs_and_spaces_are_accepted() {
+        let split: Split = " v1 = 70% , v2=30 ".parse().unwrap();
+        assert_eq!(split.labels(), ["v1", "v2"]);
+        assert_eq!(split.shares(), [0.7, 0.3]);
+        assert!(!split.is_relative());
+    }
+
+    #[test]
+    fn relative_weights_become_shares() {
+        let split: Split = "a=3,b=1".parse().unwrap();
+        assert_eq!(split.shares(), [0.75, 0.25]);
+        assert!(split.is_relative());
+        assert_eq!(split.to_string(), "a=3,b=1");
+    }
+
+    #[test]
+    fn each_bad_split_is_refused_with_the_part_that_is_wrong() {
+        let refused = |text: &str| text.parse::<Split>().unwrap_err().to_string();
+        assert!(refused("v1=70,v2").contains("'v2' has no weight"));
+        assert!(refused("v1=-1,v2=2").contains("'-1'"));
+        assert!(refused("v1=0").contains("sum to 0"));
+        assert!(refused("v1=1,v1=2").contains("twice"));
+        assert!(refused("v1=NaN,v2=1").contains("NaN"));
+        assert!(refused("v1=inf,v2=1").contains("inf"));
+        assert!(refused("v1=1e308,v2=1e308").contains("sum to inf"));
+        assert!(refused("").contains("no backends"));
+        assert!(refused("=1").contains("''"));
+        assert!(refused("a b=1").contains("'a b'"));
+        assert!(refused("a\u{1b}[2J=1").contains("u{1b}"));
+        assert!(refused("v1=1,").contains("''"));
+    }
+}
