@@ -13,3 +13,5 @@
 pub mod split;
 
 pub mod observation;
+
+pub mod stats;

@@ -28,11 +28,13 @@ pub enum Failure {
     Body,
     /// This machine ran out of something (ports, file descriptors, memory).
     Local,
+    /// The user quit before the answer came.
+    Abandoned,
 }
 
 impl Failure {
     /// Every kind, in the order in which reports list them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Resolve,
         Self::Connect,
         Self::Tls,
@@ -41,6 +43,7 @@ impl Failure {
         Self::Protocol,
         Self::Body,
         Self::Local,
+        Self::Abandoned,
     ];
 
     /// The name that reports use, in `snake_case`.
@@ -55,6 +58,7 @@ impl Failure {
             Self::Protocol => "protocol",
             Self::Body => "body",
             Self::Local => "local",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -63,7 +67,7 @@ impl Failure {
     #[must_use]
     pub const fn was_sent(self) -> bool {
         match self {
-            Self::Timeout | Self::Reset | Self::Protocol | Self::Body => true,
+            Self::Timeout | Self::Reset | Self::Protocol | Self::Body | Self::Abandoned => true,
             Self::Resolve | Self::Connect | Self::Tls | Self::Local => false,
         }
     }
@@ -97,6 +101,8 @@ pub struct Observation {
     pub ticket: u64,
     /// How it ended.
     pub outcome: Outcome,
+    /// When it was dispatched, from the start of the run.
+    pub dispatched: Duration,
     /// From the dispatch (or the scheduled start, at a set rate) to the end of the body.
     pub latency: Duration,
 }

@@ -1,0 +1,272 @@
+//! The exact test for three backends or more, by a pruned recursion over the backends.
+//!
+//! The probability of all outcomes that are no more probable than the observed one is summed without
+//! visiting them all. The cells are taken in ascending order of share, each count conditional on the
+//! ones before it. Counts that are too improbable whatever follows are added as two binomial tails;
+//! a count whose most probable continuation is still no more probable than the observed outcome is
+//! added whole; only the rest is descended into, and the last two cells are closed form again. All
+//! terms are positive, so that a tiny p-value keeps its digits.
+
+use std::f64::consts::PI;
+
+use statrs::function::gamma::ln_gamma;
+
+use super::binomial::{Binomial, to_count};
+use super::cells::{Cells, total};
+use super::density::{ln_add, ln_multinomial};
+use super::exact::{PValue, TIE, binomial_p_value, ln_no_more_probable};
+
+/// The most lines of the recursion that a p-value may take: under a second and a half.
+pub const MOST_LINES: u64 = 200_000;
+
+/// The exact multinomial test in probability order; any number of backends from one on.
+///
+/// `None` if more than `most_lines` lines of the recursion would be needed: the caller then has to use
+/// another test.
+///
+/// # Panics
+/// If the slices differ in length.
+#[must_use]
+pub fn multinomial_p_value(observed: &[u64], shares: &[f64], most_lines: u64) -> Option<PValue> {
+    let cells = Cells::new(observed, shares);
+    if cells.leaked > 0 {
+        return Some(PValue::ZERO);
+    }
+    if let ([x, y], &[p, q]) = (&cells.observed[..], &cells.shares[..]) {
+        // The smaller share is the one that floating point holds exactly enough.
+        let (hits, share) = if p <= q { (*x, p) } else { (*y, q) };
+        return Some(binomial_p_value(hits, cells.total(), share));
+    }
+    let ln_cut = ln_multinomial(&cells.observed, &cells.shares) + TIE;
+    ln_mass_no_more_probable(&cells.shares, cells.total(), ln_cut, most_lines).map(PValue::from_ln)
+}
+
+/// ln of the probability, under `n` draws from positive `shares`, of all outcomes whose own probability
+/// is at most e^`ln_cut`; `None` beyond `most_lines`.
+pub(crate) fn ln_mass_no_more_probable(
+    shares: &[f64],
+    n: u64,
+    ln_cut: f64,
+    most_lines: u64,
+) -> Option<f64> {
+    if shares.len() < 2 || n == 0 {
+        return Some(0.0);
+    }
+    let mut shares = shares.to_vec();
+    shares.sort_by(f64::total_cmp);
+    let mut rest = vec![0.0; shares.len() + 1];
+    for index in (0..shares.len()).rev() {
+        rest[index] = rest[index + 1] + shares[index];
+    }
+    let mut recursion = Recursion {
+        shares,
+        rest,
+        ln_cut,
+        lines_left: most_lines,
+        steps_left: most_lines.saturating_mul(20),
+        ln_mass: f64::NEG_INFINITY,
+    };
+    let ln_peak = recursion.ln_mode(0, n);
+    if ln_peak <= ln_cut {
+        return Some(0.0);
+    }
+    if recursion.expected_lines(n, ln_peak) > 10.0 * most_lines as f64 {
+        return None;
+    }
+    recursion.descend(0, n, 0.0)?;
+    Some(recursion.ln_mass)
+}
+
+struct Recursion {
+    /// Positive, ascending.
+    shares: Vec<f64>,
+    /// `rest[i]` = the sum of `shares[i..]`.
+    rest: Vec<f64>,
+    ln_cut: f64,
+    lines_left: u64,
+    steps_left: u64,
+    ln_mass: f64,
+}
+
+impl Recursion {
+    fn add(&mut self, ln_mass: f64) {
+        self.ln_mass = ln_add(self.ln_mass, ln_mass);
+    }
+
+    /// Adds what the cells from `level` on contribute when `left` draws fall on them and the cells
+    /// before have probability e^`ln_prefix`; `None` once the lines are used up.
+    fn descend(&mut self, level: usize, left: u64, ln_prefix: f64) -> Option<()> {
+        self.lines_left = self.lines_left.checked_sub(1)?;
+        let binomial = Binomial::with_complement(
+            left,
+            self.shares[level] / self.rest[level],
+            self.rest[level + 1] / self.rest[level],
+        );
+        let ln_cut = self.ln_cut - ln_prefix;
+        self.add(ln_prefix + ln_no_more_probable(binomial, ln_cut));
+        let is_last_pair = level + 2 == self.shares.len();
+        if is_last_pair || binomial.ln_mass(binomial.mode()) <= ln_cut {
+            return Some(());
+        }
+        let first = binomial.last_before_mode(ln_cut).map_or(0, |x| x + 1);
+        for x in first..binomial.first_beyond_mode(ln_cut) {
+            self.steps_left = self.steps_left.checked_sub(1)?;
+            let ln_here = ln_prefix + binomial.ln_mass(x);
+            if ln_here + self.ln_mode(level + 1, left - x) <= self.ln_cut {
+                self.add(ln_here);
+            } else {
+                self.descend(level + 1, left - x, ln_here)?;
+            }
+        }
+        Some(())
+    }
+
+    /// ln of the probability of a most probable way to spread `left` draws over the cells from `level` on.
+    ///
+    /// A mode has at least ⌊left·p⌋ in every cell (Finucan 1964), and the few draws that are then left go,
+    /// one by one, to the cell that makes them most probable.
+    fn ln_mode(&self, level: usize, left: u64) -> f64 {
+        let shares: Vec<f64> = self.shares[level..]
+            .iter()
+            .map(|share| share / self.rest[level])
+            .collect();
+        if let [smaller, larger] = shares[..] {
+            let binomial = Binomial::with_complement(left, smaller, larger);
+            return binomial.ln_mass(binomial.mode());
+        }
+        let mut counts: Vec<u64> = shares
+            .iter()
+            .map(|share| to_count(left as f64 * share))
+            .collect();
+        // Rounding may give a whole expectation one draw too many.
+        let mut placed = total(&counts);
+        while placed > left {
+            let index = extreme(&counts, &shares, |count, share| -(count as f64) / share);
+            counts[index] = counts[index].saturating_sub(1);
+            placed -= 1;
+        }
+        while placed < left {
+            let index = extreme(&counts, &shares, |count, share| {
+                (count as f64 + 1.0) / share
+            });
+            counts[index] += 1;
+            placed += 1;
+        }
+        ln_multinomial(&counts, &shares)
+    }
+
+    /// About how many lines the recursion will take: the volume of the ellipsoid of more probable
+    /// outcomes, projected on all cells but the last pair.
+    fn expected_lines(&self, n: u64, ln_peak: f64) -> f64 {
+        let dimensions = self.shares.len() - 2;
+        let half = dimensions as f64 / 2.0;
+        let radius_squared = 2.0 * (ln_peak - self.ln_cut);
+        let ln_spread: f64 = self.shares[..dimensions]
+            .iter()
+            .map(|share| (n as f64 * share).ln())
+            .sum();
+        let ln_volume = half * (PI * radius_squared).ln() - ln_gamma(half + 1.0)
+            + 0.5 * (ln_spread + self.rest[dimensions].ln());
+        let n = n as f64;
+        let ln_all = ln_gamma(n + dimensions as f64 + 1.0)
+            - ln_gamma(n + 1.0)
+            - ln_gamma(dimensions as f64 + 1.0);
+        ln_volume.min(ln_all).exp()
+    }
+}
+
+/// The index of the cell with the smallest `rank`; the first of equals.
+fn extreme(counts: &[u64], shares: &[f64], rank: impl Fn(u64, f64) -> f64) -> usize {
+    let ranked = counts
+        .iter()
+        .zip(shares)
+        .map(|(&count, &share)| rank(count, share))
+        .enumerate();
+    ranked
+        .min_by(|(_, a), (_, b)| a.total_cmp(b))
+        .map_or(0, |(index, _)| index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compositions(n: u64, cells: usize) -> Vec<Vec<u64>> {
+        if cells == 1 {
+            return vec![vec![n]];
+        }
+        (0..=n)
+            .flat_map(|first| {
+                compositions(n - first, cells - 1)
+                    .into_iter()
+                    .map(move |mut rest| {
+                        rest.insert(0, first);
+                        rest
+                    })
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_outcome_of_small_tests_equals_its_enumeration() {
+        for (n, shares) in [
+            (1, vec![0.5, 0.3, 0.2]),
+            (17, vec![0.5, 0.3, 0.2]),
+            (12, vec![0.25; 4]),
+            (9, vec![0.97, 0.01, 0.01, 0.01]),
+            (6, vec![0.4, 0.3, 0.1, 0.15, 0.05]),
+        ] {
+            let all = compositions(n, shares.len());
+            let ln_masses: Vec<f64> = all.iter().map(|x| ln_multinomial(x, &shares)).collect();
+            for (observed, &ln_mass) in all.iter().zip(&ln_masses) {
+                let direct: f64 = ln_masses
+                    .iter()
+                    .filter(|&&other| other <= ln_mass + TIE)
+                    .map(|other| other.exp())
+                    .sum();
+                let tested = multinomial_p_value(observed, &shares, MOST_LINES).unwrap();
+                assert!(
+                    (tested.value / direct - 1.0).abs() < 1e-11,
+                    "{observed:?} {tested:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn two_backends_give_the_binomial_test() {
+        let multinomial = multinomial_p_value(&[600, 400], &[0.7, 0.3], 0).unwrap();
+        let ln_cut = ln_multinomial(&[600, 400], &[0.7, 0.3]) + TIE;
+        let recursed = ln_mass_no_more_probable(&[0.7, 0.3], 1000, ln_cut, 1).unwrap();
+        assert!((recursed.exp() / multinomial.value - 1.0).abs() < 1e-12);
+        let binomial = crate::stats::exact::binomial_p_value(400, 1000, 0.3);
+        assert!((multinomial.value / binomial.value - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn zero_weights_and_single_backends_need_no_recursion() {
+        let p = |observed: &[u64], shares: &[f64]| multinomial_p_value(observed, shares, 0);
+        assert_eq!(p(&[50, 0], &[1.0, 0.0]), Some(PValue::ONE));
+        assert_eq!(p(&[50, 1], &[1.0, 0.0]), Some(PValue::ZERO));
+        assert_eq!(p(&[0, 0, 0], &[0.5, 0.3, 0.2]), Some(PValue::ONE));
+    }
+
+    #[test]
+    fn more_lines_than_allowed_abort() {
+        let observed = [3000, 3100, 3200, 3000, 2900];
+        assert_eq!(multinomial_p_value(&observed, &[0.2; 5], 1000), None);
+        assert_eq!(
+            multinomial_p_value(&[100; 50], &[0.02; 50], MOST_LINES).map(|p| p.value),
+            Some(1.0)
+        );
+        let uneven: Vec<u64> = (0..50).map(|i| 80 + i).collect();
+        assert_eq!(multinomial_p_value(&uneven, &[0.02; 50], MOST_LINES), None);
+    }
+
+    #[test]
+    fn counts_beyond_any_real_run_are_answered_in_bounded_time() {
+        let huge = [u64::MAX / 8, u64::MAX / 4, u64::MAX / 16];
+        let p = multinomial_p_value(&huge, &[0.2, 0.3, 0.5], MOST_LINES);
+        assert!(p.is_none_or(|p| p.value == 0.0));
+    }
+}
