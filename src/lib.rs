@@ -15,3 +15,5 @@ pub mod split;
 pub mod observation;
 
 pub mod stats;
+
+pub mod identity;

@@ -1,0 +1,327 @@
+//! Response → pod name: the user's rules (`--identify`), or the built-in ones.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName};
+use regex_automata::{Input, meta, util::syntax};
+
+use super::builtin::BuiltIn;
+use super::json::Pointer;
+
+/// The longest pod name, in bytes: that of a DNS subdomain, which Kubernetes allows a pod. What claims to
+/// be longer is no identity.
+pub const MAX_NAME_LENGTH: usize = 253;
+
+/// How a response tells which pod answered: rules that are tried in order, the first name counts.
+///
+/// Whatever the status of the response: an identified 5xx was routed all the same.
+///
+/// Clone it for every thread: a regular expression's working memory is then not shared.
+///
+/// ```
+/// use lbtest::identity::rule::Rules;
+/// let headers = http::HeaderMap::new();
+/// let page = b"<p>Pod Name: challenge-app-6f79ff6b8d-fmzvc</p>";
+/// let name = Rules::builtin().identify(&headers, page);
+/// assert_eq!(name.as_deref(), Some("challenge-app-6f79ff6b8d-fmzvc"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Rules(Kind);
+
+#[derive(Debug, Clone)]
+enum Kind {
+    BuiltIn(BuiltIn),
+    User(Vec<Rule>),
+}
+
+/// One of the user's rules.
+#[derive(Debug, Clone)]
+enum Rule {
+    /// The group of this number in the first match in the body; group 0 is the whole match.
+    Body { regex: meta::Regex, group: usize },
+    /// The first header of this name.
+    Header(HeaderName),
+    /// The string or number at this place in the body.
+    Json(Pointer),
+}
+
+/// Why a text is not a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// The rule is empty.
+    #[error("--identify needs a rule: REGEX, header:NAME or json:/pointer")]
+    Empty,
+    /// What stands for a regular expression is none, or is too large a one.
+    #[error("--identify '{rule}' is not a regular expression: {reason}")]
+    BadRegex {
+        /// The rule as given, escaped.
+        rule: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// `header:` is followed by something that can't be a header's name.
+    #[error("--identify '{0}' does not name a header: write it as header:X-Pod-Name")]
+    BadHeader(String),
+    /// `json:` is followed by something that is no JSON pointer.
+    #[error(
+        "--identify '{0}' is not a JSON pointer: write it as json:/environment/HOSTNAME, with ~1 for a '/' and ~0 for a '~' in a key"
+    )]
+    BadPointer(String),
+}
+
+impl Rules {
+    /// The built-in rules, which know the usual echo servers.
+    ///
+    /// They accept letters, digits, `-`, `.` and `_` in a name, and no placeholder such as `None`.
+    #[must_use]
+    pub fn builtin() -> Self {
+        Self(Kind::BuiltIn(BuiltIn::new()))
+    }
+
+    /// Reads the user's rules; none at all gives the built-in ones.
+    ///
+    /// A rule is `header:NAME` (case does not matter), `json:/pointer` (RFC 6901; a string or a number),
+    /// or else a regular expression on the body, where capture group 1 is the name, or the whole match if
+    /// there is no group. A regular expression that begins with `header:` is written `header[:]`.
+    ///
+    /// # Errors
+    /// The first text that is no rule.
+    pub fn parse(rules: &[String]) -> Result<Self, RuleError> {
+        if rules.is_empty() {
+            return Ok(Self::builtin());
+        }
+        let rules: Result<_, _> = rules.iter().map(|rule| Rule::parse(rule)).collect();
+        rules.map(Kind::User).map(Self)
+    }
+
+    /// Tells the built-in rules which Host the requests carry (with or without a port): a response that
+    /// repeats it has echoed the request and named nobody. The user's rules are taken at their word.
+    #[must_use]
+    pub fn ignoring_host(mut self, host: &str) -> Self {
+        if let Kind::BuiltIn(rules) = &mut self.0 {
+            rules.ignore_host(host);
+        }
+        self
+    }
+
+    /// Whether any rule looks at headers, which a saved log does not have.
+    #[must_use]
+    pub fn needs_headers(&self) -> bool {
+        match &self.0 {
+            Kind::BuiltIn(_) => false,
+            Kind::User(rules) => rules.iter().any(|rule| matches!(rule, Rule::Header(_))),
+        }
+    }
+
+    /// The pod that answered, if the response names one.
+    ///
+    /// A name is trimmed of ASCII white space, has 1 to [`MAX_NAME_LENGTH`] bytes of valid UTF-8, and no
+    /// control character; a value that is otherwise is no identity, and the next rule is tried. Time is
+    /// linear in the body. Rules on text and headers allocate nothing once warm; rules on JSON may, for
+    /// nested values, numbers and escapes.
+    ///
+    /// A text that was cut within the name gives the part that is left: leave out the last, incomplete
+    /// line of a body that was not read to its end.
+    #[must_use]
+    pub fn identify<'a>(&self, headers: &'a HeaderMap, body: &'a [u8]) -> Option<Cow<'a, str>> {
+        match &self.0 {
+            Kind::BuiltIn(rules) => rules.identify(body),
+            Kind::User(rules) => rules.iter().find_map(|rule| rule.identify(headers, body)),
+        }
+    }
+}
+
+impl Rule {
+    fn parse(rule: &str) -> Result<Self, RuleError> {
+        let shown = || rule.escape_debug().to_string();
+        if rule.is_empty() {
+            return Err(RuleError::Empty);
+        }
+        if let Some(name) = rule.strip_prefix("header:") {
+            let name = name.trim().parse();
+            return name
+                .map(Self::Header)
+                .map_err(|_| RuleError::BadHeader(shown()));
+        }
+        if let Some(pointer) = rule.strip_prefix("json:") {
+            let pointer = Pointer::parse(pointer);
+            return pointer
+                .map(Self::Json)
+                .ok_or_else(|| RuleError::BadPointer(shown()));
+        }
+        // As `regex::bytes::Regex` does it. That type can't report a group without allocating.
+        let regex = meta::Builder::new()
+            .configure(meta::Config::new().utf8_empty(false))
+            .syntax(syntax::Config::new().utf8(false))
+            .build(rule)
+            .map_err(|error| RuleError::BadRegex {
+                rule: shown(),
+                reason: regex_error(&error),
+            })?;
+        let group = usize::from(regex.captures_len() > 1);
+        Ok(Self::Body { regex, group })
+    }
+
+    fn identify<'a>(&self, headers: &'a HeaderMap, body: &'a [u8]) -> Option<Cow<'a, str>> {
+        match self {
+            Self::Body { regex, group } => {
+                let mut slots = [None; 4];
+                regex.search_slots(&Input::new(body), &mut slots[..2 * (group + 1)])?;
+                let start = slots[2 * group]?.get();
+                let end = slots[2 * group + 1]?.get();
+                clean(body.get(start..end)?).map(Cow::Borrowed)
+            }
+            Self::Header(name) => clean(headers.get(name)?.as_bytes()).map(Cow::Borrowed),
+            Self::Json(pointer) => match pointer.find(body)? {
+                Cow::Borrowed(name) => clean(name.as_bytes()).map(Cow::Borrowed),
+                Cow::Owned(name) => clean(name.as_bytes()).map(|name| Cow::Owned(name.to_owned())),
+            },
+        }
+    }
+}
+
+/// `name` as an identity: trimmed, valid, of a sane length, without control characters.
+fn clean(name: &[u8]) -> Option<&str> {
+    let name = name.trim_ascii();
+    if name.is_empty() || name.len() > MAX_NAME_LENGTH {
+        return None;
+    }
+    let name = std::str::from_utf8(name).ok()?;
+    (!name.chars().any(char::is_control)).then_some(name)
+}
+
+/// What is wrong with a regular expression, in one line; the full message draws the place over several.
+fn regex_error(error: &meta::BuildError) -> String {
+    if let Some(limit) = error.size_limit() {
+        return format!("it compiles to more than {limit} bytes");
+    }
+    let message = match error.syntax_error() {
+        Some(syntax) => syntax.to_string(),
+        None => error.to_string(),
+    };
+    let last = message.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ")
+        .escape_debug()
+        .to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(texts: &[&str]) -> Rules {
+        let texts: Vec<String> = texts.iter().map(ToString::to_string).collect();
+        Rules::parse(&texts).unwrap()
+    }
+
+    fn identify(texts: &[&str], body: &[u8]) -> Option<String> {
+        let headers = HeaderMap::new();
+        let name = rules(texts).identify(&headers, body);
+        name.map(Cow::into_owned)
+    }
+
+    fn refused(text: &str) -> String {
+        Rules::parse(&[text.to_owned()]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn group_one_is_the_name_and_without_a_group_the_whole_match() {
+        let body = b"served by <b>web-0</b> in 3 ms";
+        assert_eq!(
+            identify(&["by <b>([^<]+)<"], body).as_deref(),
+            Some("web-0")
+        );
+        assert_eq!(identify(&[r"web-\d+"], body).as_deref(), Some("web-0"));
+        assert_eq!(
+            identify(&["(?:served) by"], body).as_deref(),
+            Some("served by")
+        );
+        assert_eq!(identify(&["(x)?served"], body), None);
+        assert_eq!(identify(&["nothing"], body), None);
+    }
+
+    #[test]
+    fn headers_are_found_whatever_their_case() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-pod-name", " web-0 ".parse().unwrap());
+        headers.append("x-pod-name", "web-1".parse().unwrap());
+        let rules = rules(&["header:X-Pod-Name"]);
+        assert!(rules.needs_headers());
+        assert_eq!(rules.identify(&headers, b"").as_deref(), Some("web-0"));
+        assert_eq!(rules.identify(&HeaderMap::new(), b"web-0"), None);
+    }
+
+    #[test]
+    fn json_pointers_give_strings_and_numbers() {
+        let body = br#"{"env":{"a/b":"web-0","id":17,"pad":"\u0020web-1"}}"#;
+        assert_eq!(
+            identify(&["json:/env/a~1b"], body).as_deref(),
+            Some("web-0")
+        );
+        assert_eq!(identify(&["json:/env/id"], body).as_deref(), Some("17"));
+        assert_eq!(identify(&["json:/env/pad"], body).as_deref(), Some("web-1"));
+        assert_eq!(identify(&["json:/env"], body), None);
+    }
+
+    #[test]
+    fn rules_are_tried_in_order_and_replace_the_built_in_ones() {
+        let body = br#"{"pod":"web-0","id":" "}"#;
+        let texts = ["json:/id", "json:/missing", "json:/pod"];
+        assert_eq!(identify(&texts, body).as_deref(), Some("web-0"));
+        assert_eq!(identify(&["json:/id"], body), None);
+        assert_eq!(identify(&[], body).as_deref(), Some("web-0"));
+    }
+
+    #[test]
+    fn hostile_names_are_no_identity() {
+        let any = ["(?s-u)pod=(.*)"];
+        for (name, expected) in [
+            (&b"web-0\r\n"[..], Some("web-0")),
+            ("wéb 0".as_bytes(), Some("wéb 0")),
+            (b"", None),
+            (b" \t", None),
+            (b"web\x00", None),
+            (b"\x1b[2Jweb", None),
+            ("web\u{85}0".as_bytes(), None),
+            (b"web\xff", None),
+            (&[b'x'; MAX_NAME_LENGTH + 1], None),
+        ] {
+            let body = [b"pod=", name].concat();
+            assert_eq!(identify(&any, &body).as_deref(), expected, "{name:?}");
+        }
+        let longest = [&b"pod="[..], &[b'x'; MAX_NAME_LENGTH]].concat();
+        assert!(identify(&any, &longest).is_some());
+    }
+
+    #[test]
+    fn bad_rules_are_refused_in_one_line_that_names_the_option() {
+        for (rule, part) in [
+            ("", "needs a rule"),
+            ("(", "unclosed group"),
+            (r"\p{Nope}", "Unicode property not found"),
+            ("(?P<a>x)(?P<a>y)", "duplicate capture group name"),
+            ("(?:x{1000}){1000}", "bytes"),
+            ("header:", "does not name a header"),
+            ("header:a b", "does not name a header"),
+            ("json:pod", "not a JSON pointer"),
+            ("json:/a~2", "not a JSON pointer"),
+            ("(\u{1b}[2J", r"\u{1b}"),
+        ] {
+            let message = refused(rule);
+            assert!(message.contains("--identify"), "{message}");
+            assert!(message.contains(part), "{rule}: {message}");
+            assert_eq!(message.lines().count(), 1, "{message}");
+            assert!(!message.chars().any(char::is_control), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_mebibyte_that_nearly_matches_takes_linear_time() {
+        let body = vec![b'a'; 1 << 20];
+        let start = std::time::Instant::now();
+        assert_eq!(identify(&["(a*)*b"], &body), None);
+        assert_eq!(identify(&["(?:a|aa)+(c)"], &body), None);
+        // Backtracking would not end.
+        assert!(start.elapsed() < std::time::Duration::from_mins(1));
+    }
+}
