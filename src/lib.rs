@@ -17,3 +17,9 @@ pub mod observation;
 pub mod stats;
 
 pub mod identity;
+
+pub mod plan;
+
+pub mod tally;
+
+pub mod load;

@@ -1,0 +1,324 @@
+//! Sends the requests of a plan and folds what comes back into a tally; the only async code on the
+//! measuring path.
+//!
+//! Each client thread has a single-threaded runtime and its share of the connections; on the path of a
+//! response there is neither a lock nor a channel. The calling thread watches the clock and the signals.
+
+pub mod connection;
+pub mod dial;
+pub mod dispenser;
+pub mod signals;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use http::HeaderMap;
+use tokio::sync::{mpsc, watch};
+
+use crate::observation::Failure;
+use crate::plan::Plan;
+use crate::tally::Tally;
+use crate::tally::pods::PodRegistry;
+use dial::DialError;
+use dispenser::Dispenser;
+use signals::Signals;
+use worker::{Harvest, Shared};
+
+/// How far a run has got; a run moves only downwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Requests are sent.
+    Run,
+    /// Nothing more is sent; what is in flight is awaited.
+    Drain,
+    /// Nothing is awaited.
+    Quit,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The requests asked for were attributed, or the duration asked for passed.
+    Complete,
+    /// The time allowed ran out first.
+    MaxDuration,
+    /// Ctrl-C or SIGTERM.
+    Interrupted,
+    /// So many requests got no identity that no more were sent in their place.
+    ReplacementsSpent,
+    /// Not one of many responses could be identified.
+    NothingIdentified,
+}
+
+impl Ending {
+    /// Whether fewer requests were attributed than the plan asked for.
+    #[must_use]
+    pub fn is_cut_short(self) -> bool {
+        match self {
+            Self::Complete => false,
+            Self::MaxDuration
+            | Self::Interrupted
+            | Self::ReplacementsSpent
+            | Self::NothingIdentified => true,
+        }
+    }
+}
+
+/// How the connections of a run fared.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Connections that were opened.
+    pub opened: u64,
+    /// Requests that hyper handed back unsent from an idle connection that had closed, and that were
+    /// sent on a new one.
+    pub reopened: u64,
+}
+
+/// A response that named no pod, kept to show a person what came instead.
+#[derive(Debug, Clone)]
+pub struct UnidentifiedSample {
+    /// Its place in the dispatch order.
+    pub ticket: u64,
+    /// Its status.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The beginning of its body.
+    pub body: Vec<u8>,
+}
+
+/// What a run measured.
+#[derive(Debug)]
+pub struct Run {
+    /// The counts.
+    pub tally: Tally,
+    /// The connections.
+    pub connections: Connections,
+    /// The addresses that were used, in turn.
+    pub addresses: Vec<SocketAddr>,
+    /// The first message of each kind of failure.
+    pub failure_messages: BTreeMap<Failure, String>,
+    /// The earliest response without an identity.
+    pub sample: Option<UnidentifiedSample>,
+    /// When the first request was due.
+    pub started_at: SystemTime,
+    /// From there to the last response.
+    pub elapsed: Duration,
+    /// Why it ended.
+    pub ending: Ending,
+}
+
+/// Why nothing could be measured.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The name has no address, or none of its addresses takes a connection.
+    #[error("{}", unreachable_message(.target, .errors))]
+    Unreachable {
+        /// `HOST:PORT`.
+        target: String,
+        /// What each address answered; `None` stands for the name.
+        errors: Vec<(Option<SocketAddr>, DialError)>,
+    },
+    /// The user stopped the run before it began.
+    #[error("interrupted before the first request")]
+    Interrupted,
+    /// The client could not set itself up.
+    #[error("the client could not start: {0}")]
+    Setup(#[from] std::io::Error),
+}
+
+fn unreachable_message(target: &str, errors: &[(Option<SocketAddr>, DialError)]) -> String {
+    let told: Vec<String> = errors
+        .iter()
+        .map(|(address, error)| match address {
+            Some(address) => format!("{address}: {}", error.message),
+            None => error.message.clone(),
+        })
+        .collect();
+    format!("cannot reach {target}: {}", told.join("; "))
+}
+
+/// How far a run has got, for a progress display.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Requests handed out, those in place of unidentified ones not counted.
+    pub dispatched: u64,
+    /// From the first request until now.
+    pub elapsed: Duration,
+}
+
+/// Runs a plan: blocks until the budget is spent, the time is up, or the user stops it.
+///
+/// `registry` interns the pods; `watch` is called about ten times a second.
+///
+/// # Errors
+/// Nothing could be measured. Whatever was measured comes back as a [`Run`], failures included.
+pub fn run(
+    plan: &Plan,
+    registry: &Arc<PodRegistry>,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Run, LoadError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let result = runtime.block_on(control(plan, registry, watch));
+    // A resolver thread that still waits for an answer must not hold the exit up.
+    runtime.shutdown_background();
+    result
+}
+
+async fn control(
+    plan: &Plan,
+    registry: &Arc<PodRegistry>,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Run, LoadError> {
+    let mut signals = Signals::new()?;
+    let addresses = tokio::select! {
+        biased;
+        () = signals.next() => return Err(LoadError::Interrupted),
+        addresses = reachable_addresses(plan) => addresses?,
+    };
+    let shared = Arc::new(Shared {
+        plan: plan.clone(),
+        addresses,
+        dispenser: Dispenser::new(
+            plan.budget.requests.map(std::num::NonZeroU64::get),
+            plan.budget.replacements(),
+        ),
+        registry: Arc::clone(registry),
+        started: Instant::now(),
+        identified: AtomicBool::new(false),
+        hopeless: AtomicBool::new(false),
+    });
+    let started_at = SystemTime::now();
+    let (phase, _) = watch::channel(Phase::Run);
+    let mut threads = Threads::start(&shared, &phase);
+    let stopped_by = threads.watch(&shared, &phase, &mut signals, watch).await;
+    let elapsed = shared.started.elapsed();
+    let harvest = threads.join(registry)?;
+    let ending = match stopped_by {
+        Some(ending) => ending,
+        None if shared.hopeless.load(Ordering::Relaxed) => Ending::NothingIdentified,
+        None if shared.dispenser.is_exhausted() => Ending::ReplacementsSpent,
+        None => Ending::Complete,
+    };
+    Ok(Run {
+        tally: harvest.tally,
+        connections: harvest.connections,
+        addresses: shared.addresses.clone(),
+        failure_messages: harvest.failure_messages,
+        sample: harvest.sample,
+        started_at,
+        elapsed,
+        ending,
+    })
+}
+
+/// The addresses of the target that take a connection.
+async fn reachable_addresses(plan: &Plan) -> Result<Vec<SocketAddr>, LoadError> {
+    let limit = plan.load.connect_timeout;
+    let unreachable = |errors| LoadError::Unreachable {
+        target: format!("{}:{}", plan.target.host, plan.target.port),
+        errors,
+    };
+    let addresses = dial::resolve(&plan.target, limit)
+        .await
+        .map_err(|error| unreachable(vec![(None, error)]))?;
+    let (mut reachable, mut errors) = (Vec::new(), Vec::new());
+    for address in addresses {
+        match dial::connect(address, limit).await {
+            Ok(_) => reachable.push(address),
+            Err(error) => errors.push((Some(address), error)),
+        }
+    }
+    if reachable.is_empty() {
+        return Err(unreachable(errors));
+    }
+    Ok(reachable)
+}
+
+/// The client threads, and word of the last of them ending.
+struct Threads {
+    handles: Vec<std::thread::JoinHandle<std::io::Result<Harvest>>>,
+    ended: mpsc::UnboundedReceiver<()>,
+}
+
+impl Threads {
+    fn start(shared: &Arc<Shared>, phase: &watch::Sender<Phase>) -> Self {
+        let load = &shared.plan.load;
+        let (concurrency, threads) = (load.concurrency.get(), load.threads.get());
+        let (word, ended) = mpsc::unbounded_channel::<()>();
+        let handles = (0..threads)
+            .map(|thread| {
+                let connections =
+                    concurrency / threads + usize::from(thread < concurrency % threads);
+                let (shared, phase, word) = (Arc::clone(shared), phase.subscribe(), word.clone());
+                std::thread::spawn(move || {
+                    // Dropped when the thread ends, by whatever way.
+                    let _word = word;
+                    worker::run(&shared, connections, thread, phase)
+                })
+            })
+            .collect();
+        Self { handles, ended }
+    }
+
+    /// Waits for the threads to end, stopping them when time is up or the user says so.
+    async fn watch(
+        &mut self,
+        shared: &Shared,
+        phase: &watch::Sender<Phase>,
+        signals: &mut Signals,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Option<Ending> {
+        let budget = &shared.plan.budget;
+        let planned = budget.duration.unwrap_or(Duration::MAX);
+        let (limit, at_limit) = if planned <= budget.max_duration {
+            (planned, None)
+        } else {
+            (budget.max_duration, Some(Ending::MaxDuration))
+        };
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        let mut ending = None;
+        loop {
+            let left = limit.saturating_sub(shared.started.elapsed());
+            tokio::select! {
+                biased;
+                _ = self.ended.recv() => return ending,
+                () = signals.next() => {
+                    let next = match *phase.borrow() {
+                        Phase::Run => Phase::Drain,
+                        Phase::Drain | Phase::Quit => Phase::Quit,
+                    };
+                    shared.dispenser.stop();
+                    phase.send_replace(next);
+                    ending = Some(Ending::Interrupted);
+                }
+                () = tokio::time::sleep(left), if !shared.dispenser.is_stopped() => {
+                    shared.dispenser.stop();
+                    phase.send_replace(Phase::Drain);
+                    ending = at_limit;
+                }
+                _ = tick.tick() => progress(Progress {
+                    dispatched: shared.dispenser.dispatched() - shared.dispenser.replaced(),
+                    elapsed: shared.started.elapsed(),
+                }),
+            }
+        }
+    }
+
+    fn join(self, registry: &Arc<PodRegistry>) -> std::io::Result<Harvest> {
+        let mut whole = Harvest::new(Arc::clone(registry));
+        for handle in self.handles {
+            let harvest = handle
+                .join()
+                .map_err(|_| std::io::Error::other("a client thread panicked"))?;
+            whole.merge(harvest?);
+        }
+        Ok(whole)
+    }
+}

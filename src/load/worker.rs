@@ -1,0 +1,347 @@
+//! One client thread: its share of the connections, each a loop of dial, exchange, identify, record.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::{HeaderMap, Request};
+use http_body_util::Full;
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
+use super::dial::DialError;
+use super::dispenser::Dispenser;
+use super::{Connections, Phase, UnidentifiedSample};
+use crate::observation::{Failure, Observation, Outcome, PodId};
+use crate::plan::Plan;
+use crate::tally::Tally;
+use crate::tally::pods::PodRegistry;
+
+/// How many bytes of an unidentified body are kept to show a person.
+const SAMPLE_BYTES: usize = 200;
+/// A run gives up when so many requests have brought no identity and none has: a backend that gets 1 %
+/// of the requests would have been seen with a chance of all but 4 in 100,000.
+const HOPELESS: u64 = 1000;
+/// A connection's body buffer gives memory beyond this back after use.
+const BUFFER_KEPT: usize = 64 * 1024;
+
+/// What the threads of a run share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub plan: Plan,
+    pub addresses: Vec<SocketAddr>,
+    pub dispenser: Dispenser,
+    pub registry: Arc<PodRegistry>,
+    pub started: Instant,
+    /// Whether any response was identified yet.
+    pub identified: AtomicBool,
+    /// Set when [`HOPELESS`] requests brought no identity.
+    pub hopeless: AtomicBool,
+}
+
+/// What one thread, or the whole run once merged, has to tell.
+#[derive(Debug)]
+pub(super) struct Harvest {
+    pub tally: Tally,
+    pub connections: Connections,
+    /// The first message of each kind of failure.
+    pub failure_messages: BTreeMap<Failure, String>,
+    pub sample: Option<UnidentifiedSample>,
+    /// Requests begun and not yet recorded.
+    in_flight: u64,
+}
+
+impl Harvest {
+    pub(super) fn new(registry: Arc<PodRegistry>) -> Self {
+        Self {
+            tally: Tally::new(registry),
+            connections: Connections::default(),
+            failure_messages: BTreeMap::new(),
+            sample: None,
+            in_flight: 0,
+        }
+    }
+
+    pub(super) fn merge(&mut self, other: Self) {
+        self.tally.merge(&other.tally);
+        self.connections.opened += other.connections.opened;
+        self.connections.reopened += other.connections.reopened;
+        for (failure, message) in other.failure_messages {
+            self.failure_messages.entry(failure).or_insert(message);
+        }
+        self.sample = match (self.sample.take(), other.sample) {
+            (Some(mine), Some(theirs)) if theirs.ticket < mine.ticket => Some(theirs),
+            (None, theirs) => theirs,
+            (mine, _) => mine,
+        };
+    }
+
+    fn fail(&mut self, observation: &Observation, message: impl Into<String>) {
+        if let Outcome::Failed(failure) = observation.outcome {
+            self.failure_messages
+                .entry(failure)
+                .or_insert_with(|| message.into());
+        }
+        self.tally.record(observation);
+    }
+}
+
+/// Runs `connections` request loops on this thread until no request is left, or the user quits.
+pub(super) fn run(
+    shared: &Arc<Shared>,
+    connections: usize,
+    thread: usize,
+    mut phase: watch::Receiver<Phase>,
+) -> std::io::Result<Harvest> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let harvest = Rc::new(RefCell::new(Harvest::new(Arc::clone(&shared.registry))));
+    let tasks = LocalSet::new();
+    for slot in 0..connections {
+        let request_loop = RequestLoop {
+            shared: Arc::clone(shared),
+            harvest: Rc::clone(&harvest),
+            phase: phase.clone(),
+            // Addresses are used in turn; the loops of all threads start at different ones.
+            dials: thread + slot * shared.plan.load.threads.get(),
+            buffer: Vec::new(),
+        };
+        tasks.spawn_local(request_loop.run());
+    }
+    runtime.block_on(async {
+        tokio::select! {
+            biased;
+            _ = phase.wait_for(|&phase| phase == Phase::Quit) => {}
+            () = tasks => {}
+        }
+    });
+    let mut harvest = Rc::into_inner(harvest)
+        .expect("the request loops ended with their task set")
+        .into_inner();
+    for _ in 0..harvest.in_flight {
+        let abandoned = Observation {
+            ticket: u64::MAX,
+            outcome: Outcome::Failed(Failure::Abandoned),
+            dispatched: shared.started.elapsed(),
+            latency: shared.started.elapsed(),
+        };
+        harvest.fail(&abandoned, "the run was stopped before the answer came");
+    }
+    Ok(harvest)
+}
+
+/// One connection's worth of concurrency.
+struct RequestLoop {
+    shared: Arc<Shared>,
+    harvest: Rc<RefCell<Harvest>>,
+    phase: watch::Receiver<Phase>,
+    dials: usize,
+    buffer: Vec<u8>,
+}
+
+/// Why a request brought no whole response.
+type Failed = (Failure, String);
+
+/// A whole response: its status, and the pod that it names.
+struct Responded {
+    status: u16,
+    pod: Option<PodId>,
+    reusable: bool,
+}
+
+impl RequestLoop {
+    async fn run(mut self) {
+        let mut open = None;
+        while let Some(ticket) = self.shared.dispenser.take() {
+            let Some(started) = self.wait_until_due(ticket).await else {
+                break;
+            };
+            self.harvest.borrow_mut().in_flight += 1;
+            let ended = self.request(&mut open, ticket).await;
+            self.record(ticket, started, ended);
+        }
+    }
+
+    /// Waits for the request's scheduled start, which is returned; `None` when the run stops meanwhile.
+    async fn wait_until_due(&mut self, ticket: u64) -> Option<Instant> {
+        let Some(rate) = self.shared.plan.load.rate else {
+            return Some(Instant::now());
+        };
+        let due = self.shared.started.checked_add(rate.due(ticket))?;
+        tokio::select! {
+            biased;
+            _ = self.phase.wait_for(|&phase| phase != Phase::Run) => None,
+            () = tokio::time::sleep_until(due.into()) => Some(due),
+        }
+    }
+
+    /// One request, on the open connection if it may carry another, until its response is identified.
+    async fn request(
+        &mut self,
+        open: &mut Option<Connection>,
+        ticket: u64,
+    ) -> Result<Responded, Failed> {
+        let limit = self.shared.plan.load.timeout;
+        let connection_use = self.shared.plan.load.connection_use;
+        let mut request = None;
+        // Ends at the second turn: hyper hands a request back from a connection that served before, and
+        // the next one is fresh.
+        loop {
+            let mut connection = match open.take() {
+                Some(connection) => connection,
+                None => self
+                    .dial()
+                    .await
+                    .map_err(|error| (error.failure, error.message))?,
+            };
+            let last = !connection_use.allows_another(connection.served() + 1);
+            let outgoing = match request.take() {
+                Some(unsent) => unsent,
+                None => self.outgoing(last),
+            };
+            let exchange = async {
+                if connection.served() > 0 && !connection.is_reusable().await {
+                    return Err(ExchangeError::Unsent(Box::new(outgoing)));
+                }
+                self.exchange(&mut connection, outgoing, ticket).await
+            };
+            match tokio::time::timeout(limit, exchange).await {
+                Ok(Ok(responded)) => {
+                    if responded.reusable && !last {
+                        *open = Some(connection);
+                    }
+                    return Ok(responded);
+                }
+                Ok(Err(ExchangeError::Unsent(unsent))) => {
+                    self.harvest.borrow_mut().connections.reopened += 1;
+                    request = Some(*unsent);
+                }
+                Ok(Err(ExchangeError::Failed(failure, message))) => return Err((failure, message)),
+                Err(_) => return Err((Failure::Timeout, format!("no answer within {limit:?}"))),
+            }
+        }
+    }
+
+    async fn dial(&mut self) -> Result<Connection, DialError> {
+        let addresses = &self.shared.addresses;
+        let address = addresses[self.dials % addresses.len()];
+        self.dials = self.dials.wrapping_add(1);
+        let connection = Connection::open(address, self.shared.plan.load.connect_timeout).await?;
+        self.harvest.borrow_mut().connections.opened += 1;
+        Ok(connection)
+    }
+
+    fn outgoing(&self, last_on_its_connection: bool) -> Outgoing {
+        let template = &self.shared.plan.request;
+        let mut request = Request::new(Full::new(template.body.clone()));
+        *request.method_mut() = template.method.clone();
+        *request.uri_mut() = template.path.clone().into();
+        *request.headers_mut() = template.headers.clone();
+        if last_on_its_connection {
+            let close = HeaderValue::from_static("close");
+            request.headers_mut().insert(CONNECTION, close);
+        }
+        request
+    }
+
+    async fn exchange(
+        &mut self,
+        connection: &mut Connection,
+        outgoing: Outgoing,
+        ticket: u64,
+    ) -> Result<Responded, ExchangeError> {
+        let (head, body) = connection.send(outgoing).await?.into_parts();
+        let status = head.status.as_u16();
+        let Self {
+            shared,
+            harvest,
+            buffer,
+            ..
+        } = self;
+        let identify = |body: &[u8]| {
+            harvest
+                .borrow_mut()
+                .identify(shared, ticket, status, &head.headers, body)
+        };
+        let limit = shared.plan.load.max_body;
+        let (pod, end) = connection
+            .read_body(body, buffer, limit, identify)
+            .await
+            .map_err(|message| ExchangeError::Failed(Failure::Body, message))?;
+        buffer.clear();
+        buffer.shrink_to(BUFFER_KEPT);
+        Ok(Responded {
+            status,
+            pod,
+            reusable: end == BodyEnd::Whole,
+        })
+    }
+
+    fn record(&mut self, ticket: u64, started: Instant, ended: Result<Responded, Failed>) {
+        let shared = &self.shared;
+        let mut harvest = self.harvest.borrow_mut();
+        harvest.in_flight -= 1;
+        let mut observation = Observation {
+            ticket,
+            outcome: Outcome::Failed(Failure::Protocol),
+            dispatched: started - shared.started,
+            latency: started.elapsed(),
+        };
+        match ended {
+            Ok(Responded { status, pod, .. }) => {
+                observation.outcome = Outcome::Responded { status, pod };
+                harvest.tally.record(&observation);
+                if pod.is_some() {
+                    return;
+                }
+            }
+            Err((failure, message)) => {
+                observation.outcome = Outcome::Failed(failure);
+                harvest.fail(&observation, message);
+            }
+        }
+        shared.dispenser.replace();
+        if ticket >= HOPELESS && !shared.identified.load(Ordering::Relaxed) {
+            shared.hopeless.store(true, Ordering::Relaxed);
+            shared.dispenser.stop();
+        }
+    }
+}
+
+impl Harvest {
+    fn identify(
+        &mut self,
+        shared: &Shared,
+        ticket: u64,
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Option<PodId> {
+        if let Some(name) = shared.plan.rules.identify(headers, body) {
+            if self.tally.attributed() == 0 {
+                shared.identified.store(true, Ordering::Relaxed);
+            }
+            return Some(self.tally.intern(&name));
+        }
+        if self
+            .sample
+            .as_ref()
+            .is_none_or(|sample| ticket < sample.ticket)
+        {
+            self.sample = Some(UnidentifiedSample {
+                ticket,
+                status,
+                headers: headers.clone(),
+                body: body[..body.len().min(SAMPLE_BYTES)].to_vec(),
+            });
+        }
+        None
+    }
+}

@@ -1,0 +1,120 @@
+//! Numbers as people write them: `10k` requests, `2s`, `1%`, `5pp`.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+/// A text that is not the quantity that it should be; the message says what to write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{text}' is not {what}")]
+pub struct QuantityError {
+    text: String,
+    what: &'static str,
+}
+
+fn error(text: &str, what: &'static str) -> QuantityError {
+    let text = text.escape_debug().to_string();
+    QuantityError { text, what }
+}
+
+/// Reads a number of requests: `3664`, `10k`, `1.5m`, `1_000`.
+///
+/// # Errors
+/// Anything but a whole number from 1 to 10¹².
+pub fn count(text: &str) -> Result<NonZeroU64, QuantityError> {
+    let refused = || error(text, "a number of at least 1, such as 500, 10k or 1m");
+    let plain = text.trim().replace('_', "").to_ascii_lowercase();
+    let (digits, scale) = match plain.strip_suffix(['k', 'm']) {
+        Some(digits) if plain.ends_with('k') => (digits, 1e3),
+        Some(digits) => (digits, 1e6),
+        None => (plain.as_str(), 1.0),
+    };
+    let number: f64 = digits.parse().map_err(|_| refused())?;
+    let scaled = (number * scale).round();
+    if !(1.0..=1e12).contains(&scaled) || (scaled - number * scale).abs() > 1e-6 {
+        return Err(refused());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be a whole number from 1 to 1e12"
+    )]
+    NonZeroU64::new(scaled as u64).ok_or_else(refused)
+}
+
+/// Reads a duration: `500ms`, `2s`, `10m`, `1h 30m`; a bare number is seconds.
+///
+/// # Errors
+/// Anything but a positive duration of at most a year.
+pub fn duration(text: &str) -> Result<Duration, QuantityError> {
+    let refused = || error(text, "a duration above 0, such as 500ms, 30s or 10m");
+    let text = text.trim();
+    let parsed = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| refused())?,
+        Err(_) => humantime::parse_duration(text).map_err(|_| refused())?,
+    };
+    let year = Duration::from_hours(365 * 24);
+    if parsed.is_zero() || parsed > year {
+        return Err(refused());
+    }
+    Ok(parsed)
+}
+
+/// Reads a percentage, `1` or `1%`, as a share (0.01).
+///
+/// # Errors
+/// Anything but a finite number.
+pub fn percentage(text: &str) -> Result<f64, QuantityError> {
+    hundredths(text, "%", "a percentage, such as 1%")
+}
+
+/// Reads percentage points, `5` or `5pp`, as a share (0.05).
+///
+/// # Errors
+/// Anything but a finite number.
+pub fn percentage_points(text: &str) -> Result<f64, QuantityError> {
+    hundredths(text, "pp", "a number of percentage points, such as 5")
+}
+
+fn hundredths(text: &str, unit: &str, what: &'static str) -> Result<f64, QuantityError> {
+    let plain = text.trim();
+    let number = plain.strip_suffix(unit).unwrap_or(plain).trim_end();
+    match number.parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(value / 100.0),
+        _ => Err(error(text, what)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_take_k_and_m() {
+        let counted = |text| count(text).map(NonZeroU64::get).ok();
+        assert_eq!(counted("10k"), Some(10_000));
+        assert_eq!(counted("1M"), Some(1_000_000));
+        assert_eq!(counted("1.5k"), Some(1500));
+        assert_eq!(counted("1_000"), Some(1000));
+        for text in ["0", "-1", "", "k", "1.5", "NaN", "1e13", "ten"] {
+            assert_eq!(counted(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_need_a_positive_length() {
+        assert_eq!(duration("500ms").unwrap(), Duration::from_millis(500));
+        assert_eq!(duration("1.5").unwrap(), Duration::from_millis(1500));
+        assert_eq!(duration("7m").unwrap(), Duration::from_mins(7));
+        for text in ["0", "-1s", "", "NaN", "inf", "1e300", "99999999y"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn percentages_become_shares() {
+        assert!((percentage("1%").unwrap() - 0.01).abs() < 1e-15);
+        assert!((percentage_points("5pp").unwrap() - 0.05).abs() < 1e-15);
+        assert!(percentage("x").is_err());
+        assert!(percentage("NaN").is_err());
+    }
+}
