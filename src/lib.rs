@@ -23,3 +23,9 @@ pub mod plan;
 pub mod tally;
 
 pub mod load;
+
+pub mod exit;
+
+pub mod verdict;
+
+pub mod report;

@@ -1,0 +1,461 @@
+//! From a plan, a run and a judgement to the report.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{
+    AssignmentReport, BackendReport, ChiSquareReport, Coded, ConnectionsReport, LatencyReport,
+    PlanReport, PodReport, Report, RequestsReport, SCHEMA_VERSION, TargetReport, TestReport, Tool,
+    VerdictName, WindowReport,
+};
+use crate::exit::ExitStatus;
+use crate::identity::assignment::{Assignment, Basis, Group};
+use crate::load::{Ending, LoadError, Run};
+use crate::plan::{ConnectionUse, Criterion, Plan};
+use crate::split::Split;
+use crate::stats::chi_square::ChiSquare;
+use crate::stats::equivalence::{leak_ruled_out, tolerances};
+use crate::stats::intervals;
+use crate::stats::judge::Judge;
+use crate::tally::Tally;
+use crate::tally::latency::Latency;
+use crate::tally::pods::GroupId;
+use crate::verdict::decision::{Counts, Judged};
+use crate::verdict::{Evidence, Judgement, Reason, Verdict, decide, words};
+
+/// Intervals miss the share that they are for at most this often.
+const INTERVAL_ERROR_RATE: f64 = 0.05;
+
+impl Report {
+    /// Judges a run and reports it.
+    #[must_use]
+    pub fn of_run(plan: &Plan, run: &Run) -> Self {
+        let tally = &run.tally;
+        let groups = tally.registry().groups();
+        let evidence = Evidence {
+            observed: by_group(tally, groups.len()),
+            groups,
+            unattributed: tally.unattributed(),
+            cut_short: words::cut_short(run.ending, plan, tally.attributed()),
+        };
+        let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);
+        let mut report = Self::of_judgement(&plan.split, &plan.criterion, &evidence, &judgement);
+        if tally.attributed() == 0 {
+            report.verdict = VerdictName::Error;
+            report.exit_status = ExitStatus::NotMeasured.code();
+            report.reasons = coded(&words::not_measured(plan, run));
+        } else {
+            report.reasons.extend(coded(&words::missing_answers(run)));
+        }
+        if run.ending == Ending::Interrupted {
+            report.interrupted = true;
+            report.exit_status = ExitStatus::Interrupted.code();
+        }
+        report.add_measurement(plan, run, &evidence.groups, &judgement.assignment);
+        report
+    }
+
+    /// Reports that nothing could be measured.
+    #[must_use]
+    pub fn of_error(plan: &Plan, error: &LoadError) -> Self {
+        let evidence = Evidence {
+            groups: Vec::new(),
+            observed: Vec::new(),
+            unattributed: 0,
+            cut_short: None,
+        };
+        let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);
+        let mut report = Self::of_judgement(&plan.split, &plan.criterion, &evidence, &judgement);
+        report.verdict = VerdictName::Error;
+        report.interrupted = matches!(error, LoadError::Interrupted);
+        report.exit_status = if report.interrupted {
+            ExitStatus::Interrupted.code()
+        } else {
+            ExitStatus::NotMeasured.code()
+        };
+        report.reasons = coded(&[words::unmeasurable(error)]);
+        report.target = Some(target(plan, Vec::new()));
+        report.plan.add_load(plan);
+        report
+    }
+
+    /// Judges counts that were taken elsewhere and reports them.
+    #[must_use]
+    pub fn of_counts(split: &Split, criterion: &Criterion, seed: u64, evidence: &Evidence) -> Self {
+        let judgement = decide(split, criterion, seed, evidence);
+        let mut report = Self::of_judgement(split, criterion, evidence, &judgement);
+        report.plan.seed = seed;
+        if judgement.judged.counts.attributed() == 0 {
+            report.verdict = VerdictName::Error;
+            report.exit_status = ExitStatus::NotMeasured.code();
+        }
+        report
+    }
+
+    /// The status that the process ends with.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        match self.verdict {
+            _ if self.interrupted => ExitStatus::Interrupted,
+            VerdictName::Pass | VerdictName::Measured => ExitStatus::Pass,
+            VerdictName::Fail => ExitStatus::Fail,
+            VerdictName::Inconclusive => ExitStatus::Inconclusive,
+            VerdictName::Error => ExitStatus::NotMeasured,
+        }
+    }
+
+    fn of_judgement(
+        split: &Split,
+        criterion: &Criterion,
+        evidence: &Evidence,
+        judgement: &Judgement,
+    ) -> Self {
+        let counts = &judgement.judged.counts;
+        let attributed = evidence.observed.iter().sum();
+        let (verdict, status) = match judgement.verdict {
+            Verdict::Pass => (VerdictName::Pass, ExitStatus::Pass),
+            Verdict::Fail => (VerdictName::Fail, ExitStatus::Fail),
+            Verdict::Inconclusive => (VerdictName::Inconclusive, ExitStatus::Inconclusive),
+        };
+        Self {
+            schema_version: SCHEMA_VERSION,
+            tool: Tool {
+                name: env!("CARGO_PKG_NAME").to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+            },
+            run_id: run_id(),
+            started_at: None,
+            finished_at: None,
+            duration_seconds: 0.0,
+            interrupted: false,
+            verdict,
+            exit_status: status.code(),
+            reasons: coded(&judgement.reasons),
+            target: None,
+            plan: PlanReport::of_criterion(criterion),
+            test: test(&judgement.judged),
+            backends: backends(split, criterion, counts, evidence, &judgement.assignment),
+            pods: Vec::new(),
+            assignment: assignment(split, &evidence.groups, &judgement.assignment),
+            requests: RequestsReport {
+                sent: attributed + evidence.unattributed,
+                attributed,
+                unattributed: evidence.unattributed,
+                never_sent: 0,
+                by_status: BTreeMap::new(),
+                unidentified_by_status: BTreeMap::new(),
+                by_failure: BTreeMap::new(),
+            },
+            connections: None,
+            throughput_per_second: None,
+            latency: None,
+            findings: Vec::new(),
+            windows: Vec::new(),
+        }
+    }
+
+    fn add_measurement(
+        &mut self,
+        plan: &Plan,
+        run: &Run,
+        groups: &[Group],
+        assignment: &Assignment,
+    ) {
+        let tally = &run.tally;
+        self.started_at = Some(timestamp(run.started_at));
+        self.finished_at = Some(timestamp(run.started_at + run.elapsed));
+        self.duration_seconds = run.elapsed.as_secs_f64();
+        self.target = Some(target(
+            plan,
+            run.addresses.iter().map(ToString::to_string).collect(),
+        ));
+        self.plan.add_load(plan);
+        for (index, backend) in self.backends.iter_mut().enumerate() {
+            backend.add_health(tally, &assignment.fixed, index);
+        }
+        self.pods = pods(&plan.split, tally, assignment);
+        self.requests.never_sent = tally.never_sent();
+        self.requests.by_status = by_name(tally.by_status());
+        self.requests.unidentified_by_status = by_name(tally.unidentified_by_status());
+        self.requests.by_failure = by_name(tally.by_failure());
+        let opened = run.connections.opened;
+        self.connections = Some(ConnectionsReport {
+            opened,
+            reopened: run.connections.reopened,
+            requests_per_connection: share(self.requests.sent, opened),
+        });
+        let seconds = self.duration_seconds;
+        self.throughput_per_second = (seconds > 0.0).then(|| tally.responses() as f64 / seconds);
+        self.latency = Some(latency(tally.latency()));
+        self.windows = windows(plan.split.len(), groups.len(), tally, assignment);
+    }
+}
+
+impl PlanReport {
+    fn of_criterion(criterion: &Criterion) -> Self {
+        Self {
+            requests: None,
+            duration_seconds: None,
+            max_duration_seconds: None,
+            concurrency: None,
+            threads: None,
+            rate_per_second: None,
+            requests_per_connection: None,
+            replacements: None,
+            alpha: criterion.alpha,
+            tolerance_share: criterion.tolerance,
+            judge: match criterion.judge {
+                Judge::Equivalence => "equivalence",
+                Judge::Tolerance => "tolerance",
+                Judge::Significance => "significance",
+            },
+            sequential: false,
+            max_unattributed_share: criterion.max_unattributed,
+            seed: 0,
+        }
+    }
+
+    fn add_load(&mut self, plan: &Plan) {
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        self.requests = plan.budget.requests.map(std::num::NonZeroU64::get);
+        self.duration_seconds = plan.budget.duration.as_ref().map(Duration::as_secs_f64);
+        self.max_duration_seconds = Some(plan.budget.max_duration.as_secs_f64());
+        self.concurrency = Some(count(plan.load.concurrency.get()));
+        self.threads = Some(count(plan.load.threads.get()));
+        self.rate_per_second = plan.load.rate.map(crate::plan::pace::Rate::per_second);
+        self.requests_per_connection = match plan.load.connection_use {
+            ConnectionUse::Requests(limit) => Some(limit.get()),
+            ConnectionUse::KeepAlive => None,
+        };
+        self.replacements = plan.budget.requests.map(|_| plan.budget.replacements());
+        self.seed = plan.seed;
+    }
+}
+
+impl BackendReport {
+    /// Adds what the groups assigned to this backend tell beside their number.
+    fn add_health(&mut self, tally: &Tally, assigned: &[Option<usize>], backend: usize) {
+        let mut latency = Latency::default();
+        for (group, assigned) in tally.groups().iter().zip(assigned) {
+            if *assigned == Some(backend) {
+                self.errors += group.errors;
+                latency.merge(&group.latency);
+            }
+        }
+        self.error_share = share(self.errors, latency.count());
+        self.latency_p50_seconds = seconds(latency.quantile(0.5));
+        self.latency_p99_seconds = seconds(latency.quantile(0.99));
+    }
+}
+
+fn backends(
+    split: &Split,
+    criterion: &Criterion,
+    counts: &Counts,
+    evidence: &Evidence,
+    assignment: &Assignment,
+) -> Vec<BackendReport> {
+    let n = counts.attributed();
+    let tolerances = tolerances(split.shares(), criterion.tolerance);
+    let simultaneous = (n > 0).then(|| intervals::goodman(&counts.observed, INTERVAL_ERROR_RATE));
+    let row = |backend: usize| {
+        let observed = counts.observed[backend];
+        let expected = split.shares()[backend];
+        let interval = (n > 0).then(|| intervals::wilson(observed, n, INTERVAL_ERROR_RATE));
+        let simultaneous = simultaneous.as_ref().map(|rows| rows[backend]);
+        let silent = expected == 0.0 && observed == 0 && n > 0;
+        BackendReport {
+            label: split.labels()[backend].clone(),
+            workload: workloads(backend, evidence, assignment),
+            expected_share: expected,
+            tolerance_share: tolerances[backend],
+            observed,
+            share: share(observed, n),
+            interval_low: interval.map(|interval| interval.low),
+            interval_high: interval.map(|interval| interval.high),
+            simultaneous_low: simultaneous.map(|interval| interval.low),
+            simultaneous_high: simultaneous.map(|interval| interval.high),
+            leak_ruled_out_share: silent.then(|| leak_ruled_out(n, criterion.alpha)),
+            errors: 0,
+            error_share: None,
+            latency_p50_seconds: None,
+            latency_p99_seconds: None,
+        }
+    };
+    (0..split.len()).map(row).collect()
+}
+
+/// The names of the workloads that were taken for a backend.
+fn workloads(backend: usize, evidence: &Evidence, assignment: &Assignment) -> Option<String> {
+    let assigned = evidence.groups.iter().zip(&assignment.fixed);
+    let mut names: Vec<&str> = assigned
+        .filter(|&(_, assigned)| *assigned == Some(backend))
+        .map(|(group, _)| group.workload.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(","))
+}
+
+fn assignment(split: &Split, groups: &[Group], assignment: &Assignment) -> Vec<AssignmentReport> {
+    let known = assignment
+        .inferences
+        .iter()
+        .map(|inference| AssignmentReport {
+            workload: inference.workload.clone(),
+            label: Some(split.labels()[inference.label].clone()),
+            reason: match inference.basis {
+                Basis::Explicit => "--backend",
+                Basis::ExactName => "exact name",
+                Basis::NameToken => "last token of the name",
+                Basis::LeftOver => "left over, same stem",
+            }
+            .to_owned(),
+        });
+    let doubtful = assignment
+        .ambiguous
+        .iter()
+        .map(|ambiguity| AssignmentReport {
+            workload: groups[ambiguity.group].workload.clone(),
+            label: None,
+            reason: "ambiguous".to_owned(),
+        });
+    let mut rows: Vec<AssignmentReport> = known.chain(doubtful).collect();
+    rows.dedup();
+    rows
+}
+
+fn test(judged: &Judged) -> Option<TestReport> {
+    let fit = judged.fit.as_ref()?;
+    Some(TestReport {
+        method: fit.method.code(),
+        p_value: fit.p_value,
+        log10_p_value: finite(fit.log10_p_value),
+        chi_square: chi_square(&fit.chi_square),
+        equivalence_p_value: judged.equivalence_p_value,
+    })
+}
+
+fn chi_square(test: &ChiSquare) -> ChiSquareReport {
+    let statistic = finite(test.statistic);
+    ChiSquareReport {
+        statistic_reason: statistic
+            .is_none()
+            .then(|| "infinite: a backend of weight 0 answered".to_owned()),
+        statistic,
+        degrees_of_freedom: u64::try_from(test.degrees_of_freedom).unwrap_or(u64::MAX),
+        p_value: test.p_value,
+        log10_p_value: finite(test.log10_p_value),
+    }
+}
+
+fn pods(split: &Split, tally: &Tally, assignment: &Assignment) -> Vec<PodReport> {
+    let named = tally.registry().pods();
+    let mut rows: Vec<PodReport> = named
+        .into_iter()
+        .zip(tally.pods())
+        .filter(|&(_, &observed)| observed > 0)
+        .map(|((name, GroupId(group)), &observed)| PodReport {
+            name,
+            label: assignment
+                .fixed
+                .get(usize::from(group))
+                .copied()
+                .flatten()
+                .map(|backend| split.labels()[backend].clone()),
+            observed,
+        })
+        .collect();
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    rows
+}
+
+fn windows(
+    backends: usize,
+    groups: usize,
+    tally: &Tally,
+    assignment: &Assignment,
+) -> Vec<WindowReport> {
+    let row = |block: &crate::tally::windows::Block| {
+        let mut counts = vec![0; backends];
+        for (group, &observed) in block.counts.iter().enumerate().take(groups) {
+            if let Some(backend) = assignment.fixed[group] {
+                counts[backend] += observed;
+            }
+        }
+        Some(WindowReport {
+            start_seconds: block.start?.as_secs_f64(),
+            counts,
+        })
+    };
+    tally.windows().blocks().iter().filter_map(row).collect()
+}
+
+fn latency(latency: &Latency) -> LatencyReport {
+    LatencyReport {
+        mean_seconds: seconds(latency.mean()),
+        p50_seconds: seconds(latency.quantile(0.5)),
+        p90_seconds: seconds(latency.quantile(0.9)),
+        p99_seconds: seconds(latency.quantile(0.99)),
+        p999_seconds: seconds(latency.quantile(0.999)),
+        max_seconds: seconds(latency.max()),
+        histogram: STANDARD.encode(latency.to_hdr_v2_deflate()),
+    }
+}
+
+fn target(plan: &Plan, addresses: Vec<String>) -> TargetReport {
+    let host = plan.request.headers.get(http::header::HOST);
+    TargetReport {
+        url: plan.target.url.clone(),
+        host: host
+            .and_then(|host| host.to_str().ok())
+            .unwrap_or_default()
+            .to_owned(),
+        addresses,
+    }
+}
+
+/// Identified responses by group; a group that a thread interned and nobody recorded has none.
+fn by_group(tally: &Tally, groups: usize) -> Vec<u64> {
+    let mut observed: Vec<u64> = tally.groups().iter().map(|group| group.observed).collect();
+    observed.resize(groups, 0);
+    observed
+}
+
+fn by_name<K: ToString>(counts: impl Iterator<Item = (K, u64)>) -> BTreeMap<String, u64> {
+    counts
+        .map(|(name, count)| (name.to_string(), count))
+        .collect()
+}
+
+fn coded(reasons: &[Reason]) -> Vec<Coded> {
+    let code = |reason: &Reason| Coded {
+        code: reason.code.to_owned(),
+        message: reason.message.clone(),
+    };
+    reasons.iter().map(code).collect()
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+fn seconds(duration: Option<Duration>) -> Option<f64> {
+    duration.map(|duration| duration.as_secs_f64())
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+fn timestamp(time: SystemTime) -> String {
+    humantime::format_rfc3339_millis(time).to_string()
+}
+
+/// A name for a run that was given none: its time and process.
+fn run_id() -> String {
+    format!("{}-{}", timestamp(SystemTime::now()), std::process::id())
+}

@@ -1,0 +1,21 @@
+//! The JSON rendering, and its schema.
+
+use std::io::{self, Write};
+
+use super::Report;
+
+/// Writes the report as one indented JSON document.
+///
+/// # Errors
+/// As `out` does.
+pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, report)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// The JSON Schema of [`Report`], as it is published in `schema/report.v1.json`.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Report).into()
+}

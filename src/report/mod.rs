@@ -1,0 +1,302 @@
+//! The report: the JSON contract, and the renderings of it.
+//!
+//! [`Report`] is what `--json` writes. Additions keep [`SCHEMA_VERSION`]; nothing is renamed or removed
+//! within a version. Units stand in names: `_seconds`, `_share`. There is no NaN and no infinity: such a
+//! number is `null`, with a reason beside it.
+
+pub mod build;
+pub mod escape;
+pub mod json;
+pub mod text;
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// The version of the JSON contract.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One run's result: what was asked, what was seen, what follows from it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Report {
+    /// The version of this contract.
+    pub schema_version: u32,
+    /// The program that wrote the report.
+    pub tool: Tool,
+    /// Names the run; the shards of one run share it.
+    pub run_id: String,
+    /// When the first request was due (RFC 3339, UTC); null when nothing was sent.
+    pub started_at: Option<String>,
+    /// When the last response had come (RFC 3339, UTC); null when nothing was sent.
+    pub finished_at: Option<String>,
+    /// From the first request to the last response.
+    pub duration_seconds: f64,
+    /// Whether Ctrl-C or SIGTERM ended the run.
+    pub interrupted: bool,
+    /// What follows.
+    pub verdict: VerdictName,
+    /// The status that the process ends with.
+    pub exit_status: u8,
+    /// Why, the most important reason first.
+    pub reasons: Vec<Coded>,
+    /// What was asked; null when counts were judged that lbtest did not measure.
+    pub target: Option<TargetReport>,
+    /// What was planned.
+    pub plan: PlanReport,
+    /// The tests; null when nothing was attributed.
+    pub test: Option<TestReport>,
+    /// One row for each backend of the expected split, in its order.
+    pub backends: Vec<BackendReport>,
+    /// One row for each pod that answered, by name.
+    pub pods: Vec<PodReport>,
+    /// Which workload was taken for which backend, and why.
+    pub assignment: Vec<AssignmentReport>,
+    /// What became of the requests.
+    pub requests: RequestsReport,
+    /// The connections; null when lbtest did not measure.
+    pub connections: Option<ConnectionsReport>,
+    /// Whole responses a second; null when lbtest did not measure.
+    pub throughput_per_second: Option<f64>,
+    /// The latency of whole responses; null when lbtest did not measure.
+    pub latency: Option<LatencyReport>,
+    /// Further things noticed, which do not decide the verdict by themselves.
+    pub findings: Vec<Finding>,
+    /// Identified responses by backend over blocks of the dispatch order.
+    pub windows: Vec<WindowReport>,
+}
+
+/// The program that wrote a report.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Tool {
+    /// `lbtest`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// What a report says in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VerdictName {
+    /// The split is the expected one, within the tolerance.
+    Pass,
+    /// The split is not the expected one.
+    Fail,
+    /// The evidence carries neither claim.
+    Inconclusive,
+    /// Nothing could be measured.
+    Error,
+    /// A shard of a larger run: measured, and judged after merging.
+    Measured,
+}
+
+/// A sentence with a code for scripts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Coded {
+    /// Stable, `snake_case`.
+    pub code: String,
+    /// For a person.
+    pub message: String,
+}
+
+/// Something noticed, with its figures.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct Finding {
+    /// Stable, `snake_case`.
+    pub code: String,
+    /// For a person.
+    pub message: String,
+    /// The figures behind it, by name.
+    pub evidence: BTreeMap<String, f64>,
+}
+
+/// Where requests were sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TargetReport {
+    /// The URL.
+    pub url: String,
+    /// The `Host` header.
+    pub host: String,
+    /// The addresses that were dialled in turn.
+    pub addresses: Vec<String>,
+}
+
+/// What was planned.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct PlanReport {
+    /// Requests to attribute; null when a duration alone bounded the run.
+    pub requests: Option<u64>,
+    /// How long requests were to be sent; null when a number of requests bounded the run.
+    pub duration_seconds: Option<f64>,
+    /// When the run would have given up; null when lbtest did not measure.
+    pub max_duration_seconds: Option<f64>,
+    /// Requests in flight at once; null when lbtest did not measure.
+    pub concurrency: Option<u64>,
+    /// Client threads; null when lbtest did not measure.
+    pub threads: Option<u64>,
+    /// Open-loop pace; null for as fast as responses come.
+    pub rate_per_second: Option<f64>,
+    /// Requests a connection carries; null for unlimited, or when lbtest did not measure.
+    pub requests_per_connection: Option<u64>,
+    /// How many requests without an identity are replaced at most; null when not bounded.
+    pub replacements: Option<u64>,
+    /// The promised error rate.
+    pub alpha: f64,
+    /// The smallest shift that a PASS rules out.
+    pub tolerance_share: f64,
+    /// What PASS claims.
+    pub judge: &'static str,
+    /// Whether the run stops as soon as the evidence is enough.
+    pub sequential: bool,
+    /// The share of responses without identity beyond which a run cannot pass.
+    pub max_unattributed_share: f64,
+    /// The seed of Monte Carlo and permutations.
+    pub seed: u64,
+}
+
+/// The tests of the observed split.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct TestReport {
+    /// Where `p_value` comes from.
+    pub method: &'static str,
+    /// The p-value that gates: small when the expected split does not explain the counts.
+    pub p_value: f64,
+    /// Its decimal logarithm, for values too small for a double; null when the p-value is exactly 0.
+    pub log10_p_value: Option<f64>,
+    /// Pearson's test, always shown beside it.
+    pub chi_square: ChiSquareReport,
+    /// Small when a shift of the tolerance or more is ruled out for every backend.
+    pub equivalence_p_value: f64,
+}
+
+/// Pearson's chi-square test.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ChiSquareReport {
+    /// X²; null when it is infinite.
+    pub statistic: Option<f64>,
+    /// Why `statistic` is null.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub statistic_reason: Option<String>,
+    /// Backends with a positive weight, less one.
+    pub degrees_of_freedom: u64,
+    /// The upper tail of the χ² distribution.
+    pub p_value: f64,
+    /// Its decimal logarithm; null when the p-value is exactly 0.
+    pub log10_p_value: Option<f64>,
+}
+
+/// One backend.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct BackendReport {
+    /// Its label in the expected split.
+    pub label: String,
+    /// The workloads that were taken for it, joined by commas; null when none was seen.
+    pub workload: Option<String>,
+    /// The share that it should get.
+    pub expected_share: f64,
+    /// The shift that a PASS rules out for it: the tolerance, or half its share if that is less.
+    pub tolerance_share: f64,
+    /// Identified responses.
+    pub observed: u64,
+    /// Of all identified responses; null when there were none.
+    pub share: Option<f64>,
+    /// Wilson's 95 % interval of the share; null when nothing was observed.
+    pub interval_low: Option<f64>,
+    /// Its upper end.
+    pub interval_high: Option<f64>,
+    /// Goodman's simultaneous 95 % interval; null when nothing was observed.
+    pub simultaneous_low: Option<f64>,
+    /// Its upper end.
+    pub simultaneous_high: Option<f64>,
+    /// For a backend of weight 0 that got nothing: the largest leak that the run does not rule out.
+    pub leak_ruled_out_share: Option<f64>,
+    /// Identified responses with a status of 500 or more.
+    pub errors: u64,
+    /// Of its identified responses; null when it had none.
+    pub error_share: Option<f64>,
+    /// Median latency; null when not measured.
+    pub latency_p50_seconds: Option<f64>,
+    /// 99 % of its responses came within this; null when not measured.
+    pub latency_p99_seconds: Option<f64>,
+}
+
+/// One pod.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PodReport {
+    /// As the responses name it.
+    pub name: String,
+    /// The backend that it was taken for; null when it fits none, or several.
+    pub label: Option<String>,
+    /// Identified responses.
+    pub observed: u64,
+}
+
+/// One workload and the backend that it was taken for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AssignmentReport {
+    /// The workload.
+    pub workload: String,
+    /// The backend; null when it fits none, or several.
+    pub label: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What became of the requests; `sent = attributed + unattributed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RequestsReport {
+    /// Requests that were written.
+    pub sent: u64,
+    /// Those whose response named a pod.
+    pub attributed: u64,
+    /// Those without: a response that names no pod, or none at all.
+    pub unattributed: u64,
+    /// Requests that were never written, since no connection came about.
+    pub never_sent: u64,
+    /// Whole responses by status.
+    pub by_status: BTreeMap<String, u64>,
+    /// Whole responses without an identity by status.
+    pub unidentified_by_status: BTreeMap<String, u64>,
+    /// Requests without a whole response by kind of failure.
+    pub by_failure: BTreeMap<String, u64>,
+}
+
+/// The connections of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ConnectionsReport {
+    /// Opened for requests.
+    pub opened: u64,
+    /// Requests sent again on a new connection, since the idle one had closed before they were written.
+    pub reopened: u64,
+    /// Requests that a connection carried on average; null when none was opened.
+    pub requests_per_connection: Option<f64>,
+}
+
+/// A latency distribution.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct LatencyReport {
+    /// The mean; null when there was no response, as the others.
+    pub mean_seconds: Option<f64>,
+    /// The median.
+    pub p50_seconds: Option<f64>,
+    /// 90 % came within this.
+    pub p90_seconds: Option<f64>,
+    /// 99 % came within this.
+    pub p99_seconds: Option<f64>,
+    /// 99.9 % came within this.
+    pub p999_seconds: Option<f64>,
+    /// The longest.
+    pub max_seconds: Option<f64>,
+    /// The whole distribution: `HdrHistogram` V2 deflate, base64, microseconds.
+    pub histogram: String,
+}
+
+/// Identified responses in a block of the dispatch order.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct WindowReport {
+    /// When its first request was dispatched, from the start of the run.
+    pub start_seconds: f64,
+    /// By backend, in the order of `backends`.
+    pub counts: Vec<u64>,
+}

@@ -1,0 +1,216 @@
+//! The text rendering: the verdict first, then a small table, then the totals.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use super::escape::terminal;
+use super::{BackendReport, Report, VerdictName};
+use crate::verdict::words::{p_value, percent, time};
+
+/// The whole text report.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let mut out = String::new();
+    let word = match report.verdict {
+        VerdictName::Pass => "PASS",
+        VerdictName::Fail => "FAIL",
+        VerdictName::Inconclusive => "INCONCLUSIVE",
+        VerdictName::Error => "COULD NOT MEASURE",
+        VerdictName::Measured => "MEASURED",
+    };
+    let style = verdict_style(report.verdict);
+    let first = report.reasons.first().map_or("", |reason| &reason.message);
+    line(
+        &mut out,
+        format_args!("{style}{word}{style:#}  {}", terminal(first)),
+    );
+    for reason in report.reasons.iter().skip(1) {
+        line(&mut out, format_args!("  - {}", terminal(&reason.message)));
+    }
+    for finding in &report.findings {
+        line(&mut out, format_args!("  * {}", terminal(&finding.message)));
+    }
+    if report.requests.attributed > 0 {
+        line(&mut out, format_args!(""));
+        backends(&mut out, &report.backends);
+    }
+    if let Some(test) = &report.test {
+        line(&mut out, format_args!(""));
+        let statistic = match test.chi_square.statistic {
+            Some(statistic) => format!("{statistic:.4}"),
+            None => "∞".to_owned(),
+        };
+        line(
+            &mut out,
+            format_args!(
+                "{} p {} gates; Pearson's X² {statistic}, {} df, p {}; equivalence p {}",
+                test.method,
+                p_value(test.p_value),
+                test.chi_square.degrees_of_freedom,
+                p_value(test.chi_square.p_value),
+                p_value(test.equivalence_p_value),
+            ),
+        );
+    }
+    assignment(&mut out, report);
+    totals(&mut out, report);
+    out
+}
+
+fn verdict_style(verdict: VerdictName) -> Style {
+    let color = match verdict {
+        VerdictName::Pass | VerdictName::Measured => AnsiColor::Green,
+        VerdictName::Fail => AnsiColor::Red,
+        VerdictName::Inconclusive | VerdictName::Error => AnsiColor::Yellow,
+    };
+    Style::new().bold().fg_color(Some(color.into()))
+}
+
+/// Writing to a `String` cannot fail.
+fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(out, "{text}");
+}
+
+fn backends(out: &mut String, backends: &[BackendReport]) {
+    let header = [
+        "backend",
+        "workload",
+        "expected",
+        "observed",
+        "share",
+        "95 % interval",
+        "p50",
+        "p99",
+        "errors",
+    ];
+    let mut rows = vec![header.map(str::to_owned)];
+    let dash = || "-".to_owned();
+    for backend in backends {
+        let interval = match (backend.interval_low, backend.interval_high) {
+            (Some(low), Some(high)) => format!("{:.1} – {:.1} %", low * 100.0, high * 100.0),
+            _ => dash(),
+        };
+        rows.push([
+            terminal(&backend.label).into_owned(),
+            backend
+                .workload
+                .as_deref()
+                .map_or_else(dash, |name| shortened(&terminal(name))),
+            percent(backend.expected_share),
+            backend.observed.to_string(),
+            backend
+                .share
+                .map_or_else(dash, |share| format!("{:.2} %", share * 100.0)),
+            interval,
+            backend.latency_p50_seconds.map_or_else(dash, time),
+            backend.latency_p99_seconds.map_or_else(dash, time),
+            backend.errors.to_string(),
+        ]);
+    }
+    table(out, &rows, 2);
+}
+
+/// Names beyond this many characters are cut, so that a row fits a line.
+const NAME_WIDTH: usize = 40;
+
+fn shortened(name: &str) -> String {
+    if name.chars().count() <= NAME_WIDTH {
+        return name.to_owned();
+    }
+    let kept: String = name.chars().take(NAME_WIDTH - 1).collect();
+    format!("{kept}…")
+}
+
+/// Writes aligned columns: the first `left` of them to the left, the others to the right.
+fn table<const N: usize>(out: &mut String, rows: &[[String; N]], left: usize) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.max().unwrap_or(0)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in rows {
+        let mut text = String::new();
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let pad = " ".repeat(width - cell.chars().count());
+            let (before, after) = if column < left {
+                ("", &*pad)
+            } else {
+                (&*pad, "")
+            };
+            let gap = if column == 0 { "" } else { "  " };
+            let _ = write!(text, "{gap}{before}{cell}{after}");
+        }
+        line(out, format_args!("{}", text.trim_end()));
+    }
+}
+
+fn assignment(out: &mut String, report: &Report) {
+    let guessed: Vec<String> = report
+        .assignment
+        .iter()
+        .map(|row| {
+            let label = row.label.as_deref().unwrap_or("?");
+            format!("{} is {label} ({})", terminal(&row.workload), row.reason)
+        })
+        .collect();
+    if !guessed.is_empty() {
+        line(out, format_args!("workloads: {}", guessed.join("; ")));
+    }
+}
+
+fn totals(out: &mut String, report: &Report) {
+    let requests = &report.requests;
+    let rate = match report.throughput_per_second {
+        Some(rate) => format!(", {} ({rate:.0}/s)", time(report.duration_seconds)),
+        None => String::new(),
+    };
+    line(
+        out,
+        format_args!(
+            "requests: {} sent = {} attributed + {} without identity; {} never sent{rate}",
+            requests.sent, requests.attributed, requests.unattributed, requests.never_sent
+        ),
+    );
+    let listed = |counts: &std::collections::BTreeMap<String, u64>| {
+        let told: Vec<String> = counts
+            .iter()
+            .map(|(name, count)| format!("{name} × {count}"))
+            .collect();
+        told.join(", ")
+    };
+    if !requests.by_status.is_empty() {
+        line(
+            out,
+            format_args!("statuses: {}", listed(&requests.by_status)),
+        );
+    }
+    if !requests.by_failure.is_empty() {
+        line(
+            out,
+            format_args!("failures: {}", listed(&requests.by_failure)),
+        );
+    }
+    if let Some(connections) = &report.connections {
+        line(
+            out,
+            format_args!(
+                "connections: {} opened, {} reopened",
+                connections.opened, connections.reopened
+            ),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_align_whatever_the_characters() {
+        let mut out = String::new();
+        let row = |a: &str, b: &str| [a.to_owned(), b.to_owned()];
+        table(&mut out, &[row("é", "1"), row("long", "100")], 1);
+        assert_eq!(out, "é       1\nlong  100\n");
+    }
+}

@@ -1,0 +1,292 @@
+//! What follows from the evidence: PASS, FAIL or INCONCLUSIVE, with reasons.
+//!
+//! [`decide`] is a pure function of the expected split, the criterion and the counts; it does not know
+//! where the counts come from.
+
+pub mod decision;
+pub mod forecast;
+pub mod words;
+
+use crate::identity::assignment::{Assignment, Backend, Group, assign};
+use crate::plan::Criterion;
+use crate::split::Split;
+use decision::{Counts, Judged};
+
+/// What the evidence carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// The split is the expected one, within the tolerance.
+    Pass,
+    /// The split is not the expected one.
+    Fail,
+    /// Neither claim holds at the promised error rate.
+    Inconclusive,
+}
+
+/// Why a verdict is what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// Stable, `snake_case`.
+    pub code: &'static str,
+    /// For a person.
+    pub message: String,
+}
+
+impl Reason {
+    fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// What was counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Evidence {
+    /// The groups of pods that answered.
+    pub groups: Vec<Group>,
+    /// Identified responses; `observed[g]` belongs to `groups[g]`.
+    pub observed: Vec<u64>,
+    /// Requests that were written and got no identity.
+    pub unattributed: u64,
+    /// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
+    pub cut_short: Option<String>,
+}
+
+/// A verdict, its reasons, and what they rest on.
+#[derive(Debug, Clone)]
+pub struct Judgement {
+    /// What follows.
+    pub verdict: Verdict,
+    /// Why, the most important reason first.
+    pub reasons: Vec<Reason>,
+    /// The tests, under the assignment that fits the expected split best.
+    pub judged: Judged,
+    /// Which workload was taken for which backend.
+    pub assignment: Assignment,
+}
+
+/// At most so many assignments of workloads to backends are tried; with more, the responses of the
+/// workloads in doubt count as unattributed, which bounds the verdict no less.
+const MAX_POSSIBILITIES: usize = 4096;
+
+/// Judges the evidence: the verdict must hold for every assignment of the workloads that is possible.
+#[must_use]
+pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Evidence) -> Judgement {
+    let assignment = assign(split.labels(), &evidence.groups);
+    let judge = |counts| decision::judge(split, criterion, seed, counts);
+    let every: Vec<Judged> = match assignment.possibilities(MAX_POSSIBILITIES) {
+        Some(possible) => possible
+            .map(|backends| judge(evidence.counts(split, &backends, Doubtful::Foreign)))
+            .collect(),
+        None => vec![judge(evidence.counts(
+            split,
+            &assignment.fixed,
+            Doubtful::Unattributed,
+        ))],
+    };
+    let holds_for_all = every
+        .iter()
+        .all(|judged| judged.verdict == every[0].verdict);
+    let judged = every
+        .into_iter()
+        .max_by(|a, b| favour(a).total_cmp(&favour(b)))
+        .expect("there is at least one way to assign the workloads");
+    let is_doubtful = !assignment.ambiguous.is_empty();
+    let verdict = match judged.verdict {
+        Verdict::Pass if evidence.cut_short.is_some() => Verdict::Inconclusive,
+        verdict if holds_for_all => verdict,
+        _ => Verdict::Inconclusive,
+    };
+    let mut reasons = words::reasons(split, criterion, evidence, &judged, verdict);
+    if is_doubtful {
+        let reason = words::doubtful_assignment(evidence, &assignment);
+        let place = if holds_for_all { reasons.len() } else { 0 };
+        reasons.insert(place, reason);
+    }
+    Judgement {
+        verdict,
+        reasons,
+        judged,
+        assignment,
+    }
+}
+
+/// How well an assignment suits the expected split: its verdict, then its p-value.
+fn favour(judged: &Judged) -> f64 {
+    let verdict = match judged.verdict {
+        Verdict::Fail => 0.0,
+        Verdict::Inconclusive => 2.0,
+        Verdict::Pass => 4.0,
+    };
+    verdict + judged.fit.as_ref().map_or(0.0, |fit| fit.p_value)
+}
+
+/// What the responses of a group count as that is no backend of the split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doubtful {
+    Foreign,
+    Unattributed,
+}
+
+impl Evidence {
+    /// The counts by backend where group `g` is backend `backends[g]`.
+    fn counts(&self, split: &Split, backends: &[Backend], others: Doubtful) -> Counts {
+        let mut counts = Counts {
+            observed: vec![0; split.len()],
+            foreign: 0,
+            unattributed: self.unattributed,
+        };
+        for (backend, &observed) in backends.iter().zip(&self.observed) {
+            match (backend, others) {
+                (Some(backend), _) => counts.observed[*backend] += observed,
+                (None, Doubtful::Foreign) => counts.foreign += observed,
+                (None, Doubtful::Unattributed) => counts.unattributed += observed,
+            }
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::assignment::Mappings;
+    use crate::stats::judge::Judge;
+
+    fn decided(expect: &str, pods: &[(&str, u64)], unattributed: u64, judge: Judge) -> Judgement {
+        let split: Split = expect.parse().unwrap();
+        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
+        let criterion = Criterion::new(&split, 0.001, 0.05, judge, 0.02).unwrap();
+        let evidence = Evidence {
+            groups: pods.iter().map(|(pod, _)| mappings.group(pod)).collect(),
+            observed: pods.iter().map(|&(_, observed)| observed).collect(),
+            unattributed,
+            cut_short: None,
+        };
+        decide(&split, &criterion, 1, &evidence)
+    }
+
+    fn verdict(pods: &[(&str, u64)], unattributed: u64) -> (Verdict, &'static str) {
+        let judgement = decided("v1=70,v2=30", pods, unattributed, Judge::Equivalence);
+        (judgement.verdict, judgement.reasons[0].code)
+    }
+
+    #[test]
+    fn counts_that_fit_pass_and_counts_that_do_not_fail() {
+        assert_eq!(
+            verdict(&[("v1", 700), ("v2", 300)], 0),
+            (Verdict::Pass, "split_matches")
+        );
+        assert_eq!(
+            verdict(&[("v1", 600), ("v2", 400)], 0),
+            (Verdict::Fail, "split_off")
+        );
+        assert_eq!(
+            verdict(&[("v1", 2610), ("v2", 990)], 0),
+            (Verdict::Fail, "split_off")
+        );
+        assert_eq!(
+            verdict(&[("v1", 69), ("v2", 30)], 0),
+            (Verdict::Inconclusive, "too_few_requests")
+        );
+    }
+
+    #[test]
+    fn responses_without_identity_are_never_dropped() {
+        assert_eq!(verdict(&[("v1", 600), ("v2", 380)], 20).0, Verdict::Fail);
+        assert_eq!(
+            verdict(&[("v1", 690), ("v2", 290)], 20).0,
+            Verdict::Inconclusive
+        );
+        assert_eq!(verdict(&[("v1", 2484), ("v2", 1080)], 36).0, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_silent_backend_fails_whatever_the_missing_answers_could_have_been() {
+        assert_eq!(
+            verdict(&[("v1", 700)], 300),
+            (Verdict::Fail, "backend_never_answered")
+        );
+        let few = verdict(&[("v1", 7)], 3);
+        assert_eq!(few.0, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_hit_on_a_backend_of_weight_zero_fails() {
+        let judgement = decided(
+            "v1=100,v2=0",
+            &[("v1", 9999), ("v2", 1)],
+            0,
+            Judge::Equivalence,
+        );
+        assert_eq!(judgement.verdict, Verdict::Fail);
+        assert_eq!(judgement.reasons[0].code, "zero_weight_hit");
+        let clean = decided("v1=100,v2=0", &[("v1", 9999)], 0, Judge::Equivalence);
+        assert_eq!(clean.verdict, Verdict::Pass);
+        assert!(
+            clean.reasons[0].message.contains("leak"),
+            "{:?}",
+            clean.reasons
+        );
+    }
+
+    #[test]
+    fn a_workload_in_doubt_makes_a_pass_inconclusive_and_leaves_a_certain_fail() {
+        let pods = [("web-6f79ff6b8d-fmzvc", 700), ("api-6b8464cddd-nnjmj", 300)];
+        let (verdict_in_doubt, code) = verdict(&pods, 0);
+        assert_eq!(
+            (verdict_in_doubt, code),
+            (Verdict::Inconclusive, "ambiguous_assignment")
+        );
+        let pods = [("web-6f79ff6b8d-fmzvc", 500), ("api-6b8464cddd-nnjmj", 500)];
+        assert_eq!(verdict(&pods, 0).0, Verdict::Fail);
+    }
+
+    #[test]
+    fn the_three_judges_differ_on_a_small_sample_and_on_a_proven_small_shift() {
+        let small = [("v1", 69), ("v2", 30)];
+        assert_eq!(
+            decided("v1=70,v2=30", &small, 0, Judge::Significance).verdict,
+            Verdict::Pass
+        );
+        let shifted = [("v1", 71_000), ("v2", 29_000)];
+        assert_eq!(
+            decided("v1=70,v2=30", &shifted, 0, Judge::Equivalence).verdict,
+            Verdict::Fail
+        );
+        assert_eq!(
+            decided("v1=70,v2=30", &shifted, 0, Judge::Tolerance).verdict,
+            Verdict::Pass
+        );
+    }
+
+    #[test]
+    fn nothing_attributed_is_no_verdict() {
+        assert_eq!(
+            verdict(&[], 0),
+            (Verdict::Inconclusive, "nothing_attributed")
+        );
+        assert_eq!(
+            verdict(&[], 100),
+            (Verdict::Inconclusive, "nothing_attributed")
+        );
+    }
+
+    #[test]
+    fn a_run_cut_short_never_passes() {
+        let split: Split = "v1=70,v2=30".parse().unwrap();
+        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
+        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
+        let evidence = Evidence {
+            groups: vec![mappings.group("v1"), mappings.group("v2")],
+            observed: vec![2520, 1080],
+            unattributed: 0,
+            cut_short: Some("interrupted".to_owned()),
+        };
+        let judgement = decide(&split, &criterion, 1, &evidence);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive);
+        assert_eq!(judgement.reasons[0].code, "cut_short");
+    }
+}

@@ -1,0 +1,540 @@
+//! The words of a verdict: what was promised before, and why it came out as it did.
+
+use std::fmt::Write;
+use std::num::NonZeroU64;
+
+use super::decision::{Cause, Judged};
+use super::forecast::{affordable_tolerance, forecast, grey_zone};
+use super::{Evidence, Reason, Verdict};
+use http::header::{HOST, LOCATION};
+
+use crate::identity::assignment::Assignment;
+use crate::load::{Ending, LoadError, Run, UnidentifiedSample};
+use crate::observation::Failure;
+use crate::plan::pace::Rate;
+use crate::plan::{Budget, Criterion, Plan};
+use crate::split::Split;
+use crate::stats::equivalence::{leak_ruled_out, tolerances};
+use crate::stats::judge::Judge;
+use crate::stats::power;
+use crate::stats::unattributed::unattributed_limit;
+
+/// Seeds the simulated chances of verdicts, which are told and do not decide.
+const SEED: u64 = 1;
+
+/// A share as a percentage, with as many digits as it needs and at most three.
+#[must_use]
+pub fn percent(share: f64) -> String {
+    format!("{} %", trimmed(share * 100.0))
+}
+
+/// A share as percentage points.
+#[must_use]
+pub fn points(share: f64) -> String {
+    format!("{} pp", trimmed(share * 100.0))
+}
+
+fn trimmed(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A p-value: three digits, in scientific notation when small.
+#[must_use]
+pub fn p_value(p: f64) -> String {
+    if p == 0.0 {
+        "0".to_owned()
+    } else if p < 1e-3 {
+        format!("{p:.2e}")
+    } else {
+        format!("{p:.3}")
+    }
+}
+
+/// `v1 70 %, v2 30 %`.
+#[must_use]
+pub fn shares(split: &Split) -> String {
+    let shares = split.labels().iter().zip(split.shares());
+    let told: Vec<String> = shares
+        .map(|(label, share)| format!("{label} {}", percent(*share)))
+        .collect();
+    told.join(", ")
+}
+
+/// How often, in words: `1 run in 1000`.
+fn frequency(alpha: f64) -> String {
+    let runs = 1.0 / alpha;
+    if (runs - runs.round()).abs() < 1e-6 * runs {
+        format!("1 run in {runs:.0}")
+    } else {
+        format!("{} of the runs", percent(alpha))
+    }
+}
+
+/// A time in words.
+#[must_use]
+pub fn time(seconds: f64) -> String {
+    if seconds < 1e-3 {
+        format!("{:.0} µs", seconds * 1e6)
+    } else if seconds < 1.0 {
+        format!("{:.1} ms", seconds * 1e3)
+    } else if seconds < 120.0 {
+        format!("{seconds:.1} s")
+    } else {
+        let whole = seconds.round();
+        format!("{} m {:02} s", (whole / 60.0).floor(), whole % 60.0)
+    }
+}
+
+/// What is said before load is sent: how much, what it promises, how long it takes, and whether it can
+/// come to a verdict at all.
+#[must_use]
+pub fn announcement(plan: &Plan) -> String {
+    let Some(requests) = plan.budget.requests else {
+        let duration = plan.budget.duration.unwrap_or(plan.budget.max_duration);
+        return format!(
+            "sending requests to {} for {duration:?}; a correct split fails at most {}",
+            plan.target,
+            frequency(plan.criterion.alpha)
+        );
+    };
+    let mut told = format!("{requests} requests to {}: ", plan.target);
+    told.push_str(&promise(&plan.split, &plan.criterion, requests));
+    if let Some(rate) = plan.load.rate {
+        let seconds = requests.get() as f64 / rate.per_second();
+        let _ = write!(told, "; {} at {rate}", time(seconds));
+        told.push_str(&too_long(plan, seconds, rate));
+    }
+    told
+}
+
+/// What to do about a planned time beyond `--max-duration`; empty when it fits.
+fn too_long(plan: &Plan, seconds: f64, rate: Rate) -> String {
+    let most = plan.budget.max_duration.as_secs_f64();
+    if seconds <= most {
+        return String::new();
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive number of requests, rounded down; saturates"
+    )]
+    let affordable = (most * rate.per_second()) as u64;
+    let remedy = match affordable_tolerance(&plan.split, plan.criterion.alpha, affordable) {
+        Some(tolerance) => format!("--tolerance {:.1} would fit", 100.0 * tolerance),
+        None => "no tolerance would fit".to_owned(),
+    };
+    format!(
+        ", which is more than --max-duration {:?} allows: {remedy}",
+        plan.budget.max_duration
+    )
+}
+
+/// What a verdict on so many requests promises.
+#[must_use]
+pub fn promise(split: &Split, criterion: &Criterion, requests: NonZeroU64) -> String {
+    let often = frequency(criterion.alpha);
+    let Criterion {
+        alpha,
+        tolerance,
+        judge,
+        ..
+    } = *criterion;
+    if judge == Judge::Significance {
+        let shift = power::detectable_shift(split.shares(), requests.get(), alpha, 0.99);
+        let detects = match shift {
+            Some(shift) => format!("a shift of {} fails in 99 % of the runs", points(shift)),
+            None => "no shift is found with certainty at this number".to_owned(),
+        };
+        return format!("a correct split fails at most {often}; {detects}");
+    }
+    let mut shifts = vec![0.0];
+    shifts.extend(grey_zone(split, tolerance));
+    let chances = forecast(split, criterion, requests, SEED, &shifts);
+    let Some((correct, zone)) = chances.split_first() else {
+        return format!("a correct split fails at most {often}");
+    };
+    let planned = Budget::planned_requests(split, criterion);
+    if correct.verdicts.pass < 1e-9 {
+        return format!(
+            "a correct split fails at most {often}, but so few can't PASS: the answer can only be \
+             INCONCLUSIVE or FAIL; -n {planned} can PASS"
+        );
+    }
+    let mut told = format!(
+        "a correct split fails at most {often}; a split off by {} or more passes at most {often}",
+        smallest_tolerance(split, tolerance)
+    );
+    if correct.verdicts.inconclusive > 0.01 {
+        let _ = write!(
+            told,
+            " (a correct split is INCONCLUSIVE in {} of the runs; -n {planned} avoids that)",
+            percent(correct.verdicts.inconclusive)
+        );
+    }
+    if let [first, .., last] = zone {
+        let fails: Vec<String> = zone
+            .iter()
+            .map(|row| format!("{:.0}", 100.0 * row.verdicts.fail))
+            .collect();
+        let _ = write!(
+            told,
+            "; shifts between {} and {} fail in {} % of the runs",
+            points(first.shift),
+            points(last.shift),
+            fails.join(", ")
+        );
+    }
+    told
+}
+
+/// The tolerance in words: one number, or one for each backend where half the share is less.
+fn smallest_tolerance(split: &Split, tolerance: f64) -> String {
+    let own = tolerances(split.shares(), tolerance);
+    let smaller: Vec<String> = split
+        .labels()
+        .iter()
+        .zip(&own)
+        .filter(|&(_, &own)| own > 0.0 && own < tolerance)
+        .map(|(label, &own)| format!("{label} {}", points(own)))
+        .collect();
+    if smaller.is_empty() {
+        points(tolerance)
+    } else {
+        format!("{} ({})", points(tolerance), smaller.join(", "))
+    }
+}
+
+/// Why a verdict came out as it did, the most important reason first.
+#[must_use]
+pub fn reasons(
+    split: &Split,
+    criterion: &Criterion,
+    evidence: &Evidence,
+    judged: &Judged,
+    verdict: Verdict,
+) -> Vec<Reason> {
+    let mut reasons = vec![cause(split, criterion, judged)];
+    if let Some(why) = &evidence.cut_short {
+        let reason = Reason::new("cut_short", format!("the run was cut short: {why}"));
+        if verdict == Verdict::Inconclusive && judged.verdict == Verdict::Pass {
+            reasons.insert(0, reason);
+        } else {
+            reasons.push(reason);
+        }
+    }
+    let counts = &judged.counts;
+    if counts.unattributed > 0 && judged.cause != Cause::TooManyUnattributed {
+        let limit = unattributed_limit(split.shares(), criterion.tolerance);
+        let smallest = limit.min(criterion.max_unattributed);
+        reasons.push(Reason::new(
+            "unattributed",
+            format!(
+                "{} of {} requests ({}) have no identity; a PASS allows at most {}",
+                counts.unattributed,
+                counts.unattributed + counts.attributed(),
+                percent(counts.unattributed_share()),
+                percent(smallest)
+            ),
+        ));
+    }
+    reasons
+}
+
+/// Which workloads could be more than one backend, and what to add to the command line.
+pub(super) fn doubtful_assignment(evidence: &Evidence, assignment: &Assignment) -> Reason {
+    let mut names: Vec<&str> = assignment
+        .ambiguous
+        .iter()
+        .map(|ambiguity| evidence.groups[ambiguity.group].workload.as_str())
+        .collect();
+    names.dedup();
+    let shown = names[..names.len().min(8)].join(", ");
+    Reason::new(
+        "ambiguous_assignment",
+        format!(
+            "which backend {shown} is cannot be told from the name; add {}",
+            assignment.suggestions.join(" ")
+        ),
+    )
+}
+
+fn cause(split: &Split, criterion: &Criterion, judged: &Judged) -> Reason {
+    let counts = &judged.counts;
+    let attributed = counts.attributed();
+    let p = judged.fit.as_ref().map_or(1.0, |fit| fit.p_value);
+    let alpha = criterion.alpha;
+    let label = |backend: usize| &split.labels()[backend];
+    let enough = Budget::planned_requests(split, criterion);
+    match judged.cause {
+        Cause::Nothing => Reason::new("nothing_attributed", "no response was attributed to a pod"),
+        Cause::ZeroWeightHit(backend) => Reason::new(
+            "zero_weight_hit",
+            format!(
+                "{} must get nothing and got {} of {attributed} requests",
+                label(backend),
+                counts.observed[backend]
+            ),
+        ),
+        Cause::ForeignHit => Reason::new(
+            "unexpected_backend",
+            format!(
+                "{} responses came from workloads that are no backend of the split",
+                counts.foreign
+            ),
+        ),
+        Cause::NeverAnswered(backend) => Reason::new(
+            "backend_never_answered",
+            format!(
+                "{} never answered in {attributed} attributed responses, though it should get {}",
+                label(backend),
+                percent(split.shares()[backend])
+            ),
+        ),
+        Cause::Off => Reason::new("split_off", off(split, judged, p, alpha)),
+        Cause::Fits => Reason::new("split_matches", fits(split, criterion, judged, p)),
+        Cause::TooFew => Reason::new(
+            "too_few_requests",
+            format!(
+                "the split fits (p {}), but {attributed} attributed requests don't rule out a shift of \
+                 {} (p {} > {alpha}); {enough} would settle it: -n {enough}",
+                p_value(p),
+                smallest_tolerance(split, criterion.tolerance),
+                p_value(judged.equivalence_p_value)
+            ),
+        ),
+        Cause::Between => Reason::new("between", off(split, judged, p, alpha)),
+        Cause::Unattributed => Reason::new(
+            "unattributed_decide",
+            format!(
+                "{} requests without an identity could turn the verdict either way",
+                counts.unattributed
+            ),
+        ),
+        Cause::TooManyUnattributed => Reason::new(
+            "too_many_unattributed",
+            format!(
+                "{} of {} requests ({}) have no identity; --max-unattributed allows {}",
+                counts.unattributed,
+                counts.unattributed + attributed,
+                percent(counts.unattributed_share()),
+                percent(criterion.max_unattributed)
+            ),
+        ),
+    }
+}
+
+/// Names the backend that is furthest off, by its standardised residual.
+fn off(split: &Split, judged: &Judged, p: f64, alpha: f64) -> String {
+    let counts = &judged.counts;
+    let n = counts.attributed() as f64;
+    let residual = |backend: usize| {
+        let share = split.shares()[backend];
+        let expected = n * share;
+        ((counts.observed[backend] as f64 - expected) / (expected * (1.0 - share)).sqrt()).abs()
+    };
+    let worst = (0..split.len())
+        .filter(|&backend| split.shares()[backend] > 0.0)
+        .max_by(|&a, &b| residual(a).total_cmp(&residual(b)))
+        .unwrap_or(0);
+    format!(
+        "{} got {} instead of {} ({} of {n} requests); the expected split explains that with p {} ≤ {alpha}",
+        split.labels()[worst],
+        percent(counts.observed[worst] as f64 / n),
+        percent(split.shares()[worst]),
+        counts.observed[worst],
+        p_value(p)
+    )
+}
+
+fn fits(split: &Split, criterion: &Criterion, judged: &Judged, p: f64) -> String {
+    let n = judged.counts.attributed();
+    let alpha = criterion.alpha;
+    if criterion.judge == Judge::Significance {
+        let shift = power::detectable_shift(split.shares(), n, alpha, 0.99);
+        let limit = match shift {
+            Some(shift) => format!(
+                "only a shift of {} or more would show with power 99 %",
+                points(shift)
+            ),
+            None => "no shift would show with power 99 % at this number".to_owned(),
+        };
+        return format!(
+            "the expected split ({}) explains the counts (p {} > {alpha}); with {n} requests {limit}",
+            shares(split),
+            p_value(p)
+        );
+    }
+    let mut told = format!(
+        "the split is {} within {}: a larger shift is ruled out (p {} ≤ {alpha}), and the counts fit (p {})",
+        shares(split),
+        smallest_tolerance(split, criterion.tolerance),
+        p_value(judged.equivalence_p_value),
+        p_value(p)
+    );
+    if split.shares().contains(&0.0) {
+        let _ = write!(
+            told,
+            "; backends of weight 0 got nothing, and a leak of more than {} is ruled out",
+            percent(leak_ruled_out(n, alpha))
+        );
+    }
+    told
+}
+
+/// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
+#[must_use]
+pub fn cut_short(ending: Ending, plan: &Plan, attributed: u64) -> Option<String> {
+    let planned = plan
+        .budget
+        .requests
+        .map_or(String::new(), |requests| format!(" of {requests}"));
+    match ending {
+        Ending::Complete => None,
+        Ending::MaxDuration => Some(format!(
+            "--max-duration {:?} passed with {attributed}{planned} requests attributed",
+            plan.budget.max_duration
+        )),
+        Ending::Interrupted => Some(format!(
+            "it was interrupted with {attributed}{planned} requests attributed"
+        )),
+        Ending::ReplacementsSpent => Some(format!(
+            "{} requests without an identity were sent again, and no more are, with \
+             {attributed}{planned} requests attributed",
+            plan.budget.replacements()
+        )),
+        Ending::NothingIdentified => Some("no response named a pod".to_owned()),
+    }
+}
+
+/// Why a run could not begin.
+#[must_use]
+pub fn unmeasurable(error: &LoadError) -> Reason {
+    match error {
+        LoadError::Unreachable { .. } => Reason::new(
+            "unreachable",
+            format!(
+                "{error}; is the address right, and the ingress up? To try lbtest without one: lbtest demo --expect v1=70,v2=30"
+            ),
+        ),
+        LoadError::Interrupted => Reason::new("interrupted", error.to_string()),
+        LoadError::Setup(_) => Reason::new("setup", error.to_string()),
+    }
+}
+
+/// Why nothing was attributed although requests were sent.
+#[must_use]
+pub fn not_measured(plan: &Plan, run: &Run) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let responses = run.tally.responses();
+    if let Some(sample) = &run.sample {
+        reasons.push(unidentified(plan, responses, sample));
+    }
+    reasons.extend(failures(run));
+    if reasons.is_empty() {
+        reasons.push(Reason::new("nothing_attributed", "no request was answered"));
+    }
+    reasons
+}
+
+fn unidentified(plan: &Plan, responses: u64, sample: &UnidentifiedSample) -> Reason {
+    let body = String::from_utf8_lossy(&sample.body);
+    let shown = body.escape_debug();
+    let host = plan
+        .request
+        .headers
+        .get(HOST)
+        .map_or("", |host| host.to_str().unwrap_or(""));
+    let status = sample.status;
+    if status == 404 && body.contains("default backend") {
+        return Reason::new(
+            "default_backend",
+            format!(
+                "{responses} responses, none from a pod: the ingress answers 404 \"{shown}\", its default \
+                 backend, since no rule matches Host {host}; check --host and the path"
+            ),
+        );
+    }
+    if (300..400).contains(&status) {
+        let location = sample
+            .headers
+            .get(LOCATION)
+            .map(|to| String::from_utf8_lossy(to.as_bytes()));
+        return Reason::new(
+            "redirected",
+            format!(
+                "{responses} responses, none from a pod: the ingress redirects ({status}) to {}; \
+                 use that URL",
+                location.as_deref().unwrap_or("nowhere").escape_debug()
+            ),
+        );
+    }
+    if status >= 400 {
+        return Reason::new(
+            "error_pages",
+            format!(
+                "{responses} responses, none from a pod: the first is a {status} to Host {host}: \"{shown}\""
+            ),
+        );
+    }
+    Reason::new(
+        "nothing_identified",
+        format!(
+            "{responses} responses, none of which names a pod; the first ({status}) begins \"{shown}\"; say \
+             how yours does with --identify REGEX, header:NAME or json:/pointer"
+        ),
+    )
+}
+
+/// What is worth knowing of the requests that were not attributed, in a run that has a verdict.
+#[must_use]
+pub fn missing_answers(run: &Run) -> Vec<Reason> {
+    let responses = run.tally.responses();
+    let unidentified: u64 = run
+        .tally
+        .unidentified_by_status()
+        .map(|(_, count)| count)
+        .sum();
+    let mut reasons = Vec::new();
+    if unidentified > 0 {
+        let statuses: Vec<String> = run
+            .tally
+            .unidentified_by_status()
+            .map(|(status, count)| format!("{status} × {count}"))
+            .collect();
+        reasons.push(Reason::new(
+            "responses_without_identity",
+            format!(
+                "{unidentified} of {responses} responses ({:.1} %) name no pod: status {}",
+                100.0 * unidentified as f64 / responses as f64,
+                statuses.join(", ")
+            ),
+        ));
+    }
+    reasons.extend(failures(run));
+    reasons
+}
+
+fn failures(run: &Run) -> impl Iterator<Item = Reason> {
+    run.tally.by_failure().map(|(failure, count)| {
+        let message = run
+            .failure_messages
+            .get(&failure)
+            .map_or("", |message| message);
+        let did = match failure {
+            Failure::Resolve => "could not resolve the name",
+            Failure::Connect => "could not connect",
+            Failure::Tls => "failed in the TLS handshake",
+            Failure::Timeout => "got no answer in time",
+            Failure::Reset => "were closed without an answer",
+            Failure::Protocol => "got something that is not HTTP",
+            Failure::Body => "got a body that broke off",
+            Failure::Local => "failed for lack of something on this machine",
+            Failure::Abandoned => "were in flight when the user quit",
+        };
+        Reason::new(
+            "requests_failed",
+            format!("{count} requests {did}: {message}"),
+        )
+    })
+}
