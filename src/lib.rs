@@ -29,3 +29,5 @@ pub mod exit;
 pub mod verdict;
 
 pub mod report;
+
+pub mod ingress;

@@ -1,0 +1,277 @@
+//! From one request to its answer.
+
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Body, Incoming};
+
+use super::discipline::Discipline;
+use super::draw;
+use super::fault::FaultKind;
+use super::host::{bare_host, host_of};
+use super::limiter::LimitStatus;
+use super::page;
+use super::router::Choice;
+use super::shared::Shared;
+
+/// ingress-nginx's default `proxy-body-size`.
+const MAX_BODY: usize = 1 << 20;
+
+/// nginx's default `client_body_timeout`, here for the whole body.
+const BODY_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// An answer: its body was made beforehand.
+pub(super) type Answer = Response<Full<Bytes>>;
+
+/// The connection is to be ended without an answer.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection is ended without an answer")]
+pub(super) struct Ended;
+
+/// One TCP connection of a client.
+#[derive(Debug)]
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    client: IpAddr,
+    answered: AtomicU64,
+    /// The connection's ordinal, taken with its first routed request, and that request's own ordinal.
+    pinned: OnceLock<(u64, u64)>,
+    reset: AtomicBool,
+}
+
+impl Connection {
+    pub(super) fn new(shared: Arc<Shared>, client: IpAddr) -> Self {
+        Self {
+            shared,
+            client: client.to_canonical(),
+            answered: AtomicU64::new(0),
+            pinned: OnceLock::new(),
+            reset: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the connection is to end with a reset.
+    pub(super) fn is_reset(&self) -> bool {
+        self.reset.load(Ordering::Relaxed)
+    }
+
+    /// Answers one request.
+    ///
+    /// Dropping the future gives the request up; an ordinal that it took stays taken.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Answer, Ended> {
+        let (head, body) = request.into_parts();
+        // Read before anything is decided, so that the connection can carry the next request and a
+        // request that never arrives whole takes no ordinal.
+        let mut answer = if drain(body).await? {
+            self.route(&head).await?
+        } else {
+            self.shared.refuse(StatusCode::PAYLOAD_TOO_LARGE)
+        };
+        let nth = self.answered.fetch_add(1, Ordering::Relaxed) + 1;
+        let spent = |limit: NonZeroU64| nth >= limit.get();
+        if self.shared.close_after.is_some_and(spent)
+            || answer.status() == StatusCode::PAYLOAD_TOO_LARGE
+        {
+            let close = HeaderValue::from_static("close");
+            answer.headers_mut().insert(header::CONNECTION, close);
+        }
+        Ok(answer)
+    }
+
+    /// Decides in nginx's order: the Host, the redirect to https, the limiter, the backend.
+    ///
+    /// Neither a refusal nor a rejection by the limiter takes an ordinal: which requests the limiter
+    /// rejects depends on the clock, and the draws of those that it lets through must not. Only a limiter
+    /// inside one backend stands behind the routing, and rejects requests that have their ordinal.
+    async fn route(&self, head: &Parts) -> Result<Answer, Ended> {
+        let shared = &*self.shared;
+        let Some(host) = host_of(head) else {
+            return Ok(shared.refuse(StatusCode::BAD_REQUEST));
+        };
+        if let Some(only) = &shared.host
+            && !only.eq_ignore_ascii_case(bare_host(host))
+        {
+            shared.refused.fetch_add(1, Ordering::Relaxed);
+            return Ok(default_backend());
+        }
+        if shared.ssl_redirect {
+            return Ok(shared.redirect(host, head));
+        }
+        if shared.limited_backend.is_none()
+            && let Err(wait) = self.admit()
+        {
+            return Ok(shared.reject(wait));
+        }
+        if shared.router.is_empty() {
+            return Ok(shared.refuse(StatusCode::SERVICE_UNAVAILABLE));
+        }
+        let ordinal = shared.requests.fetch_add(1, Ordering::Relaxed);
+        let kept = (shared.discipline == Discipline::Sticky)
+            .then(|| shared.affinity_of(head))
+            .flatten();
+        let choice = kept.unwrap_or_else(|| self.choose(ordinal));
+        let backend = &shared.backends[choice.backend];
+        if shared.limited_backend == Some(choice.backend)
+            && let Err(wait) = self.admit()
+        {
+            return Ok(shared.reject(wait));
+        }
+        if !backend.delay.is_zero() {
+            tokio::time::sleep(backend.delay).await;
+        }
+        let fault = if backend.faults.is_empty() {
+            None
+        } else {
+            backend.faults.at(ordinal, shared.router.fault(ordinal))
+        };
+        let status = match fault {
+            None => StatusCode::OK,
+            Some(FaultKind::Error) => StatusCode::INTERNAL_SERVER_ERROR,
+            Some(FaultKind::Status(status)) => {
+                backend.count_fault();
+                return Ok(plain(status));
+            }
+            Some(FaultKind::Close) => {
+                backend.count_fault();
+                return Err(Ended);
+            }
+            Some(FaultKind::Reset) => {
+                backend.count_fault();
+                self.reset.store(true, Ordering::Relaxed);
+                return Err(Ended);
+            }
+        };
+        let pod = &backend.pods[choice.pod];
+        pod.answered.fetch_add(1, Ordering::Relaxed);
+        let mut answer = Response::new(Full::new(pod.body.clone()));
+        *answer.status_mut() = status;
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, shared.content_type.clone());
+        for (name, value) in &pod.headers {
+            headers.append(name, value.clone());
+        }
+        if shared.discipline == Discipline::Sticky && kept.is_none() {
+            headers.append(header::SET_COOKIE, pod.cookie.clone());
+        }
+        Ok(answer)
+    }
+
+    /// The choice by the discipline, for the request with this ordinal.
+    fn choose(&self, ordinal: u64) -> Choice {
+        let shared = &*self.shared;
+        match shared.discipline {
+            Discipline::Random | Discipline::RoundRobin | Discipline::Sticky => {
+                shared.router.choose(ordinal, ordinal)
+            }
+            Discipline::PerConnection => {
+                let (connection, first) = *self.pinned.get_or_init(|| {
+                    let connection = shared.connections.fetch_add(1, Ordering::Relaxed);
+                    (connection, ordinal)
+                });
+                shared.router.choose(first, connection)
+            }
+            Discipline::PerClient => {
+                let client = match self.client {
+                    IpAddr::V4(address) => draw::hash(&address.octets()),
+                    IpAddr::V6(address) => draw::hash(&address.octets()),
+                };
+                shared.router.choose(ordinal, client)
+            }
+        }
+    }
+
+    /// Asks the limiter, where there is one.
+    fn admit(&self) -> Result<(), Duration> {
+        let Some(limiter) = &self.shared.limiter else {
+            return Ok(());
+        };
+        let now = self.shared.started.elapsed().as_millis();
+        limiter.admit(self.client, u64::try_from(now).unwrap_or(u64::MAX))
+    }
+}
+
+impl Shared {
+    /// An answer of the ingress itself to a request that it does not route.
+    fn refuse(&self, status: StatusCode) -> Answer {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        plain(status)
+    }
+
+    /// The limiter's answer; a 429 says when to come back, in whole seconds.
+    fn reject(&self, wait: Duration) -> Answer {
+        self.limited.fetch_add(1, Ordering::Relaxed);
+        let mut answer = plain(self.limit_status.code());
+        if self.limit_status == LimitStatus::TooManyRequests {
+            let seconds = wait.as_millis().div_ceil(1000);
+            let seconds = HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX));
+            answer.headers_mut().insert(header::RETRY_AFTER, seconds);
+        }
+        answer
+    }
+
+    /// To the same place over https, as `ssl-redirect` does.
+    fn redirect(&self, host: &str, head: &Parts) -> Answer {
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        let mut answer = self.refuse(StatusCode::PERMANENT_REDIRECT);
+        // A Host that can't stand in a header came in one all the same only if it was none.
+        if let Ok(location) = HeaderValue::from_str(&format!("https://{}{path}", bare_host(host))) {
+            answer.headers_mut().insert(header::LOCATION, location);
+        }
+        answer
+    }
+}
+
+/// nginx's page for a status.
+fn plain(status: StatusCode) -> Answer {
+    let mut answer = Response::new(Full::new(page::nginx(status)));
+    *answer.status_mut() = status;
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, page::HTML);
+    answer
+}
+
+/// What ingress-nginx's default backend answers.
+fn default_backend() -> Answer {
+    let mut answer = Response::new(Full::new(Bytes::from_static(b"default backend - 404")));
+    *answer.status_mut() = StatusCode::NOT_FOUND;
+    let text = HeaderValue::from_static("text/plain; charset=utf-8");
+    answer.headers_mut().insert(header::CONTENT_TYPE, text);
+    answer
+}
+
+/// Reads a body to its end: whether it stayed within [`MAX_BODY`].
+async fn drain(body: Incoming) -> Result<bool, Ended> {
+    if body.is_end_stream() {
+        return Ok(true);
+    }
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Ok(false);
+    }
+    let mut body = Limited::new(body, MAX_BODY);
+    let read = async {
+        while let Some(frame) = body.frame().await {
+            if let Err(error) = frame {
+                return if error.is::<http_body_util::LengthLimitError>() {
+                    Ok(false)
+                } else {
+                    Err(Ended)
+                };
+            }
+        }
+        Ok(true)
+    };
+    tokio::time::timeout(BODY_TIMEOUT, read)
+        .await
+        .map_err(|_| Ended)?
+}

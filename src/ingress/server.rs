@@ -1,0 +1,280 @@
+//! The listening side: sockets, connections, and an end that cuts nothing off.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::{self, pin};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+
+use super::config::{Config, ConfigError};
+use super::counts::Counts;
+use super::exchange::Connection;
+use super::pods::Backend;
+use super::shared::Shared;
+
+/// The connections that are served at a time; further ones wait in the listener's queue.
+const MAX_CONNECTIONS: u32 = 20_000;
+
+/// The listener's queue; the kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: u32 = 4096;
+
+/// nginx's default `keepalive_timeout`, which covers the wait for a request's head here.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// How long requests in flight may take once the ingress stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Why an ingress did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum IngressError {
+    /// The options are impossible together.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address can't be listened on.
+    #[error("cannot listen on {address}: choose another address or port with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The thread or its runtime could not be had.
+    #[error("cannot start the ingress's thread")]
+    Thread(#[source] std::io::Error),
+}
+
+/// An ingress that listens, and serves as soon as [`Ingress::serve_until`] runs.
+#[derive(Debug)]
+pub struct Ingress {
+    listener: TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    backends: Vec<Backend>,
+}
+
+impl Ingress {
+    /// Checks `config` and listens. Connections queue until they are served.
+    ///
+    /// # Errors
+    /// The options are impossible together, or the address can't be listened on.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub fn bind(config: &Config) -> Result<Self, IngressError> {
+        config.validate()?;
+        let address = config.listen;
+        let listen = || {
+            let socket = if address.is_ipv4() {
+                TcpSocket::new_v4()?
+            } else {
+                TcpSocket::new_v6()?
+            };
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            let listener = socket.listen(BACKLOG)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) =
+            listen().map_err(|source| IngressError::Listen { address, source })?;
+        Ok(Self {
+            listener,
+            address,
+            shared: Arc::new(Shared::new(config)),
+            backends: config.backends(),
+        })
+    }
+
+    /// Serves `config` on a thread of its own, with a runtime of its own, until the handle is stopped
+    /// or dropped.
+    ///
+    /// # Errors
+    /// As [`Ingress::bind`]; or there is no thread to be had.
+    pub fn start(config: &Config) -> Result<Handle, IngressError> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(IngressError::Thread)?;
+        let ingress = {
+            let _entered = runtime.enter();
+            Self::bind(config)?
+        };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (address, shared) = (ingress.address, Arc::clone(&ingress.shared));
+        let thread = thread::Builder::new()
+            .name("ingress".to_owned())
+            .spawn(move || {
+                runtime.block_on(ingress.serve_until(async {
+                    // A dropped handle stops the ingress as well.
+                    let _ = stopped.await;
+                }));
+            })
+            .map_err(IngressError::Thread)?;
+        Ok(Handle {
+            address,
+            shared,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+
+    /// Where it listens; the port is the real one where 0 was asked for.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The backends with their workloads and pods.
+    #[must_use]
+    pub fn backends(&self) -> &[Backend] {
+        &self.backends
+    }
+
+    /// Serves until `shutdown` completes; then takes no further connection, finishes what is in flight
+    /// within 2 s, and returns what was answered.
+    ///
+    /// Dropping the future cuts all connections off.
+    pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> Counts {
+        let (stage, _) = watch::channel(Stage::Serving);
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+        let mut shutdown = pin!(shutdown);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut shutdown => break,
+                accepted = accept(&self.listener, &places) => accepted,
+            };
+            let (stream, client, place) = accepted;
+            let connection = Arc::new(Connection::new(Arc::clone(&self.shared), client.ip()));
+            tokio::spawn(serve(stream, connection, stage.subscribe(), place));
+        }
+        drop(self.listener);
+        stage.send_replace(Stage::Draining);
+        // Every place is free again when the last connection has ended.
+        let drained = tokio::time::timeout(GRACE, places.acquire_many(MAX_CONNECTIONS)).await;
+        if drained.is_err() {
+            stage.send_replace(Stage::Over);
+        }
+        self.shared.counts()
+    }
+}
+
+/// An ingress on a thread of its own. Dropping it stops the ingress and waits for its end.
+#[derive(Debug)]
+pub struct Handle {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+impl Handle {
+    /// Where it listens.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What it has answered so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.shared.counts()
+    }
+
+    /// Stops it, finishing what is in flight within 2 s, and returns what was answered.
+    #[must_use = "dropping the handle stops the ingress as well"]
+    pub fn stop(mut self) -> Counts {
+        self.end();
+        self.shared.counts()
+    }
+
+    fn end(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            // A thread that is gone already needs no telling.
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread has been printed by it; there is nothing to add while stopping.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// How far the ingress is in its life, as its connections are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Serving,
+    Draining,
+    Over,
+}
+
+/// The next connection, with its place among those that are served at a time.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    let place = Arc::clone(places)
+        .acquire_owned()
+        .await
+        .expect("the semaphore is never closed");
+    loop {
+        match listener.accept().await {
+            Ok((stream, client)) => return (stream, client, place),
+            // The client went away, or file descriptors ran out: a moment later there may be some.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+/// Serves one connection to its end.
+async fn serve(
+    stream: TcpStream,
+    connection: Arc<Connection>,
+    mut stage: watch::Receiver<Stage>,
+    place: OwnedSemaphorePermit,
+) {
+    // Without it an answer in two segments waits for the client's delayed acknowledgement. A socket
+    // that refuses it is one that is closed already.
+    let _ = stream.set_nodelay(true);
+    let served = Arc::clone(&connection);
+    let mut exchanges = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(128 * 1024)
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |request| Arc::clone(&served).answer(request)),
+        );
+    loop {
+        tokio::select! {
+            biased;
+            // Errors are the client's: what it did not get is for it to count.
+            _ended = &mut exchanges => break,
+            changed = stage.changed() => {
+                let now = *stage.borrow_and_update();
+                if changed.is_err() || now == Stage::Over {
+                    return;
+                }
+                pin::Pin::new(&mut exchanges).graceful_shutdown();
+            }
+        }
+    }
+    if connection.is_reset() {
+        // Closing with a zero linger time sends RST in place of FIN.
+        let _ = exchanges.into_parts().io.into_inner().set_zero_linger();
+    }
+    drop(place);
+}
