@@ -31,3 +31,5 @@ pub mod verdict;
 pub mod report;
 
 pub mod ingress;
+
+pub mod cli;

@@ -1,3 +1,7 @@
-//! The `lbtest` executable.
+//! The `lbtest` executable: parse, run, return an exit status.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lbtest::cli::run()
+}

@@ -1,0 +1,134 @@
+//! `lbtest analyze`: a verdict from counts, or from a log on stdin; sends nothing.
+
+use std::io::{self, IsTerminal};
+
+use clap::Args;
+
+use super::gate::{CriterionArgs, OutputArgs};
+use super::output::Outputs;
+use super::{CommandError, output};
+use crate::exit::ExitStatus;
+use crate::identity::assignment::{Group, Mappings};
+use crate::identity::log::Responses;
+use crate::identity::rule::Rules;
+use crate::report::Report;
+use crate::split::Split;
+use crate::tally::pods::{GroupId, Interner, PodRegistry};
+use crate::verdict::Evidence;
+
+/// The arguments of `analyze`.
+#[derive(Debug, Args)]
+pub(super) struct AnalyzeArgs {
+    #[command(flatten)]
+    criterion: CriterionArgs,
+    /// Responses of each backend (default: read a log from stdin)
+    #[arg(long, value_name = "v1=69,v2=30")]
+    observed: Option<String>,
+    /// Responses without an identity, beside --observed
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "observed")]
+    unattributed: u64,
+    /// How a response in the log names its pod: REGEX (group 1) or `json:/pointer`; repeatable
+    #[arg(long, value_name = "RULE")]
+    identify: Vec<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// Counts beyond this are no counts of requests; sums stay exact in double precision.
+const MOST: u64 = 1_000_000_000_000_000;
+
+/// Judges the counts.
+pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
+    output::color(args.output.color);
+    let split = args.criterion.split()?;
+    let criterion = args.criterion.criterion(&split)?;
+    let mappings = args.criterion.mappings(&split)?;
+    let mut outputs = Outputs::open(&args.output)?;
+    let evidence = match &args.observed {
+        Some(text) => counts(text, args.unattributed, &split)?,
+        None => log(&args.identify, mappings)?,
+    };
+    let report = Report::of_counts(&split, &criterion, args.criterion.seed, &evidence);
+    outputs.write(&report)?;
+    Ok(report.status())
+}
+
+/// Reads `v1=69,v2=30`; a backend that is left out has got nothing.
+fn counts(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, CommandError> {
+    let mut observed: Vec<Option<u64>> = vec![None; split.len()];
+    for item in text.split(',').map(str::trim) {
+        let refused = |why: &str| {
+            let item = item.escape_debug();
+            CommandError::usage(format!("--observed '{item}': {why}"))
+        };
+        let (label, count) = item
+            .split_once('=')
+            .ok_or_else(|| refused("write label=count pairs such as v1=69,v2=30"))?;
+        let backend = split.position(label.trim()).ok_or_else(|| {
+            refused(&format!(
+                "--expect has no such backend, it has {}",
+                split.labels().join(", ")
+            ))
+        })?;
+        let count: u64 = count
+            .trim()
+            .parse()
+            .ok()
+            .filter(|&count| count <= MOST)
+            .ok_or_else(|| refused("the count is not a whole number from 0 to 10^15"))?;
+        if observed[backend].replace(count).is_some() {
+            return Err(refused("the backend is given twice"));
+        }
+    }
+    if unattributed > MOST {
+        return Err(CommandError::usage(
+            "--unattributed is not a number from 0 to 10^15",
+        ));
+    }
+    let group = |(backend, label): (usize, &String)| Group {
+        workload: label.clone(),
+        owner: label.clone(),
+        explicit: Some(backend),
+    };
+    Ok(Evidence {
+        groups: split.labels().iter().enumerate().map(group).collect(),
+        observed: observed
+            .into_iter()
+            .map(Option::unwrap_or_default)
+            .collect(),
+        unattributed,
+        cut_short: None,
+    })
+}
+
+/// Reads the responses that a log on stdin records.
+fn log(identify: &[String], mappings: Mappings) -> Result<Evidence, CommandError> {
+    if io::stdin().is_terminal() {
+        output::warn("reading a log from stdin; give counts with --observed instead");
+    }
+    let rules = Rules::parse(identify).map_err(CommandError::usage)?;
+    let registry = PodRegistry::shared(mappings);
+    let mut interner = Interner::new(std::sync::Arc::clone(&registry));
+    let mut observed: Vec<u64> = Vec::new();
+    let mut unattributed = 0;
+    for response in Responses::new(io::stdin().lock(), &rules) {
+        let response = response.map_err(|error| CommandError::usage(format!("stdin: {error}")))?;
+        let Some(pod) = response else {
+            unattributed += 1;
+            continue;
+        };
+        let pod = interner.intern(&pod);
+        let GroupId(group) = interner.group(pod);
+        let group = usize::from(group);
+        if observed.len() <= group {
+            observed.resize(group + 1, 0);
+        }
+        observed[group] += 1;
+    }
+    Ok(Evidence {
+        groups: registry.groups(),
+        observed,
+        unattributed,
+        cut_short: None,
+    })
+}

@@ -1,0 +1,130 @@
+//! The command line: arguments become a plan, results become output and an exit status.
+//!
+//! The only importer of clap; with [`crate::report`], the only place that prints.
+
+mod analyze;
+mod demo;
+mod gate;
+mod ingress;
+mod output;
+mod plan;
+mod value;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::exit::ExitStatus;
+
+/// Checks that an ingress splits traffic the way it was told to, with known error rates.
+///
+/// Sends requests through the ingress, reads from each response which pod answered, tests the observed
+/// split against the expected one, and says PASS, FAIL or INCONCLUSIVE.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lbtest",
+    version,
+    args_conflicts_with_subcommands = true,
+    after_help = EXAMPLES,
+    after_long_help = DETAILS
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    gate: gate::GateArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  lbtest demo --expect v1=70,v2=30                      try it, no set-up needed
+  lbtest http://10.0.0.7/ --host shop.example --expect v1=70,v2=30
+  lbtest analyze --expect v1=70,v2=30 --observed v1=69,v2=30
+
+Exit status: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not measure, 130 interrupted";
+
+const DETAILS: &str = "\
+Examples:
+  lbtest demo --expect v1=70,v2=30
+      Starts an ingress with two backends in this process and checks it.
+  lbtest http://10.0.0.7/ --host shop.example --expect v1=70,v2=30
+      Checks a real one; the number of requests follows from --alpha and --tolerance.
+  lbtest analyze --expect v1=70,v2=30 --observed v1=69,v2=30
+      Judges counts that were taken elsewhere.
+
+Exit status:
+  0    PASS
+  1    FAIL
+  2    the command line or a configuration cannot be used
+  3    INCONCLUSIVE
+  4    could not measure (unreachable, or no response names a pod)
+  130  interrupted; a partial report is still written
+
+The proxy variables (http_proxy, https_proxy, all_proxy) are ignored: lbtest dials the target itself.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check an ingress embedded in this process: no set-up needed
+    Demo(demo::DemoArgs),
+    /// Run the embedded ingress alone, until Ctrl-C
+    Ingress(ingress::IngressArgs),
+    /// Show how many requests a promise needs, and the chance of each verdict; sends nothing
+    Plan(plan::PlanArgs),
+    /// Judge counts, or a log on stdin; sends nothing
+    Analyze(analyze::AnalyzeArgs),
+}
+
+/// One sentence for a person, and the status to end with.
+#[derive(Debug)]
+struct CommandError {
+    status: ExitStatus,
+    message: String,
+}
+
+impl CommandError {
+    fn usage(message: impl ToString) -> Self {
+        Self {
+            status: ExitStatus::Usage,
+            message: message.to_string(),
+        }
+    }
+
+    fn not_measured(message: impl ToString) -> Self {
+        Self {
+            status: ExitStatus::NotMeasured,
+            message: message.to_string(),
+        }
+    }
+}
+
+/// Parses the arguments of this process, does what they say, and returns its exit status.
+#[must_use]
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version go to stdout with status 0, everything else to stderr with status 2.
+            let status = if error.use_stderr() {
+                ExitStatus::Usage
+            } else {
+                ExitStatus::Pass
+            };
+            let _ = error.print();
+            return status.into();
+        }
+    };
+    let result = match cli.command {
+        None => gate::run(&cli.gate),
+        Some(Command::Demo(args)) => demo::run(&args),
+        Some(Command::Ingress(args)) => ingress::run(&args),
+        Some(Command::Plan(args)) => plan::run(&args),
+        Some(Command::Analyze(args)) => analyze::run(&args),
+    };
+    match result {
+        Ok(status) => status.into(),
+        Err(error) => {
+            output::error(&error.message);
+            error.status.into()
+        }
+    }
+}
