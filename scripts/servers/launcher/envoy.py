@@ -1,0 +1,86 @@
+"""Envoy, from the Python package that carries it, with weighted clusters."""
+
+import json
+from typing import Any
+
+from .environment import envoy
+from .site import DEFAULT_BACKEND, Backend, Site
+
+TYPES = "type.googleapis.com/envoy"
+
+
+def command(site: Site) -> list[str]:
+    """Envoy before the apps; its plain port speaks HTTP/2 by prior knowledge too."""
+    listeners = [_listener(site, "plain", site.plain_port, None)]
+    if site.certificates is not None and site.tls_port is not None:
+        listeners.append(_listener(site, "tls", site.tls_port, _tls(site)))
+    clusters = [_cluster(backend) for backend in site.positive()]
+    config = site.directory / "envoy.json"
+    config.write_text(json.dumps({"static_resources": {"listeners": listeners, "clusters": clusters}}, indent=2))
+    return [envoy(), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "-c", str(config)]
+
+
+def _listener(site: Site, name: str, port: int, transport: dict[str, Any] | None) -> dict[str, Any]:
+    weights = [{"name": backend.label, "weight": backend.weight} for backend in site.positive()]
+    apps = {"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": weights}}}
+    unknown = {"match": {"prefix": "/"}, "direct_response": {"status": 404, "body": {"inline_string": DEFAULT_BACKEND}}}
+    manager: dict[str, Any] = {
+        "@type": f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": name,
+        "codec_type": "AUTO",
+        "route_config": {
+            "virtual_hosts": [
+                {"name": "apps", "domains": [site.host, f"{site.host}:*"], "routes": [apps]},
+                {"name": "unknown", "domains": ["*"], "routes": [unknown]},
+            ]
+        },
+        "http_filters": [
+            {
+                "name": "router",
+                "typed_config": {"@type": f"{TYPES}.extensions.filters.http.router.v3.Router"},
+            }
+        ],
+    }
+    if site.requests_per_connection is not None:
+        manager["common_http_protocol_options"] = {"max_requests_per_connection": site.requests_per_connection}
+    chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": manager}]}
+    if transport is not None:
+        chain["transport_socket"] = transport
+    return {"name": name, "address": _address(port), "filter_chains": [chain]}
+
+
+def _tls(site: Site) -> dict[str, Any]:
+    assert site.certificates is not None
+    certificate = {
+        "certificate_chain": {"filename": str(site.certificates.certificate)},
+        "private_key": {"filename": str(site.certificates.key)},
+    }
+    return {
+        "name": "tls",
+        "typed_config": {
+            "@type": f"{TYPES}.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+            "common_tls_context": {"alpn_protocols": ["h2", "http/1.1"], "tls_certificates": [certificate]},
+        },
+    }
+
+
+def _cluster(backend: Backend) -> dict[str, Any]:
+    """Idle connections are given up long before the app does so, which is 120 s for waitress."""
+    assert backend.port is not None
+    endpoint = {"endpoint": {"address": _address(backend.port)}}
+    return {
+        "name": backend.label,
+        "connect_timeout": "3s",
+        "load_assignment": {"cluster_name": backend.label, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": f"{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "common_http_protocol_options": {"idle_timeout": "30s"},
+                "explicit_http_config": {"http_protocol_options": {}},
+            }
+        },
+    }
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}

@@ -1,0 +1,161 @@
+"""What was asked for on the command line, checked."""
+
+import argparse
+import re
+from dataclasses import dataclass
+
+from .haproxy import ALGORITHMS
+from .site import Limit
+
+DESCRIPTION = """\
+Starts a real ingress on free ports of 127.0.0.1 with the challenge's apps behind it, waits until it
+answers, runs COMMAND and stops everything again. Without a COMMAND it prints the address and stays
+until Ctrl-C or SIGTERM. The exit status is COMMAND's.
+"""
+
+KINDS = """\
+kinds:
+  nginx     Debian's nginx, split_clients over a random key, before Flask apps
+  static    nginx alone answers the pages itself: for benchmarks
+  haproxy   Debian's HAProxy with server weights, before the same apps
+  envoy     Envoy with weighted clusters, before the same apps
+
+COMMAND finds in its environment:
+  LBTEST_SERVER_URL       http://127.0.0.1:PORT/
+  LBTEST_SERVER_H2C_URL   the same over HTTP/2 without TLS (prior knowledge)
+  LBTEST_SERVER_TLS_URL   https://127.0.0.1:PORT/ with --tls; ALPN offers h2 and http/1.1
+  LBTEST_SERVER_CA        with --tls, the authority's certificate
+  LBTEST_SERVER_HOST      the host name that is routed; any other gets 404 from the default backend
+  LBTEST_SERVER_JSON      a file with all of this, the pods and the process ids
+
+examples:
+  scripts/servers/run nginx --weights v1=70,v2=30
+  scripts/servers/run nginx -- sh -c 'lbtest "$LBTEST_SERVER_URL" --host edu.challenger-03 --expect v1=70,v2=30'
+  scripts/servers/run nginx --limit-rpm 175 --burst-multiplier 1 --fault v2=503 -- COMMAND
+  scripts/servers/run haproxy --balance random --tls -- COMMAND
+"""
+
+# Which kinds know what to do with an option that not all of them have.
+ONLY = {
+    "--limit-rpm": {"nginx"},
+    "--app-limit": {"nginx", "haproxy", "envoy"},
+    "--balance": {"haproxy"},
+    "--keepalive-requests": {"nginx", "static", "envoy"},
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    kind: str
+    weights: dict[str, int]
+    host: str
+    faults: dict[str, int]
+    limit: Limit | None
+    app_limit: str | None
+    balance: str
+    requests_per_connection: int | None
+    tls: bool
+    ready_seconds: float
+    attached: bool
+    command: list[str]
+
+
+def parse(arguments: list[str]) -> Options:
+    """The options of one launch; what is wrong with them ends the program with status 2."""
+    command: list[str] = []
+    if "--" in arguments:
+        at = arguments.index("--")
+        arguments, command = arguments[:at], arguments[at + 1 :]
+    parser = argparse.ArgumentParser(
+        prog="scripts/servers/run",
+        usage="scripts/servers/run KIND [OPTIONS] [-- COMMAND...]",
+        description=DESCRIPTION,
+        epilog=KINDS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("kind", metavar="KIND", choices=["nginx", "static", "haproxy", "envoy"], help="see below")
+    add = parser.add_argument
+    add("--weights", type=_weights, default="v1=70,v2=30", metavar="LABEL=N,...", help="the split (v1=70,v2=30)")
+    add("--host", default="edu.challenger-03", help="the host name that is routed (edu.challenger-03)")
+    add(
+        "--fault",
+        type=_fault,
+        action="append",
+        default=[],
+        metavar="LABEL=STATUS",
+        help="this backend answers every request with STATUS; repeatable",
+    )
+    add("--limit-rpm", type=_positive, metavar="R", help="nginx: ingress-nginx's limiter, R requests a minute, 503")
+    add("--burst-multiplier", type=_positive, metavar="M", help="with --limit-rpm: a burst of R·M requests (5)")
+    add("--app-limit", metavar="LIMIT", help="Flask-Limiter's limit of v2, such as '100 per minute': 429")
+    add("--balance", choices=ALGORITHMS, help="haproxy: the algorithm (roundrobin)")
+    add(
+        "--keepalive-requests",
+        type=_positive,
+        metavar="K",
+        help="nginx, static, envoy: the connection is closed after K requests",
+    )
+    add("--tls", action="store_true", help="listen with TLS too, HTTP/2 and HTTP/1.1, under an authority of its own")
+    add("--ready-timeout", type=float, default=30.0, metavar="SECONDS", help="give up after this long (30)")
+    add(
+        "--attached",
+        action="store_true",
+        help="for programs: print one line of JSON when ready, stop when standard input closes",
+    )
+    found = parser.parse_args(arguments)
+
+    for option, kinds in ONLY.items():
+        if getattr(found, option[2:].replace("-", "_")) is not None and found.kind not in kinds:
+            parser.error(f"{option} is for {', '.join(sorted(kinds))}, not for {found.kind}")
+    if found.burst_multiplier is not None and found.limit_rpm is None:
+        parser.error("--burst-multiplier needs --limit-rpm")
+    faults = dict(found.fault)
+    for label in faults.keys() - found.weights.keys():
+        parser.error(f"--fault {label}: no such label in --weights")
+    if found.attached and command:
+        parser.error("--attached takes no COMMAND")
+    if re.fullmatch(r"[A-Za-z0-9.-]+", found.host) is None:
+        parser.error(f"--host {found.host!r} is no host name")
+    limit = None
+    if found.limit_rpm is not None:
+        limit = Limit(found.limit_rpm, found.burst_multiplier or 5)
+    return Options(
+        kind=found.kind,
+        weights=found.weights,
+        host=found.host,
+        faults=faults,
+        limit=limit,
+        app_limit=found.app_limit,
+        balance=found.balance or "roundrobin",
+        requests_per_connection=found.keepalive_requests,
+        tls=found.tls,
+        ready_seconds=found.ready_timeout,
+        attached=found.attached,
+        command=command,
+    )
+
+
+def _weights(text: str) -> dict[str, int]:
+    weights: dict[str, int] = {}
+    for part in text.split(","):
+        matched = re.fullmatch(r"([a-z][a-z0-9-]*)=([0-9]+)", part)
+        if matched is None or matched[1] in weights:
+            raise argparse.ArgumentTypeError(f"{part!r} is not LABEL=N with a label of its own")
+        weights[matched[1]] = int(matched[2])
+    if not any(weights.values()):
+        raise argparse.ArgumentTypeError("no weight is positive")
+    return weights
+
+
+def _fault(text: str) -> tuple[str, int]:
+    matched = re.fullmatch(r"([a-z][a-z0-9-]*)=([45][0-9][0-9])", text)
+    if matched is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=STATUS with a status of 400 to 599")
+    return matched[1], int(matched[2])
+
+
+def _positive(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return int(text)
