@@ -88,7 +88,7 @@ impl CriterionArgs {
 #[derive(Debug, Clone, Args)]
 pub(super) struct OutputArgs {
     /// Write the report as JSON to a file, or to stdout for '-'
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     pub json: Option<PathBuf>,
     /// When to colour
     #[arg(long, value_enum, default_value = "auto")]

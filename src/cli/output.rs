@@ -42,7 +42,7 @@ pub(super) fn error(message: &str) {
 }
 
 /// A report's destination, opened before load is sent and replaced as a whole afterwards.
-enum Sink {
+pub(super) enum Sink {
     Stdout,
     /// A regular file: written beside its place and renamed into it.
     Replaced(NamedTempFile, PathBuf),
@@ -51,6 +51,22 @@ enum Sink {
 }
 
 impl Sink {
+    /// Opens the destination of a report that `flag` names, if it does.
+    pub(super) fn open_report(
+        flag: &str,
+        path: Option<&Path>,
+    ) -> Result<Option<Self>, CommandError> {
+        let Some(path) = path else {
+            return Ok(None);
+        };
+        Self::open(path).map(Some).map_err(|error| {
+            CommandError::usage(format!(
+                "{flag} {}: {error}; name a file that can be written, or - for stdout",
+                path.display()
+            ))
+        })
+    }
+
     fn open(path: &Path) -> io::Result<Self> {
         if path.as_os_str() == "-" {
             return Ok(Self::Stdout);
@@ -78,7 +94,10 @@ impl Sink {
         Ok(Self::Replaced(file, path.to_owned()))
     }
 
-    fn write(self, rendered: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn write(
+        self,
+        rendered: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
         match self {
             Self::Stdout => rendered(&mut io::stdout().lock()),
             Self::Direct(mut file) => rendered(&mut file),
@@ -100,15 +119,7 @@ pub(super) struct Outputs {
 impl Outputs {
     /// Opens every report's destination.
     pub(super) fn open(args: &OutputArgs) -> Result<Self, CommandError> {
-        let json = args.json.as_deref().map(|path| {
-            Sink::open(path).map_err(|error| {
-                CommandError::usage(format!(
-                    "--json {}: {error}; name a file that can be written, or - for stdout",
-                    path.display()
-                ))
-            })
-        });
-        let json = json.transpose()?;
+        let json = Sink::open_report("--json", args.json.as_deref())?;
         Ok(Self {
             text_on_stderr: matches!(json, Some(Sink::Stdout)),
             json,

@@ -1,9 +1,239 @@
-//! x
-use super::CommandError;
-use crate::exit::ExitStatus;
+//! `lbtest plan`: how many requests a promise needs, and the chance of each verdict; sends nothing.
+
+use std::fmt::Write;
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::Args;
+
+use super::gate::CriterionArgs;
+use super::output::Sink;
+use super::{CommandError, output, value};
+use crate::exit::ExitStatus;
+use crate::plan::pace::Rate;
+use crate::plan::{Budget, Criterion, quantity};
+use crate::report::forecast::{
+    ForecastBackend, ForecastReport, PowerRow, SCHEMA_VERSION, ToleranceRow,
+};
+use crate::report::text;
+use crate::split::Split;
+use crate::stats::equivalence::tolerances;
+use crate::stats::noncentral::noncentrality;
+use crate::stats::power::{requests_for_exact_power, requests_for_power};
+use crate::stats::sample_size::fixed_sample_size;
+use crate::verdict::forecast::forecast;
+use crate::verdict::words::{points, promise, remedy_for_time, shares, time};
+
+/// The arguments of `plan`.
 #[derive(Debug, Args)]
-pub(super) struct PlanArgs {}
-pub(super) fn run(_a: &PlanArgs) -> Result<ExitStatus, CommandError> {
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    criterion: CriterionArgs,
+    /// Requests that are attributed (default: computed from the promise)
+    #[arg(short = 'n', long, value_name = "N", value_parser = value::count, conflicts_with = "shift")]
+    requests: Option<NonZeroU64>,
+    /// Pace of the run, such as 500/s or 175/m
+    #[arg(short = 'q', long, value_name = "R")]
+    rate: Option<Rate>,
+    /// Find the requests that notice a shift of so many percentage points …
+    #[arg(long, value_name = "PP", value_parser = quantity::percentage_points, requires = "power")]
+    shift: Option<f64>,
+    /// … with this probability
+    #[arg(long, value_name = "P", requires = "shift")]
+    power: Option<f64>,
+    /// The time that a run may take
+    #[arg(long, value_name = "D", default_value = "10m", value_parser = value::duration)]
+    max_duration: Duration,
+    /// Write the plan as JSON to a file, or to stdout for '-'
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+}
+
+/// Tolerances to compare, as shares.
+const TOLERANCES: [f64; 5] = [0.01, 0.02, 0.03, 0.05, 0.1];
+
+/// Plans a run and prints what to expect of it.
+pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
+    let split = args.criterion.split()?;
+    let criterion = args.criterion.criterion(&split)?;
+    let sink = Sink::open_report("--json", args.json.as_deref())?;
+    let report = planned(args, &split, &criterion)?;
+    let told = render(args, &split, &criterion, &report);
+    let document = serde_json::to_string_pretty(&report).map_err(CommandError::usage)?;
+    match sink {
+        None => output::print(&told),
+        Some(sink) => {
+            if !matches!(sink, Sink::Stdout) {
+                output::print(&told);
+            }
+            sink.write(|out| writeln!(out, "{document}"))
+                .map_err(|error| CommandError::usage(format!("--json: {error}")))?;
+        }
+    }
     Ok(ExitStatus::Pass)
+}
+
+fn planned(
+    args: &PlanArgs,
+    split: &Split,
+    criterion: &Criterion,
+) -> Result<ForecastReport, CommandError> {
+    let expected = split.shares();
+    let positive = expected.iter().filter(|&&share| share > 0.0).count();
+    let asked = match (args.shift, args.power) {
+        (Some(shift), Some(power)) => {
+            if !(shift > 0.0 && shift < 1.0) {
+                return Err(CommandError::usage(format!(
+                    "--shift {} is not a shift: give percentage points above 0 and below 100",
+                    100.0 * shift
+                )));
+            }
+            if !(power > criterion.alpha && power < 1.0) {
+                return Err(CommandError::usage(format!(
+                    "--power {power} is not a power: give a probability above --alpha and below 1"
+                )));
+            }
+            Some((shift, power))
+        }
+        _ => None,
+    };
+    let requests = match asked {
+        Some((shift, power)) => requests_for_power(expected, shift, criterion.alpha, power),
+        None => args
+            .requests
+            .unwrap_or_else(|| Budget::planned_requests(split, criterion))
+            .get(),
+    };
+    let requests_exact = asked.and_then(|(shift, power)| {
+        requests_for_exact_power(expected, shift, criterion.alpha, power)
+    });
+    let shift = asked.map_or(criterion.tolerance, |(shift, _)| shift);
+    let largest_variance = expected
+        .iter()
+        .map(|share| share * (1.0 - share))
+        .fold(0.0, f64::max);
+    let noncentrality = match asked {
+        _ if positive < 2 => 0.0,
+        Some((_, power)) => noncentrality(positive - 1, criterion.alpha, power),
+        None => requests as f64 * shift * shift / largest_variance,
+    };
+    let judged = NonZeroU64::new(requests_exact.unwrap_or(requests)).unwrap_or(NonZeroU64::MIN);
+    let seed = args.criterion.seed;
+    let power = forecast(split, criterion, judged, seed, &told_shifts(shift));
+    let seconds = |n: u64| args.rate.map(|rate| n as f64 / rate.per_second());
+    let own = tolerances(expected, criterion.tolerance);
+    Ok(ForecastReport {
+        schema_version: SCHEMA_VERSION,
+        backends: (0..split.len())
+            .map(|index| ForecastBackend {
+                label: split.labels()[index].clone(),
+                expected_share: expected[index],
+                tolerance_share: own[index],
+            })
+            .collect(),
+        alpha: criterion.alpha,
+        tolerance_share: criterion.tolerance,
+        judge: criterion.judge.code(),
+        requests,
+        requests_exact,
+        shift_share: shift,
+        power_asked: args.power,
+        noncentrality,
+        promise: promise(split, criterion, judged),
+        duration_seconds: seconds(judged.get()),
+        power: power
+            .into_iter()
+            .map(|row| PowerRow {
+                shift_share: row.shift,
+                pass_probability: row.verdicts.pass,
+                fail_probability: row.verdicts.fail,
+                inconclusive_probability: row.verdicts.inconclusive,
+            })
+            .collect(),
+        tolerances: TOLERANCES
+            .into_iter()
+            .map(|tolerance| {
+                let requests = fixed_sample_size(expected, tolerance, criterion.alpha);
+                ToleranceRow {
+                    tolerance_share: tolerance,
+                    requests,
+                    duration_seconds: seconds(requests),
+                }
+            })
+            .collect(),
+    })
+}
+
+/// The correct split, and fifths of `shift` up to twice the shift.
+fn told_shifts(shift: f64) -> Vec<f64> {
+    (0..=10)
+        .map(|fifth| shift * f64::from(fifth) / 5.0)
+        .collect()
+}
+
+fn render(
+    args: &PlanArgs,
+    split: &Split,
+    criterion: &Criterion,
+    report: &ForecastReport,
+) -> String {
+    let mut told = String::new();
+    if let (Some(shift), Some(power)) = (args.shift, args.power) {
+        let n = report.requests_exact.unwrap_or(report.requests);
+        let _ = writeln!(
+            told,
+            "{n} requests notice a shift of {} with probability {power} at alpha {}",
+            points(shift),
+            criterion.alpha
+        );
+        if report.requests_exact.is_some() {
+            let _ = writeln!(
+                told,
+                "(the noncentral chi-square formula says {}; the exact test needs {n})",
+                report.requests
+            );
+        }
+    } else {
+        let _ = writeln!(told, "{} requests: {}", report.requests, report.promise);
+    }
+    if let (Some(rate), Some(seconds)) = (args.rate, report.duration_seconds) {
+        let _ = write!(told, "at {rate} they take {}", time(seconds));
+        told.push_str(&remedy_for_time(
+            split,
+            criterion,
+            rate,
+            seconds,
+            args.max_duration,
+        ));
+        told.push('\n');
+    }
+    let share = |probability: f64| format!("{:.2} %", 100.0 * probability);
+    let header = ["true shift", "PASS", "FAIL", "INCONCLUSIVE"].map(str::to_owned);
+    let rows = report.power.iter().map(|row| {
+        [
+            points(row.shift_share),
+            share(row.pass_probability),
+            share(row.fail_probability),
+            share(row.inconclusive_probability),
+        ]
+    });
+    told.push('\n');
+    told.push_str(&text::table(&[vec![header], rows.collect()].concat(), 0));
+    let header = ["tolerance", "requests", "time"].map(str::to_owned);
+    let rows = report.tolerances.iter().map(|row| {
+        [
+            points(row.tolerance_share),
+            row.requests.to_string(),
+            row.duration_seconds.map_or_else(|| "-".to_owned(), time),
+        ]
+    });
+    let _ = writeln!(
+        told,
+        "\nat alpha {}, for {}:",
+        criterion.alpha,
+        shares(split)
+    );
+    told.push_str(&text::table(&[vec![header], rows.collect()].concat(), 0));
+    told
 }

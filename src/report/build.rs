@@ -19,7 +19,6 @@ use crate::split::Split;
 use crate::stats::chi_square::ChiSquare;
 use crate::stats::equivalence::{leak_ruled_out, tolerances};
 use crate::stats::intervals;
-use crate::stats::judge::Judge;
 use crate::tally::Tally;
 use crate::tally::latency::Latency;
 use crate::tally::pods::GroupId;
@@ -207,11 +206,7 @@ impl PlanReport {
             replacements: None,
             alpha: criterion.alpha,
             tolerance_share: criterion.tolerance,
-            judge: match criterion.judge {
-                Judge::Equivalence => "equivalence",
-                Judge::Tolerance => "tolerance",
-                Judge::Significance => "significance",
-            },
+            judge: criterion.judge.code(),
             sequential: false,
             max_unattributed_share: criterion.max_unattributed,
             seed: 0,

@@ -6,6 +6,7 @@
 
 pub mod build;
 pub mod escape;
+pub mod forecast;
 pub mod json;
 pub mod text;
 

@@ -108,7 +108,7 @@ fn backends(out: &mut String, backends: &[BackendReport]) {
             backend.errors.to_string(),
         ]);
     }
-    table(out, &rows, 2);
+    out.push_str(&table(&rows, 2));
 }
 
 /// Names beyond this many characters are cut, so that a row fits a line.
@@ -122,8 +122,10 @@ fn shortened(name: &str) -> String {
     format!("{kept}…")
 }
 
-/// Writes aligned columns: the first `left` of them to the left, the others to the right.
-fn table<const N: usize>(out: &mut String, rows: &[[String; N]], left: usize) {
+/// Aligned columns: the first `left` of them to the left, the others to the right.
+#[must_use]
+pub fn table<const N: usize>(rows: &[[String; N]], left: usize) -> String {
+    let mut out = String::new();
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].chars().count());
         cells.max().unwrap_or(0)
@@ -141,8 +143,9 @@ fn table<const N: usize>(out: &mut String, rows: &[[String; N]], left: usize) {
             let gap = if column == 0 { "" } else { "  " };
             let _ = write!(text, "{gap}{before}{cell}{after}");
         }
-        line(out, format_args!("{}", text.trim_end()));
+        line(&mut out, format_args!("{}", text.trim_end()));
     }
+    out
 }
 
 fn assignment(out: &mut String, report: &Report) {
@@ -208,9 +211,8 @@ mod tests {
 
     #[test]
     fn columns_align_whatever_the_characters() {
-        let mut out = String::new();
         let row = |a: &str, b: &str| [a.to_owned(), b.to_owned()];
-        table(&mut out, &[row("é", "1"), row("long", "100")], 1);
+        let out = table(&[row("é", "1"), row("long", "100")], 1);
         assert_eq!(out, "é       1\nlong  100\n");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
 use super::decision::{Cause, Judged};
 use super::forecast::{affordable_tolerance, forecast, grey_zone};
@@ -103,14 +104,27 @@ pub fn announcement(plan: &Plan) -> String {
     if let Some(rate) = plan.load.rate {
         let seconds = requests.get() as f64 / rate.per_second();
         let _ = write!(told, "; {} at {rate}", time(seconds));
-        told.push_str(&too_long(plan, seconds, rate));
+        told.push_str(&remedy_for_time(
+            &plan.split,
+            &plan.criterion,
+            rate,
+            seconds,
+            plan.budget.max_duration,
+        ));
     }
     told
 }
 
-/// What to do about a planned time beyond `--max-duration`; empty when it fits.
-fn too_long(plan: &Plan, seconds: f64, rate: Rate) -> String {
-    let most = plan.budget.max_duration.as_secs_f64();
+/// What to do about a run of `seconds` at `rate` that is longer than `allowed`; empty when it fits.
+#[must_use]
+pub fn remedy_for_time(
+    split: &Split,
+    criterion: &Criterion,
+    rate: Rate,
+    seconds: f64,
+    allowed: Duration,
+) -> String {
+    let most = allowed.as_secs_f64();
     if seconds <= most {
         return String::new();
     }
@@ -120,13 +134,13 @@ fn too_long(plan: &Plan, seconds: f64, rate: Rate) -> String {
         reason = "a positive number of requests, rounded down; saturates"
     )]
     let affordable = (most * rate.per_second()) as u64;
-    let remedy = match affordable_tolerance(&plan.split, plan.criterion.alpha, affordable) {
+    let remedy = match affordable_tolerance(split, criterion.alpha, affordable) {
         Some(tolerance) => format!("--tolerance {:.1} would fit", 100.0 * tolerance),
         None => "no tolerance would fit".to_owned(),
     };
     format!(
-        ", which is more than --max-duration {:?} allows: {remedy}",
-        plan.budget.max_duration
+        ", which is more than --max-duration {} allows: {remedy}",
+        time(most)
     )
 }
 
