@@ -19,6 +19,7 @@ use crate::plan::pace::Rate;
 use crate::plan::{Budget, ConnectionUse, Criterion, LoadShape, Plan, quantity, target};
 use crate::report::Report;
 use crate::split::Split;
+use crate::tally::monitor::cap_of;
 use crate::tally::pods::PodRegistry;
 use crate::verdict::words;
 
@@ -146,6 +147,9 @@ pub(super) struct LoadArgs {
     /// How much of a response is read to identify the pod
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = value::bytes)]
     pub max_body: usize,
+    /// Stop as soon as the evidence is enough
+    #[arg(long)]
+    pub sequential: bool,
     /// How a response names its pod: REGEX on the body (group 1), header:NAME or `json:/pointer`; repeatable
     #[arg(long, value_name = "RULE")]
     pub identify: Vec<String>,
@@ -198,8 +202,16 @@ pub(super) fn plan(
     let rules = Rules::parse(&load.identify)
         .map_err(CommandError::usage)?
         .ignoring_host(host.unwrap_or_default());
+    let is_fresh = !load.keep_alive && load.requests_per_connection == NonZeroU64::MIN;
+    if load.sequential && !is_fresh {
+        return Err(CommandError::usage(
+            "--sequential needs a connection of its own for every request, since responses on one \
+             connection may depend on each other: leave --keep-alive and --requests-per-connection away",
+        ));
+    }
     let requests = match (load.requests, load.duration) {
         (Some(requests), _) => Some(requests),
+        (None, _) if load.sequential => NonZeroU64::new(cap_of(&split, &criterion)),
         (None, Some(_)) => None,
         (None, None) => Some(Budget::planned_requests(&split, &criterion)),
     };
@@ -235,16 +247,17 @@ pub(super) fn plan(
         criterion,
         rules,
         mappings,
+        sequential: load.sequential,
         seed: args.criterion.seed,
     })
 }
 
 /// Sends the load, judges what came back and reports it.
-pub(super) fn measure(plan: &Plan, output: &OutputArgs) -> Result<ExitStatus, CommandError> {
-    let mut outputs = Outputs::open(output)?;
-    outputs.note(&words::announcement(plan));
+pub(super) fn measure(plan: &Plan, args: &OutputArgs) -> Result<ExitStatus, CommandError> {
+    let mut outputs = Outputs::open(args)?;
+    output::note(&words::announcement(plan));
     let registry = PodRegistry::shared(plan.mappings.clone());
-    let mut progress = output::ProgressBar::new(plan, output);
+    let mut progress = output::ProgressBar::new(plan, args);
     let result = load::run(plan, &registry, &mut |seen| progress.show(seen));
     progress.clear();
     let report = match &result {

@@ -140,9 +140,9 @@ pub(super) fn run(args: &IngressArgs) -> Result<ExitStatus, CommandError> {
         let ingress = Ingress::bind(&config).map_err(CommandError::usage)?;
         let mut told = String::new();
         for backend in ingress.backends() {
-            let _ = write!(told, "{}: {}\n", backend.label, backend.pods.join(" "));
+            let _ = writeln!(told, "{}: {}", backend.label, backend.pods.join(" "));
         }
-        let _ = write!(told, "listening on http://{}/\n", ingress.addr());
+        let _ = writeln!(told, "listening on http://{}/", ingress.addr());
         output::print(&told);
         Ok(ingress
             .serve_until(async move { signals.next().await })
@@ -150,7 +150,7 @@ pub(super) fn run(args: &IngressArgs) -> Result<ExitStatus, CommandError> {
     })?;
     let mut told = String::new();
     for backend in &counts.backends {
-        let _ = write!(told, "{} {}\n", backend.label, backend.routed());
+        let _ = writeln!(told, "{} {}", backend.label, backend.routed());
     }
     output::print(&told);
     Ok(ExitStatus::Pass)

@@ -65,7 +65,7 @@ The proxy variables (http_proxy, https_proxy, all_proxy) are ignored: lbtest dia
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Check an ingress embedded in this process: no set-up needed
-    Demo(demo::DemoArgs),
+    Demo(Box<demo::DemoArgs>),
     /// Run the embedded ingress alone, until Ctrl-C
     Ingress(ingress::IngressArgs),
     /// Show how many requests a promise needs, and the chance of each verdict; sends nothing
@@ -81,6 +81,10 @@ struct CommandError {
     message: String,
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the constructors serve map_err"
+)]
 impl CommandError {
     fn usage(message: impl ToString) -> Self {
         Self {

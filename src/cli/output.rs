@@ -31,6 +31,11 @@ pub(super) fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// What is said before load is sent.
+pub(super) fn note(message: &str) {
+    let _ = writeln!(anstream::stderr(), "{message}");
+}
+
 /// One sentence on stderr. A closed stderr is no reason to fail.
 pub(super) fn warn(message: &str) {
     let _ = writeln!(anstream::stderr(), "warning: {message}");
@@ -124,11 +129,6 @@ impl Outputs {
             text_on_stderr: matches!(json, Some(Sink::Stdout)),
             json,
         })
-    }
-
-    /// What is said before load is sent.
-    pub(super) fn note(&mut self, message: &str) {
-        let _ = writeln!(anstream::stderr(), "{message}");
     }
 
     /// Writes the report to every destination, and the text where people look.

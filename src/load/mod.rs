@@ -12,8 +12,8 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
@@ -22,7 +22,9 @@ use tokio::sync::{mpsc, watch};
 use crate::observation::Failure;
 use crate::plan::Plan;
 use crate::tally::Tally;
+use crate::tally::monitor::{Monitor, Standing};
 use crate::tally::pods::PodRegistry;
+use crate::tally::sequence::Sequence;
 use dial::DialError;
 use dispenser::Dispenser;
 use signals::Signals;
@@ -96,6 +98,8 @@ pub struct UnidentifiedSample {
 pub struct Run {
     /// The counts.
     pub tally: Tally,
+    /// Where a sequential run stopped; `None` for a run of a fixed number of requests.
+    pub standing: Option<Standing>,
     /// The connections.
     pub connections: Connections,
     /// The addresses that were used, in turn.
@@ -182,14 +186,26 @@ async fn control(
         () = signals.next() => return Err(LoadError::Interrupted),
         addresses = reachable_addresses(plan) => addresses?,
     };
+    let budget = &plan.budget;
+    let requests = budget.requests.map(std::num::NonZeroU64::get);
+    let most_tickets = requests.map_or(u64::MAX, |n| n.saturating_add(budget.replacements()));
+    let sequence = Arc::new(Sequence::new(most_tickets));
+    let monitor = plan.sequential.then(|| {
+        Mutex::new(Monitor::new(
+            plan.split.clone(),
+            plan.criterion,
+            Arc::clone(registry),
+            requests.unwrap_or(u64::MAX),
+            usize::try_from(most_tickets).unwrap_or(usize::MAX),
+        ))
+    });
     let shared = Arc::new(Shared {
         plan: plan.clone(),
         addresses,
-        dispenser: Dispenser::new(
-            plan.budget.requests.map(std::num::NonZeroU64::get),
-            plan.budget.replacements(),
-        ),
+        dispenser: Dispenser::new(requests, budget.replacements()),
         registry: Arc::clone(registry),
+        sequence,
+        monitor,
         started: Instant::now(),
         identified: AtomicBool::new(false),
         hopeless: AtomicBool::new(false),
@@ -199,7 +215,11 @@ async fn control(
     let mut threads = Threads::start(&shared, &phase);
     let stopped_by = threads.watch(&shared, &phase, &mut signals, watch).await;
     let elapsed = shared.started.elapsed();
-    let harvest = threads.join(registry)?;
+    let harvest = threads.join(&shared)?;
+    let standing = shared.monitor.as_ref().map(|monitor| {
+        let monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        monitor.standing()
+    });
     let ending = match stopped_by {
         Some(ending) => ending,
         None if shared.hopeless.load(Ordering::Relaxed) => Ending::NothingIdentified,
@@ -208,6 +228,7 @@ async fn control(
     };
     Ok(Run {
         tally: harvest.tally,
+        standing,
         connections: harvest.connections,
         addresses: shared.addresses.clone(),
         failure_messages: harvest.failure_messages,
@@ -311,8 +332,9 @@ impl Threads {
         }
     }
 
-    fn join(self, registry: &Arc<PodRegistry>) -> std::io::Result<Harvest> {
-        let mut whole = Harvest::new(Arc::clone(registry));
+    fn join(self, shared: &Shared) -> std::io::Result<Harvest> {
+        let (registry, sequence) = (&shared.registry, &shared.sequence);
+        let mut whole = Harvest::new(Arc::clone(registry), Arc::clone(sequence));
         for handle in self.handles {
             let harvest = handle
                 .join()

@@ -4,8 +4,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use http::header::{CONNECTION, HeaderValue};
@@ -20,8 +20,12 @@ use super::dispenser::Dispenser;
 use super::{Connections, Phase, UnidentifiedSample};
 use crate::observation::{Failure, Observation, Outcome, PodId};
 use crate::plan::Plan;
+use crate::stats::sequential::Look;
 use crate::tally::Tally;
+use crate::tally::connections::OneConnection;
+use crate::tally::monitor::{Monitor, Seen};
 use crate::tally::pods::PodRegistry;
+use crate::tally::sequence::Sequence;
 
 /// How many bytes of an unidentified body are kept to show a person.
 const SAMPLE_BYTES: usize = 200;
@@ -38,6 +42,9 @@ pub(super) struct Shared {
     pub addresses: Vec<SocketAddr>,
     pub dispenser: Dispenser,
     pub registry: Arc<PodRegistry>,
+    pub sequence: Arc<Sequence>,
+    /// Looks at the results as they come, in a run that stops when the evidence is enough.
+    pub monitor: Option<Mutex<Monitor>>,
     pub started: Instant,
     /// Whether any response was identified yet.
     pub identified: AtomicBool,
@@ -58,9 +65,9 @@ pub(super) struct Harvest {
 }
 
 impl Harvest {
-    pub(super) fn new(registry: Arc<PodRegistry>) -> Self {
+    pub(super) fn new(registry: Arc<PodRegistry>, sequence: Arc<Sequence>) -> Self {
         Self {
-            tally: Tally::new(registry),
+            tally: Tally::new(registry, sequence),
             connections: Connections::default(),
             failure_messages: BTreeMap::new(),
             sample: None,
@@ -102,7 +109,10 @@ pub(super) fn run(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let harvest = Rc::new(RefCell::new(Harvest::new(Arc::clone(&shared.registry))));
+    let harvest = Rc::new(RefCell::new(Harvest::new(
+        Arc::clone(&shared.registry),
+        Arc::clone(&shared.sequence),
+    )));
     let tasks = LocalSet::new();
     for slot in 0..connections {
         let request_loop = RequestLoop {
@@ -146,6 +156,12 @@ struct RequestLoop {
     buffer: Vec<u8>,
 }
 
+/// An open connection and what it has brought.
+struct Open {
+    connection: Connection,
+    responses: OneConnection,
+}
+
 /// Why a request brought no whole response.
 type Failed = (Failure, String);
 
@@ -167,6 +183,15 @@ impl RequestLoop {
             let ended = self.request(&mut open, ticket).await;
             self.record(ticket, started, ended);
         }
+        if let Some(open) = open {
+            self.close(open);
+        }
+    }
+
+    fn close(&self, open: Open) {
+        if !self.shared.plan.load.connection_use.is_fresh() {
+            self.harvest.borrow_mut().tally.close(open.responses);
+        }
     }
 
     /// Waits for the request's scheduled start, which is returned; `None` when the run stops meanwhile.
@@ -183,59 +208,65 @@ impl RequestLoop {
     }
 
     /// One request, on the open connection if it may carry another, until its response is identified.
-    async fn request(
-        &mut self,
-        open: &mut Option<Connection>,
-        ticket: u64,
-    ) -> Result<Responded, Failed> {
+    async fn request(&mut self, slot: &mut Option<Open>, ticket: u64) -> Result<Responded, Failed> {
         let limit = self.shared.plan.load.timeout;
         let connection_use = self.shared.plan.load.connection_use;
         let mut request = None;
         // Ends at the second turn: hyper hands a request back from a connection that served before, and
         // the next one is fresh.
         loop {
-            let mut connection = match open.take() {
-                Some(connection) => connection,
+            let mut open = match slot.take() {
+                Some(open) => open,
                 None => self
                     .dial()
                     .await
                     .map_err(|error| (error.failure, error.message))?,
             };
-            let last = !connection_use.allows_another(connection.served() + 1);
+            let last = !connection_use.allows_another(open.connection.served() + 1);
             let outgoing = match request.take() {
                 Some(unsent) => unsent,
                 None => self.outgoing(last),
             };
             let exchange = async {
+                let connection = &mut open.connection;
                 if connection.served() > 0 && !connection.is_reusable().await {
                     return Err(ExchangeError::Unsent(Box::new(outgoing)));
                 }
-                self.exchange(&mut connection, outgoing, ticket).await
+                self.exchange(connection, outgoing, ticket).await
             };
-            match tokio::time::timeout(limit, exchange).await {
-                Ok(Ok(responded)) => {
-                    if responded.reusable && !last {
-                        *open = Some(connection);
-                    }
-                    return Ok(responded);
-                }
+            let ended = match tokio::time::timeout(limit, exchange).await {
+                Ok(Ok(responded)) => Ok(responded),
                 Ok(Err(ExchangeError::Unsent(unsent))) => {
                     self.harvest.borrow_mut().connections.reopened += 1;
                     request = Some(*unsent);
+                    self.close(open);
+                    continue;
                 }
-                Ok(Err(ExchangeError::Failed(failure, message))) => return Err((failure, message)),
-                Err(_) => return Err((Failure::Timeout, format!("no answer within {limit:?}"))),
+                Ok(Err(ExchangeError::Failed(failure, message))) => Err((failure, message)),
+                Err(_) => Err((Failure::Timeout, format!("no answer within {limit:?}"))),
+            };
+            let pod = ended.as_ref().ok().and_then(|responded| responded.pod);
+            let group = pod.map(|pod| self.harvest.borrow().tally.group(pod));
+            open.responses.record(group);
+            if !last && ended.as_ref().is_ok_and(|responded| responded.reusable) {
+                *slot = Some(open);
+            } else {
+                self.close(open);
             }
+            return ended;
         }
     }
 
-    async fn dial(&mut self) -> Result<Connection, DialError> {
+    async fn dial(&mut self) -> Result<Open, DialError> {
         let addresses = &self.shared.addresses;
         let address = addresses[self.dials % addresses.len()];
         self.dials = self.dials.wrapping_add(1);
         let connection = Connection::open(address, self.shared.plan.load.connect_timeout).await?;
         self.harvest.borrow_mut().connections.opened += 1;
-        Ok(connection)
+        Ok(Open {
+            connection,
+            responses: OneConnection::default(),
+        })
     }
 
     fn outgoing(&self, last_on_its_connection: bool) -> Outgoing {
@@ -294,18 +325,31 @@ impl RequestLoop {
             dispatched: started - shared.started,
             latency: started.elapsed(),
         };
-        match ended {
+        let pod = match ended {
             Ok(Responded { status, pod, .. }) => {
                 observation.outcome = Outcome::Responded { status, pod };
                 harvest.tally.record(&observation);
-                if pod.is_some() {
-                    return;
-                }
+                pod
             }
             Err((failure, message)) => {
                 observation.outcome = Outcome::Failed(failure);
                 harvest.fail(&observation, message);
+                None
             }
+        };
+        if let Some(monitor) = &shared.monitor {
+            let seen = match (pod, observation.outcome) {
+                (Some(pod), _) => Seen::Group(harvest.tally.group(pod)),
+                (None, Outcome::Failed(failure)) if !failure.was_sent() => Seen::NeverSent,
+                (None, _) => Seen::Unattributed,
+            };
+            let mut monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
+            if monitor.place(ticket, seen) != Look::Continue {
+                shared.dispenser.stop();
+            }
+        }
+        if pod.is_some() {
+            return;
         }
         shared.dispenser.replace();
         if ticket >= HOPELESS && !shared.identified.load(Ordering::Relaxed) {

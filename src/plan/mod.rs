@@ -36,6 +36,8 @@ pub struct Plan {
     pub rules: Rules,
     /// Which pods the user assigned to which backend.
     pub mappings: Mappings,
+    /// Whether the run stops as soon as the evidence is enough.
+    pub sequential: bool,
     /// Seeds Monte Carlo and permutations.
     pub seed: u64,
 }

@@ -6,17 +6,7 @@
 //! Responses must come in dispatch order, one to a connection.
 
 use super::e_value::Bets;
-
-/// What a PASS claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Judge {
-    /// FAIL where the split is refuted; PASS where it is not and every shift of the tolerance or more is refuted.
-    Equivalence,
-    /// PASS where every shift of the tolerance or more is refuted; else FAIL where the split is refuted.
-    Tolerance,
-    /// FAIL where the split is refuted; PASS where it is not by the end.
-    Significance,
-}
+use super::judge::Judge;
 
 /// What a look at the evidence says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,15 +4,20 @@
 //! Counts for the judgement are kept by *group* ([`Group`](crate::identity::assignment::Group): pods that are certainly one backend), since
 //! which label a workload stands for may be known only when all of them have been seen.
 
+pub mod connections;
 pub mod latency;
+pub mod monitor;
 pub mod pods;
+pub mod sequence;
 pub mod windows;
 
 use std::sync::Arc;
 
 use crate::observation::{Failure, Observation, Outcome, PodId};
+use connections::{Connections, OneConnection};
 use latency::Latency;
 use pods::{GroupId, Interner, PodRegistry};
+use sequence::Sequence;
 use windows::Windows;
 
 /// Status codes are three digits; index `status` of a table with this many entries.
@@ -40,12 +45,14 @@ pub struct Tally {
     by_failure: [u64; Failure::ALL.len()],
     latency: Latency,
     windows: Windows,
+    sequence: Arc<Sequence>,
+    connections: Connections,
 }
 
 impl Tally {
-    /// An empty tally that interns pod names in `registry`.
+    /// An empty tally that interns pod names in `registry` and remembers the order in `sequence`.
     #[must_use]
-    pub fn new(registry: Arc<PodRegistry>) -> Self {
+    pub fn new(registry: Arc<PodRegistry>, sequence: Arc<Sequence>) -> Self {
         Self {
             interner: Interner::new(registry),
             pods: Vec::new(),
@@ -55,6 +62,8 @@ impl Tally {
             by_failure: [0; Failure::ALL.len()],
             latency: Latency::default(),
             windows: Windows::default(),
+            sequence,
+            connections: Connections::default(),
         }
     }
 
@@ -80,9 +89,20 @@ impl Tally {
         }
     }
 
-    fn record_identified(&mut self, observation: &Observation, pod: PodId, status: u16) {
+    /// The group of a pod that this tally has interned.
+    #[must_use]
+    pub fn group(&self, pod: PodId) -> usize {
         let GroupId(group) = self.interner.group(pod);
-        let group = usize::from(group);
+        usize::from(group)
+    }
+
+    /// Folds in a connection that carried several requests and has closed.
+    pub fn close(&mut self, connection: OneConnection) {
+        self.connections.close(connection);
+    }
+
+    fn record_identified(&mut self, observation: &Observation, pod: PodId, status: u16) {
+        let group = self.group(pod);
         grow(&mut self.pods, usize::from(pod.0));
         grow(&mut self.groups, group);
         self.pods[usize::from(pod.0)] += 1;
@@ -92,6 +112,7 @@ impl Tally {
         tally.latency.record(observation.latency);
         self.windows
             .record(observation.ticket, group, observation.dispatched);
+        self.sequence.record(observation.ticket, group);
     }
 
     /// Adds what another thread of the same run counted; the order of merging does not matter.
@@ -112,6 +133,7 @@ impl Tally {
         add(&mut self.by_failure, &other.by_failure);
         self.latency.merge(&other.latency);
         self.windows.merge(&other.windows);
+        self.connections.merge(&other.connections);
     }
 
     /// The registry that names this tally's pods and groups.
@@ -185,6 +207,18 @@ impl Tally {
         &self.windows
     }
 
+    /// Who answered the first requests, in dispatch order.
+    #[must_use]
+    pub fn sequence(&self) -> &Sequence {
+        &self.sequence
+    }
+
+    /// The closed connections that could carry several requests.
+    #[must_use]
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
     fn failures(&self, counts: impl Fn(Failure) -> bool) -> u64 {
         self.by_failure()
             .filter(|&(failure, _)| counts(failure))
@@ -237,7 +271,7 @@ mod tests {
 
     #[test]
     fn an_identified_503_counts_for_its_pod_and_as_an_error() {
-        let mut tally = Tally::new(registry());
+        let mut tally = Tally::new(registry(), Arc::default());
         let pod = tally.intern("web-0");
         tally.record(&observed(0, responded(503, Some(pod))));
         assert_eq!(tally.attributed(), 1);
@@ -248,7 +282,7 @@ mod tests {
 
     #[test]
     fn every_request_is_attributed_unattributed_or_never_sent() {
-        let mut tally = Tally::new(registry());
+        let mut tally = Tally::new(registry(), Arc::default());
         let pod = tally.intern("web-0");
         tally.record(&observed(0, responded(200, Some(pod))));
         tally.record(&observed(1, responded(200, None)));
@@ -264,10 +298,10 @@ mod tests {
     #[test]
     fn threads_that_merge_agree_with_one_that_saw_it_all() {
         let registry = self::registry();
-        let mut whole = Tally::new(Arc::clone(&registry));
+        let mut whole = Tally::new(Arc::clone(&registry), Arc::default());
         let mut parts = [
-            Tally::new(Arc::clone(&registry)),
-            Tally::new(Arc::clone(&registry)),
+            Tally::new(Arc::clone(&registry), Arc::default()),
+            Tally::new(Arc::clone(&registry), Arc::default()),
         ];
         for ticket in 0..500_u64 {
             let name = format!("app-{}", ticket % 7);

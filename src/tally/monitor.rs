@@ -1,0 +1,312 @@
+//! Looks at the evidence while it comes in, for a run that stops as soon as it is enough.
+//!
+//! Results come in completion order from all threads and are looked at in dispatch order. What the
+//! workloads stand for may be known only later: there is one test for every assignment that is still
+//! possible, and they are replayed when a new group of pods appears.
+
+use std::sync::Arc;
+
+use super::pods::PodRegistry;
+use super::sequence::{NOBODY, code_of, group_of};
+use crate::identity::assignment::{Backend, assign};
+use crate::plan::Criterion;
+use crate::split::Split;
+use crate::stats::dispatch_order::DispatchOrder;
+use crate::stats::sample_size::asymptotic_sample_size;
+use crate::stats::sequential::{Look, Sequential, cap};
+
+/// At most so many assignments are watched at once; with more, the run goes on to its cap.
+const MAX_POSSIBILITIES: usize = 64;
+
+/// Stands for a request that was never written.
+const NEVER_SENT: u8 = u8::MAX;
+
+/// What became of a request, for the monitor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// A pod of this group answered.
+    Group(usize),
+    /// It was written and got no identity.
+    Unattributed,
+    /// It was never written.
+    NeverSent,
+}
+
+impl Seen {
+    fn code(self) -> u8 {
+        match self {
+            Self::Group(group) => code_of(group).min(NEVER_SENT - 1),
+            Self::Unattributed => NOBODY,
+            Self::NeverSent => NEVER_SENT,
+        }
+    }
+}
+
+/// The looks at a run under way.
+#[derive(Debug)]
+pub struct Monitor {
+    split: Split,
+    criterion: Criterion,
+    registry: Arc<PodRegistry>,
+    cap: u64,
+    order: DispatchOrder<u8>,
+    /// Codes in dispatch order, as far as there is no gap, without what was never sent.
+    history: Vec<u8>,
+    groups: usize,
+    watched: Vec<(Vec<Backend>, Sequential)>,
+}
+
+/// Where a sequential run stands.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// What the looks say together.
+    pub look: Look,
+    /// Responses by group at the last look, in dispatch order.
+    pub observed: Vec<u64>,
+    /// Requests without an identity at the last look.
+    pub unattributed: u64,
+    /// The natural logarithm of the e-value, of the assignment that suits the split best.
+    pub log_e_value: f64,
+    /// The natural logarithm of what the e-value must reach for FAIL.
+    pub log_bound: f64,
+    /// The largest of the face log-likelihood ratios, which must fall to −`log_bound` for PASS.
+    pub max_face: f64,
+    /// The number of responses after which the run ends without a verdict.
+    pub cap: u64,
+}
+
+/// The number of attributed responses after which a sequential run ends without a verdict.
+#[must_use]
+pub fn cap_of(split: &Split, criterion: &Criterion) -> u64 {
+    let Criterion {
+        alpha, tolerance, ..
+    } = *criterion;
+    cap(asymptotic_sample_size(split.shares(), tolerance, alpha))
+}
+
+impl Monitor {
+    /// Watches a run that hands out at most `tickets` and ends without a verdict after `cap` responses.
+    #[must_use]
+    pub fn new(
+        split: Split,
+        criterion: Criterion,
+        registry: Arc<PodRegistry>,
+        cap: u64,
+        tickets: usize,
+    ) -> Self {
+        let mut monitor = Self {
+            split,
+            criterion,
+            registry,
+            cap,
+            order: DispatchOrder::new(tickets),
+            history: Vec::new(),
+            groups: usize::MAX,
+            watched: Vec::new(),
+        };
+        monitor.assign();
+        monitor
+    }
+
+    /// Takes what became of a request, and says what the looks say.
+    ///
+    /// # Panics
+    /// When a ticket is placed twice, or lies beyond the number that was said.
+    pub fn place(&mut self, ticket: u64, seen: Seen) -> Look {
+        self.order
+            .place(ticket, seen.code())
+            .expect("every ticket is placed once, and there are no more than was said");
+        while let Some(code) = self.order.pop() {
+            if self.look() != Look::Continue {
+                break;
+            }
+            if code == NEVER_SENT {
+                continue;
+            }
+            self.history.push(code);
+            if group_of(code).is_some_and(|group| group >= self.groups) {
+                self.assign();
+            } else {
+                for (backends, test) in &mut self.watched {
+                    observe(test, backends, code);
+                }
+            }
+        }
+        self.look()
+    }
+
+    /// FAIL or PASS when every watched assignment says so.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        let Some((_, first)) = self.watched.first() else {
+            return Look::Continue;
+        };
+        let looks = || self.watched.iter().map(|(_, test)| test.look());
+        if looks().all(|look| look == first.look()) {
+            return first.look();
+        }
+        if looks().all(|look| look != Look::Continue) {
+            return Look::Inconclusive;
+        }
+        Look::Continue
+    }
+
+    /// Where the run stands now.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let mut observed = vec![0; self.registry.groups().len()];
+        let mut unattributed = 0;
+        let most_favourable = self
+            .watched
+            .iter()
+            .map(|(_, test)| test)
+            .min_by(|a, b| a.log_e_value().total_cmp(&b.log_e_value()));
+        // Without a test that could decide, the run goes on to its end.
+        let looked_at = most_favourable.map_or(u64::MAX, Sequential::responses);
+        let looked_at = usize::try_from(looked_at).unwrap_or(usize::MAX);
+        for &code in self.history.iter().take(looked_at) {
+            match group_of(code) {
+                Some(group) if group < observed.len() => observed[group] += 1,
+                Some(_) => {}
+                None => unattributed += 1,
+            }
+        }
+        Standing {
+            look: self.look(),
+            observed,
+            unattributed,
+            log_e_value: most_favourable.map_or(0.0, Sequential::log_e_value),
+            log_bound: -self.criterion.alpha.ln(),
+            max_face: most_favourable.map_or(0.0, Sequential::max_face),
+            cap: self.cap,
+        }
+    }
+
+    /// Finds the assignments that are possible with the groups seen, and replays the history under each.
+    fn assign(&mut self) {
+        let groups = self.registry.groups();
+        let assignment = assign(self.split.labels(), &groups);
+        self.groups = groups.len();
+        let Criterion {
+            alpha,
+            tolerance,
+            judge,
+            ..
+        } = self.criterion;
+        let cap = self.cap;
+        let start = |backends: Vec<Backend>| {
+            // The last cell stands for workloads that are no backend: it must get nothing.
+            let mut shares = self.split.shares().to_vec();
+            shares.push(0.0);
+            let mut test = Sequential::new(&shares, tolerance, alpha, judge, cap);
+            for &code in &self.history {
+                observe(&mut test, &backends, code);
+            }
+            (backends, test)
+        };
+        let foreign = self.split.len();
+        let cells = |backends: Vec<Backend>| -> Vec<Backend> {
+            backends
+                .into_iter()
+                .map(|backend| Some(backend.unwrap_or(foreign)))
+                .collect()
+        };
+        self.watched = match assignment.possibilities(MAX_POSSIBILITIES) {
+            Some(possible) => possible.map(cells).map(start).collect(),
+            None => Vec::new(),
+        };
+    }
+}
+
+fn observe(test: &mut Sequential, backends: &[Backend], code: u8) {
+    test.observe(group_of(code).and_then(|group| backends.get(group).copied().flatten()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::assignment::Mappings;
+    use crate::stats::judge::Judge;
+    use crate::tally::pods::{GroupId, Interner};
+
+    fn monitor(expect: &str, pods: &[&str]) -> (Monitor, Interner, Vec<usize>) {
+        let split: Split = expect.parse().unwrap();
+        let registry = PodRegistry::shared(Mappings::parse(split.labels(), &[]).unwrap());
+        let mut interner = Interner::new(Arc::clone(&registry));
+        let groups = pods
+            .iter()
+            .map(|pod| {
+                let pod = interner.intern(pod);
+                let GroupId(group) = interner.group(pod);
+                usize::from(group)
+            })
+            .collect();
+        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
+        (
+            Monitor::new(split, criterion, registry, 5000, 10_000),
+            interner,
+            groups,
+        )
+    }
+
+    #[test]
+    fn everything_on_one_of_two_known_backends_fails_after_44_responses() {
+        let (mut monitor, _, groups) = monitor("v1=70,v2=30", &["v1"]);
+        let failed =
+            (0..100).find(|&ticket| monitor.place(ticket, Seen::Group(groups[0])) == Look::Fail);
+        assert_eq!(failed, Some(43));
+        let standing = monitor.standing();
+        assert_eq!(standing.observed, [44]);
+        assert!(standing.log_e_value >= standing.log_bound);
+    }
+
+    #[test]
+    fn results_are_looked_at_in_dispatch_order() {
+        let (mut monitor, _, groups) = monitor("v1=70,v2=30", &["v1", "v2"]);
+        // Twenty fast answers of v1 behind one slow answer that holds the looks up.
+        for ticket in 1..=20 {
+            assert_eq!(
+                monitor.place(ticket, Seen::Group(groups[0])),
+                Look::Continue
+            );
+        }
+        assert_eq!(monitor.standing().observed, [0, 0]);
+        assert_eq!(monitor.place(0, Seen::Group(groups[1])), Look::Continue);
+        assert_eq!(monitor.standing().observed, [20, 1]);
+    }
+
+    #[test]
+    fn a_workload_in_doubt_is_settled_by_one_that_comes_later() {
+        let (mut monitor, mut interner, _) = monitor("v1=70,v2=30", &[]);
+        let mut ticket = 0;
+        let mut place = |pod: &str, interner: &mut Interner, monitor: &mut Monitor| {
+            let pod = interner.intern(pod);
+            let GroupId(group) = interner.group(pod);
+            ticket += 1;
+            monitor.place(ticket - 1, Seen::Group(usize::from(group)))
+        };
+        let mut look = Look::Continue;
+        for round in 0..4000 {
+            let pod = if round % 10 < 7 {
+                "challenge-app-6f79ff6b8d-fmzvc"
+            } else {
+                "challenge-app-v2-6b8464cddd-nnjmj"
+            };
+            look = place(pod, &mut interner, &mut monitor);
+            if look != Look::Continue {
+                break;
+            }
+        }
+        assert_eq!(look, Look::Pass);
+    }
+
+    #[test]
+    fn a_request_never_sent_holds_nothing_up_and_counts_for_nothing() {
+        let (mut monitor, _, groups) = monitor("v1=70,v2=30", &["v1", "v2"]);
+        monitor.place(0, Seen::NeverSent);
+        monitor.place(1, Seen::Unattributed);
+        monitor.place(2, Seen::Group(groups[1]));
+        let standing = monitor.standing();
+        assert_eq!((standing.observed, standing.unattributed), (vec![0, 1], 1));
+    }
+}
