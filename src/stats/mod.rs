@@ -40,3 +40,7 @@ pub mod sample_size;
 mod scipy_reference;
 pub mod sequential;
 pub mod unattributed;
+
+pub use goodness_of_fit::{GoodnessOfFit, Method};
+pub use judge::{Decision, Judge};
+pub use monte_carlo::StatisticsError;

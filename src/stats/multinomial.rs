@@ -16,8 +16,11 @@ use super::cells::{Cells, total};
 use super::density::{ln_add, ln_multinomial};
 use super::exact::{PValue, TIE, binomial_p_value, ln_no_more_probable};
 
-/// The most lines of the recursion that a p-value may take: under a second and a half.
+/// The most lines of the recursion that a p-value may take: well under a second.
 pub const MOST_LINES: u64 = 200_000;
+
+/// How far beyond the cap the lines must be estimated for the recursion not to be tried at all.
+const ESTIMATE_MARGIN: f64 = 10.0;
 
 /// The exact multinomial test in probability order; any number of backends from one on.
 ///
@@ -52,25 +55,12 @@ pub(crate) fn ln_mass_no_more_probable(
     if shares.len() < 2 || n == 0 {
         return Some(0.0);
     }
-    let mut shares = shares.to_vec();
-    shares.sort_by(f64::total_cmp);
-    let mut rest = vec![0.0; shares.len() + 1];
-    for index in (0..shares.len()).rev() {
-        rest[index] = rest[index + 1] + shares[index];
-    }
-    let mut recursion = Recursion {
-        shares,
-        rest,
-        ln_cut,
-        lines_left: most_lines,
-        steps_left: most_lines.saturating_mul(20),
-        ln_mass: f64::NEG_INFINITY,
-    };
+    let mut recursion = Recursion::new(shares, ln_cut, most_lines);
     let ln_peak = recursion.ln_mode(0, n);
     if ln_peak <= ln_cut {
         return Some(0.0);
     }
-    if recursion.expected_lines(n, ln_peak) > 10.0 * most_lines as f64 {
+    if recursion.expected_lines(n, ln_peak) > ESTIMATE_MARGIN * most_lines as f64 {
         return None;
     }
     recursion.descend(0, n, 0.0)?;
@@ -89,6 +79,23 @@ struct Recursion {
 }
 
 impl Recursion {
+    fn new(shares: &[f64], ln_cut: f64, most_lines: u64) -> Self {
+        let mut shares = shares.to_vec();
+        shares.sort_by(f64::total_cmp);
+        let mut rest = vec![0.0; shares.len() + 1];
+        for index in (0..shares.len()).rev() {
+            rest[index] = rest[index + 1] + shares[index];
+        }
+        Self {
+            shares,
+            rest,
+            ln_cut,
+            lines_left: most_lines,
+            steps_left: most_lines.saturating_mul(20),
+            ln_mass: f64::NEG_INFINITY,
+        }
+    }
+
     fn add(&mut self, ln_mass: f64) {
         self.ln_mass = ln_add(self.ln_mass, ln_mass);
     }
@@ -261,6 +268,31 @@ mod tests {
         );
         let uneven: Vec<u64> = (0..50).map(|i| 80 + i).collect();
         assert_eq!(multinomial_p_value(&uneven, &[0.02; 50], MOST_LINES), None);
+    }
+
+    #[test]
+    fn a_recursion_within_the_cap_is_never_given_up_beforehand() {
+        for (observed, shares) in [
+            (vec![510, 290, 200], vec![0.5, 0.3, 0.2]),
+            (vec![100, 200, 700], vec![0.5, 0.3, 0.2]),
+            (vec![60, 20, 20, 0], vec![0.97, 0.01, 0.01, 0.01]),
+            (vec![0, 0, 0, 40], vec![0.97, 0.01, 0.01, 0.01]),
+            (vec![430, 300, 180, 90], vec![0.4, 0.3, 0.2, 0.1]),
+            (vec![20, 5, 30, 5, 5], vec![0.2; 5]),
+            (vec![1, 2, 3, 0, 2, 1, 4], vec![1.0 / 7.0; 7]),
+        ] {
+            let n = total(&observed);
+            let ln_cut = ln_multinomial(&observed, &shares) + TIE;
+            let most = 10_000_000;
+            let mut recursion = Recursion::new(&shares, ln_cut, most);
+            let expected = recursion.expected_lines(n, recursion.ln_mode(0, n));
+            recursion.descend(0, n, 0.0).unwrap();
+            let lines = (most - recursion.lines_left) as f64;
+            assert!(
+                expected < 0.5 * ESTIMATE_MARGIN * lines,
+                "{observed:?} {expected} {lines}"
+            );
+        }
     }
 
     #[test]

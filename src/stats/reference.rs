@@ -1,18 +1,22 @@
-//! The rows of `tests/data`, computed with 60-digit arithmetic and checked against `SciPy` and
-//! statsmodels, against the functions of this module.
+//! The rows of `tests/data` against the functions of this module.
+//!
+//! They were computed with 60-digit arithmetic and checked against `SciPy` and statsmodels; `scipy.csv`
+//! is written by `scripts/reference_statistics.py`.
 
+use super::binomial::{Binomial, ln_at_least};
 use super::chi_square::pearson;
 use super::equivalence::equivalence_p_value;
-use super::exact::PValue;
+use super::exact::{PValue, binomial_p_value};
 use super::goodness_of_fit::{Method, goodness_of_fit};
 use super::intervals::{Interval, goodman, wilson};
 use super::judge::{Decision, Judge};
 use super::multinomial::{MOST_LINES, multinomial_p_value};
-use super::noncentral::noncentrality;
+use super::noncentral::{noncentral_survival, noncentrality};
 use super::power::requests_for_power;
+use super::regions::Regions;
 
 /// The rows of a CSV text below its header, as fields; a field may stand in double quotes.
-pub(super) fn rows(csv: &str) -> Vec<Vec<String>> {
+fn rows(csv: &str) -> Vec<Vec<String>> {
     csv.lines()
         .skip(1)
         .map(|line| {
@@ -38,7 +42,7 @@ fn counts(field: &str) -> Vec<u64> {
     field.split(' ').map(|word| word.parse().unwrap()).collect()
 }
 
-pub(super) fn shares(field: &str) -> Vec<f64> {
+fn shares(field: &str) -> Vec<f64> {
     let weights = numbers(field);
     let sum: f64 = weights.iter().sum();
     weights.iter().map(|weight| weight / sum).collect()
@@ -186,5 +190,50 @@ fn every_planned_sample_size_is_reproduced() {
             number(3),
         );
         assert_eq!(n.to_string(), row[4], "{}", row.join(" "));
+    }
+}
+
+#[test]
+fn every_row_computed_with_scipy_and_mpmath_is_reproduced() {
+    let rows = rows(include_str!("../../tests/data/scipy.csv"));
+    assert_eq!(rows.len(), 98);
+    for row in rows {
+        let words: Vec<&str> = row[1].split(' ').collect();
+        let count = |index: usize| words[index].parse::<u64>().unwrap();
+        let number = |index: usize| words[index].parse::<f64>().unwrap();
+        let (value, tolerance) = match row[0].as_str() {
+            "binomial_test" => (binomial_p_value(count(0), count(1), number(2)).value, 1e-10),
+            "at_least" => {
+                let binomial = Binomial::new(count(1), number(2));
+                (binomial.ln_at_least(count(0)).exp(), 1e-11)
+            }
+            "beta" => {
+                let (share, rest) = (number(2), 1.0 - number(2));
+                (
+                    ln_at_least(number(0), number(1) - 1.0, share, rest).exp(),
+                    1e-11,
+                )
+            }
+            "multinomial" => {
+                let (observed, shares) = row[1].split_once(" / ").unwrap();
+                let (observed, shares) = (counts(observed), numbers(shares));
+                let p = multinomial_p_value(&observed, &shares, MOST_LINES).unwrap();
+                (p.value, 1e-10)
+            }
+            "noncentral" => {
+                let degrees_of_freedom = words[1].parse().unwrap();
+                (
+                    noncentral_survival(number(0), degrees_of_freedom, number(2)),
+                    1e-10,
+                )
+            }
+            "fixed_power" => {
+                let shares = [number(1), 1.0 - number(1)];
+                let regions = Regions::new(count(0), shares, 0.0, number(3));
+                (regions.rejection(number(2)), 1e-10)
+            }
+            other => panic!("unknown kind {other}"),
+        };
+        assert_close(value, row[2].parse().unwrap(), tolerance, &row.join(" "));
     }
 }

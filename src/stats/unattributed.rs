@@ -11,9 +11,109 @@
 use super::cells::{Cells, positive, total};
 use super::chi_square;
 use super::density::ln_multinomial;
-use super::equivalence::tolerances;
+use super::equivalence::{equivalence_p_value_with_unattributed, tolerances};
 use super::goodness_of_fit::{GoodnessOfFit, Method, goodness_of_fit};
+use super::judge::{Decision, Judge};
 use super::monte_carlo::StatisticsError;
+use super::regions::equivalent_counts;
+
+/// What every way of attributing the responses without an identity has in common.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bounds {
+    /// The test under the attribution that fits best: if this one rejects, all do.
+    pub most_favourable: GoodnessOfFit,
+    /// The test under the attribution that fits worst: if this one does not reject, none does.
+    pub least_favourable: GoodnessOfFit,
+    /// The largest p-value of "some backend is off by its tolerance or more".
+    pub equivalence_p_value: f64,
+    /// Whether some attribution refutes every shift that matters.
+    pub can_be_equivalent: bool,
+}
+
+impl Bounds {
+    /// Over all ways of attributing `unattributed` responses beside the `observed` ones; `None` where
+    /// there is nothing to test.
+    ///
+    /// # Errors
+    /// As [`goodness_of_fit`].
+    ///
+    /// # Panics
+    /// If the slices differ in length.
+    pub fn new(
+        observed: &[u64],
+        unattributed: u64,
+        shares: &[f64],
+        tolerance: f64,
+        alpha: f64,
+        seed: u64,
+    ) -> Result<Option<Self>, StatisticsError> {
+        let most_favourable = most_favourable(observed, unattributed, shares, alpha, seed)?;
+        let least_favourable = if unattributed == 0 {
+            most_favourable
+        } else {
+            least_favourable(observed, unattributed, shares, alpha, seed)?
+        };
+        let bounds = most_favourable.zip(least_favourable);
+        Ok(bounds.map(|(most_favourable, least_favourable)| Self {
+            most_favourable,
+            least_favourable,
+            equivalence_p_value: equivalence_p_value_with_unattributed(
+                observed,
+                unattributed,
+                shares,
+                tolerance,
+            ),
+            can_be_equivalent: can_be_equivalent(observed, unattributed, shares, tolerance, alpha),
+        }))
+    }
+
+    /// The decision that holds for every attribution; inconclusive where they differ.
+    ///
+    /// With no response unattributed it is [`Judge::decide`] on the p-values of the counts.
+    #[must_use]
+    pub fn decide(&self, judge: Judge, alpha: f64) -> Decision {
+        let best_equivalence = if self.can_be_equivalent { 0.0 } else { 1.0 };
+        let best = judge.decide(self.most_favourable.p_value, best_equivalence, alpha);
+        let worst = judge.decide(
+            self.least_favourable.p_value,
+            self.equivalence_p_value,
+            alpha,
+        );
+        match (best, worst) {
+            (Decision::Fail, _) => Decision::Fail,
+            (_, Decision::Pass) => Decision::Pass,
+            (Decision::Pass | Decision::Inconclusive, Decision::Fail | Decision::Inconclusive) => {
+                Decision::Inconclusive
+            }
+        }
+    }
+}
+
+/// Whether some way of attributing the responses gives every backend a count that refutes its shifts.
+fn can_be_equivalent(
+    observed: &[u64],
+    unattributed: u64,
+    shares: &[f64],
+    tolerance: f64,
+    alpha: f64,
+) -> bool {
+    let cells = Cells::new(observed, shares);
+    let n = cells.total().saturating_add(unattributed);
+    if cells.leaked > 0 {
+        return false;
+    }
+    let (mut least, mut most) = (0_u64, 0_u64);
+    let margins = tolerances(&cells.shares, tolerance);
+    for ((&count, &share), margin) in cells.observed.iter().zip(&cells.shares).zip(margins) {
+        let range = equivalent_counts(n, share, margin, alpha);
+        if range.is_empty() || count > range.high {
+            return false;
+        }
+        least = least.saturating_add(range.low.saturating_sub(count));
+        most = most.saturating_add(range.high - count);
+    }
+    least <= unattributed && unattributed <= most
+}
 
 /// The test under the attribution that fits the expected split best: the largest p-value there is.
 ///
@@ -179,26 +279,67 @@ fn attribute(observed: &[u64], unattributed: u64, shares: &[f64], slope: f64) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::equivalence::equivalence_p_value_with_unattributed;
-    use crate::stats::judge::{Decision, Judge};
+    use crate::stats::equivalence::equivalence_p_value;
 
-    /// FAIL if even the most favourable attribution fails, PASS if even the least favourable passes.
+    fn bounds(observed: &[u64], unattributed: u64, shares: &[f64]) -> Bounds {
+        Bounds::new(observed, unattributed, shares, 0.05, 0.001, 1)
+            .unwrap()
+            .unwrap()
+    }
+
     fn decided(observed: &[u64], unattributed: u64, shares: &[f64]) -> Decision {
-        let most = most_favourable(observed, unattributed, shares, 0.001, 1)
-            .unwrap()
-            .unwrap();
-        let least = least_favourable(observed, unattributed, shares, 0.001, 1)
-            .unwrap()
-            .unwrap();
-        let equivalence =
-            equivalence_p_value_with_unattributed(observed, unattributed, shares, 0.05);
-        if Judge::Equivalence.decide(most.p_value, equivalence, 0.001) == Decision::Fail {
-            return Decision::Fail;
+        bounds(observed, unattributed, shares).decide(Judge::Equivalence, 0.001)
+    }
+
+    #[test]
+    fn a_verdict_holds_for_every_attribution_or_is_inconclusive() {
+        let (shares, tolerance, alpha) = ([0.7, 0.3], 0.1, 0.05);
+        let mut seen = Vec::new();
+        for first in (150..=290).step_by(2) {
+            for unattributed in [0, 1, 5, 30] {
+                let observed = [first, 300 - first];
+                let decisions = |judge: Judge| -> Vec<Decision> {
+                    (0..=unattributed)
+                        .map(|more| {
+                            let counts = [first + more, 300 - first + unattributed - more];
+                            let p = p(goodness_of_fit(&counts, &shares, alpha, 1));
+                            let equivalence = equivalence_p_value(&counts, &shares, tolerance);
+                            judge.decide(p, equivalence, alpha)
+                        })
+                        .collect()
+                };
+                let found = Bounds::new(&observed, unattributed, &shares, tolerance, alpha, 1);
+                let found = found.unwrap().unwrap();
+                for judge in Judge::ALL {
+                    let all = decisions(judge);
+                    let common = all
+                        .iter()
+                        .all(|decision| *decision == all[0])
+                        .then_some(all[0]);
+                    let decision = found.decide(judge, alpha);
+                    let expected = common.unwrap_or(Decision::Inconclusive);
+                    assert_eq!(decision, expected, "{observed:?} {unattributed} {judge:?}");
+                    seen.push((judge, decision));
+                }
+            }
         }
-        match Judge::Equivalence.decide(least.p_value, equivalence, 0.001) {
-            Decision::Pass => Decision::Pass,
-            Decision::Fail | Decision::Inconclusive => Decision::Inconclusive,
+        for judge in [Judge::Equivalence, Judge::Tolerance] {
+            for decision in [Decision::Pass, Decision::Fail, Decision::Inconclusive] {
+                assert!(seen.contains(&(judge, decision)), "{judge:?} {decision:?}");
+            }
         }
+    }
+
+    #[test]
+    fn a_leak_fails_whatever_the_rest_could_be() {
+        let leaking = bounds(&[7000, 3000, 1], 50, &[0.7, 0.3, 0.0]);
+        for judge in Judge::ALL {
+            assert_eq!(leaking.decide(judge, 0.001), Decision::Fail);
+        }
+    }
+
+    fn p(fit: Result<Option<GoodnessOfFit>, StatisticsError>) -> f64 {
+        fit.unwrap().unwrap().p_value
     }
 
     #[test]
@@ -222,7 +363,6 @@ mod tests {
             let unattributed = 9;
             let most = most_favourable(&observed, unattributed, &shares, 0.001, 1);
             let least = least_favourable(&observed, unattributed, &shares, 0.001, 1);
-            let p = |fit: Result<Option<GoodnessOfFit>, _>| fit.unwrap().unwrap().p_value;
             let (most, least) = (p(most), p(least));
             let (mut largest, mut smallest) = (0.0_f64, 1.0_f64);
             for first in 0..=unattributed {
