@@ -97,7 +97,7 @@ fn counts(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, Comm
             .map(Option::unwrap_or_default)
             .collect(),
         unattributed,
-        cut_short: None,
+        ..Evidence::default()
     })
 }
 
@@ -129,6 +129,6 @@ fn log(identify: &[String], mappings: Mappings) -> Result<Evidence, CommandError
         groups: registry.groups(),
         observed,
         unattributed,
-        cut_short: None,
+        ..Evidence::default()
     })
 }

@@ -16,7 +16,7 @@ use crate::identity::assignment::Mappings;
 use crate::identity::rule::Rules;
 use crate::load;
 use crate::plan::pace::Rate;
-use crate::plan::{Budget, ConnectionUse, Criterion, LoadShape, Plan, quantity, target};
+use crate::plan::{Budget, ConnectionUse, Criterion, Limit, LoadShape, Plan, quantity, target};
 use crate::report::Report;
 use crate::split::Split;
 use crate::tally::monitor::cap_of;
@@ -147,6 +147,12 @@ pub(super) struct LoadArgs {
     /// How much of a response is read to identify the pod
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = value::bytes)]
     pub max_body: usize,
+    /// A backend's 99th latency percentile beyond which the run fails; repeatable
+    #[arg(long, value_name = "v2=200ms")]
+    pub max_p99: Vec<String>,
+    /// A backend's share of responses with a status of 500 or more beyond which the run fails; repeatable
+    #[arg(long, value_name = "v2=1%")]
+    pub max_error: Vec<String>,
     /// Stop as soon as the evidence is enough
     #[arg(long)]
     pub sequential: bool,
@@ -215,6 +221,15 @@ pub(super) fn plan(
         (None, Some(_)) => None,
         (None, None) => Some(Budget::planned_requests(&split, &criterion)),
     };
+    let mut limits = limits("--max-p99", &load.max_p99, &split, |text| {
+        quantity::duration(text).map(Limit::P99)
+    })?;
+    limits.extend(self::limits(
+        "--max-error",
+        &load.max_error,
+        &split,
+        |text| quantity::percentage(text).map(Limit::Errors),
+    )?);
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let in_flight = requests.map_or(usize::MAX, |n| {
         usize::try_from(n.get()).unwrap_or(usize::MAX)
@@ -247,9 +262,33 @@ pub(super) fn plan(
         criterion,
         rules,
         mappings,
+        limits,
         sequential: load.sequential,
         seed: args.criterion.seed,
     })
+}
+
+/// Reads `LABEL=VALUE` limits.
+fn limits(
+    flag: &str,
+    texts: &[String],
+    split: &Split,
+    value: impl Fn(&str) -> Result<Limit, quantity::QuantityError>,
+) -> Result<Vec<(usize, Limit)>, CommandError> {
+    let read = |text: &String| {
+        let refused =
+            |why: &str| CommandError::usage(format!("{flag} '{}': {why}", text.escape_debug()));
+        let (label, limit) = text
+            .split_once('=')
+            .ok_or_else(|| refused("write it as LABEL=VALUE"))?;
+        let backend = split.position(label.trim()).ok_or_else(|| {
+            let known = split.labels().join(", ");
+            refused(&format!("--expect has no such backend, it has {known}"))
+        })?;
+        let limit = value(limit).map_err(|error| refused(&error.to_string()))?;
+        Ok((backend, limit))
+    };
+    texts.iter().map(read).collect()
 }
 
 /// Sends the load, judges what came back and reports it.

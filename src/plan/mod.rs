@@ -36,6 +36,8 @@ pub struct Plan {
     pub rules: Rules,
     /// Which pods the user assigned to which backend.
     pub mappings: Mappings,
+    /// Limits that backends (indices into the split) must keep.
+    pub limits: Vec<(usize, Limit)>,
     /// Whether the run stops as soon as the evidence is enough.
     pub sequential: bool,
     /// Seeds Monte Carlo and permutations.
@@ -122,6 +124,15 @@ impl Criterion {
             max_unattributed,
         })
     }
+}
+
+/// A limit on what a backend may do, beside its share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// 99 % of its responses must come within this.
+    P99(Duration),
+    /// At most this share of its identified responses may have a status of 500 or more.
+    Errors(f64),
 }
 
 /// How much is sent.

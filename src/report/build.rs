@@ -7,9 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{
-    AssignmentReport, BackendReport, ChiSquareReport, Coded, ConnectionsReport, LatencyReport,
-    PlanReport, PodReport, Report, RequestsReport, SCHEMA_VERSION, TargetReport, TestReport, Tool,
-    VerdictName, WindowReport,
+    AssignmentReport, BackendReport, ChangeReport, ChiSquareReport, Coded, ConnectionsReport,
+    LatencyReport, PlanReport, PodReport, Report, RequestsReport, SCHEMA_VERSION, SequentialReport,
+    TargetReport, TestReport, Tool, VerdictName, WindowReport,
 };
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Assignment, Basis, Group};
@@ -21,9 +21,12 @@ use crate::stats::equivalence::{leak_ruled_out, tolerances};
 use crate::stats::intervals;
 use crate::tally::Tally;
 use crate::tally::latency::Latency;
+use crate::tally::monitor::Standing;
 use crate::tally::pods::GroupId;
+use crate::tally::windows::Block;
 use crate::verdict::decision::{Counts, Judged};
-use crate::verdict::{Evidence, Judgement, Reason, Verdict, decide, words};
+use crate::verdict::health::{self, Breach, Health};
+use crate::verdict::{Change, Evidence, Judgement, Reason, Verdict, decide, words};
 
 /// Intervals miss the share that they are for at most this often.
 const INTERVAL_ERROR_RATE: f64 = 0.05;
@@ -38,7 +41,17 @@ impl Report {
             observed: by_group(tally, groups.len()),
             groups,
             unattributed: tally.unattributed(),
-            cut_short: words::cut_short(run.ending, plan, tally.attributed()),
+            cut_short: words::cut_short(plan, run),
+            connections: (!plan.load.connection_use.is_fresh())
+                .then(|| tally.connections().clone()),
+            windows: tally
+                .windows()
+                .blocks()
+                .iter()
+                .map(|block| block.counts.clone())
+                .collect(),
+            sequence: tally.sequence().groups().collect(),
+            standing: run.standing.clone(),
         };
         let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);
         let mut report = Self::of_judgement(&plan.split, &plan.criterion, &evidence, &judgement);
@@ -53,19 +66,43 @@ impl Report {
             report.interrupted = true;
             report.exit_status = ExitStatus::Interrupted.code();
         }
-        report.add_measurement(plan, run, &evidence.groups, &judgement.assignment);
+        report.add_measurement(plan, run, &judgement);
+        report.hold_to_limits(plan);
         report
+    }
+
+    /// Holds the backends' health against the plan's limits.
+    fn hold_to_limits(&mut self, plan: &Plan) {
+        for &(backend, limit) in &plan.limits {
+            let row = &self.backends[backend];
+            let health = Health {
+                responses: row.observed,
+                errors: row.errors,
+                p99: row.latency_p99_seconds.map(Duration::from_secs_f64),
+            };
+            let (verdict, reason) = match health::check(&row.label, limit, health) {
+                Ok(()) => continue,
+                Err(Breach::Exceeded(reason)) => (VerdictName::Fail, reason),
+                Err(Breach::Unknown(reason)) => (VerdictName::Inconclusive, reason),
+            };
+            let is_worse = match self.verdict {
+                VerdictName::Pass => true,
+                VerdictName::Inconclusive => verdict == VerdictName::Fail,
+                VerdictName::Fail | VerdictName::Error | VerdictName::Measured => false,
+            };
+            let place = if is_worse { 0 } else { self.reasons.len() };
+            self.reasons.splice(place..place, coded(&[reason]));
+            if is_worse {
+                self.verdict = verdict;
+                self.exit_status = self.status().code();
+            }
+        }
     }
 
     /// Reports that nothing could be measured.
     #[must_use]
     pub fn of_error(plan: &Plan, error: &LoadError) -> Self {
-        let evidence = Evidence {
-            groups: Vec::new(),
-            observed: Vec::new(),
-            unattributed: 0,
-            cut_short: None,
-        };
+        let evidence = Evidence::default();
         let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);
         let mut report = Self::of_judgement(&plan.split, &plan.criterion, &evidence, &judgement);
         report.verdict = VerdictName::Error;
@@ -136,6 +173,8 @@ impl Report {
             target: None,
             plan: PlanReport::of_criterion(criterion),
             test: test(&judgement.judged),
+            sequential: evidence.standing.as_ref().map(sequential),
+            change: judgement.change.as_ref().map(change),
             backends: backends(split, criterion, counts, evidence, &judgement.assignment),
             pods: Vec::new(),
             assignment: assignment(split, &evidence.groups, &judgement.assignment),
@@ -156,14 +195,8 @@ impl Report {
         }
     }
 
-    fn add_measurement(
-        &mut self,
-        plan: &Plan,
-        run: &Run,
-        groups: &[Group],
-        assignment: &Assignment,
-    ) {
-        let tally = &run.tally;
+    fn add_measurement(&mut self, plan: &Plan, run: &Run, judgement: &Judgement) {
+        let (tally, assignment) = (&run.tally, &judgement.assignment);
         self.started_at = Some(timestamp(run.started_at));
         self.finished_at = Some(timestamp(run.started_at + run.elapsed));
         self.duration_seconds = run.elapsed.as_secs_f64();
@@ -189,7 +222,7 @@ impl Report {
         let seconds = self.duration_seconds;
         self.throughput_per_second = (seconds > 0.0).then(|| tally.responses() as f64 / seconds);
         self.latency = Some(latency(tally.latency()));
-        self.windows = windows(plan.split.len(), groups.len(), tally, assignment);
+        self.windows = windows(tally, &judgement.windows);
     }
 }
 
@@ -226,6 +259,7 @@ impl PlanReport {
             ConnectionUse::KeepAlive => None,
         };
         self.replacements = plan.budget.requests.map(|_| plan.budget.replacements());
+        self.sequential = plan.sequential;
         self.seed = plan.seed;
     }
 }
@@ -324,14 +358,38 @@ fn assignment(split: &Split, groups: &[Group], assignment: &Assignment) -> Vec<A
 }
 
 fn test(judged: &Judged) -> Option<TestReport> {
-    let fit = judged.fit.as_ref()?;
     Some(TestReport {
-        method: fit.method.code(),
-        p_value: fit.p_value,
-        log10_p_value: finite(fit.log10_p_value),
-        chi_square: chi_square(&fit.chi_square),
+        method: judged.method?.code(),
+        p_value: judged.p_value,
+        log10_p_value: finite(judged.log10_p_value),
+        chi_square: chi_square(&judged.fit.as_ref()?.chi_square),
         equivalence_p_value: judged.equivalence_p_value,
+        design_effect: judged.clustering.map(|clustering| clustering.design_effect),
+        effective_responses: judged
+            .clustering
+            .map(|clustering| clustering.effective_responses),
     })
+}
+
+fn sequential(standing: &Standing) -> SequentialReport {
+    let log10 = |natural: f64| natural / std::f64::consts::LN_10;
+    SequentialReport {
+        stopped_after: standing.observed.iter().sum::<u64>() + standing.unattributed,
+        cap: standing.cap,
+        log10_e_value: finite(log10(standing.log_e_value)),
+        log10_bound: log10(standing.log_bound),
+        largest_face_log10: finite(log10(standing.max_face)),
+    }
+}
+
+fn change(change: &Change) -> ChangeReport {
+    let point = change.point.as_ref();
+    ChangeReport {
+        drift_p_value: change.drift.p_value,
+        request: point.map(|point| point.index),
+        shares_before: point.map_or_else(Vec::new, |point| point.before.clone()),
+        shares_after: point.map_or_else(Vec::new, |point| point.after.clone()),
+    }
 }
 
 fn chi_square(test: &ChiSquare) -> ChiSquareReport {
@@ -368,25 +426,16 @@ fn pods(split: &Split, tally: &Tally, assignment: &Assignment) -> Vec<PodReport>
     rows
 }
 
-fn windows(
-    backends: usize,
-    groups: usize,
-    tally: &Tally,
-    assignment: &Assignment,
-) -> Vec<WindowReport> {
-    let row = |block: &crate::tally::windows::Block| {
-        let mut counts = vec![0; backends];
-        for (group, &observed) in block.counts.iter().enumerate().take(groups) {
-            if let Some(backend) = assignment.fixed[group] {
-                counts[backend] += observed;
-            }
-        }
+/// The blocks that have responses, with their counts by backend.
+fn windows(tally: &Tally, counts: &[Vec<u64>]) -> Vec<WindowReport> {
+    let blocks = tally.windows().blocks().iter().zip(counts);
+    let row = |(block, counts): (&Block, &Vec<u64>)| {
         Some(WindowReport {
             start_seconds: block.start?.as_secs_f64(),
-            counts,
+            counts: counts.clone(),
         })
     };
-    tally.windows().blocks().iter().filter_map(row).collect()
+    blocks.filter_map(row).collect()
 }
 
 fn latency(latency: &Latency) -> LatencyReport {

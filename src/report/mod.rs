@@ -47,6 +47,10 @@ pub struct Report {
     pub plan: PlanReport,
     /// The tests; null when nothing was attributed.
     pub test: Option<TestReport>,
+    /// Where a sequential run stopped, and on what; null for a fixed number of requests.
+    pub sequential: Option<SequentialReport>,
+    /// Whether the split changed during the run; null where that cannot be told.
+    pub change: Option<ChangeReport>,
     /// One row for each backend of the expected split, in its order.
     pub backends: Vec<BackendReport>,
     /// One row for each pod that answered, by name.
@@ -169,6 +173,42 @@ pub struct TestReport {
     pub chi_square: ChiSquareReport,
     /// Small when a shift of the tolerance or more is ruled out for every backend.
     pub equivalence_p_value: f64,
+    /// How much the variance of the counts exceeds that of independent responses, since responses on one
+    /// connection depend on each other; null with a connection for every request.
+    pub design_effect: Option<f64>,
+    /// The number of independent responses that carry the same information; null as above.
+    pub effective_responses: Option<f64>,
+}
+
+/// The evidence on which a sequential run stopped.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct SequentialReport {
+    /// The responses looked at, those without an identity included.
+    pub stopped_after: u64,
+    /// The number of responses after which it would have ended without a verdict.
+    pub cap: u64,
+    /// The decimal logarithm of the e-value against the expected split; null when infinite.
+    pub log10_e_value: Option<f64>,
+    /// What it must reach for FAIL: log10 of 1/alpha. For PASS `largest_face_log10` must fall to its
+    /// negative.
+    pub log10_bound: f64,
+    /// The largest log10 likelihood ratio of a shift by the tolerance against the expected split; null
+    /// when infinite.
+    pub largest_face_log10: Option<f64>,
+}
+
+/// Whether the split changed during the run.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ChangeReport {
+    /// Small when it did.
+    pub drift_p_value: f64,
+    /// About where, counted in identified responses in dispatch order; null when the drift is not
+    /// significant.
+    pub request: Option<u64>,
+    /// The shares before, in the order of `backends`; empty when the drift is not significant.
+    pub shares_before: Vec<f64>,
+    /// The shares after.
+    pub shares_after: Vec<f64>,
 }
 
 /// Pearson's chi-square test.

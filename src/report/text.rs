@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::escape::terminal;
 use super::{BackendReport, Report, VerdictName};
-use crate::verdict::words::{p_value, percent, time};
+use crate::verdict::words::{p_value, p_value_with_log10, percent, time};
 
 /// The whole text report.
 #[must_use]
@@ -46,9 +46,9 @@ pub fn render(report: &Report) -> String {
             format_args!(
                 "{} p {} gates; Pearson's X² {statistic}, {} df, p {}; equivalence p {}",
                 test.method,
-                p_value(test.p_value),
+                p_value_with_log10(test.p_value, test.log10_p_value),
                 test.chi_square.degrees_of_freedom,
-                p_value(test.chi_square.p_value),
+                p_value_with_log10(test.chi_square.p_value, test.chi_square.log10_p_value),
                 p_value(test.equivalence_p_value),
             ),
         );

@@ -5,6 +5,8 @@
 
 use statrs::function::beta::beta_reg;
 
+use super::chi_square::pearson;
+
 /// Sums over connections from which the design effect follows; mergeable, and bounded whatever the number of
 /// requests. Cells are what responses were seen to come from (pods, say), and may be pooled into backends later.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -244,36 +246,41 @@ pub fn design_effect_test(
     clustering: &Clustering,
 ) -> Option<DesignEffectTest> {
     assert_eq!(observed.len(), shares.len(), "one share for each count");
-    let n = observed.iter().sum::<u64>() as f64;
-    if clustering.connections < 2 || n <= 0.0 {
+    if clustering.connections < 2 {
         return None;
     }
-    let mut chi_square = 0.0;
-    let mut cells = 0.0;
-    for (&count, &share) in observed.iter().zip(shares) {
-        if share > 0.0 {
-            chi_square += (count as f64 - n * share).powi(2) / (n * share);
-            cells += 1.0;
-        } else if count > 0 {
-            chi_square = f64::INFINITY;
-        }
-    }
-    let numerator_freedom = cells - 1.0;
-    let denominator_freedom = numerator_freedom * (clustering.connections as f64 - 1.0);
+    let test = pearson(observed, shares)?;
+    Some(statistic_test(
+        test.statistic,
+        test.degrees_of_freedom + 1,
+        clustering,
+    ))
+}
+
+/// As [`design_effect_test`], for a statistic X² over so many backends of positive share.
+#[must_use]
+pub fn statistic_test(
+    chi_square: f64,
+    backends: usize,
+    clustering: &Clustering,
+) -> DesignEffectTest {
+    let numerator_freedom = backends.saturating_sub(1) as f64;
+    let connections = clustering.connections as f64;
+    let denominator_freedom = numerator_freedom * (connections - 1.0).max(0.0);
     let statistic = chi_square / clustering.design_effect / numerator_freedom.max(1.0);
     let p_value = if statistic.is_infinite() {
         0.0
-    } else if numerator_freedom <= 0.0 {
+    } else if denominator_freedom <= 0.0 {
         1.0
     } else {
         fisher_upper_tail(statistic, numerator_freedom, denominator_freedom)
     };
-    Some(DesignEffectTest {
+    DesignEffectTest {
         statistic,
         numerator_freedom,
         denominator_freedom,
         p_value,
-    })
+    }
 }
 
 /// `P[F(d₁, d₂) ≥ f] = I_x(d₂/2, d₁/2)` at `x = d₂/(d₁f + d₂)`.

@@ -91,27 +91,6 @@ pub fn equivalence_p_value_with_unattributed(
     largest_over_faces(observed, n, shares, tolerance, least_favourable)
 }
 
-/// A lower bound of [`equivalence_p_value`] over all ways of attributing `unattributed` more responses:
-/// at most significance level α only if some way could be. Each face takes its own most favourable way,
-/// so no one way need reach the bound.
-///
-/// # Panics
-/// If the slices differ in length.
-#[must_use]
-pub fn smallest_equivalence_p_value(
-    observed: &[u64],
-    unattributed: u64,
-    shares: &[f64],
-    tolerance: f64,
-) -> f64 {
-    let n = total(observed).saturating_add(unattributed) as f64;
-    let most_favourable = |backend: usize, is_upper: bool| {
-        let could_be = if is_upper { 0 } else { unattributed };
-        observed[backend].saturating_add(could_be) as f64
-    };
-    largest_over_faces(observed, n, shares, tolerance, most_favourable)
-}
-
 /// As [`equivalence_p_value`], for counts that carry less information than their number says: every
 /// count, and n, is divided by `design_effect` ≥ 1 (Kish 1965), and the binomial tail is continued to
 /// such counts by the incomplete beta function.

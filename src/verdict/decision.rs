@@ -3,12 +3,16 @@
 use super::Verdict;
 use crate::plan::Criterion;
 use crate::split::Split;
-use crate::stats::equivalence::{
-    equivalence_p_value, equivalence_p_value_with_unattributed, smallest_equivalence_p_value,
+use crate::stats::dependence::{
+    Clustering, ConnectionSums, DesignEffectTest, design_effect_test, statistic_test,
 };
-use crate::stats::goodness_of_fit::{GoodnessOfFit, goodness_of_fit};
+use crate::stats::equivalence::{equivalence_p_value, equivalence_p_value_with_design_effect};
+use crate::stats::goodness_of_fit::{self, GoodnessOfFit, goodness_of_fit};
 use crate::stats::judge::Decision;
-use crate::stats::unattributed::{absence_p_value, least_favourable, most_favourable};
+use crate::stats::permutation::homogeneity;
+use crate::stats::sequential::Look;
+use crate::stats::unattributed::{Bounds, absence_p_value};
+use crate::tally::monitor::Standing;
 
 /// What was counted, by backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,129 +69,337 @@ pub enum Cause {
     TooManyUnattributed,
 }
 
+/// Where the p-value that gates comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// A test of independent responses.
+    Independent(goodness_of_fit::Method),
+    /// The same, of the first response of each connection.
+    FirstResponse,
+    /// Pearson's statistic over the design effect of the connections.
+    DesignEffect,
+    /// The e-value of a sequential run.
+    EValue,
+}
+
+impl Method {
+    /// The name that reports use.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Independent(method) => method.code(),
+            Self::FirstResponse => "first_response",
+            Self::DesignEffect => "design_effect",
+            Self::EValue => "e_value",
+        }
+    }
+}
+
 /// Counts, what the tests say of them, and what follows.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// What was judged.
+    /// What was counted.
     pub counts: Counts,
-    /// The goodness of fit of the identified responses; `None` when there are none.
+    /// The goodness of fit of the identified responses as if they were independent; `None` when there
+    /// are none.
     pub fit: Option<GoodnessOfFit>,
-    /// Of the identified responses: small when every shift of the tolerance or more is refuted.
+    /// Where the p-value that gates comes from.
+    pub method: Option<Method>,
+    /// The p-value that gates; 1 when there is none.
+    pub p_value: f64,
+    /// Its decimal logarithm.
+    pub log10_p_value: f64,
+    /// Small when every shift of the tolerance or more is refuted.
     pub equivalence_p_value: f64,
+    /// What the connections say of the independence of their responses, where they carried several.
+    pub clustering: Option<Clustering>,
     /// What follows.
     pub verdict: Verdict,
     /// What decided.
     pub cause: Cause,
 }
 
-/// Judges counts against the expected split.
+/// The connections of a run whose responses may depend on each other, by backend.
+#[derive(Debug, Clone)]
+pub struct Clusters {
+    /// Their sums; a further cell stands for workloads that are no backend of the split.
+    pub sums: ConnectionSums,
+    /// Responses of a sample of them: one row of as many cells for each connection, row after row.
+    pub sample: Vec<u32>,
+}
+
+/// Connections × backends that differ with this p-value are judged on their first responses alone.
+const HOMOGENEITY_LEVEL: f64 = 0.01;
+
+/// Judges independent responses against the expected split.
 #[must_use]
 pub fn judge(split: &Split, criterion: &Criterion, seed: u64, counts: Counts) -> Judged {
-    let shares = split.shares();
-    let Criterion {
-        alpha, tolerance, ..
-    } = *criterion;
-    let fit = goodness_of_fit(&counts.observed, shares, alpha, seed)
-        .expect("Criterion refuses an alpha that Monte Carlo cannot resolve");
-    let equivalence = equivalence_p_value(&counts.observed, shares, tolerance);
-    let (verdict, cause) = match &fit {
-        _ if counts.attributed() == 0 => (Verdict::Inconclusive, Cause::Nothing),
-        _ if counts.foreign > 0 => (Verdict::Fail, Cause::ForeignHit),
-        None => (Verdict::Inconclusive, Cause::Nothing),
-        Some(fit) => decide(split, criterion, seed, &counts, fit, equivalence),
+    let mut judged = described(split, criterion, seed, counts);
+    if let Some((verdict, cause)) = certain(split, criterion, &judged) {
+        (judged.verdict, judged.cause) = (verdict, cause);
+        return judged;
+    }
+    let counts = &judged.counts;
+    let bounds = Bounds::new(
+        &counts.observed,
+        counts.unattributed,
+        split.shares(),
+        criterion.tolerance,
+        criterion.alpha,
+        seed,
+    );
+    let decision = match bounds {
+        Ok(Some(bounds)) => bounds.decide(criterion.judge, criterion.alpha),
+        Ok(None) | Err(_) => Decision::Inconclusive,
+    };
+    conclude(criterion, &mut judged, decision);
+    judged
+}
+
+/// Judges responses that came several to a connection.
+///
+/// Where connections keep to a backend, the first response of each is judged (those are independent
+/// draws); otherwise the statistic is divided by the design effect and compared with F.
+#[must_use]
+pub fn judge_clustered(
+    split: &Split,
+    criterion: &Criterion,
+    seed: u64,
+    counts: Counts,
+    clusters: &Clusters,
+) -> Judged {
+    let clustering = clusters.sums.clustering();
+    let permuted = homogeneity(&clusters.sample, split.len() + 1, seed);
+    let keeps_to_backend = permuted.is_some_and(|test| test.p_value <= HOMOGENEITY_LEVEL);
+    let test = design_effect_test(&counts.observed, split.shares(), &clustering);
+    let judged = described(split, criterion, seed, counts);
+    let judged = if let Some(test) = test.filter(|_| !keeps_to_backend) {
+        judge_with_design_effect(split, criterion, seed, judged, &test, &clustering)
+    } else {
+        judge_first_responses(split, criterion, seed, judged, &clusters.sums)
     };
     Judged {
-        counts,
-        fit,
-        equivalence_p_value: equivalence,
+        clustering: Some(clustering),
+        ..judged
+    }
+}
+
+fn judge_with_design_effect(
+    split: &Split,
+    criterion: &Criterion,
+    seed: u64,
+    judged: Judged,
+    test: &DesignEffectTest,
+    clustering: &Clustering,
+) -> Judged {
+    let mut judged = Judged {
+        method: Some(Method::DesignEffect),
+        p_value: test.p_value,
+        log10_p_value: test.p_value.log10(),
+        equivalence_p_value: equivalence_p_value_with_design_effect(
+            &judged.counts.observed,
+            0,
+            split.shares(),
+            criterion.tolerance,
+            clustering.design_effect,
+        ),
+        ..judged
+    };
+    if let Some((verdict, cause)) = certain(split, criterion, &judged) {
+        (judged.verdict, judged.cause) = (verdict, cause);
+    } else {
+        let decision = decide_with_design_effect(split, criterion, seed, &judged, clustering);
+        conclude(criterion, &mut judged, decision);
+    }
+    judged
+}
+
+fn judge_first_responses(
+    split: &Split,
+    criterion: &Criterion,
+    seed: u64,
+    judged: Judged,
+    sums: &ConnectionSums,
+) -> Judged {
+    let first = sums.first_responses();
+    let of_first = Counts {
+        observed: (0..split.len())
+            .map(|backend| first.get(backend).copied().unwrap_or(0))
+            .collect(),
+        foreign: judged.counts.foreign,
+        unattributed: sums.unidentified_first(),
+    };
+    let on_first = judge(split, criterion, seed, of_first);
+    let (verdict, cause) = match zero_weight_hit(split, &judged.counts) {
+        Some(backend) => (Verdict::Fail, Cause::ZeroWeightHit(backend)),
+        None => (on_first.verdict, on_first.cause),
+    };
+    Judged {
+        method: Some(Method::FirstResponse),
+        p_value: on_first.p_value,
+        log10_p_value: on_first.log10_p_value,
+        equivalence_p_value: on_first.equivalence_p_value,
         verdict,
         cause,
+        ..judged
     }
 }
 
-fn decide(
+/// Judges a run that stopped when its e-value, or all of its likelihood ratios, were decisive.
+///
+/// `counts` are those at the last look, `total` those of the whole run.
+#[must_use]
+pub fn judge_sequential(
     split: &Split,
     criterion: &Criterion,
     seed: u64,
-    counts: &Counts,
-    fit: &GoodnessOfFit,
-    equivalence: f64,
-) -> (Verdict, Cause) {
-    let (observed, shares) = (&counts.observed, split.shares());
-    let hit = |&(_, (&share, &count)): &(usize, (&f64, &u64))| share == 0.0 && count > 0;
-    let backends = || shares.iter().zip(observed).enumerate();
-    if let Some((backend, _)) = backends().find(hit) {
-        return (Verdict::Fail, Cause::ZeroWeightHit(backend));
+    counts: Counts,
+    total: &Counts,
+    standing: &Standing,
+) -> Judged {
+    let mut judged = described(split, criterion, seed, counts);
+    judged.method = judged.fit.map(|_| Method::EValue);
+    judged.log10_p_value = (-standing.log_e_value / std::f64::consts::LN_10).min(0.0);
+    judged.p_value = 10_f64.powf(judged.log10_p_value);
+    judged.equivalence_p_value = standing.max_face.exp().min(1.0);
+    if judged.counts.attributed() == 0 {
+        return judged;
     }
-    let alpha = criterion.alpha;
-    if fit.p_value <= alpha {
-        // That p is at most α on the identified responses alone keeps the error rate; that the backend's
-        // own silence is that improbable says that it is the reason.
-        let attributed = counts.attributed();
-        let silent = |&(_, (&share, &count)): &(usize, (&f64, &u64))| {
-            count == 0 && share > 0.0 && absence_p_value(share, attributed) <= alpha
+    if let Some(backend) = zero_weight_hit(split, total) {
+        (judged.verdict, judged.cause) = (Verdict::Fail, Cause::ZeroWeightHit(backend));
+        return judged;
+    }
+    let decision = match standing.look {
+        Look::Pass => Decision::Pass,
+        Look::Fail => Decision::Fail,
+        Look::Continue | Look::Inconclusive => Decision::Inconclusive,
+    };
+    conclude(criterion, &mut judged, decision);
+    if judged.verdict == Verdict::Fail {
+        let silent = silent_backend(split, criterion, &judged.counts);
+        judged.cause = match silent {
+            _ if judged.counts.foreign > 0 => Cause::ForeignHit,
+            Some(backend) => Cause::NeverAnswered(backend),
+            None => Cause::Off,
         };
-        if let Some((backend, _)) = backends().find(silent) {
-            return (Verdict::Fail, Cause::NeverAnswered(backend));
-        }
     }
-    if counts.unattributed > 0 {
-        return decide_with_unattributed(split, criterion, seed, counts, fit, equivalence);
-    }
-    match criterion.judge.decide(fit.p_value, equivalence, alpha) {
-        Decision::Pass => (Verdict::Pass, Cause::Fits),
-        Decision::Fail => (Verdict::Fail, Cause::Off),
-        Decision::Inconclusive => (Verdict::Inconclusive, undecided(fit.p_value, alpha)),
+    judged
+}
+
+/// Counts with their tests, and no verdict yet.
+fn described(split: &Split, criterion: &Criterion, seed: u64, counts: Counts) -> Judged {
+    let shares = split.shares();
+    let fit = goodness_of_fit(&counts.observed, shares, criterion.alpha, seed)
+        .expect("Criterion refuses an alpha that Monte Carlo cannot resolve");
+    Judged {
+        equivalence_p_value: equivalence_p_value(&counts.observed, shares, criterion.tolerance),
+        counts,
+        method: fit.map(|fit| Method::Independent(fit.method)),
+        p_value: fit.map_or(1.0, |fit| fit.p_value),
+        log10_p_value: fit.map_or(0.0, |fit| fit.log10_p_value),
+        fit,
+        clustering: None,
+        verdict: Verdict::Inconclusive,
+        cause: Cause::Nothing,
     }
 }
 
-fn undecided(p_value: f64, alpha: f64) -> Cause {
-    if p_value <= alpha {
-        Cause::Between
-    } else {
-        Cause::TooFew
+/// What follows whatever the responses without an identity could have been.
+fn certain(split: &Split, criterion: &Criterion, judged: &Judged) -> Option<(Verdict, Cause)> {
+    let counts = &judged.counts;
+    if counts.attributed() == 0 {
+        return Some((Verdict::Inconclusive, Cause::Nothing));
     }
+    if counts.foreign > 0 {
+        return Some((Verdict::Fail, Cause::ForeignHit));
+    }
+    if let Some(backend) = zero_weight_hit(split, counts) {
+        return Some((Verdict::Fail, Cause::ZeroWeightHit(backend)));
+    }
+    // That p is at most α on the identified responses alone keeps the error rate; that the backend's own
+    // silence is that improbable says that it is the reason.
+    if judged.p_value <= criterion.alpha
+        && let Some(backend) = silent_backend(split, criterion, counts)
+    {
+        return Some((Verdict::Fail, Cause::NeverAnswered(backend)));
+    }
+    None
 }
 
-/// FAIL only if every way of attributing the responses without identity fails, PASS only if every way
-/// passes.
-fn decide_with_unattributed(
+fn zero_weight_hit(split: &Split, counts: &Counts) -> Option<usize> {
+    let mut backends = split.shares().iter().zip(&counts.observed);
+    backends.position(|(&share, &count)| share <= 0.0 && count > 0)
+}
+
+/// A backend of positive weight that never answered, where that is significant.
+fn silent_backend(split: &Split, criterion: &Criterion, counts: &Counts) -> Option<usize> {
+    let attributed = counts.attributed();
+    let mut backends = split.shares().iter().zip(&counts.observed);
+    backends.position(|(&share, &count)| {
+        share > 0.0 && count == 0 && absence_p_value(share, attributed) <= criterion.alpha
+    })
+}
+
+/// As [`Bounds::decide`], for counts that carry less information than their number says.
+fn decide_with_design_effect(
     split: &Split,
     criterion: &Criterion,
     seed: u64,
-    counts: &Counts,
-    fit: &GoodnessOfFit,
-    equivalence: f64,
-) -> (Verdict, Cause) {
-    let (observed, missing, shares) = (&counts.observed, counts.unattributed, split.shares());
+    judged: &Judged,
+    clustering: &Clustering,
+) -> Decision {
+    let (counts, shares) = (&judged.counts, split.shares());
     let Criterion {
         alpha,
         tolerance,
         judge,
         ..
     } = *criterion;
-    let p_value =
-        |fit: Result<Option<GoodnessOfFit>, _>| fit.ok().flatten().map_or(1.0, |fit| fit.p_value);
-    let best = judge.decide(
-        p_value(most_favourable(observed, missing, shares, alpha, seed)),
-        smallest_equivalence_p_value(observed, missing, shares, tolerance),
-        alpha,
+    let missing = counts.unattributed;
+    let bounds = Bounds::new(&counts.observed, missing, shares, tolerance, alpha, seed);
+    let Ok(Some(bounds)) = bounds else {
+        return Decision::Inconclusive;
+    };
+    let p_value = |fit: &GoodnessOfFit| {
+        let backends = fit.chi_square.degrees_of_freedom + 1;
+        statistic_test(fit.chi_square.statistic, backends, clustering).p_value
+    };
+    let equivalence = equivalence_p_value_with_design_effect(
+        &counts.observed,
+        missing,
+        shares,
+        tolerance,
+        clustering.design_effect,
     );
-    let worst = judge.decide(
-        p_value(least_favourable(observed, missing, shares, alpha, seed)),
-        equivalence_p_value_with_unattributed(observed, missing, shares, tolerance),
-        alpha,
-    );
-    let identified = judge.decide(fit.p_value, equivalence, alpha);
-    match (worst, best) {
-        (_, Decision::Fail) => (Verdict::Fail, Cause::Off),
-        (Decision::Pass, _) if counts.unattributed_share() > criterion.max_unattributed => {
+    // Whether some attribution would be equivalent matters only beside missing answers; then it might be.
+    let best_equivalence = if missing == 0 { equivalence } else { 0.0 };
+    let best = judge.decide(p_value(&bounds.most_favourable), best_equivalence, alpha);
+    let worst = judge.decide(p_value(&bounds.least_favourable), equivalence, alpha);
+    match (best, worst) {
+        (Decision::Fail, _) => Decision::Fail,
+        (_, Decision::Pass) => Decision::Pass,
+        _ => Decision::Inconclusive,
+    }
+}
+
+/// Writes a decision down, with what decided.
+fn conclude(criterion: &Criterion, judged: &mut Judged, decision: Decision) {
+    let counts = &judged.counts;
+    let Criterion { alpha, judge, .. } = *criterion;
+    (judged.verdict, judged.cause) = match decision {
+        Decision::Fail => (Verdict::Fail, Cause::Off),
+        Decision::Pass if counts.unattributed_share() > criterion.max_unattributed => {
             (Verdict::Inconclusive, Cause::TooManyUnattributed)
         }
-        (Decision::Pass, _) => (Verdict::Pass, Cause::Fits),
-        _ if identified == Decision::Inconclusive => {
-            (Verdict::Inconclusive, undecided(fit.p_value, alpha))
+        Decision::Pass => (Verdict::Pass, Cause::Fits),
+        Decision::Inconclusive => {
+            let identified = judge.decide(judged.p_value, judged.equivalence_p_value, alpha);
+            let cause = match identified {
+                Decision::Pass | Decision::Fail if counts.unattributed > 0 => Cause::Unattributed,
+                Decision::Inconclusive if judged.p_value <= alpha => Cause::Between,
+                _ => Cause::TooFew,
+            };
+            (Verdict::Inconclusive, cause)
         }
-        _ => (Verdict::Inconclusive, Cause::Unattributed),
-    }
+    };
 }

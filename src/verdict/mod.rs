@@ -5,12 +5,17 @@
 
 pub mod decision;
 pub mod forecast;
+pub mod health;
 pub mod words;
 
 use crate::identity::assignment::{Assignment, Backend, Group, assign};
 use crate::plan::Criterion;
 use crate::split::Split;
-use decision::{Counts, Judged};
+use crate::stats::change_point::{ChangePoint, change_point};
+use crate::stats::drift::{Drift, drift};
+use crate::tally::connections::Connections;
+use crate::tally::monitor::Standing;
+use decision::{Clusters, Counts, Judged, Method, judge_clustered, judge_sequential};
 
 /// What the evidence carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +47,7 @@ impl Reason {
 }
 
 /// What was counted.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub struct Evidence {
     /// The groups of pods that answered.
     pub groups: Vec<Group>,
@@ -52,6 +57,14 @@ pub struct Evidence {
     pub unattributed: u64,
     /// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
     pub cut_short: Option<String>,
+    /// The connections, where they could carry several requests; cells are groups.
+    pub connections: Option<Connections>,
+    /// Responses by group over blocks of the dispatch order: `windows[b][g]`, missing entries 0.
+    pub windows: Vec<Vec<u64>>,
+    /// The groups of the first responses in dispatch order.
+    pub sequence: Vec<usize>,
+    /// Where a sequential run stopped; its counts are judged instead of `observed`.
+    pub standing: Option<Standing>,
 }
 
 /// A verdict, its reasons, and what they rest on.
@@ -65,51 +78,88 @@ pub struct Judgement {
     pub judged: Judged,
     /// Which workload was taken for which backend.
     pub assignment: Assignment,
+    /// Whether the split changed during the run, and where; `None` where it cannot be told.
+    pub change: Option<Change>,
+    /// Identified responses by backend over blocks of the dispatch order.
+    pub windows: Vec<Vec<u64>>,
+}
+
+/// Whether and where the split changed during the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The tests.
+    pub drift: Drift,
+    /// The likeliest place; its index counts identified responses in dispatch order.
+    pub point: Option<ChangePoint>,
+    /// Whether the drift is significant at the promised error rate.
+    pub is_significant: bool,
 }
 
 /// At most so many assignments of workloads to backends are tried; with more, the responses of the
 /// workloads in doubt count as unattributed, which bounds the verdict no less.
 const MAX_POSSIBILITIES: usize = 4096;
+/// The same where each takes a permutation test.
+const MAX_CLUSTERED_POSSIBILITIES: usize = 16;
 
 /// Judges the evidence: the verdict must hold for every assignment of the workloads that is possible.
 #[must_use]
 pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Evidence) -> Judgement {
     let assignment = assign(split.labels(), &evidence.groups);
-    let judge = |counts| decision::judge(split, criterion, seed, counts);
-    let every: Vec<Judged> = match assignment.possibilities(MAX_POSSIBILITIES) {
-        Some(possible) => possible
-            .map(|backends| judge(evidence.counts(split, &backends, Doubtful::Foreign)))
-            .collect(),
-        None => vec![judge(evidence.counts(
-            split,
-            &assignment.fixed,
-            Doubtful::Unattributed,
-        ))],
+    let judge =
+        |backends: &[Backend], others| evidence.judge(split, criterion, seed, backends, others);
+    let most = match evidence.connections {
+        Some(_) => MAX_CLUSTERED_POSSIBILITIES,
+        None => MAX_POSSIBILITIES,
+    };
+    let every: Vec<(Vec<Backend>, Judged)> = if let Some(possible) = assignment.possibilities(most)
+    {
+        possible
+            .map(|backends| {
+                let judged = judge(&backends, Doubtful::Foreign);
+                (backends, judged)
+            })
+            .collect()
+    } else {
+        let backends = assignment.fixed.clone();
+        let judged = judge(&backends, Doubtful::Unattributed);
+        vec![(backends, judged)]
     };
     let holds_for_all = every
         .iter()
-        .all(|judged| judged.verdict == every[0].verdict);
-    let judged = every
+        .all(|(_, judged)| judged.verdict == every[0].1.verdict);
+    let (backends, judged) = every
         .into_iter()
-        .max_by(|a, b| favour(a).total_cmp(&favour(b)))
+        .max_by(|(_, a), (_, b)| favour(a).total_cmp(&favour(b)))
         .expect("there is at least one way to assign the workloads");
+    let windows = evidence.windows_by_backend(split, &backends);
+    let change = evidence.change(criterion, split, &backends, &judged, &windows);
+    let drifted = change.as_ref().is_some_and(|change| change.is_significant);
     let is_doubtful = !assignment.ambiguous.is_empty();
     let verdict = match judged.verdict {
-        Verdict::Pass if evidence.cut_short.is_some() => Verdict::Inconclusive,
+        Verdict::Pass if evidence.cut_short.is_some() || drifted => Verdict::Inconclusive,
         verdict if holds_for_all => verdict,
         _ => Verdict::Inconclusive,
     };
     let mut reasons = words::reasons(split, criterion, evidence, &judged, verdict);
+    if let Some(change) = change.as_ref().filter(|change| change.is_significant) {
+        let place = if judged.verdict == Verdict::Pass {
+            0
+        } else {
+            reasons.len()
+        };
+        reasons.insert(place, words::drifted(split, criterion, change));
+    }
     if is_doubtful {
-        let reason = words::doubtful_assignment(evidence, &assignment);
         let place = if holds_for_all { reasons.len() } else { 0 };
-        reasons.insert(place, reason);
+        reasons.insert(place, words::doubtful_assignment(evidence, &assignment));
     }
     Judgement {
         verdict,
         reasons,
         judged,
         assignment,
+        change,
+        windows,
     }
 }
 
@@ -131,21 +181,114 @@ enum Doubtful {
 }
 
 impl Evidence {
-    /// The counts by backend where group `g` is backend `backends[g]`.
-    fn counts(&self, split: &Split, backends: &[Backend], others: Doubtful) -> Counts {
-        let mut counts = Counts {
-            observed: vec![0; split.len()],
-            foreign: 0,
-            unattributed: self.unattributed,
-        };
-        for (backend, &observed) in backends.iter().zip(&self.observed) {
-            match (backend, others) {
-                (Some(backend), _) => counts.observed[*backend] += observed,
-                (None, Doubtful::Foreign) => counts.foreign += observed,
-                (None, Doubtful::Unattributed) => counts.unattributed += observed,
-            }
+    fn judge(
+        &self,
+        split: &Split,
+        criterion: &Criterion,
+        seed: u64,
+        backends: &[Backend],
+        others: Doubtful,
+    ) -> Judged {
+        let total = counts(split, &self.observed, self.unattributed, backends, others);
+        if let Some(standing) = &self.standing {
+            let (observed, missing) = (&standing.observed, standing.unattributed);
+            let looked_at = counts(split, observed, missing, backends, others);
+            return judge_sequential(split, criterion, seed, looked_at, &total, standing);
         }
-        counts
+        match &self.connections {
+            Some(connections) => {
+                let clusters = clusters(split, connections, backends);
+                judge_clustered(split, criterion, seed, total, &clusters)
+            }
+            None => decision::judge(split, criterion, seed, total),
+        }
+    }
+
+    fn windows_by_backend(&self, split: &Split, backends: &[Backend]) -> Vec<Vec<u64>> {
+        let row =
+            |by_group: &Vec<u64>| counts(split, by_group, 0, backends, Doubtful::Foreign).observed;
+        self.windows.iter().map(row).collect()
+    }
+
+    /// Tests whether the split changed. Connections that keep to a backend make waves of their own, which
+    /// are no drift: then it cannot be told.
+    fn change(
+        &self,
+        criterion: &Criterion,
+        split: &Split,
+        backends: &[Backend],
+        judged: &Judged,
+        windows: &[Vec<u64>],
+    ) -> Option<Change> {
+        if judged.method == Some(Method::FirstResponse) {
+            return None;
+        }
+        let drift = drift(windows)?;
+        let is_significant = drift.p_value <= criterion.alpha;
+        let nobody = u8::MAX;
+        let label = |group: &usize| {
+            let backend = backends.get(*group).copied().flatten();
+            backend.map_or(nobody, |backend| u8::try_from(backend).unwrap_or(nobody))
+        };
+        let point = || {
+            // With all of MAX_BACKENDS in use the last label is taken for nobody; the place is found all
+            // the same.
+            let labels: Vec<u8> = self.sequence.iter().map(label).collect();
+            debug_assert!(split.len() <= usize::from(nobody));
+            change_point(windows, &labels)
+        };
+        Some(Change {
+            point: is_significant.then(point).flatten(),
+            drift,
+            is_significant,
+        })
+    }
+}
+
+/// The counts by backend where group `g` is backend `backends[g]`.
+fn counts(
+    split: &Split,
+    observed: &[u64],
+    unattributed: u64,
+    backends: &[Backend],
+    others: Doubtful,
+) -> Counts {
+    let mut counts = Counts {
+        observed: vec![0; split.len()],
+        foreign: 0,
+        unattributed,
+    };
+    for (backend, &observed) in backends.iter().zip(observed) {
+        match (backend, others) {
+            (Some(backend), _) => counts.observed[*backend] += observed,
+            (None, Doubtful::Foreign) => counts.foreign += observed,
+            (None, Doubtful::Unattributed) => counts.unattributed += observed,
+        }
+    }
+    counts
+}
+
+/// The connections by backend; a further cell stands for groups that are no backend of the split.
+fn clusters(split: &Split, connections: &Connections, backends: &[Backend]) -> Clusters {
+    let cells = split.len() + 1;
+    let cell_of: Vec<usize> = (0..connections.sums().observed().len().max(backends.len()))
+        .map(|group| {
+            backends
+                .get(group)
+                .copied()
+                .flatten()
+                .unwrap_or(split.len())
+        })
+        .collect();
+    let mut sample = vec![0; cells * connections.sample().len()];
+    for (row, by_group) in sample.chunks_exact_mut(cells).zip(connections.sample()) {
+        for (&cell, &count) in cell_of.iter().zip(by_group) {
+            row[cell] += count;
+        }
+    }
+    Clusters {
+        sums: connections.sums().pool(&cell_of, cells),
+        sample,
     }
 }
 
@@ -163,7 +306,7 @@ mod tests {
             groups: pods.iter().map(|(pod, _)| mappings.group(pod)).collect(),
             observed: pods.iter().map(|&(_, observed)| observed).collect(),
             unattributed,
-            cut_short: None,
+            ..Evidence::default()
         };
         decide(&split, &criterion, 1, &evidence)
     }
@@ -282,8 +425,8 @@ mod tests {
         let evidence = Evidence {
             groups: vec![mappings.group("v1"), mappings.group("v2")],
             observed: vec![2520, 1080],
-            unattributed: 0,
             cut_short: Some("interrupted".to_owned()),
+            ..Evidence::default()
         };
         let judgement = decide(&split, &criterion, 1, &evidence);
         assert_eq!(judgement.verdict, Verdict::Inconclusive);

@@ -4,9 +4,9 @@ use std::fmt::Write;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::decision::{Cause, Judged};
+use super::decision::{Cause, Judged, Method};
 use super::forecast::{affordable_tolerance, forecast, grey_zone};
-use super::{Evidence, Reason, Verdict};
+use super::{Change, Evidence, Reason, Verdict};
 use http::header::{HOST, LOCATION};
 
 use crate::identity::assignment::Assignment;
@@ -15,9 +15,11 @@ use crate::observation::Failure;
 use crate::plan::pace::Rate;
 use crate::plan::{Budget, Criterion, Plan};
 use crate::split::Split;
+use crate::stats::dependence::Clustering;
 use crate::stats::equivalence::{leak_ruled_out, tolerances};
 use crate::stats::judge::Judge;
 use crate::stats::power;
+use crate::stats::sequential::Look;
 use crate::stats::unattributed::unattributed_limit;
 
 /// Seeds the simulated chances of verdicts, which are told and do not decide.
@@ -49,6 +51,15 @@ pub fn p_value(p: f64) -> String {
         format!("{p:.2e}")
     } else {
         format!("{p:.3}")
+    }
+}
+
+/// As [`p_value`], for one that may be too small for a double.
+#[must_use]
+pub fn p_value_with_log10(p: f64, log10: Option<f64>) -> String {
+    match log10 {
+        Some(log10) if p == 0.0 => format!("10^{log10:.0}"),
+        _ => p_value(p),
     }
 }
 
@@ -237,6 +248,8 @@ pub fn reasons(
             reasons.push(reason);
         }
     }
+    reasons.extend(clustered(judged));
+    reasons.extend(stopped_early(split, criterion, evidence));
     let counts = &judged.counts;
     if counts.unattributed > 0 && judged.cause != Cause::TooManyUnattributed {
         let limit = unattributed_limit(split.shares(), criterion.tolerance);
@@ -253,6 +266,54 @@ pub fn reasons(
         ));
     }
     reasons
+}
+
+/// What it costs that responses on one connection depend on each other.
+fn clustered(judged: &Judged) -> Option<Reason> {
+    let clustering = judged.clustering?;
+    let Clustering {
+        connections,
+        responses,
+        design_effect,
+        effective_responses,
+        ..
+    } = clustering;
+    let message = match judged.method {
+        Some(Method::FirstResponse) => format!(
+            "responses on one connection repeat the same backend (design effect {design_effect:.1}): \
+             {responses} responses carry the information of {effective_responses:.0}, so the first one \
+             of each of the {connections} connections is judged"
+        ),
+        _ if design_effect >= 1.05 => format!(
+            "responses on one connection resemble each other (design effect {design_effect:.2}): \
+             {responses} responses carry the information of {effective_responses:.0}"
+        ),
+        _ => return None,
+    };
+    Some(Reason::new("dependent_responses", message))
+}
+
+/// How many requests a sequential run saved.
+fn stopped_early(split: &Split, criterion: &Criterion, evidence: &Evidence) -> Option<Reason> {
+    let standing = evidence.standing.as_ref()?;
+    let looked_at = standing.observed.iter().sum::<u64>() + standing.unattributed;
+    let fixed = Budget::planned_requests(split, criterion).get();
+    let log_e = standing.log_e_value / std::f64::consts::LN_10;
+    let bound = standing.log_bound / std::f64::consts::LN_10;
+    let figures = format!("log10 of the e-value is {log_e:.2}; FAIL takes {bound:.2}");
+    let message = match standing.look {
+        Look::Pass | Look::Fail if looked_at < fixed => format!(
+            "stopped after {looked_at} responses, {} fewer than a fixed number would take ({figures})",
+            fixed - looked_at
+        ),
+        Look::Pass | Look::Fail => format!("stopped after {looked_at} responses ({figures})"),
+        Look::Inconclusive => format!(
+            "the cap of {} responses was reached ({figures})",
+            standing.cap
+        ),
+        Look::Continue => format!("{looked_at} responses were looked at ({figures})"),
+    };
+    Some(Reason::new("sequential", message))
 }
 
 /// Which workloads could be more than one backend, and what to add to the command line.
@@ -273,13 +334,41 @@ pub(super) fn doubtful_assignment(evidence: &Evidence, assignment: &Assignment) 
     )
 }
 
+/// That the split changed during the run, and where.
+pub(super) fn drifted(split: &Split, criterion: &Criterion, change: &Change) -> Reason {
+    let p = p_value(change.drift.p_value);
+    let alpha = criterion.alpha;
+    let told = |shares: &[f64]| {
+        let told: Vec<String> = split
+            .labels()
+            .iter()
+            .zip(shares)
+            .map(|(label, share)| format!("{label} {:.1} %", 100.0 * share))
+            .collect();
+        told.join(", ")
+    };
+    let message = match &change.point {
+        Some(point) => format!(
+            "the split changed at about request {}: {} before, {} after (p {p} ≤ {alpha})",
+            point.index,
+            told(&point.before),
+            told(&point.after)
+        ),
+        None => format!("the split changed during the run (p {p} ≤ {alpha})"),
+    };
+    Reason::new("drift", message)
+}
+
 fn cause(split: &Split, criterion: &Criterion, judged: &Judged) -> Reason {
     let counts = &judged.counts;
     let attributed = counts.attributed();
-    let p = judged.fit.as_ref().map_or(1.0, |fit| fit.p_value);
+    let p = judged.p_value;
+    let told_p = p_value_with_log10(
+        p,
+        Some(judged.log10_p_value).filter(|log10| log10.is_finite()),
+    );
     let alpha = criterion.alpha;
     let label = |backend: usize| &split.labels()[backend];
-    let enough = Budget::planned_requests(split, criterion);
     match judged.cause {
         Cause::Nothing => Reason::new("nothing_attributed", "no response was attributed to a pod"),
         Cause::ZeroWeightHit(backend) => Reason::new(
@@ -305,19 +394,20 @@ fn cause(split: &Split, criterion: &Criterion, judged: &Judged) -> Reason {
                 percent(split.shares()[backend])
             ),
         ),
-        Cause::Off => Reason::new("split_off", off(split, judged, p, alpha)),
+        Cause::Off => Reason::new("split_off", off(split, judged, &told_p, alpha)),
         Cause::Fits => Reason::new("split_matches", fits(split, criterion, judged, p)),
         Cause::TooFew => Reason::new(
             "too_few_requests",
             format!(
                 "the split fits (p {}), but {attributed} attributed requests don't rule out a shift of \
-                 {} (p {} > {alpha}); {enough} would settle it: -n {enough}",
+                 {} (p {} > {alpha}); {}",
                 p_value(p),
                 smallest_tolerance(split, criterion.tolerance),
-                p_value(judged.equivalence_p_value)
+                p_value(judged.equivalence_p_value),
+                settling(split, criterion, judged)
             ),
         ),
-        Cause::Between => Reason::new("between", off(split, judged, p, alpha)),
+        Cause::Between => Reason::new("between", off(split, judged, &told_p, alpha)),
         Cause::Unattributed => Reason::new(
             "unattributed_decide",
             format!(
@@ -338,8 +428,25 @@ fn cause(split: &Split, criterion: &Criterion, judged: &Judged) -> Reason {
     }
 }
 
+/// What would settle a run whose counts are too few.
+fn settling(split: &Split, criterion: &Criterion, judged: &Judged) -> String {
+    let enough = Budget::planned_requests(split, criterion);
+    match judged.method {
+        Some(Method::FirstResponse) => format!(
+            "{enough} connections would settle it: send one request on each (leave --keep-alive and \
+             --requests-per-connection away)"
+        ),
+        Some(Method::DesignEffect) => format!(
+            "{enough} requests on connections of their own would settle it (leave --keep-alive and \
+             --requests-per-connection away)"
+        ),
+        Some(Method::EValue) => format!("{enough} requests without --sequential would settle it"),
+        Some(Method::Independent(_)) | None => format!("{enough} would settle it: -n {enough}"),
+    }
+}
+
 /// Names the backend that is furthest off, by its standardised residual.
-fn off(split: &Split, judged: &Judged, p: f64, alpha: f64) -> String {
+fn off(split: &Split, judged: &Judged, p: &str, alpha: f64) -> String {
     let counts = &judged.counts;
     let n = counts.attributed() as f64;
     let residual = |backend: usize| {
@@ -357,7 +464,7 @@ fn off(split: &Split, judged: &Judged, p: f64, alpha: f64) -> String {
         percent(counts.observed[worst] as f64 / n),
         percent(split.shares()[worst]),
         counts.observed[worst],
-        p_value(p)
+        p
     )
 }
 
@@ -398,13 +505,18 @@ fn fits(split: &Split, criterion: &Criterion, judged: &Judged, p: f64) -> String
 
 /// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
 #[must_use]
-pub fn cut_short(ending: Ending, plan: &Plan, attributed: u64) -> Option<String> {
+pub fn cut_short(plan: &Plan, run: &Run) -> Option<String> {
+    let attributed = run.tally.attributed();
+    let decided = run.standing.as_ref().is_some_and(|standing| {
+        matches!(standing.look, Look::Pass | Look::Fail | Look::Inconclusive)
+    });
     let planned = plan
         .budget
         .requests
         .map_or(String::new(), |requests| format!(" of {requests}"));
-    match ending {
+    match run.ending {
         Ending::Complete => None,
+        _ if decided => None,
         Ending::MaxDuration => Some(format!(
             "--max-duration {:?} passed with {attributed}{planned} requests attributed",
             plan.budget.max_duration
