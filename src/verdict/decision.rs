@@ -222,23 +222,23 @@ fn judge_first_responses(
     sums: &ConnectionSums,
 ) -> Judged {
     let first = sums.first_responses();
-    let of_first = Counts {
+    let first_counts = Counts {
         observed: (0..split.len())
             .map(|backend| first.get(backend).copied().unwrap_or(0))
             .collect(),
         foreign: judged.counts.foreign,
         unattributed: sums.unidentified_first(),
     };
-    let on_first = judge(split, criterion, seed, of_first);
+    let judged_first = judge(split, criterion, seed, first_counts);
     let (verdict, cause) = match zero_weight_hit(split, &judged.counts) {
         Some(backend) => (Verdict::Fail, Cause::ZeroWeightHit(backend)),
-        None => (on_first.verdict, on_first.cause),
+        None => (judged_first.verdict, judged_first.cause),
     };
     Judged {
         method: Some(Method::FirstResponse),
-        p_value: on_first.p_value,
-        log10_p_value: on_first.log10_p_value,
-        equivalence_p_value: on_first.equivalence_p_value,
+        p_value: judged_first.p_value,
+        log10_p_value: judged_first.log10_p_value,
+        equivalence_p_value: judged_first.equivalence_p_value,
         verdict,
         cause,
         ..judged
