@@ -1,6 +1,7 @@
 //! From a plan, a run and a judgement to the report.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -50,7 +51,7 @@ impl Report {
                 .iter()
                 .map(|block| block.counts.clone())
                 .collect(),
-            sequence: tally.sequence().groups().collect(),
+            sequence: Arc::clone(tally.sequence()),
             standing: run.standing.clone(),
         };
         let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);

@@ -209,7 +209,7 @@ impl Tally {
 
     /// Who answered the first requests, in dispatch order.
     #[must_use]
-    pub fn sequence(&self) -> &Sequence {
+    pub fn sequence(&self) -> &Arc<Sequence> {
         &self.sequence
     }
 

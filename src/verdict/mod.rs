@@ -8,6 +8,8 @@ pub mod forecast;
 pub mod health;
 pub mod words;
 
+use std::sync::Arc;
+
 use crate::identity::assignment::{Assignment, Backend, Group, assign};
 use crate::plan::Criterion;
 use crate::split::Split;
@@ -15,6 +17,7 @@ use crate::stats::change_point::{ChangePoint, change_point};
 use crate::stats::drift::{Drift, drift};
 use crate::tally::connections::Connections;
 use crate::tally::monitor::Standing;
+use crate::tally::sequence::Sequence;
 use decision::{Clusters, Counts, Judged, Method, judge_clustered, judge_sequential};
 
 /// What the evidence carries.
@@ -61,8 +64,8 @@ pub struct Evidence {
     pub connections: Option<Connections>,
     /// Responses by group over blocks of the dispatch order: `windows[b][g]`, missing entries 0.
     pub windows: Vec<Vec<u64>>,
-    /// The groups of the first responses in dispatch order.
-    pub sequence: Vec<usize>,
+    /// The groups of the first responses, in dispatch order.
+    pub sequence: Arc<Sequence>,
     /// Where a sequential run stopped; its counts are judged instead of `observed`.
     pub standing: Option<Standing>,
 }
@@ -226,14 +229,14 @@ impl Evidence {
         let drift = drift(windows)?;
         let is_significant = drift.p_value <= criterion.alpha;
         let nobody = u8::MAX;
-        let label = |group: &usize| {
-            let backend = backends.get(*group).copied().flatten();
+        let label = |group: usize| {
+            let backend = backends.get(group).copied().flatten();
             backend.map_or(nobody, |backend| u8::try_from(backend).unwrap_or(nobody))
         };
         let point = || {
             // With all of MAX_BACKENDS in use the last label is taken for nobody; the place is found all
             // the same.
-            let labels: Vec<u8> = self.sequence.iter().map(label).collect();
+            let labels: Vec<u8> = self.sequence.groups().map(label).collect();
             debug_assert!(split.len() <= usize::from(nobody));
             change_point(windows, &labels)
         };
