@@ -6,12 +6,7 @@
 
 use std::f64::consts::PI;
 
-use statrs::function::gamma::ln_gamma;
-
 use super::cells::total;
-
-/// ln √(2π).
-const LN_SQRT_2_PI: f64 = 0.918_938_533_204_672_8;
 
 /// [`stirling_error`] of 0 to 15, to the last digit (the series needs more terms there).
 const STIRLING_ERRORS: [f64; 16] = [
@@ -47,7 +42,7 @@ pub fn stirling_error(x: f64) -> f64 {
         {
             return STIRLING_ERRORS[index];
         }
-        return ln_gamma(x + 1.0) - (x + 0.5) * x.ln() + x - LN_SQRT_2_PI;
+        return stirling_error_by_recurrence(x);
     }
     let inverse_square = 1.0 / (x * x);
     let series = 1.0 / 1188.0 - inverse_square * (691.0 / 360_360.0);
@@ -55,6 +50,23 @@ pub fn stirling_error(x: f64) -> f64 {
     let series = 1.0 / 1260.0 - inverse_square * series;
     let series = 1.0 / 360.0 - inverse_square * series;
     (1.0 / 12.0 - inverse_square * series) / x
+}
+
+/// [`stirling_error`] of a small number that is not whole: δ(x) = δ(x + 1) + (x + ½) ln(1 + 1/x) − 1, up to
+/// where the series is exact to rounding.
+fn stirling_error_by_recurrence(x: f64) -> f64 {
+    let mut shifted = x;
+    let mut sum = 0.0;
+    while shifted <= 15.0 {
+        let log_ratio = if shifted < 1.0 {
+            shifted.ln_1p() - shifted.ln()
+        } else {
+            shifted.recip().ln_1p()
+        };
+        sum += (shifted + 0.5) * log_ratio - 1.0;
+        shifted += 1.0;
+    }
+    sum + stirling_error(shifted)
 }
 
 /// x ln(x/m) + m − x, without cancellation where `x` is near the mean `m` (Loader's `bd0`).
@@ -110,6 +122,15 @@ pub fn ln_binomial(x: f64, y: f64, p: f64, q: f64) -> f64 {
         + 0.5 * (n / (2.0 * PI * x) / y).ln()
 }
 
+/// The probability of `hits` in `trials` draws that each hit with chance `share`, from 0 to 1 inclusive.
+#[must_use]
+pub fn binomial_probability(hits: u64, trials: u64, share: f64) -> f64 {
+    let misses = trials.checked_sub(hits);
+    misses.map_or(0.0, |misses| {
+        ln_binomial(hits as f64, misses as f64, share, 1.0 - share).exp()
+    })
+}
+
 /// ln `p`, taken from `q` = 1 − `p` where that one is the smaller and so the more exact.
 fn ln_share(p: f64, q: f64) -> f64 {
     if q < p { (-q).ln_1p() } else { p.ln() }
@@ -152,10 +173,12 @@ pub(crate) fn ln_add(a: f64, b: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::scipy_reference;
 
     #[test]
     fn stirling_error_is_continuous_where_the_series_takes_over_and_between_whole_numbers() {
-        let below = ln_gamma(16.5) - 16.0 * 15.5_f64.ln() + 15.5 - LN_SQRT_2_PI;
+        let gamma = statrs::function::gamma::ln_gamma(16.5);
+        let below = gamma - 16.0 * 15.5_f64.ln() + 15.5 - 0.5 * (2.0 * PI).ln();
         assert!((stirling_error(15.5) - below).abs() < 1e-13);
         assert!((stirling_error(7.0 + 1e-9) - stirling_error(7.0)).abs() < 1e-10);
     }
@@ -184,5 +207,59 @@ mod tests {
         let multinomial = ln_multinomial(&[69, 30], &[0.7, 0.3]);
         assert!((multinomial - ln_binomial(69.0, 30.0, 0.7, 0.3)).abs() < 1e-13);
         assert!((ln_multinomial(&[1, 1, 1], &[0.5, 0.3, 0.2]).exp() - 0.18).abs() < 1e-15);
+    }
+
+    #[test]
+    fn reference_values_are_reproduced() {
+        for row in scipy_reference::of("stirling_remainder") {
+            row.assert_close(stirling_error(row.number(0)), 1e-12);
+        }
+        for row in scipy_reference::of("deviance") {
+            row.assert_close(deviance(row.number(0), row.number(1)), 1e-13);
+        }
+        for row in scipy_reference::of("binomial_probability") {
+            let (hits, trials) = (row.counts(0)[0], row.counts(1)[0]);
+            row.assert_close(binomial_probability(hits, trials, row.number(2)), 1e-12);
+        }
+    }
+
+    #[test]
+    fn the_remainder_gives_factorials_back() {
+        let mut log_factorial = 0.0_f64;
+        for y in 1..60_u32 {
+            let real = f64::from(y);
+            let stirling = (real - 0.5) * real.ln() - real + 0.5 * std::f64::consts::TAU.ln();
+            let gamma = stirling + stirling_error(real);
+            assert!((gamma - log_factorial).abs() < 1e-13 * log_factorial.max(1.0));
+            log_factorial += real.ln();
+        }
+        // Γ(1/2) = √π
+        let half = stirling_error(0.5) - 0.5 + 0.5 * std::f64::consts::TAU.ln();
+        assert!((half - 0.5 * std::f64::consts::PI.ln()).abs() < 1e-14);
+    }
+
+    #[test]
+    fn the_deviance_is_smooth_where_its_branches_meet() {
+        let direct = |x: f64, mean: f64| x * (x / mean).ln() + mean - x;
+        for x in [81.0, 82.0, 99.0, 101.0, 120.0, 122.0, 124.0] {
+            assert!((deviance(x, 100.0) - direct(x, 100.0)).abs() < 1e-13);
+        }
+        assert!(deviance(5.0, 5.0).abs() < f64::MIN_POSITIVE);
+        assert!((deviance(0.0, 3.0) - 3.0).abs() < f64::EPSILON);
+        // ε²/2 of the mean, to full precision where direct evaluation keeps three digits.
+        assert!((deviance(1e9 + 1.0, 1e9) / 5e-10 - 1.0).abs() < 1e-8);
+    }
+
+    #[test]
+    fn binomial_probabilities_sum_to_one() {
+        for (trials, share) in [(1, 0.3), (20, 0.7), (1000, 0.01), (5000, 0.5)] {
+            let sum: f64 = (0..=trials)
+                .map(|hits| binomial_probability(hits, trials, share))
+                .sum();
+            assert!((sum - 1.0).abs() < 1e-12, "{trials} {share}: {sum}");
+        }
+        assert!((binomial_probability(3, 5, 0.3) - 0.1323).abs() < 1e-15);
+        assert!(binomial_probability(6, 5, 0.3) < f64::MIN_POSITIVE);
+        assert!((binomial_probability(5, 5, 1.0) - 1.0).abs() < f64::EPSILON);
     }
 }

@@ -295,7 +295,7 @@ mod tests {
     use statrs::distribution::{ChiSquared, ContinuousCDF};
 
     use super::*;
-    use crate::stats::saddle_point::binomial_probability;
+    use crate::stats::density::binomial_probability;
     use crate::stats::scipy_reference;
 
     const SHARES: [f64; 2] = [0.7, 0.3];

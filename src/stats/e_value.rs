@@ -12,7 +12,7 @@
 
 use statrs::function::gamma::digamma;
 
-use super::saddle_point::{deviance, stirling_remainder};
+use super::density::{deviance, stirling_error};
 
 /// An alternative that sets one backend's share to the edge of the tolerance.
 #[derive(Debug, Clone, Copy)]
@@ -163,10 +163,10 @@ impl Bets {
             .enumerate()
             .map(|(cell, &share)| {
                 let y = self.concentration * share + count(cell);
-                deviance(y, total * share) - 0.5 * y.ln() + stirling_remainder(y)
+                deviance(y, total * share) - 0.5 * y.ln() + stirling_error(y)
             })
             .sum();
-        cells + 0.5 * total.ln() - stirling_remainder(total)
+        cells + 0.5 * total.ln() - stirling_error(total)
     }
 
     /// The largest log-likelihood ratio of a face over every way of attributing `unattributed` further responses.

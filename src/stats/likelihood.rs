@@ -2,7 +2,7 @@
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
-use super::saddle_point::deviance;
+use super::density::deviance;
 
 /// One hypothesis in the order of likelihood.
 #[derive(Debug, Clone, Copy, PartialEq)]

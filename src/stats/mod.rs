@@ -34,7 +34,6 @@ pub mod prospects;
 mod reference;
 pub mod regions;
 pub mod runs;
-pub mod saddle_point;
 pub mod sample_size;
 #[cfg(test)]
 mod scipy_reference;

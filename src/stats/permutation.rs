@@ -4,7 +4,7 @@ use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::saddle_point::binomial_probability;
+use super::density::binomial_probability;
 
 /// The number of permutations where they are cheap.
 const MOST: u64 = 9_999;
