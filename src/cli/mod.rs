@@ -106,15 +106,14 @@ impl CommandError {
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version go to stdout with status 0, everything else to stderr with status 2.
-            let status = if error.use_stderr() {
-                ExitStatus::Usage
-            } else {
-                ExitStatus::Pass
-            };
+        // Help and version go to stdout with status 0.
+        Err(error) if !error.use_stderr() => {
             let _ = error.print();
-            return status.into();
+            return ExitStatus::Pass.into();
+        }
+        Err(error) => {
+            output::error(&one_sentence(&error));
+            return ExitStatus::Usage.into();
         }
     };
     let result = match cli.command {
@@ -129,6 +128,57 @@ pub fn run() -> ExitCode {
         Err(error) => {
             output::error(&error.message);
             error.status.into()
+        }
+    }
+}
+
+/// What clap says over several paragraphs, in one sentence: its message, its tip, and where to read on.
+fn one_sentence(error: &clap::Error) -> String {
+    let rendered = error.render().to_string();
+    let (message, rest) = rendered.split_once("\n\n").unwrap_or((&rendered, ""));
+    let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message = joined(message);
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let tip = rest
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("tip: "));
+    match tip {
+        Some(tip) => format!("{message}; {}; see --help", joined(tip)),
+        None => format!("{message}; see --help"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_argument_error_is_one_sentence_with_the_remedy() {
+        let told = |arguments: &[&str]| {
+            let error = Cli::try_parse_from(arguments).unwrap_err();
+            one_sentence(&error)
+        };
+        let unknown = told(&["lbtest", "--tolerence", "3"]);
+        assert!(
+            unknown.contains("'--tolerence'") && unknown.contains("'--tolerance'"),
+            "{unknown}"
+        );
+        let value = told(&["lbtest", "-n", "0"]);
+        assert!(
+            value.contains("'0'") && value.contains("--requests"),
+            "{value}"
+        );
+        let missing = told(&["lbtest", "plan", "--expect", "a=1", "--shift", "5"]);
+        assert!(missing.contains("--power"), "{missing}");
+        for sentence in [unknown, value, missing] {
+            assert!(!sentence.contains('\n'), "{sentence}");
         }
     }
 }

@@ -88,6 +88,7 @@ impl Sink {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
+        fs::metadata(folder)?;
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         {
