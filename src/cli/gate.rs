@@ -294,10 +294,13 @@ fn limits(
 /// Sends the load, judges what came back and reports it.
 pub(super) fn measure(plan: &Plan, args: &OutputArgs) -> Result<ExitStatus, CommandError> {
     let mut outputs = Outputs::open(args)?;
-    output::note(&words::announcement(plan));
     let registry = PodRegistry::shared(plan.mappings.clone());
     let mut progress = output::ProgressBar::new(plan, args);
-    let result = load::run(plan, &registry, &mut |seen| progress.show(seen));
+    let mut announcement = Some(words::announcement(plan));
+    let result = load::run(plan, &registry, &mut |seen| match announcement.take() {
+        Some(announcement) => output::note(&announcement),
+        None => progress.show(seen),
+    });
     progress.clear();
     let report = match &result {
         Ok(run) => Report::of_run(plan, run),

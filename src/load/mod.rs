@@ -157,7 +157,8 @@ pub struct Progress {
 
 /// Runs a plan: blocks until the budget is spent, the time is up, or the user stops it.
 ///
-/// `registry` interns the pods; `watch` is called about ten times a second.
+/// `registry` interns the pods; `watch` is called once before anything is sent, when signals are taken
+/// already, and then about ten times a second.
 ///
 /// # Errors
 /// Nothing could be measured. Whatever was measured comes back as a [`Run`], failures included.
@@ -181,6 +182,10 @@ async fn control(
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Run, LoadError> {
     let mut signals = Signals::new()?;
+    watch(Progress {
+        dispatched: 0,
+        elapsed: Duration::ZERO,
+    });
     let addresses = tokio::select! {
         biased;
         () = signals.next() => return Err(LoadError::Interrupted),

@@ -8,6 +8,7 @@ pub mod forecast;
 pub mod health;
 pub mod words;
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::identity::assignment::{Assignment, Backend, Group, assign};
@@ -132,7 +133,7 @@ pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Eviden
         .all(|(_, judged)| judged.verdict == every[0].1.verdict);
     let (backends, judged) = every
         .into_iter()
-        .max_by(|(_, a), (_, b)| favour(a).total_cmp(&favour(b)))
+        .max_by(|(_, a), (_, b)| by_favour(a, b))
         .expect("there is at least one way to assign the workloads");
     let windows = evidence.windows_by_backend(split, &backends);
     let change = evidence.change(criterion, split, &backends, &judged, &windows);
@@ -166,14 +167,18 @@ pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Eviden
     }
 }
 
-/// How well an assignment suits the expected split: its verdict, then its p-value.
-fn favour(judged: &Judged) -> f64 {
-    let verdict = match judged.verdict {
-        Verdict::Fail => 0.0,
-        Verdict::Inconclusive => 2.0,
-        Verdict::Pass => 4.0,
+/// Orders assignments by how well they suit the expected split: by verdict, then those that take every
+/// workload for some backend, then by p-value.
+fn by_favour(a: &Judged, b: &Judged) -> Ordering {
+    let verdict = |judged: &Judged| match judged.verdict {
+        Verdict::Fail => 0,
+        Verdict::Inconclusive => 1,
+        Verdict::Pass => 2,
     };
-    verdict + judged.fit.as_ref().map_or(0.0, |fit| fit.p_value)
+    let is_known = |judged: &Judged| judged.counts.foreign == 0;
+    (verdict(a), is_known(a))
+        .cmp(&(verdict(b), is_known(b)))
+        .then(a.log10_p_value.total_cmp(&b.log10_p_value))
 }
 
 /// What the responses of a group count as that is no backend of the split.
@@ -388,6 +393,19 @@ mod tests {
         );
         let pods = [("web-6f79ff6b8d-fmzvc", 500), ("api-6b8464cddd-nnjmj", 500)];
         assert_eq!(verdict(&pods, 0).0, Verdict::Fail);
+    }
+
+    #[test]
+    fn a_silent_backend_is_named_though_the_one_workload_could_be_any() {
+        let judgement = decided(
+            "v1=70,v2=30",
+            &[("challenge-app-6f79ff6b8d-fmzvc", 2000)],
+            900,
+            Judge::Equivalence,
+        );
+        assert_eq!(judgement.verdict, Verdict::Fail);
+        assert_eq!(judgement.reasons[0].code, "backend_never_answered");
+        assert!(judgement.reasons[0].message.starts_with("v2 never"));
     }
 
     #[test]

@@ -1,0 +1,196 @@
+//! The gate against the embedded ingress, with the real split right and wrong.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+
+use lbtest::identity::assignment::Mappings;
+use lbtest::ingress::{Config, Ingress};
+use lbtest::report::VerdictName;
+
+use crate::program::{codes, lbtest};
+
+fn demo(arguments: &[&str]) -> (i32, serde_json::Value) {
+    let mut all = vec!["demo", "--json", "-"];
+    all.extend(arguments);
+    let ran = lbtest(&all);
+    (ran.status, ran.json())
+}
+
+#[test]
+fn a_correct_split_passes_and_wrong_ones_fail() {
+    let expect = ["--expect", "v1=70,v2=30"];
+    let with = |more: &[&str]| demo(&[&expect, more].concat());
+    let (status, report) = with(&[]);
+    assert_eq!((status, &report["verdict"]), (0, &"pass".into()));
+    assert_eq!(report["requests"]["attributed"], 3664);
+    for split in ["v1=50,v2=50", "v1=65,v2=35", "v1=100,v2=0"] {
+        let (status, report) = with(&["--split", split]);
+        assert_eq!((status, &report["verdict"]), (1, &"fail".into()), "{split}");
+    }
+}
+
+#[test]
+fn a_backend_of_weight_zero_must_get_nothing() {
+    let (status, report) = demo(&["--expect", "v1=100,v2=0", "--split", "v1=100,v2=0"]);
+    assert_eq!(status, 0, "{report}");
+    let leak = report["backends"][1]["leak_ruled_out_share"].as_f64();
+    assert!(leak.is_some_and(|leak| leak < 0.06), "{leak:?}");
+    let reason = report["reasons"][0]["message"].as_str();
+    assert!(
+        reason.is_some_and(|reason| reason.contains("leak")),
+        "{reason:?}"
+    );
+
+    let (status, report) = demo(&[
+        "--expect",
+        "v1=100,v2=0",
+        "--split",
+        "v1=95,v2=5",
+        "-n",
+        "500",
+    ]);
+    assert_eq!(status, 1);
+    assert_eq!(codes(&report)[0], "zero_weight_hit");
+    assert!(report["test"]["chi_square"]["statistic"].is_null());
+    assert!(report["test"]["chi_square"]["statistic_reason"].is_string());
+}
+
+#[test]
+fn a_backend_that_always_answers_503_never_answered() {
+    let (status, report) = demo(&["--expect", "v1=70,v2=30", "--fault", "v2=503:100%"]);
+    assert_eq!(status, 1);
+    let codes = codes(&report);
+    assert_eq!(codes[0], "backend_never_answered");
+    assert!(codes.contains(&"responses_without_identity"), "{codes:?}");
+    let requests = &report["requests"];
+    let share = requests["unattributed"].as_f64().unwrap() / requests["sent"].as_f64().unwrap();
+    assert!((share - 0.3).abs() < 0.05, "{share}");
+}
+
+#[test]
+fn an_identified_500_counts_for_its_backend_and_against_its_limit() {
+    let faulty = ["--expect", "v1=70,v2=30", "--fault", "v2=error:20%"];
+    let (status, report) = demo(&faulty);
+    assert_eq!(status, 0, "{report}");
+    let errors = report["backends"][1]["error_share"].as_f64().unwrap();
+    assert!((errors - 0.2).abs() < 0.08, "{errors}");
+    let (status, report) = demo(&[&faulty[..], &["--max-error", "v2=1%"]].concat());
+    assert_eq!((status, codes(&report)[0]), (1, "errors_exceeded"));
+    let slow = [
+        "--expect",
+        "v1=50,v2=50",
+        "-n",
+        "200",
+        "--delay",
+        "v2=50ms",
+        "--max-p99",
+        "v2=20ms",
+    ];
+    assert_eq!(codes(&demo(&slow).1)[0], "p99_exceeded");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_counts_whatever_the_concurrency() {
+    let counts = |more: &[&str]| {
+        let base = ["--expect", "v1=70,v2=30", "-n", "1000", "--seed", "7"];
+        let (_, report) = demo(&[&base, more].concat());
+        [0, 1].map(|backend| report["backends"][backend]["observed"].as_u64().unwrap())
+    };
+    let one = counts(&["-c", "1"]);
+    assert_eq!(one, counts(&["-c", "50", "--threads", "2"]));
+    assert_eq!(one, counts(&["-c", "20", "--keep-alive"]));
+}
+
+#[test]
+fn a_sequential_run_stops_early_with_the_same_answer() {
+    let (status, report) = demo(&["--expect", "v1=70,v2=30", "--sequential"]);
+    assert_eq!((status, &report["test"]["method"]), (0, &"e_value".into()));
+    assert!(report["sequential"]["stopped_after"].as_u64().unwrap() < 3664);
+    let (status, report) = demo(&[
+        "--expect",
+        "v1=70,v2=30",
+        "--split",
+        "v1=50,v2=50",
+        "--sequential",
+    ]);
+    assert_eq!(status, 1);
+    let stopped = report["sequential"]["stopped_after"].as_u64().unwrap();
+    assert!(stopped < 400, "{stopped}");
+    let p = report["test"]["p_value"].as_f64().unwrap();
+    assert!(p <= 0.001, "{p}");
+}
+
+#[test]
+fn connections_that_keep_to_a_backend_are_judged_on_their_first_responses() {
+    let pinned = [
+        "--discipline",
+        "per-connection",
+        "--requests-per-connection",
+        "20",
+    ];
+    let (status, report) =
+        demo(&[&["--expect", "v1=70,v2=30", "-n", "1000"], &pinned[..]].concat());
+    assert_eq!(
+        (status, &report["test"]["method"]),
+        (3, &"first_response".into())
+    );
+    assert!(codes(&report).contains(&"dependent_responses"));
+    assert!((report["test"]["design_effect"].as_f64().unwrap() - 20.0).abs() < 1.5);
+    let (status, _) = demo(&["--expect", "v1=70,v2=30", "--discipline", "per-connection"]);
+    assert_eq!(status, 0, "fresh connections are independent draws");
+    let (status, report) = demo(&["--expect", "v1=70,v2=30", "--keep-alive"]);
+    assert_eq!(
+        (status, &report["test"]["method"]),
+        (0, &"design_effect".into())
+    );
+}
+
+#[test]
+fn a_split_that_changes_on_average_right_never_passes() {
+    let shift = ["--split", "v1=90,v2=10", "--shift", "1832:v1=50,v2=50"];
+    let (status, report) = demo(&[&["--expect", "v1=70,v2=30"], &shift[..]].concat());
+    assert_ne!(status, 0);
+    assert!(codes(&report).contains(&"drift"), "{:?}", codes(&report));
+    let place = report["change"]["request"].as_u64().unwrap();
+    assert!((1700..1960).contains(&place), "{place}");
+}
+
+/// Seeds chosen beforehand; the counts are printed. At most 2 of 200 correct splits may fail (chance .001
+/// at an error rate of 1 in 1000), and no 60/40 may pass.
+#[test]
+fn two_hundred_seeds_keep_the_promise() {
+    let run = |seed: u64, split: &str| {
+        let config = Config {
+            seed,
+            ..Config::new(split.parse().unwrap())
+        };
+        let ingress = Ingress::start(&config).unwrap();
+        let plan = crate::load::plan(&format!("http://{}/", ingress.addr()), "v1=70,v2=30", 3664);
+        let backends = ["v1=challenge-app", "v2=challenge-app-v2"].map(str::to_owned);
+        let mappings = Mappings::parse(plan.split.labels(), &backends).unwrap();
+        let plan = lbtest::plan::Plan {
+            mappings,
+            load: lbtest::plan::LoadShape {
+                concurrency: NonZeroUsize::new(20).unwrap(),
+                threads: NonZeroUsize::MIN,
+                connection_use: lbtest::plan::ConnectionUse::Requests(NonZeroU64::MIN),
+                ..plan.load
+            },
+            ..plan
+        };
+        crate::load::report(&plan).verdict
+    };
+    let verdicts = |split: &str, verdict: VerdictName| {
+        let seeds = 1..=200;
+        seeds.filter(|&seed| run(seed, split) == verdict).count()
+    };
+    let failed = verdicts("v1=70,v2=30", VerdictName::Fail);
+    let passed = verdicts("v1=60,v2=40", VerdictName::Pass);
+    #[expect(clippy::print_stdout, reason = "the counts are asked for")]
+    {
+        println!("of 200 seeds: {failed} correct splits failed, {passed} at 60/40 passed");
+    }
+    assert!(
+        failed <= 2 && passed == 0,
+        "{failed} failed, {passed} passed"
+    );
+}

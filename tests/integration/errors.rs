@@ -1,0 +1,145 @@
+//! Bad input gets one clear sentence that names the flag or value, and exit status 2.
+
+use std::net::TcpListener;
+
+use crate::program::{lbtest, lbtest_reading};
+
+/// One `error:` line (warnings may stand before it) that holds `named`.
+fn refused(arguments: &[&str], named: &str) {
+    let ran = lbtest(arguments);
+    assert_eq!(ran.status, 2, "{arguments:?}: {ran:?}");
+    assert!(ran.stdout.is_empty(), "{ran:?}");
+    let errors: Vec<&str> = ran
+        .stderr
+        .lines()
+        .filter(|line| !line.starts_with("warning: "))
+        .collect();
+    assert_eq!(errors.len(), 1, "{arguments:?}: {ran:?}");
+    assert!(errors[0].starts_with("error: "), "{ran:?}");
+    assert!(errors[0].contains(named), "{arguments:?}: {}", errors[0]);
+}
+
+#[test]
+fn each_bad_argument_is_named_in_one_sentence() {
+    let expect = ["--expect", "v1=70,v2=30"];
+    for (expect, named) in [
+        ("v1=70,v2", "'v2' has no weight"),
+        ("v1=-1,v2=2", "'-1'"),
+        ("v1=0", "sum to 0"),
+        ("v1=1,v1=2", "twice"),
+        ("v1=NaN,v2=1", "NaN"),
+        ("v1=inf,v2=1", "inf"),
+        ("", "no backends"),
+        ("=1", "''"),
+    ] {
+        refused(&["--expect", expect], named);
+    }
+    for (more, named) in [
+        (&["--identify", "("][..], "--identify"),
+        (&["--identify", "header:"], "--identify"),
+        (&["--identify", "json:x"], "--identify"),
+        (&["--json", "/no/such/folder/report.json"], "--json"),
+        (&["--json", "/"], "--json"),
+        (&["-n", "0"], "--requests"),
+        (&["-n", "ten"], "--requests"),
+        (&["-c", "0"], "--concurrency"),
+        (&["-z", "0"], "--duration"),
+        (&["-t", "-1s"], "-1"),
+        (&["--alpha", "2"], "--alpha"),
+        (&["--alpha", "0"], "--alpha"),
+        (&["--alpha", "nan"], "--alpha"),
+        (&["--tolerance", "0"], "--tolerance"),
+        (&["--tolerance", "100"], "--tolerance"),
+        (&["--max-unattributed", "101"], "--max-unattributed"),
+        (&["--judge", "guess"], "--judge"),
+        (&["-q", "0/s"], "--rate"),
+        (&["-q", "5/fortnight"], "--rate"),
+        (&["-H", "Host: x"], "--host"),
+        (&["-H", "no colon"], "-H"),
+        (&["-m", "G T"], "-m"),
+        (&["--host", "a b"], "--host"),
+        (&["--backend", "v9=x"], "--backend"),
+        (&["--backend", "v2"], "--backend"),
+        (&["--max-p99", "v2"], "--max-p99"),
+        (&["--max-error", "v9=1%"], "--max-error"),
+        (&["--sequential", "--keep-alive"], "--sequential"),
+        (&["--tolerence", "5"], "--tolerance"),
+        (&["ftp://localhost/"], "'ftp'"),
+        (&["http://localhost:99999/"], "URL"),
+        (&["http://user:secret@localhost/"], "credentials"),
+    ] {
+        refused(&[&expect[..], more].concat(), named);
+    }
+    refused(&[], "--expect");
+    refused(&["--expect", "a=1,b=1,c=1", "--alpha", "1e-7"], "--alpha");
+    refused(&["ingress"], "--split");
+    refused(
+        &["demo", "--expect", "v1=1,v2=1", "--fault", "v9=503"],
+        "v9",
+    );
+    refused(
+        &["plan", "--expect", "v1=1,v2=1", "--shift", "5"],
+        "--power",
+    );
+    refused(
+        &[
+            "plan",
+            "--expect",
+            "v1=1,v2=1",
+            "--shift",
+            "5",
+            "--power",
+            "1",
+        ],
+        "--power",
+    );
+    refused(
+        &["analyze", "--expect", "v1=1,v2=1", "--observed", "v3=1"],
+        "--observed",
+    );
+    refused(
+        &["analyze", "--expect", "v1=1,v2=1", "--observed", "v1=-1"],
+        "--observed",
+    );
+    refused(
+        &[
+            "analyze",
+            "--expect",
+            "v1=1,v2=1",
+            "--observed",
+            "v1=1,v1=2",
+        ],
+        "--observed",
+    );
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_found_before_load_is_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    refused(
+        &[&url, "--expect", "v1=1,v2=1", "--json", "/no/such/folder/x"],
+        "--json",
+    );
+    let nobody = listener.accept().unwrap_err();
+    assert_eq!(nobody.kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+fn relative_weights_are_echoed_as_shares() {
+    let ran = lbtest(&["analyze", "--expect", "a=3,b=1", "--observed", "a=3,b=1"]);
+    assert!(
+        ran.stderr.contains("warning:") && ran.stderr.contains("75 %"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_log_of_junk_is_read_without_harm() {
+    let mut junk: Vec<u8> = (0..=255).cycle().take(300_000).collect();
+    junk.extend(b"\nResquest # 1\nPod Name: \x1b[2Jevil</p>\nResquest # 2\n");
+    let ran = lbtest_reading(&["analyze", "--expect", "v1=1,v2=1"], &junk);
+    assert_eq!(ran.status, 4, "{ran:?}");
+    assert!(!ran.stdout.contains('\u{1b}'), "{ran:?}");
+}

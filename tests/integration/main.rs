@@ -1,0 +1,18 @@
+//! The real executable, end to end: exit status, stdout, stderr, reports.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test fails by panicking, helpers included"
+)]
+
+mod allocation;
+mod analyze;
+mod demo;
+mod errors;
+mod layers;
+mod load;
+mod plan;
+mod program;
+mod report;
+mod servers;
+mod unreachable;

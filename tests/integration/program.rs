@@ -1,0 +1,76 @@
+//! Runs the executable, bounded in time.
+
+use std::io::Write;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+/// What one run of the executable gave.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// The JSON report on stdout, of a run with `--json -`.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let ran = Self {
+            status: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).expect("stdout is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("stderr is UTF-8"),
+        };
+        assert!(!ran.stderr.contains("panicked"), "{ran:?}");
+        assert_ne!(ran.status, 124, "took longer than two minutes: {ran:?}");
+        ran
+    }
+}
+
+/// The executable with these arguments, ended after two minutes by coreutils' `timeout`, which passes
+/// signals on.
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new("timeout");
+    command
+        .args(["--kill-after=5", "120", env!("CARGO_BIN_EXE_lbtest")])
+        .args(arguments)
+        .env_remove("LBTEST_URL")
+        .env_remove("LBTEST_HOST")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs it to its end.
+pub(crate) fn lbtest(arguments: &[&str]) -> Ran {
+    let output = command(arguments).output();
+    output.expect("coreutils' timeout is there").into()
+}
+
+/// Runs it with `input` on stdin.
+pub(crate) fn lbtest_reading(arguments: &[&str], input: &[u8]) -> Ran {
+    let mut child: Child = command(arguments)
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("coreutils' timeout is there");
+    let mut stdin = child.stdin.take().expect("stdin is piped");
+    stdin.write_all(input).expect("the log is read");
+    drop(stdin);
+    child.wait_with_output().expect("the child is ours").into()
+}
+
+/// The codes of a report's reasons.
+pub(crate) fn codes(report: &Value) -> Vec<&str> {
+    let reasons = report["reasons"].as_array().expect("reasons is an array");
+    reasons
+        .iter()
+        .filter_map(|reason| reason["code"].as_str())
+        .collect()
+}

@@ -1,0 +1,152 @@
+//! The real executable against real ingresses, started by `scripts/servers/run`.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::program::{Ran, codes, lbtest};
+
+/// A launched server; dropping it stops everything that belongs to it.
+struct Server {
+    launcher: Child,
+    about: Value,
+}
+
+impl Server {
+    /// Starts `scripts/servers/run OPTIONS --attached`, and returns when the server answers.
+    fn start(options: &[&str]) -> Self {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/servers/run");
+        let mut launcher = Command::new(script)
+            .args(options)
+            .arg("--attached")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("scripts/servers/run needs python3: run scripts/test");
+        let mut line = String::new();
+        BufReader::new(launcher.stdout.take().expect("stdout is piped"))
+            .read_line(&mut line)
+            .expect("the launcher prints UTF-8");
+        let about = serde_json::from_str(&line).expect(
+            "the server did not start, its reason is above; scripts/test installs what it needs",
+        );
+        Self { launcher, about }
+    }
+
+    fn url(&self) -> &str {
+        self.about["url"].as_str().expect("url is a string")
+    }
+
+    /// Runs the gate against it, for 70/30 unless `more` says otherwise.
+    fn gate(&self, more: &[&str]) -> Ran {
+        let host = self.about["host"].as_str().expect("host is a string");
+        let base = [self.url(), "--json", "-", "--expect", "v1=70,v2=30"];
+        let host = if more.contains(&"--host") {
+            vec![]
+        } else {
+            vec!["--host", host]
+        };
+        lbtest(&[&base[..], &host, more].concat())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.launcher.stdin.take());
+        let _ = self.launcher.wait();
+    }
+}
+
+#[test]
+fn nginx_with_the_split_passes_and_every_other_host_is_explained() {
+    let server = Server::start(&["nginx", "--weights", "v1=70,v2=30"]);
+    let ran = server.gate(&[]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let wrong_host = server.gate(&["--host", "wrong.example"]);
+    assert_eq!(wrong_host.status, 4);
+    assert_eq!(codes(&wrong_host.json())[0], "default_backend");
+    let sequential = server.gate(&["--sequential"]);
+    assert_eq!(sequential.status, 0, "{sequential:?}");
+    let keep_alive = server.gate(&["--keep-alive"]);
+    assert_eq!(keep_alive.status, 0, "{keep_alive:?}");
+
+    let url = server.url().to_owned();
+    drop(server);
+    let stopped = lbtest(&[&url, "--expect", "v1=70,v2=30", "--json", "-"]);
+    assert_eq!(stopped.status, 4);
+    assert_eq!(codes(&stopped.json())[0], "unreachable");
+}
+
+#[test]
+fn nginx_with_another_split_fails() {
+    let server = Server::start(&["nginx", "--weights", "v1=60,v2=40"]);
+    assert_eq!(server.gate(&[]).status, 1);
+}
+
+#[test]
+fn nginx_with_a_dead_canary_fails_by_name() {
+    let server = Server::start(&["nginx", "--weights", "v1=70,v2=30", "--fault", "v2=503"]);
+    let ran = server.gate(&[]);
+    assert_eq!(
+        (ran.status, codes(&ran.json())[0]),
+        (1, "backend_never_answered")
+    );
+}
+
+#[test]
+fn haproxy_passes_the_split_and_fails_another() {
+    // Not `random`: HAProxy 2.6 draws on a ring of hashes, where 70/30 comes out as 67.25/32.75.
+    for balance in ["roundrobin", "static-rr"] {
+        let options = ["haproxy", "--weights", "v1=70,v2=30", "--balance", balance];
+        assert_eq!(Server::start(&options).gate(&[]).status, 0, "{balance}");
+    }
+    assert_eq!(
+        Server::start(&["haproxy", "--weights", "v1=60,v2=40"])
+            .gate(&[])
+            .status,
+        1
+    );
+}
+
+#[test]
+fn envoy_passes_the_split_and_fails_another() {
+    assert_eq!(
+        Server::start(&["envoy", "--weights", "v1=70,v2=30"])
+            .gate(&[])
+            .status,
+        0
+    );
+    assert_eq!(
+        Server::start(&["envoy", "--weights", "v1=60,v2=40"])
+            .gate(&[])
+            .status,
+        1
+    );
+}
+
+/// Twenty times the requests may take at most 1 MiB more. The release build is measured with a million.
+#[test]
+fn memory_does_not_grow_with_the_number_of_requests() {
+    let server = Server::start(&["static", "--weights", "v1=70,v2=30"]);
+    let peak = |requests: &str| -> u64 {
+        let host = server.about["host"].as_str().unwrap();
+        let output = Command::new("/usr/bin/time")
+            .args([
+                "-f",
+                "%M",
+                env!("CARGO_BIN_EXE_lbtest"),
+                server.url(),
+                "--host",
+                host,
+            ])
+            .args(["--expect", "v1=70,v2=30", "--keep-alive", "-n", requests])
+            .output()
+            .expect("/usr/bin/time is there: scripts/test installs it");
+        assert!(output.status.success(), "{output:?}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        stderr.lines().last().unwrap().parse().unwrap()
+    };
+    let (few, many) = (peak("10k"), peak("200k"));
+    assert!(many <= few + 1024, "{few} KiB for 10k, {many} KiB for 200k");
+}
