@@ -8,6 +8,7 @@ pub mod connection;
 pub mod dial;
 pub mod dispenser;
 pub mod signals;
+pub mod signs;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use crate::tally::sequence::Sequence;
 use dial::DialError;
 use dispenser::Dispenser;
 use signals::Signals;
+use signs::Signs;
 use worker::{Harvest, Shared};
 
 /// How far a run has got; a run moves only downwards.
@@ -108,6 +110,8 @@ pub struct Run {
     pub failure_messages: BTreeMap<Failure, String>,
     /// The earliest response without an identity.
     pub sample: Option<UnidentifiedSample>,
+    /// What the headers of the first responses showed.
+    pub signs: Signs,
     /// When the first request was due.
     pub started_at: SystemTime,
     /// From there to the last response.
@@ -238,6 +242,7 @@ async fn control(
         addresses: shared.addresses.clone(),
         failure_messages: harvest.failure_messages,
         sample: harvest.sample,
+        signs: harvest.signs,
         started_at,
         elapsed,
         ending,

@@ -17,6 +17,7 @@ use tokio::task::LocalSet;
 use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
 use super::dial::DialError;
 use super::dispenser::Dispenser;
+use super::signs::Signs;
 use super::{Connections, Phase, UnidentifiedSample};
 use crate::observation::{Failure, Observation, Outcome, PodId};
 use crate::plan::Plan;
@@ -60,6 +61,7 @@ pub(super) struct Harvest {
     /// The first message of each kind of failure.
     pub failure_messages: BTreeMap<Failure, String>,
     pub sample: Option<UnidentifiedSample>,
+    pub signs: Signs,
     /// Requests begun and not yet recorded.
     in_flight: u64,
 }
@@ -71,12 +73,14 @@ impl Harvest {
             connections: Connections::default(),
             failure_messages: BTreeMap::new(),
             sample: None,
+            signs: Signs::default(),
             in_flight: 0,
         }
     }
 
     pub(super) fn merge(&mut self, other: Self) {
         self.tally.merge(&other.tally);
+        self.signs.merge(other.signs);
         self.connections.opened += other.connections.opened;
         self.connections.reopened += other.connections.reopened;
         for (failure, message) in other.failure_messages {
@@ -368,6 +372,7 @@ impl Harvest {
         headers: &HeaderMap,
         body: &[u8],
     ) -> Option<PodId> {
+        self.signs.record(headers);
         if let Some(name) = shared.plan.rules.identify(headers, body) {
             if self.tally.attributed() == 0 {
                 shared.identified.store(true, Ordering::Relaxed);

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{
     AssignmentReport, BackendReport, ChangeReport, ChiSquareReport, Coded, ConnectionsReport,
-    LatencyReport, PlanReport, PodReport, Report, RequestsReport, SCHEMA_VERSION, SequentialReport,
-    TargetReport, TestReport, Tool, VerdictName, WindowReport,
+    Finding, LatencyReport, PlanReport, PodReport, Report, RequestsReport, SCHEMA_VERSION,
+    SequentialReport, TargetReport, TestReport, Tool, VerdictName, WindowReport,
 };
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Assignment, Basis, Group};
@@ -26,6 +26,7 @@ use crate::tally::monitor::Standing;
 use crate::tally::pods::GroupId;
 use crate::tally::windows::Block;
 use crate::verdict::decision::{Counts, Judged};
+use crate::verdict::diagnosis::{self, diagnose_run};
 use crate::verdict::health::{self, Breach, Health};
 use crate::verdict::{Change, Evidence, Judgement, Reason, Verdict, decide, words};
 
@@ -69,6 +70,7 @@ impl Report {
         }
         report.add_measurement(plan, run, &judgement);
         report.hold_to_limits(plan);
+        report.findings = findings(diagnose_run(plan, run, &judgement));
         report
     }
 
@@ -482,6 +484,20 @@ fn coded(reasons: &[Reason]) -> Vec<Coded> {
         message: reason.message.clone(),
     };
     reasons.iter().map(code).collect()
+}
+
+fn findings(found: Vec<diagnosis::Finding>) -> Vec<Finding> {
+    let finding = |finding: diagnosis::Finding| Finding {
+        code: finding.code.to_owned(),
+        message: finding.message,
+        evidence: finding
+            .evidence
+            .into_iter()
+            .map(|(name, figure)| (name.to_owned(), figure))
+            .collect(),
+        tied_with: finding.tied_with.into_iter().map(str::to_owned).collect(),
+    };
+    found.into_iter().map(finding).collect()
 }
 
 fn share(part: u64, whole: u64) -> Option<f64> {

@@ -114,6 +114,8 @@ pub struct Finding {
     pub message: String,
     /// The figures behind it, by name.
     pub evidence: BTreeMap<String, f64>,
+    /// The codes of further causes that the data do not tell from this one.
+    pub tied_with: Vec<String>,
 }
 
 /// Where requests were sent.

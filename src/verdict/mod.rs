@@ -4,6 +4,7 @@
 //! where the counts come from.
 
 pub mod decision;
+pub mod diagnosis;
 pub mod forecast;
 pub mod health;
 pub mod words;

@@ -14,5 +14,6 @@ mod load;
 mod plan;
 mod program;
 mod report;
+mod scenarios;
 mod servers;
 mod unreachable;

@@ -1,0 +1,264 @@
+//! What a split that is off looks like, by likelihood: the causes that the field knows, each with its
+//! figures.
+//!
+//! [`diagnose`] is a pure function of the [`Symptoms`]. It never changes a verdict. What it offers is a
+//! cause that fits the counts by its own test and that no other known cause explains better; causes that
+//! the counts do not tell apart are reported as tied, and where no known cause fits, that is said.
+//!
+//! The causes, and what each would look like:
+//!
+//! | code | signal |
+//! |---|---|
+//! | `weights_swapped` | the expected shares in another order |
+//! | `equal_weights` | the same share for every backend |
+//! | `uniform_over_pods` | the same share for every pod that answered |
+//! | `replica_ratio` | shares as the replicas, whatever the pods within a backend get |
+//! | `canary_absent`, `primary_bypassed` | a backend got nothing, and nothing failed |
+//! | `canary_weight_total_ignored` | weights out of a total below 100, read as out of 100 |
+//! | `stuck_client` | one backend alone answered |
+//! | `canary_failing`, `primary_failing` | one backend's share of the requests failed |
+//! | `backend_not_identified` | one backend's share of the responses names no pod |
+//! | `backend_limited` | one backend answered at first, and then hardly |
+//! | `rate_limited`, `outage` | from some request on hardly any is answered, whatever the backend |
+//! | `errors_clustered` | failures within a short part of the run |
+//! | `errors_before_split` | failures that no backend's share explains |
+//! | `primary_dead` | nothing but errors from the first request on |
+//! | `weights_not_live_yet`, `changed_mid_run` | another split before some request than after it |
+//! | `zero_weight_leak` | a backend of weight 0 answered |
+//! | `cache_in_front` | responses say that they come from a cache |
+//! | `cookie_affinity` | a `Set-Cookie`, or a `Cookie` of the user's own |
+//! | `per_connection_balancing` | the same backend within a connection |
+//! | `backend_errors` | one backend answers with more errors than the others |
+//! | `weighted_round_robin` | more regular than independent draws |
+//! | `unexplained` | none of these |
+
+mod cause;
+mod change;
+mod constant;
+mod gather;
+mod missing;
+mod notes;
+#[cfg(test)]
+mod tests;
+
+pub use gather::diagnose_run;
+
+use super::decision::Counts;
+use crate::load::signs::Signs;
+use crate::observation::Failure;
+use crate::split::Split;
+use crate::stats::change_point::ChangePoint;
+use crate::stats::dependence::Clustering;
+use crate::stats::drift::Drift;
+use missing::Missing;
+
+/// What a run shows, as far as it helps to find a cause. Slices "by backend" have one entry for each
+/// backend of the split, in its order.
+#[derive(Debug, Clone, Copy)]
+pub struct Symptoms<'a> {
+    /// The expected split.
+    pub split: &'a Split,
+    /// The significance level of the verdict; a cause that this level rejects is not offered.
+    pub alpha: f64,
+    /// Seeds Monte Carlo.
+    pub seed: u64,
+    /// The p-value that gates; `None` when nothing was attributed.
+    pub p_value: Option<f64>,
+    /// What was counted.
+    pub counts: &'a Counts,
+    /// What the counts are worth in independent responses, of which the causes are tested: the same where
+    /// every request had a connection of its own; the first response of each connection where they repeat
+    /// their backend; a fraction of the counts where responses of a connection resemble each other.
+    pub independent: &'a Counts,
+    /// Identified responses with a status of 500 or more, by backend.
+    pub errors: &'a [u64],
+    /// Identified responses by pod, a list for each backend; pods that never answered are unknown.
+    pub pods: &'a [Vec<u64>],
+    /// The replicas by backend, where something other than the responses tells them.
+    pub replicas: Option<&'a [u64]>,
+    /// `(status, responses)` of the responses without an identity.
+    pub unidentified_by_status: &'a [(u16, u64)],
+    /// `(kind, requests)` of the requests without a whole response.
+    pub failures: &'a [(Failure, u64)],
+    /// Identified responses by backend over blocks of the dispatch order; `windows[t][i]` is of backend
+    /// `i`. Empty where they are not known, or not independent.
+    pub windows: &'a [Vec<u64>],
+    /// How many requests a block spans, those without an identity included.
+    pub window_length: u64,
+    /// The test of a constant split over `windows`.
+    pub drift: Option<&'a Drift>,
+    /// The most likely single change of the split.
+    pub change: Option<&'a ChangePoint>,
+    /// What connections show that carried several responses.
+    pub clustering: Option<Clustering>,
+    /// Whether the responses of a connection significantly repeat its backend.
+    pub repeats: bool,
+    /// What the headers of responses show.
+    pub signs: Signs,
+    /// Whether the user has a `Cookie` header sent.
+    pub sends_cookie: bool,
+}
+
+/// A likely cause, or something worth knowing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// Stable, `snake_case`.
+    pub code: &'static str,
+    /// For a person.
+    pub message: String,
+    /// The figures behind it, by name; finite.
+    pub evidence: Vec<(&'static str, f64)>,
+    /// The codes of further causes that the data do not tell from this one.
+    pub tied_with: Vec<&'static str>,
+}
+
+impl Finding {
+    fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            evidence: Vec::new(),
+            tied_with: Vec::new(),
+        }
+    }
+
+    /// Adds a figure; one that is not finite says nothing and is left out.
+    fn with(mut self, name: &'static str, figure: f64) -> Self {
+        if figure.is_finite() {
+            self.evidence.push((name, figure));
+        }
+        self
+    }
+
+    /// Says that other causes would look the same.
+    fn tied(mut self, others: Vec<&'static str>) -> Self {
+        if !others.is_empty() {
+            self.message.push_str("; looks the same as: ");
+            self.message.push_str(&others.join(", "));
+            self.tied_with = others;
+        }
+        self
+    }
+}
+
+/// What the symptoms look like: the likeliest cause first, then what is worth knowing besides.
+#[must_use]
+pub fn diagnose(symptoms: &Symptoms<'_>) -> Vec<Finding> {
+    let missing = Missing::of(symptoms);
+    let mut findings = causes(symptoms, &missing);
+    let has_cause = !findings.is_empty();
+    let leak = notes::leak(symptoms);
+    if symptoms.is_off() && !has_cause && leak.is_none() {
+        findings.push(constant::unexplained(symptoms, &missing));
+    }
+    findings.extend(leak);
+    findings.extend(notes::cache(symptoms));
+    if symptoms.is_off()
+        && let Some(place) = findings.iter().position(|f| f.code == notes::CACHE)
+    {
+        // What is served from a cache was not split at all: that comes before what it looks like.
+        let cache = findings.remove(place);
+        findings.insert(0, cache);
+    }
+    findings.extend(notes::repetition(symptoms));
+    let cookie = notes::cookie(symptoms);
+    if symptoms.sends_cookie && symptoms.is_off() {
+        findings.splice(0..0, cookie);
+    } else {
+        findings.extend(cookie);
+    }
+    findings.extend(notes::backend_errors(symptoms));
+    findings.extend(notes::regular(symptoms));
+    findings
+}
+
+/// Causes of the counts, the likeliest first.
+fn causes(symptoms: &Symptoms<'_>, missing: &Missing) -> Vec<Finding> {
+    if symptoms.attributed() == 0 {
+        return missing.nothing_identified(symptoms).into_iter().collect();
+    }
+    let explained = constant::explain(symptoms, missing);
+    if let Some(backend) = explained.failing() {
+        let finding = explained.finding(symptoms, missing);
+        let later = missing.failing_later(symptoms, backend);
+        return later.or(finding).into_iter().collect();
+    }
+    let change = change::changed(symptoms);
+    let counts = if change.is_some() || !symptoms.is_off() {
+        // A split that changed is none that stayed.
+        None
+    } else {
+        explained.finding(symptoms, missing)
+    };
+    let unanswered = missing.over_time(symptoms).or_else(|| {
+        let untied = explained.leaves_missing_untied();
+        untied.then(|| missing.untied(symptoms)).flatten()
+    });
+    let causes = change.into_iter().chain(counts);
+    if symptoms.is_off() {
+        causes.chain(unanswered).collect()
+    } else {
+        unanswered.into_iter().chain(causes).collect()
+    }
+}
+
+impl Symptoms<'_> {
+    /// Whether the expected split does not explain the counts.
+    fn is_off(&self) -> bool {
+        self.p_value.is_some_and(|p| p <= self.alpha)
+    }
+
+    /// Identified responses of the split's backends.
+    fn attributed(&self) -> u64 {
+        self.counts.observed.iter().sum()
+    }
+
+    /// How many independent ones they are worth.
+    fn independent_responses(&self) -> u64 {
+        self.independent.observed.iter().sum()
+    }
+
+    fn label(&self, backend: usize) -> &str {
+        &self.split.labels()[backend]
+    }
+
+    /// The backend that is to get most; the first of several.
+    fn primary(&self) -> usize {
+        let shares = self.split.shares();
+        (1..shares.len()).fold(0, |best, next| {
+            if shares[next] > shares[best] {
+                next
+            } else {
+                best
+            }
+        })
+    }
+
+    /// `v1 30 %, v2 70 %`, at most eight backends of them.
+    fn told(&self, shares: &[f64]) -> String {
+        const SHOWN: usize = 8;
+        let mut told: Vec<String> = self
+            .split
+            .labels()
+            .iter()
+            .zip(shares)
+            .take(SHOWN)
+            .map(|(label, &share)| format!("{label} {}", percent(share)))
+            .collect();
+        if shares.len() > SHOWN {
+            told.push("…".to_owned());
+        }
+        told.join(", ")
+    }
+}
+
+/// A share in percent, with one digit after the point where it has one.
+fn percent(share: f64) -> String {
+    format!("{} %", number(share))
+}
+
+/// A share as a number of percents.
+fn number(share: f64) -> String {
+    let text = format!("{:.1}", share * 100.0);
+    text.strip_suffix(".0").unwrap_or(&text).to_owned()
+}

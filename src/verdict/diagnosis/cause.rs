@@ -1,0 +1,150 @@
+//! The known causes of a constant split: their codes and their sentences.
+
+use super::missing::Missing;
+use super::{Symptoms, percent};
+
+/// What may have divided the requests.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Cause {
+    /// The expected split; whatever is missing is missing of every backend alike.
+    AsExpected,
+    /// The expected shares, in another order.
+    WeightsSwapped,
+    /// The same share for every backend.
+    EqualWeights,
+    /// The same share for every pod.
+    UniformOverPods,
+    /// Shares as the replicas.
+    ReplicaRatio,
+    /// These backends got nothing, and the others their shares.
+    Absent(Vec<usize>),
+    /// Weights out of this total were read as out of 100.
+    TotalIgnored(f64),
+    /// This client gets this backend alone.
+    StuckClient(usize),
+    /// The expected split; whatever is missing is missing of this backend.
+    Failing(usize),
+}
+
+impl Cause {
+    /// Its code in a report.
+    pub(super) fn code(&self, symptoms: &Symptoms<'_>, missing: &Missing) -> &'static str {
+        match self {
+            Self::AsExpected => "as_expected",
+            Self::WeightsSwapped => "weights_swapped",
+            Self::EqualWeights => "equal_weights",
+            Self::UniformOverPods => "uniform_over_pods",
+            Self::ReplicaRatio => "replica_ratio",
+            Self::Absent(silent) if silent.contains(&symptoms.primary()) => "primary_bypassed",
+            Self::Absent(_) => "canary_absent",
+            Self::TotalIgnored(_) => "canary_weight_total_ignored",
+            Self::StuckClient(_) => "stuck_client",
+            Self::Failing(_) if missing.is_mostly_success() => "backend_not_identified",
+            Self::Failing(backend) if *backend == symptoms.primary() => "primary_failing",
+            Self::Failing(_) => "canary_failing",
+        }
+    }
+
+    /// What it would look like and why, with its `shares` by backend.
+    pub(super) fn sentence(
+        &self,
+        symptoms: &Symptoms<'_>,
+        missing: &Missing,
+        shares: &[f64],
+    ) -> String {
+        let told = symptoms.told(shares);
+        match self {
+            Self::AsExpected => format!("the counts look like the expected split: {told}"),
+            Self::WeightsSwapped => {
+                format!("the counts look like the weights in another order: {told}")
+            }
+            Self::EqualWeights => format!(
+                "the counts look like equal weights: {told}, as where the weights are not applied"
+            ),
+            Self::UniformOverPods => format!(
+                "the counts look like every pod getting the same: {told} over the {} pods that \
+                 answered, as where the route or its weights are bypassed",
+                pods_told(symptoms)
+            ),
+            Self::ReplicaRatio => format!(
+                "the counts look like the ratio of the replicas: {told}, as where replicas alone \
+                 divide the requests"
+            ),
+            Self::Absent(silent) => absent(symptoms, missing, silent),
+            Self::TotalIgnored(total) => format!(
+                "the counts look like weights out of {total} read as out of 100: {told}, as where \
+                 ingress-nginx ignores a canary-weight-total of 100 or less"
+            ),
+            Self::StuckClient(backend) => format!(
+                "every identified response came from {}{}: as where this client is kept on one side, \
+                 by a hash of its address or of another key that never changes",
+                symptoms.label(*backend),
+                one_pod(symptoms, *backend)
+            ),
+            Self::Failing(backend) => failing(symptoms, missing, *backend),
+        }
+    }
+}
+
+/// `3 + 1`, by backend.
+fn pods_told(symptoms: &Symptoms<'_>) -> String {
+    let numbers: Vec<String> = symptoms
+        .pods
+        .iter()
+        .take(8)
+        .map(|pods| pods.len().to_string())
+        .collect();
+    numbers.join(" + ")
+}
+
+fn one_pod(symptoms: &Symptoms<'_>, backend: usize) -> &'static str {
+    match symptoms.pods.get(backend) {
+        Some(pods) if pods.len() == 1 => ", and from one pod of it",
+        _ => "",
+    }
+}
+
+fn absent(symptoms: &Symptoms<'_>, missing: &Missing, silent: &[usize]) -> String {
+    let names: Vec<&str> = silent
+        .iter()
+        .take(8)
+        .map(|&backend| symptoms.label(backend))
+        .collect();
+    let failed = if missing.sent() == 0 {
+        "nothing failed".to_owned()
+    } else {
+        format!("{} requests failed, too few for it", missing.sent())
+    };
+    let why = if silent.contains(&symptoms.primary()) {
+        "another backend has all the weight, or a rule by header or cookie goes before the weights"
+    } else {
+        "it has no ready endpoints and the ingress gives its share to another, or its rule does not apply"
+    };
+    format!(
+        "{} got nothing, and {failed}: as where {why}",
+        names.join(" and ")
+    )
+}
+
+fn failing(symptoms: &Symptoms<'_>, missing: &Missing, backend: usize) -> String {
+    let label = symptoms.label(backend);
+    let all = (symptoms.attributed() + missing.sent()) as f64;
+    let (missed, answered) = (
+        percent(missing.sent() as f64 / all),
+        percent(symptoms.counts.observed[backend] as f64 / all),
+    );
+    let expected = percent(symptoms.split.shares()[backend]);
+    if missing.is_mostly_success() {
+        return format!(
+            "{missed} of the requests were answered without naming a pod ({}), {answered} by {label}, \
+             which should get {expected}: as where the answers of {label} do not name their pod; say how \
+             they do with --identify",
+            missing.told()
+        );
+    }
+    format!(
+        "{missed} of the requests failed ({}) and {answered} were answered by {label}, which should get \
+         {expected}: as where {label} fails and the split is right",
+        missing.told()
+    )
+}

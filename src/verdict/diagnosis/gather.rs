@@ -1,0 +1,109 @@
+//! From a run to its symptoms.
+
+use http::header::COOKIE;
+
+use super::{Finding, Symptoms, diagnose};
+use crate::identity::assignment::Backend;
+use crate::load::Run;
+use crate::observation::Failure;
+use crate::plan::Plan;
+use crate::tally::pods::GroupId;
+use crate::verdict::Judgement;
+use crate::verdict::decision::{Counts, Judged, Method};
+
+/// Diagnoses a run from what it counted and what was judged of it.
+#[must_use]
+pub fn diagnose_run(plan: &Plan, run: &Run, judgement: &Judgement) -> Vec<Finding> {
+    let tally = &run.tally;
+    let (assigned, backends) = (&judgement.assignment.fixed[..], plan.split.len());
+    let mut errors = vec![0; backends];
+    for (group, tally) in tally.groups().iter().enumerate() {
+        if let Some(backend) = backend_of(assigned, group) {
+            errors[backend] += tally.errors;
+        }
+    }
+    let pods = pods(run, assigned, backends);
+    let unidentified: Vec<(u16, u64)> = tally.unidentified_by_status().collect();
+    let failures: Vec<(Failure, u64)> = tally.by_failure().collect();
+    let judged = &judgement.judged;
+    let change = judgement.change.as_ref();
+    diagnose(&Symptoms {
+        split: &plan.split,
+        alpha: plan.criterion.alpha,
+        seed: plan.seed,
+        p_value: judged.fit.map(|_| judged.p_value),
+        counts: &judged.counts,
+        independent: &independent(run, judged, assigned),
+        errors: &errors,
+        pods: &pods,
+        replicas: None,
+        unidentified_by_status: &unidentified,
+        failures: &failures,
+        windows: &judgement.windows,
+        window_length: tally.windows().length(),
+        drift: change.map(|change| &change.drift),
+        change: change.and_then(|change| change.point.as_ref()),
+        clustering: judged.clustering,
+        repeats: judged.method == Some(Method::FirstResponse),
+        signs: run.signs,
+        sends_cookie: plan.request.headers.contains_key(COOKIE),
+    })
+}
+
+/// What the counts are worth in independent responses, as the verdict has it.
+fn independent(run: &Run, judged: &Judged, assigned: &[Backend]) -> Counts {
+    let counts = &judged.counts;
+    match (judged.method, &judged.clustering) {
+        (Some(Method::FirstResponse), _) => {
+            let sums = run.tally.connections().sums();
+            let mut first = Counts {
+                observed: vec![0; counts.observed.len()],
+                foreign: 0,
+                unattributed: sums.unidentified_first(),
+            };
+            for (group, &responses) in sums.first_responses().iter().enumerate() {
+                match backend_of(assigned, group) {
+                    Some(backend) => first.observed[backend] += responses,
+                    None => first.foreign += responses,
+                }
+            }
+            first
+        }
+        (Some(Method::DesignEffect), Some(clustering)) => {
+            let worth = |count: u64| worth(count, clustering.design_effect);
+            Counts {
+                observed: counts.observed.iter().map(|&count| worth(count)).collect(),
+                foreign: worth(counts.foreign),
+                unattributed: worth(counts.unattributed),
+            }
+        }
+        _ => counts.clone(),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count divided by at least 1"
+)]
+fn worth(count: u64, design_effect: f64) -> u64 {
+    (count as f64 / design_effect).round() as u64
+}
+
+fn backend_of(assigned: &[Backend], group: usize) -> Backend {
+    assigned.get(group).copied().flatten()
+}
+
+/// Identified responses by pod, for each backend.
+fn pods(run: &Run, assigned: &[Backend], backends: usize) -> Vec<Vec<u64>> {
+    let mut pods = vec![Vec::new(); backends];
+    let named = run.tally.registry().pods();
+    for ((_, GroupId(group)), &observed) in named.iter().zip(run.tally.pods()) {
+        if observed > 0
+            && let Some(backend) = backend_of(assigned, usize::from(*group))
+        {
+            pods[backend].push(observed);
+        }
+    }
+    pods
+}

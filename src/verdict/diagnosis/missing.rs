@@ -1,0 +1,293 @@
+//! Requests without an identity: of which kind, and when in the run.
+
+use super::{Finding, Symptoms, change, percent};
+use crate::stats::binomial::Binomial;
+use crate::stats::change_point::{ChangePoint, change_point};
+
+/// More blocks than a tally keeps are not worth their time.
+const MAX_BLOCKS: u64 = 4096;
+/// The share of what is missing that a cluster holds.
+const CLUSTERED: f64 = 0.9;
+/// The share of the run that a cluster spans at most.
+const SHORT: f64 = 0.25;
+/// Before an onset at most this share of the requests is missing,
+const CLEAN: f64 = 0.1;
+/// and after it at least this share.
+const BROKEN: f64 = 0.2;
+/// Less than this share of the requests is no finding, unless it has a pattern.
+const WORTH_TELLING: f64 = 0.01;
+
+/// What came back in place of identified responses.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Missing {
+    successes: u64,
+    /// 429 and 503, as limiters answer.
+    rejections: u64,
+    /// 429 alone.
+    too_many: u64,
+    server_errors: u64,
+    /// Requests that were written and brought no whole response.
+    failed: u64,
+    never_sent: u64,
+    other: u64,
+    told: Vec<String>,
+}
+
+impl Missing {
+    pub(super) fn of(symptoms: &Symptoms<'_>) -> Self {
+        let mut missing = Self::default();
+        for &(status, count) in symptoms.unidentified_by_status {
+            match status {
+                ..400 => missing.successes += count,
+                429 => missing.too_many += count,
+                500.. => missing.server_errors += count,
+                _ => missing.other += count,
+            }
+            if matches!(status, 429 | 503) {
+                missing.rejections += count;
+            }
+            missing.told.push(format!("status {status} × {count}"));
+        }
+        for &(failure, count) in symptoms.failures {
+            if failure.was_sent() {
+                missing.failed += count;
+                missing.told.push(format!("{failure} × {count}"));
+            } else {
+                missing.never_sent += count;
+            }
+        }
+        missing
+    }
+
+    /// Requests that were written and brought no identity.
+    pub(super) fn sent(&self) -> u64 {
+        self.successes + self.too_many + self.server_errors + self.failed + self.other
+    }
+
+    /// Whether most are responses without an error: an identity is missing, not an answer.
+    pub(super) fn is_mostly_success(&self) -> bool {
+        2 * self.successes > self.sent()
+    }
+
+    fn is_mostly_rejections(&self) -> bool {
+        2 * self.rejections > self.sent()
+    }
+
+    /// `status 503 × 1100, reset × 3`.
+    pub(super) fn told(&self) -> String {
+        const SHOWN: usize = 6;
+        let mut told = self.told[..self.told.len().min(SHOWN)].join(", ");
+        if self.told.len() > SHOWN {
+            told.push_str(", …");
+        }
+        told
+    }
+
+    /// What a run without a single identified response looks like, where it was answered with errors.
+    pub(super) fn nothing_identified(&self, symptoms: &Symptoms<'_>) -> Option<Finding> {
+        let all = self.sent();
+        (symptoms.counts.foreign == 0 && all > 0 && 10 * self.server_errors >= 9 * all).then(|| {
+            let message = format!(
+                "all {all} requests failed from the first one on ({}): as where {} has no ready endpoints, \
+                 without which an ingress serves nothing, or where no backend is up",
+                self.told(),
+                symptoms.label(symptoms.primary())
+            );
+            Finding::new("primary_dead", message)
+                .with("requests", all as f64)
+                .with("server_error_share", self.server_errors as f64 / all as f64)
+        })
+    }
+
+    /// What the place of the missing responses in the run looks like.
+    pub(super) fn over_time(&self, symptoms: &Symptoms<'_>) -> Option<Finding> {
+        let blocks = self.blocks(symptoms)?;
+        self.clustered(symptoms, &blocks)
+            .or_else(|| self.onset(symptoms, &blocks))
+    }
+
+    /// What missing responses of no backend in particular look like.
+    pub(super) fn untied(&self, symptoms: &Symptoms<'_>) -> Option<Finding> {
+        let sent = self.sent();
+        let share = sent as f64 / (sent + symptoms.attributed()) as f64;
+        if share < WORTH_TELLING || self.is_mostly_success() {
+            return None;
+        }
+        let failed = format!(
+            "{} of the requests failed ({}), and not those of one backend",
+            percent(share),
+            self.told()
+        );
+        let finding = if 2 * self.too_many > sent {
+            Finding::new(
+                "rate_limited",
+                format!("{failed}: a rate limiter rejects them; send fewer with --rate"),
+            )
+        } else {
+            Finding::new(
+                "errors_before_split",
+                format!(
+                    "{failed}: as where the ingress itself fails, or a rate limiter whose burst was used up \
+                     before the run"
+                ),
+            )
+        };
+        Some(finding.with("missing_share", share))
+    }
+
+    /// Where a backend that explains all missing responses answered at first, and hardly later.
+    pub(super) fn failing_later(&self, symptoms: &Symptoms<'_>, backend: usize) -> Option<Finding> {
+        if !self.is_mostly_rejections() {
+            return None;
+        }
+        let blocks = self.blocks(symptoms)?;
+        let own: Vec<[u64; 2]> = blocks
+            .iter()
+            .enumerate()
+            .map(|(block, &[_, missing])| {
+                let window = symptoms.windows.get(block);
+                [window.map_or(0, |window| window[backend]), missing]
+            })
+            .collect();
+        let change = onset(symptoms, &own)?;
+        let label = symptoms.label(backend);
+        let message = format!(
+            "{label} answered {} of its first {} requests, and {} of those after: as where a rate limiter \
+             in {label} alone rejects the rest ({}), or where {label} broke during the run; a lower --rate \
+             would tell",
+            percent(change.before[0]),
+            change.index,
+            percent(change.after[0]),
+            self.told()
+        );
+        let finding = Finding::new("backend_limited", message)
+            .with("requests_before", change.index as f64)
+            .with("missing_share_before", change.before[1])
+            .with("missing_share_after", change.after[1])
+            .with("log_likelihood_gain", change.log_likelihood_gain);
+        let failing = if backend == symptoms.primary() {
+            "primary_failing"
+        } else {
+            "canary_failing"
+        };
+        Some(finding.tied(vec![failing]))
+    }
+
+    /// Identified and missing requests over blocks of the dispatch order; `None` where the blocks are not
+    /// known.
+    fn blocks(&self, symptoms: &Symptoms<'_>) -> Option<Vec<[u64; 2]>> {
+        let length = symptoms.window_length;
+        let missing = self.sent() + self.never_sent;
+        if symptoms.counts.foreign > 0 || length == 0 || symptoms.windows.is_empty() || missing == 0
+        {
+            return None;
+        }
+        let identified: Vec<u64> = symptoms
+            .windows
+            .iter()
+            .map(|window| window.iter().sum())
+            .collect();
+        let dispatched = identified.iter().sum::<u64>() + missing;
+        let number = dispatched.div_ceil(length);
+        if number > MAX_BLOCKS {
+            return None;
+        }
+        let block = |index: u64| {
+            let size = length.min(dispatched - index * length);
+            let place = usize::try_from(index).expect("below MAX_BLOCKS");
+            let identified = identified.get(place).copied().unwrap_or(0);
+            [identified, size.saturating_sub(identified)]
+        };
+        Some((0..number).map(block).collect())
+    }
+
+    /// Failures that lie close together, as while a proxy reloads.
+    fn clustered(&self, symptoms: &Symptoms<'_>, blocks: &[[u64; 2]]) -> Option<Finding> {
+        let total: u64 = blocks.iter().map(|&[_, missing]| missing).sum();
+        let (first, last, held) = shortest_span(blocks, CLUSTERED * total as f64)?;
+        let size = |span: &[[u64; 2]]| span.iter().flatten().sum::<u64>() as f64;
+        let span = size(&blocks[first..=last]);
+        let part = span / size(blocks);
+        // Every pair of blocks may begin and end a span.
+        let spans = (blocks.len() as f64).powi(2) / 2.0;
+        let p = (Binomial::new(total, part).ln_at_least(held).exp() * spans).min(1.0);
+        if part > SHORT || p > symptoms.alpha {
+            return None;
+        }
+        let from = first as u64 * symptoms.window_length;
+        let message = format!(
+            "{held} of {total} requests without an identity ({}) lie between about request {from} and {:.0}: \
+             as where the ingress reloads, or a pod is replaced, in mid-run",
+            self.told(),
+            from as f64 + span
+        );
+        let finding = Finding::new("errors_clustered", message)
+            .with("request", from as f64)
+            .with("span_share", part)
+            .with("p_value", p);
+        Some(finding)
+    }
+
+    /// Failures that begin at some request and last.
+    fn onset(&self, symptoms: &Symptoms<'_>, blocks: &[[u64; 2]]) -> Option<Finding> {
+        if self.is_mostly_success() {
+            return None;
+        }
+        let change = onset(symptoms, blocks)?;
+        let told = format!(
+            "{} of the first {} requests were answered and {} of those after ({}), whatever the backend",
+            percent(change.before[0]),
+            change.index,
+            percent(change.after[0]),
+            self.told()
+        );
+        let finding = if self.is_mostly_rejections() {
+            Finding::new(
+                "rate_limited",
+                format!(
+                    "{told}: as where the burst of a rate limiter is used up; a lower --rate would tell it \
+                     from an outage"
+                ),
+            )
+        } else {
+            Finding::new(
+                "outage",
+                format!(
+                    "{told}: as where the ingress or all its backends broke down during the run"
+                ),
+            )
+        };
+        let finding = finding
+            .with("requests_before", change.index as f64)
+            .with("missing_share_before", change.before[1])
+            .with("missing_share_after", change.after[1])
+            .with("log_likelihood_gain", change.log_likelihood_gain);
+        Some(finding)
+    }
+}
+
+/// Where hardly anything is missing before and much is after, beyond chance.
+fn onset(symptoms: &Symptoms<'_>, blocks: &[[u64; 2]]) -> Option<ChangePoint> {
+    let change = change_point(blocks, &[])?;
+    let all = blocks.iter().flatten().sum();
+    let sharp = change::p_value(&change, all) <= symptoms.alpha;
+    (sharp && change.before[1] <= CLEAN && change.after[1] >= BROKEN).then_some(change)
+}
+
+/// The shortest run of blocks with at least `wanted` missing: its first and last block and what it holds.
+fn shortest_span(blocks: &[[u64; 2]], wanted: f64) -> Option<(usize, usize, u64)> {
+    let mut best: Option<(usize, usize, u64)> = None;
+    let (mut first, mut held) = (0, 0);
+    for (last, &[_, missing]) in blocks.iter().enumerate() {
+        held += missing;
+        while first < last && (held - blocks[first][1]) as f64 >= wanted {
+            held -= blocks[first][1];
+            first += 1;
+        }
+        let shorter = best.is_none_or(|(from, to, _)| last - first < to - from);
+        if held > 0 && held as f64 >= wanted && shorter {
+            best = Some((first, last, held));
+        }
+    }
+    best
+}
