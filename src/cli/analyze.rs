@@ -13,6 +13,7 @@ use crate::identity::log::Responses;
 use crate::identity::rule::Rules;
 use crate::report::Report;
 use crate::split::Split;
+use crate::tally::monitor::standing_at;
 use crate::tally::pods::{GroupId, Interner, PodRegistry};
 use crate::verdict::Evidence;
 
@@ -27,6 +28,9 @@ pub(super) struct AnalyzeArgs {
     /// Responses without an identity, beside --observed
     #[arg(long, value_name = "N", default_value_t = 0, requires = "observed")]
     unattributed: u64,
+    /// Judge --observed as one look of a sequential run
+    #[arg(long, requires = "observed")]
+    sequential: bool,
     /// How a response in the log names its pod: REGEX (group 1) or `json:/pointer`; repeatable
     #[arg(long, value_name = "RULE")]
     identify: Vec<String>,
@@ -44,10 +48,14 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     let criterion = args.criterion.criterion(&split)?;
     let mappings = args.criterion.mappings(&split)?;
     let mut outputs = Outputs::open(&args.output)?;
-    let evidence = match &args.observed {
+    let mut evidence = match &args.observed {
         Some(text) => counts(text, args.unattributed, &split)?,
         None => log(&args.identify, mappings)?,
     };
+    if args.sequential {
+        let (observed, missing) = (&evidence.observed, evidence.unattributed);
+        evidence.standing = Some(standing_at(&split, &criterion, observed, missing));
+    }
     let report = Report::of_counts(&split, &criterion, args.criterion.seed, &evidence);
     outputs.write(&report)?;
     Ok(report.status())

@@ -127,6 +127,7 @@ impl Report {
         let judgement = decide(split, criterion, seed, evidence);
         let mut report = Self::of_judgement(split, criterion, evidence, &judgement);
         report.plan.seed = seed;
+        report.plan.sequential = evidence.standing.is_some();
         if judgement.judged.counts.attributed() == 0 {
             report.verdict = VerdictName::Error;
             report.exit_status = ExitStatus::NotMeasured.code();

@@ -115,6 +115,30 @@ impl Sequential {
         self.look
     }
 
+    /// The test looked at once, at counts that were taken elsewhere; `observed` pairs with the shares.
+    ///
+    /// # Panics
+    /// If there are not as many counts as shares.
+    #[must_use]
+    pub fn at_counts(mut self, observed: &[u64], unattributed: u64) -> Self {
+        assert_eq!(
+            observed.len(),
+            self.positions.len(),
+            "one count for each share"
+        );
+        for (&count, position) in observed.iter().zip(&self.positions) {
+            match position {
+                Some(cell) => self.counts[*cell] = count,
+                None => self.leaked += count,
+            }
+        }
+        self.attributed = self.counts.iter().sum();
+        self.unattributed = unattributed;
+        self.log_bayes_factor = self.bets.log_bayes_factor(&self.counts);
+        self.look = self.judged();
+        self
+    }
+
     fn judged(&self) -> Look {
         if self.leaked > 0 {
             return Look::Fail;

@@ -84,6 +84,34 @@ pub fn cap_of(split: &Split, criterion: &Criterion) -> u64 {
     cap(asymptotic_sample_size(split.shares(), tolerance, alpha))
 }
 
+/// Where a sequential run would stand that had looked once, at counts by backend.
+#[must_use]
+pub fn standing_at(
+    split: &Split,
+    criterion: &Criterion,
+    observed: &[u64],
+    unattributed: u64,
+) -> Standing {
+    let Criterion {
+        alpha,
+        tolerance,
+        judge,
+        ..
+    } = *criterion;
+    let cap = cap_of(split, criterion);
+    let test = Sequential::new(split.shares(), tolerance, alpha, judge, cap)
+        .at_counts(observed, unattributed);
+    Standing {
+        look: test.look(),
+        observed: observed.to_vec(),
+        unattributed,
+        log_e_value: test.log_e_value(),
+        log_bound: test.log_bound(),
+        max_face: test.max_face(),
+        cap,
+    }
+}
+
 impl Monitor {
     /// Watches a run that hands out at most `tickets` and ends without a verdict after `cap` responses.
     #[must_use]

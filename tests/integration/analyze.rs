@@ -122,6 +122,27 @@ fn every_published_verdict_is_reproduced() {
 }
 
 #[test]
+fn every_published_sequential_look_is_reproduced() {
+    for line in include_str!("../data/verdicts.csv").lines().skip(1) {
+        let fields = fields(line);
+        let report = analyzed(&fields[0], &fields[1], &["--sequential"]);
+        let natural =
+            |name: &str| report["sequential"][name].as_f64().unwrap() * std::f64::consts::LN_10;
+        let close = |got: f64, field: &str| {
+            let wanted: f64 = field.parse().unwrap();
+            assert!((got - wanted).abs() <= 1e-9 * wanted.abs(), "{line}: {got}");
+        };
+        close(natural("largest_face_log10"), &fields[6]);
+        close(natural("log10_e_value"), &fields[9]);
+        let verdict = match fields[11].as_str() {
+            "CONTINUE" => "inconclusive",
+            decided => &decided.to_lowercase(),
+        };
+        assert_eq!(report["verdict"], verdict, "{line}");
+    }
+}
+
+#[test]
 fn missing_answers_count_for_no_backend() {
     for (observed, missing, verdict) in [
         ("600 380", "20", "fail"),
