@@ -7,6 +7,7 @@
 
 mod allocation;
 mod analyze;
+mod calibration;
 mod demo;
 mod errors;
 mod layers;

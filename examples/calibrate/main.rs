@@ -1,0 +1,219 @@
+//! Measures how often the verdict is wrong, and writes the table: `cargo run --release --example calibrate`.
+//!
+//! `--quick` makes it from fewer seeded runs; `--output DIRECTORY` writes elsewhere than to `docs`.
+
+mod suite;
+mod table;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+use std::{env, fs, io};
+
+use suite::missing::SETTINGS;
+use suite::pinned::Pinning;
+use suite::row::Row;
+use suite::sequential::{LARGE_ALPHA, TRUTHS};
+use suite::{ALPHA, Effort, Expectation, SPLITS};
+
+/// What the arguments ask for.
+struct Options {
+    effort: Effort,
+    output: PathBuf,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self {
+            effort: Effort::FULL,
+            output: PathBuf::from("docs"),
+        };
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--quick" => options.effort = Effort::QUICK,
+                "--output" => {
+                    let directory = arguments.next().ok_or("--output needs a directory")?;
+                    options.output = directory.into();
+                }
+                other => {
+                    return Err(format!(
+                        "{other} is unknown: use --quick or --output DIRECTORY"
+                    ));
+                }
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn main() -> ExitCode {
+    let options = match Options::parse(env::args().skip(1)) {
+        Ok(options) => options,
+        Err(error) => {
+            say(&error);
+            return ExitCode::from(2);
+        }
+    };
+    let rows = measured(options.effort);
+    if let Err(error) = write(&options, &rows) {
+        say(&format!(
+            "cannot write to {}: {error}",
+            options.output.display()
+        ));
+        return ExitCode::from(2);
+    }
+    let broken: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.method.starts_with("lbtest") && row.holds() == Some(false))
+        .collect();
+    for row in &broken {
+        say(&format!("above its bound: {}", row.csv()));
+    }
+    ExitCode::from(u8::from(!broken.is_empty()))
+}
+
+fn measured(effort: Effort) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut part = |name: &str, made: &mut dyn FnMut() -> Vec<Row>| {
+        let start = Instant::now();
+        let made = made();
+        say(&format!(
+            "{name}: {} rows in {:.1} s",
+            made.len(),
+            start.elapsed().as_secs_f64()
+        ));
+        rows.extend(made);
+    };
+    for weights in SPLITS {
+        let expectation = Expectation::new(weights);
+        let name = suite::written(expectation.shares());
+        part(&format!("fixed {name}"), &mut || {
+            let requests = expectation.requests().into_iter();
+            requests
+                .flat_map(|n| suite::fixed::errors(&expectation, n, effort))
+                .collect()
+        });
+        part(&format!("missing {name}"), &mut || {
+            // With four backends the planned run takes too long to judge 20,000 times in each setting.
+            let (last, settings) = match weights.len() {
+                2 => (expectation.planned(), &SETTINGS[..]),
+                3 => (expectation.planned(), &SETTINGS[1..]),
+                _ => (5000, &SETTINGS[1..2]),
+            };
+            let requests = [200, 1000, last].into_iter();
+            requests
+                .flat_map(|n| suite::missing::errors(&expectation, n, settings, effort))
+                .collect()
+        });
+        part(&format!("sequential {name}"), &mut || {
+            if weights.len() > 2 {
+                return suite::sequential::simulated(&expectation, 0.0, &[], effort.few);
+            }
+            let truths: &[f64] = if *weights == [70.0, 30.0] {
+                &TRUTHS
+            } else {
+                &[]
+            };
+            suite::sequential::enumerated(&expectation, ALPHA, truths)
+        });
+    }
+    let usual = Expectation::new(&[70.0, 30.0]);
+    part("other judges", &mut || {
+        let two = SPLITS.into_iter().filter(|weights| weights.len() == 2);
+        two.flat_map(suite::fixed::other_judges).collect()
+    });
+    part("sequential, further", &mut || {
+        let truths: Vec<Vec<f64>> = TRUTHS
+            .iter()
+            .map(|&first| vec![first, 1.0 - first])
+            .collect();
+        let mut rows = suite::sequential::enumerated(&usual, LARGE_ALPHA, &[]);
+        rows.extend(suite::sequential::simulated(
+            &usual, 0.0, &truths, effort.few,
+        ));
+        rows.extend(suite::sequential::simulated(&usual, 0.01, &[], effort.few));
+        rows
+    });
+    part("drift", &mut || {
+        let mut rows = Vec::new();
+        for weights in [&[70.0, 30.0][..], &[50.0, 30.0, 20.0]] {
+            let expectation = Expectation::new(weights);
+            let shares = expectation.shares();
+            rows.extend(suite::drifting::verdicts(
+                &expectation,
+                [shares; 2],
+                effort.few,
+            ));
+        }
+        let changed: [&[f64]; 2] = [&[0.5, 0.5], &[0.9, 0.1]];
+        rows.extend(suite::drifting::verdicts(&usual, changed, effort.few));
+        rows
+    });
+    part("pinned", &mut || pinned(effort));
+    part("rules", &mut suite::conformance::rows);
+    part("curves", &mut || {
+        let mut rows = suite::curves::size_by_requests(&[70.0, 30.0]);
+        rows.extend(suite::curves::size_by_requests(&[99.0, 1.0]));
+        rows.extend(suite::curves::power());
+        rows.extend(suite::curves::stopping_times());
+        rows
+    });
+    rows
+}
+
+/// Connections that stick always, at times and never.
+fn pinned(effort: Effort) -> Vec<Row> {
+    let usual = Expectation::new(&[70.0, 30.0]);
+    let three = Expectation::new(&[50.0, 30.0, 20.0]);
+    let mut rows = Vec::new();
+    for stickiness in [1.0, 0.5, 0.1, 0.0] {
+        let few = Pinning {
+            connections: 50,
+            each: 20,
+            stickiness,
+        };
+        let many = Pinning {
+            connections: 400,
+            each: 10,
+            stickiness,
+        };
+        for (expectation, pinning) in [(&usual, few), (&three, few), (&usual, many)] {
+            let correct = expectation.shares();
+            rows.extend(suite::pinned::errors(
+                expectation,
+                correct,
+                pinning,
+                effort.few,
+            ));
+        }
+        for truth in usual.shifted() {
+            rows.extend(suite::pinned::errors(&usual, &truth, many, effort.few));
+        }
+    }
+    rows
+}
+
+fn write(options: &Options, rows: &[Row]) -> io::Result<()> {
+    let output = &options.output;
+    fs::create_dir_all(output)?;
+    let lines = rows.iter().map(Row::csv);
+    let csv: String = [Row::HEADER.to_owned()]
+        .into_iter()
+        .chain(lines)
+        .map(|line| line + "\n")
+        .collect();
+    fs::write(output.join("calibration.csv"), csv)?;
+    fs::write(output.join("calibration.md"), table::markdown(rows))?;
+    let explanation = output.join("statistics.md");
+    if let Ok(text) = fs::read_to_string(&explanation) {
+        let text = table::with_comparison(&text, rows)
+            .ok_or_else(|| io::Error::other("statistics.md has no place for the comparison"))?;
+        fs::write(explanation, text)?;
+    }
+    Ok(())
+}
+
+#[expect(clippy::print_stderr, reason = "an example tells how far it is")]
+fn say(line: &str) {
+    eprintln!("{line}");
+}

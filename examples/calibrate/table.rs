@@ -1,0 +1,352 @@
+//! The table for readers, and the part of it that stands in `statistics.md`.
+
+use std::fmt::Write as _;
+
+use crate::suite::conformance::{FEW_REQUESTS, REQUESTS};
+use crate::suite::row::Row;
+
+/// Where the comparison stands in `statistics.md`.
+const BEGIN: &str =
+    "<!-- begin of the comparison: written by `cargo run --release --example calibrate` -->\n";
+const END: &str = "<!-- end of the comparison -->\n";
+
+const HEAD: &str = "\
+# Calibration: how often the verdict is wrong
+
+Written by `cargo run --release --example calibrate`; the same figures and more stand in [calibration.csv](calibration.csv).
+α = 0.001 and τ = 5 pp (at most half of a backend's share) throughout. [statistics.md](statistics.md) explains the method.
+
+A plain rate is enumerated: the sum of the probabilities of all the counts that lead to the verdict. A rate with ± is from seeded
+runs (their number stands in the CSV), with its standard error. **Bold** rates are above the promise: enumerated ones by any
+amount, simulated ones by more than 4.5 standard errors.
+";
+
+/// The whole of `calibration.md`.
+pub(crate) fn markdown(rows: &[Row]) -> String {
+    let table = Table { rows };
+    let mut text = HEAD.to_owned();
+    table.sizes(&mut text);
+    table.wrong_passes(&mut text);
+    table.missing(&mut text);
+    table.sequential(&mut text);
+    table.pinned(&mut text);
+    table.drift(&mut text);
+    text.push_str(
+        "\n## Rules in use elsewhere\n\nChance to PASS an expected 70/30, by the true split.\n\n",
+    );
+    text.push_str(&comparison(rows));
+    text
+}
+
+/// `text` with its comparison replaced; `None` where it has no place for one.
+pub(crate) fn with_comparison(text: &str, rows: &[Row]) -> Option<String> {
+    let (before, rest) = text.split_once(BEGIN)?;
+    let (_, after) = rest.split_once(END)?;
+    Some(format!("{before}{BEGIN}{}{END}{after}", comparison(rows)))
+}
+
+/// The chance of a PASS by rule and true split.
+fn comparison(rows: &[Row]) -> String {
+    let by_lbtest = rows
+        .iter()
+        .filter(|row| row.part == "rules" && row.method == "lbtest");
+    let planned = by_lbtest.map(|row| row.requests).max().unwrap_or(0);
+    let rules = [
+        ("`lbtest`", "lbtest", planned),
+        ("`lbtest --sequential`", "lbtest_sequential", planned),
+        (
+            "Gateway API conformance: ±5 pp, ten tries",
+            "gateway_api_conformance",
+            REQUESTS,
+        ),
+        ("±5 pp", "within_5pp", REQUESTS),
+        ("±5 pp", "within_5pp", FEW_REQUESTS),
+        ("χ² at α = 0.05", "chi_square_0.05", REQUESTS),
+    ];
+    let truths = ["70/30", "68/32", "66/34", "65/35", "62/38", "60/40"];
+    let mut text = format!("| rule | requests | {} |\n", truths.join(" | "));
+    let _ = writeln!(text, "|---|--:|{}", "--:|".repeat(truths.len()));
+    for (name, method, requests) in rules {
+        let of_rule = |row: &&Row| {
+            row.part == "rules"
+                && row.method == method
+                && (row.requests == requests || method == "lbtest_sequential")
+        };
+        let mean = rows
+            .iter()
+            .filter(of_rule)
+            .find(|row| row.outcome == "mean_requests");
+        let requests = mean.map_or_else(
+            || format!("{requests}"),
+            |row| format!("{:.0} on average", row.value),
+        );
+        let _ = write!(text, "| {name} | {requests} |");
+        for truth in truths {
+            let pass = rows
+                .iter()
+                .filter(of_rule)
+                .find(|row| row.truth == truth && row.outcome == "pass");
+            let _ = write!(
+                text,
+                " {} |",
+                pass.map_or_else(String::new, |row| rate(row.value))
+            );
+        }
+        text.push('\n');
+    }
+    text
+}
+
+struct Table<'a> {
+    rows: &'a [Row],
+}
+
+impl<'a> Table<'a> {
+    fn part(&self, part: &'static str) -> impl Iterator<Item = &'a Row> {
+        self.rows.iter().filter(move |row| row.part == part)
+    }
+
+    /// The row of another method in the same cell.
+    fn beside(&self, row: &Row, method: &str) -> Option<&'a Row> {
+        self.part(row.part).find(|other| {
+            other.method == method
+                && other.outcome == row.outcome
+                && other.split == row.split
+                && other.requests == row.requests
+                && other.setting == row.setting
+                && other.truth == row.truth
+        })
+    }
+
+    fn sizes(&self, text: &mut String) {
+        text.push_str(
+            "\n## A correct split fails\n\nPromised: at most 0.001. \"χ²\" is Pearson's test by the χ² tail.\n\n\
+             | split | requests | lbtest | χ² at 0.001 | χ² at 0.05 |\n|---|--:|--:|--:|--:|\n",
+        );
+        let plain = |row: &&Row| row.method == "lbtest" && row.outcome == "fail";
+        for row in self.part("size").filter(plain) {
+            let setting = if row.setting.is_empty() {
+                String::new()
+            } else {
+                format!(" `{}`", row.setting)
+            };
+            let _ = writeln!(
+                text,
+                "| {}{setting} | {} | {} | {} | {} |",
+                row.split,
+                row.requests,
+                cell(Some(row)),
+                cell(self.beside(row, "chi_square_0.001")),
+                cell(self.beside(row, "chi_square_0.05")),
+            );
+        }
+    }
+
+    fn wrong_passes(&self, text: &mut String) {
+        text.push_str(
+            "\n## A split that is off by its tolerance passes\n\nPromised: at most 0.001. One backend is at an edge \
+             of its tolerance, the others in proportion; at the planned number of requests (fewer pass less often: see \
+             the CSV).\n\n\
+             | split | truth | requests | lbtest | χ² at 0.05 |\n|---|---|--:|--:|--:|\n",
+        );
+        let most = |split: &str| {
+            let of_split = self.part("wrong_pass").filter(|row| row.split == split);
+            of_split.map(|row| row.requests).max()
+        };
+        for row in self.part("wrong_pass") {
+            if row.method == "lbtest" && Some(row.requests) == most(&row.split) {
+                let setting = if row.setting.is_empty() {
+                    String::new()
+                } else {
+                    format!(" `{}`", row.setting)
+                };
+                let _ = writeln!(
+                    text,
+                    "| {}{setting} | {} | {} | {} | {} |",
+                    row.split,
+                    row.truth,
+                    row.requests,
+                    cell(Some(row)),
+                    cell(self.beside(row, "chi_square_0.05")),
+                );
+            }
+        }
+    }
+
+    fn missing(&self, text: &mut String) {
+        text.push_str(
+            "\n## Responses without an identity\n\nPromised: at most 0.001, whoever's responses they are. \"Dropped\" \
+             is what the same tests come to when they are left out. Wrong PASS: the largest over the edges of the \
+             tolerance.\n\n\
+             | split | requests | without identity | correct fails | dropped | wrong PASS | dropped |\n\
+             |---|--:|---|--:|--:|--:|--:|\n",
+        );
+        for row in self
+            .part("missing_size")
+            .filter(|row| row.method == "lbtest")
+        {
+            let worst = |method: &str| {
+                let same = self.part("missing_wrong_pass").filter(|other| {
+                    other.method == method
+                        && other.split == row.split
+                        && other.requests == row.requests
+                        && other.setting == row.setting
+                });
+                same.max_by(|a, b| a.value.total_cmp(&b.value))
+            };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} | {} |",
+                row.split,
+                row.requests,
+                row.setting.replace(" missing", ""),
+                cell(Some(row)),
+                cell(self.beside(row, "drop_missing")),
+                cell(worst("lbtest")),
+                cell(worst("drop_missing")),
+            );
+        }
+    }
+
+    fn sequential(&self, text: &mut String) {
+        text.push_str(
+            "\n## Sequential\n\nA look after every response, up to the cap. Wald's bound is the least mean that any test \
+             with this error rate can have for the verdict that the truth deserves. With identified responses two \
+             backends are enumerated; a second line is from seeded runs.\n\n\
+             | split | truth | setting | cap | wrong verdict | mean requests | 5 – 95 % | Wald's bound |\n\
+             |---|---|---|--:|--:|--:|--:|--:|\n",
+        );
+        for row in self
+            .part("sequential_requests")
+            .filter(|row| row.outcome == "mean_requests")
+        {
+            let same = |other: &&Row| {
+                other.split == row.split
+                    && other.truth == row.truth
+                    && other.setting == row.setting
+                    && other.requests == row.requests
+            };
+            let wrong = self
+                .part("sequential_size")
+                .chain(self.part("sequential_wrong_pass"))
+                .find(same);
+            let kind = match wrong.map(|row| row.outcome) {
+                Some("pass") => "PASS ",
+                Some(_) => "FAIL ",
+                None => "",
+            };
+            let quantile = |outcome: &str| {
+                let of_row = self.part("sequential_requests").filter(same);
+                let mut found = of_row.filter(|other| other.outcome == outcome);
+                found.next().map(|row| format!("{:.0}", row.value))
+            };
+            let range = quantile("requests_quantile_0.05")
+                .zip(quantile("requests_quantile_0.95"))
+                .map_or_else(String::new, |(low, high)| format!("{low} – {high}"));
+            let mean = match row.standard_error {
+                Some(error) => format!("{:.0} ± {error:.0}", row.value),
+                None => format!("{:.1}", row.value),
+            };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {kind}{} | {mean} | {range} | {} |",
+                row.split,
+                row.truth,
+                row.setting,
+                row.requests,
+                cell(wrong),
+                row.bound
+                    .map_or_else(String::new, |bound| format!("{bound:.0}")),
+            );
+        }
+    }
+
+    fn pinned(&self, text: &mut String) {
+        text.push_str(
+            "\n## Connections that stick to a backend\n\nC×R: so many connections of so many requests; a response repeats \
+             its connection's backend with chance \"stick\". Promised with several requests to a connection: at most \
+             0.002. \"First responses\" judges these alone (promised: 0.001), \"independent\" takes all responses for \
+             independent draws.\n\n\
+             | split | truth | connections | wrong | lbtest | first responses | independent |\n\
+             |---|---|---|---|--:|--:|--:|\n",
+        );
+        for row in self
+            .part("pinned_size")
+            .chain(self.part("pinned_wrong_pass"))
+        {
+            if row.method == "lbtest" {
+                let _ = writeln!(
+                    text,
+                    "| {} | {} | {} | {} | {} | {} | {} |",
+                    row.split,
+                    row.truth,
+                    row.setting.replace('x', "×"),
+                    row.outcome.to_uppercase(),
+                    cell(Some(row)),
+                    cell(self.beside(row, "first_responses")),
+                    cell(self.beside(row, "independent")),
+                );
+            }
+        }
+    }
+
+    fn drift(&self, text: &mut String) {
+        text.push_str(
+            "\n## The whole decision, drift included\n\nA split that changed during the run never passes; a steady one is \
+             taken for a changing one at most once in 1000 runs, which turns a PASS into INCONCLUSIVE.\n\n\
+             | split | truth | requests | PASS | FAIL | INCONCLUSIVE | drift seen |\n|---|---|--:|--:|--:|--:|--:|\n",
+        );
+        for row in self.part("drift").filter(|row| row.outcome == "pass") {
+            let of = |outcome: &str| {
+                self.part("drift").find(|other| {
+                    other.outcome == outcome && other.split == row.split && other.truth == row.truth
+                })
+            };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {} | {} | {} |",
+                row.split,
+                row.truth,
+                row.requests,
+                cell(Some(row)),
+                cell(of("fail")),
+                cell(of("inconclusive")),
+                cell(of("drift_seen")),
+            );
+        }
+    }
+}
+
+/// A rate with its standard error; bold where it breaks its promise.
+fn cell(row: Option<&Row>) -> String {
+    let Some(row) = row else {
+        return String::new();
+    };
+    let text = match row.standard_error {
+        Some(error) if row.value > 0.0 => format!("{} ± {}", rate(row.value), rate(error)),
+        Some(_) | None => rate(row.value),
+    };
+    if row.holds() == Some(false) {
+        format!("**{text}**")
+    } else {
+        text
+    }
+}
+
+/// Three significant digits.
+fn rate(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    if value < 1e-5 {
+        return format!("{value:.0e}");
+    }
+    if 1.0 - value < 1e-5 {
+        return "1".to_owned();
+    }
+    // Near 1 the digits of what is missing count.
+    let small = value.min(1.0 - value);
+    let zeros = (1..5).filter(|&power| small < 10_f64.powi(-power)).count();
+    let text = format!("{value:.*}", zeros + 2 + usize::from(small < 0.1));
+    text.trim_end_matches('0').to_owned()
+}
