@@ -134,14 +134,19 @@ fn connections_that_keep_to_a_backend_are_judged_on_their_first_responses() {
         (3, &"first_response".into())
     );
     assert!(codes(&report).contains(&"dependent_responses"));
-    assert!((report["test"]["design_effect"].as_f64().unwrap() - 20.0).abs() < 1.5);
+    // Σn²/n over fully pinned connections of at most 20 requests; how many each gets is up to timing.
+    let design_effect = report["test"]["design_effect"].as_f64().unwrap();
+    assert!((8.0..=20.1).contains(&design_effect), "{design_effect}");
     let (status, _) = demo(&["--expect", "v1=70,v2=30", "--discipline", "per-connection"]);
     assert_eq!(status, 0, "fresh connections are independent draws");
+    // One run in 100 takes the first responses alone: the level of the homogeneity test.
     let (status, report) = demo(&["--expect", "v1=70,v2=30", "--keep-alive"]);
-    assert_eq!(
-        (status, &report["test"]["method"]),
-        (0, &"design_effect".into())
+    let method = report["test"]["method"].as_str().unwrap();
+    assert!(
+        ["design_effect", "first_response"].contains(&method),
+        "{method}"
     );
+    assert_ne!(status, 1);
 }
 
 #[test]
