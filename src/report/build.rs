@@ -281,6 +281,7 @@ impl BackendReport {
         self.error_share = share(self.errors, latency.count());
         self.latency_p50_seconds = seconds(latency.quantile(0.5));
         self.latency_p99_seconds = seconds(latency.quantile(0.99));
+        self.latency_histogram = Some(histogram(&latency));
     }
 }
 
@@ -316,6 +317,7 @@ fn backends(
             error_share: None,
             latency_p50_seconds: None,
             latency_p99_seconds: None,
+            latency_histogram: None,
         }
     };
     (0..split.len()).map(row).collect()
@@ -450,8 +452,12 @@ fn latency(latency: &Latency) -> LatencyReport {
         p99_seconds: seconds(latency.quantile(0.99)),
         p999_seconds: seconds(latency.quantile(0.999)),
         max_seconds: seconds(latency.max()),
-        histogram: STANDARD.encode(latency.to_hdr_v2_deflate()),
+        histogram: histogram(latency),
     }
+}
+
+fn histogram(latency: &Latency) -> String {
+    STANDARD.encode(latency.to_hdr_v2_deflate())
 }
 
 fn target(plan: &Plan, addresses: Vec<String>) -> TargetReport {

@@ -262,6 +262,8 @@ pub struct BackendReport {
     pub latency_p50_seconds: Option<f64>,
     /// 99 % of its responses came within this; null when not measured.
     pub latency_p99_seconds: Option<f64>,
+    /// The whole distribution of its latencies, encoded as `latency.histogram`; null when not measured.
+    pub latency_histogram: Option<String>,
 }
 
 /// One pod.

@@ -4,6 +4,10 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::Command;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::Deserializer;
 use serde_json::Value;
 
 use crate::program::{Ran, command, lbtest};
@@ -87,6 +91,28 @@ fn reports_of_every_verdict_are_valid() {
     let plan = lbtest(&["plan", "--expect", "v1=1,v2=1", "-q", "10/s", "--json", "-"]).json();
     let schema = lbtest::report::forecast::schema();
     assert!(jsonschema::is_valid(&schema, &plan));
+}
+
+#[test]
+fn each_backend_has_a_latency_histogram_of_its_own() {
+    let report = lbtest(&[
+        "demo",
+        "--expect",
+        "v1=70,v2=30",
+        "-n",
+        "200",
+        "--json",
+        "-",
+    ])
+    .json();
+    for backend in report["backends"].as_array().unwrap() {
+        let encoded = backend["latency_histogram"].as_str().unwrap();
+        let compressed = STANDARD.decode(encoded).unwrap();
+        let histogram: Histogram<u64> = Deserializer::new()
+            .deserialize(&mut compressed.as_slice())
+            .unwrap();
+        assert_eq!(Some(histogram.len()), backend["observed"].as_u64());
+    }
 }
 
 /// Sends signals to the executable once it has announced its load.
