@@ -163,7 +163,7 @@ fn connections_that_stick_to_a_backend_do_not_fail_a_correct_split() {
         stickiness: 1.0,
     };
     let expectation = usual();
-    let rows = suite::pinned::errors(&expectation, expectation.shares(), pinning, 3000);
+    let rows = suite::pinned::errors(&expectation, expectation.shares(), pinning, 10_000);
     assert_kept(&rows, "independent");
     let independent = value(&rows, "pinned_size", "70/30", "independent", "fail");
     assert!((0.38..0.48).contains(&independent), "{independent}");
@@ -213,7 +213,7 @@ fn the_published_table_keeps_every_promise() {
             assert_eq!(holds, "true", "{row:?}");
             let is_enough = runs
                 .parse::<u64>()
-                .map_or(runs == "enumerated", |runs| runs >= 1000);
+                .map_or(runs == "enumerated", |runs| runs >= 20_000);
             assert!(is_enough, "{row:?}");
             assert!(part != "curve_size");
         }
