@@ -6,11 +6,12 @@ use clap::Args;
 
 use super::gate::{CriterionArgs, OutputArgs};
 use super::output::Outputs;
-use super::{CommandError, output};
+use super::{CommandError, gate, output};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Group, Mappings};
 use crate::identity::log::Responses;
 use crate::identity::rule::Rules;
+use crate::plan::settings::Settings;
 use crate::report::Report;
 use crate::split::Split;
 use crate::tally::monitor::standing_at;
@@ -44,9 +45,10 @@ const MOST: u64 = 1_000_000_000_000_000;
 /// Judges the counts.
 pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
-    let split = args.criterion.split()?;
-    let criterion = args.criterion.criterion(&split)?;
-    let mappings = args.criterion.mappings(&split)?;
+    let settings = args.criterion.over(Settings::default());
+    let split = gate::expected(&settings)?;
+    let criterion = settings.criterion(&split)?;
+    let mappings = settings.mappings(&split)?;
     let mut outputs = Outputs::open(&args.output)?;
     let mut evidence = match &args.observed {
         Some(text) => counts(text, args.unattributed, &split)?,
@@ -56,7 +58,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         let (observed, missing) = (&evidence.observed, evidence.unattributed);
         evidence.standing = Some(standing_at(&split, &criterion, observed, missing));
     }
-    let report = Report::of_counts(&split, &criterion, args.criterion.seed, &evidence);
+    let report = Report::of_counts(&split, &criterion, settings.seed(), &evidence);
     outputs.write(&report)?;
     Ok(report.status())
 }

@@ -4,22 +4,18 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
-use http::header::HOST;
 
 use super::output::Outputs;
-use super::value::{self, ColorArg, JudgeArg};
+use super::value::{ColorArg, JudgeArg};
 use super::{CommandError, output};
 use crate::exit::ExitStatus;
-use crate::identity::assignment::Mappings;
-use crate::identity::rule::Rules;
 use crate::load;
 use crate::plan::pace::Rate;
-use crate::plan::{Budget, ConnectionUse, Criterion, Limit, LoadShape, Plan, quantity, target};
+use crate::plan::settings::Settings;
+use crate::plan::{Plan, quantity};
 use crate::report::Report;
 use crate::split::Split;
-use crate::tally::monitor::cap_of;
 use crate::tally::pods::PodRegistry;
 use crate::verdict::words;
 
@@ -29,60 +25,57 @@ pub(super) struct CriterionArgs {
     /// Expected weights of the backends; 0 means "must get nothing"
     #[arg(long, value_name = "v1=70,v2=30")]
     pub expect: Option<String>,
-    /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often
-    #[arg(long, value_name = "RATE", default_value = "0.001")]
-    pub alpha: f64,
-    /// The smallest shift, in percentage points, that a PASS rules out
-    #[arg(long, value_name = "PP", default_value = "5", value_parser = quantity::percentage_points)]
-    pub tolerance: f64,
-    /// What PASS claims
-    #[arg(long, value_enum, default_value = "equivalence")]
-    pub judge: JudgeArg,
-    /// Responses without an identity, in percent, beyond which a run cannot pass
-    #[arg(long, value_name = "PCT", default_value = "1%", value_parser = quantity::percentage)]
-    pub max_unattributed: f64,
+    /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often (default: 0.001)
+    #[arg(long, value_name = "RATE")]
+    pub alpha: Option<f64>,
+    /// The smallest shift, in percentage points, that a PASS rules out (default: 5)
+    #[arg(long, value_name = "PP", value_parser = quantity::percentage_points)]
+    pub tolerance: Option<f64>,
+    /// What PASS claims (default: equivalence)
+    #[arg(long, value_enum)]
+    pub judge: Option<JudgeArg>,
+    /// Responses without an identity, in percent, beyond which a run cannot pass (default: 1%)
+    #[arg(long, value_name = "PCT", value_parser = quantity::percentage)]
+    pub max_unattributed: Option<f64>,
     /// Which workload (name or glob) is which backend; repeatable
     #[arg(long, value_name = "LABEL=WORKLOAD")]
     pub backend: Vec<String>,
-    /// Seed of Monte Carlo and permutations (and, in demo, of the ingress)
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
+    /// Seed of Monte Carlo and permutations, and, in demo, of the ingress (default: 1)
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 }
 
 impl CriterionArgs {
-    /// The expected split, with a warning when its weights are relative.
-    pub(super) fn split(&self) -> Result<Split, CommandError> {
-        let Some(text) = &self.expect else {
-            return Err(CommandError::usage(
-                "--expect is missing: say which split is expected, for example --expect v1=70,v2=30",
-            ));
-        };
-        let split: Split = text
-            .parse()
-            .map_err(|error| CommandError::usage(format!("--expect: {error}")))?;
-        if split.is_relative() {
-            let shares = words::shares(&split);
-            output::warn(&format!(
-                "the weights of --expect sum to neither 1 nor 100; taken as {shares}"
-            ));
+    /// These settings over others.
+    pub(super) fn over(&self, lower: Settings) -> Settings {
+        Settings {
+            expect: self.expect.clone().or(lower.expect),
+            alpha: self.alpha.or(lower.alpha),
+            tolerance: self.tolerance.or(lower.tolerance),
+            judge: self.judge.map(Into::into).or(lower.judge),
+            max_unattributed: self.max_unattributed.or(lower.max_unattributed),
+            backend: list_over(&self.backend, lower.backend),
+            seed: self.seed.or(lower.seed),
+            ..lower
         }
-        Ok(split)
     }
+}
 
-    pub(super) fn criterion(&self, split: &Split) -> Result<Criterion, CommandError> {
-        Criterion::new(
-            split,
-            self.alpha,
-            self.tolerance,
-            self.judge.into(),
-            self.max_unattributed,
-        )
-        .map_err(CommandError::usage)
-    }
+/// A repeatable option replaces what is below it; it does not add to it.
+fn list_over(own: &[String], lower: Vec<String>) -> Vec<String> {
+    if own.is_empty() { lower } else { own.to_vec() }
+}
 
-    pub(super) fn mappings(&self, split: &Split) -> Result<Mappings, CommandError> {
-        Mappings::parse(split.labels(), &self.backend).map_err(CommandError::usage)
+/// The expected split, with a warning when its weights are relative.
+pub(super) fn expected(settings: &Settings) -> Result<Split, CommandError> {
+    let split = settings.split()?;
+    if split.is_relative() {
+        let shares = words::shares(&split);
+        output::warn(&format!(
+            "the weights of --expect sum to neither 1 nor 100; taken as {shares}"
+        ));
     }
+    Ok(split)
 }
 
 /// Where reports go and how the terminal is used; shared by every command that reports.
@@ -106,47 +99,47 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "NAME", env = "LBTEST_HOST")]
     pub host: Option<String>,
     /// Requests that must be attributed, such as 500, 10k or 1m (default: computed from the promise)
-    #[arg(short = 'n', long, value_name = "N", value_parser = value::count)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count)]
     pub requests: Option<NonZeroU64>,
     /// Run for this long
-    #[arg(short = 'z', long, value_name = "D", value_parser = value::duration)]
+    #[arg(short = 'z', long, value_name = "D", value_parser = quantity::duration)]
     pub duration: Option<Duration>,
-    /// Give up after this long; a run cut short cannot pass
-    #[arg(long, value_name = "D", default_value = "10m", value_parser = value::duration)]
-    pub max_duration: Duration,
-    /// Requests in flight at once
-    #[arg(short = 'c', long, value_name = "N", default_value = "50", value_parser = value::small_count)]
-    pub concurrency: NonZeroUsize,
+    /// Give up after this long; a run cut short cannot pass (default: 10m)
+    #[arg(long, value_name = "D", value_parser = quantity::duration)]
+    pub max_duration: Option<Duration>,
+    /// Requests in flight at once (default: 50)
+    #[arg(short = 'c', long, value_name = "N", value_parser = quantity::small_count)]
+    pub concurrency: Option<NonZeroUsize>,
     /// Client threads (default: one a core)
-    #[arg(long, value_name = "N", value_parser = value::small_count)]
+    #[arg(long, value_name = "N", value_parser = quantity::small_count)]
     pub threads: Option<NonZeroUsize>,
     /// Open-loop pace of the whole run, such as 500/s or 175/m (default: as fast as responses come)
     #[arg(short = 'q', long, value_name = "R")]
     pub rate: Option<Rate>,
-    /// Requests a connection carries; 1 gives independent draws behind any balancer
-    #[arg(long, value_name = "K", default_value = "1", value_parser = value::count)]
-    pub requests_per_connection: NonZeroU64,
+    /// Requests a connection carries; 1 gives independent draws behind any balancer (default: 1)
+    #[arg(long, value_name = "K", value_parser = quantity::count)]
+    pub requests_per_connection: Option<NonZeroU64>,
     /// No limit on the requests of a connection
     #[arg(long, conflicts_with = "requests_per_connection")]
     pub keep_alive: bool,
-    /// Time allowed for one exchange
-    #[arg(short = 't', long, value_name = "D", default_value = "10s", value_parser = value::duration)]
-    pub timeout: Duration,
-    /// Time allowed for one dial
-    #[arg(long, value_name = "D", default_value = "3s", value_parser = value::duration)]
-    pub connect_timeout: Duration,
+    /// Time allowed for one exchange (default: 10s)
+    #[arg(short = 't', long, value_name = "D", value_parser = quantity::duration)]
+    pub timeout: Option<Duration>,
+    /// Time allowed for one dial (default: 3s)
+    #[arg(long, value_name = "D", value_parser = quantity::duration)]
+    pub connect_timeout: Option<Duration>,
     /// A further header; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub header: Vec<String>,
-    /// Method
-    #[arg(short = 'm', long, value_name = "METHOD", default_value = "GET")]
-    pub method: String,
+    /// Method (default: GET)
+    #[arg(short = 'm', long, value_name = "METHOD")]
+    pub method: Option<String>,
     /// Body
     #[arg(short = 'd', long = "data", value_name = "TEXT")]
     pub data: Option<String>,
-    /// How much of a response is read to identify the pod
-    #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = value::bytes)]
-    pub max_body: usize,
+    /// How much of a response is read to identify the pod (default: 1MiB)
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    pub max_body: Option<usize>,
     /// A backend's 99th latency percentile beyond which the run fails; repeatable
     #[arg(long, value_name = "v2=200ms")]
     pub max_p99: Vec<String>,
@@ -161,12 +154,47 @@ pub(super) struct LoadArgs {
     pub identify: Vec<String>,
 }
 
+impl LoadArgs {
+    /// These settings over others.
+    pub(super) fn over(&self, lower: Settings) -> Settings {
+        let says_how_connections_are_used =
+            self.keep_alive || self.requests_per_connection.is_some();
+        let (keep_alive, requests_per_connection) = if says_how_connections_are_used {
+            (Some(self.keep_alive), self.requests_per_connection)
+        } else {
+            (lower.keep_alive, lower.requests_per_connection)
+        };
+        Settings {
+            host: self.host.clone().or(lower.host),
+            requests: self.requests.or(lower.requests),
+            duration: self.duration.or(lower.duration),
+            max_duration: self.max_duration.or(lower.max_duration),
+            concurrency: self.concurrency.or(lower.concurrency),
+            threads: self.threads.or(lower.threads),
+            rate: self.rate.or(lower.rate),
+            requests_per_connection,
+            keep_alive,
+            timeout: self.timeout.or(lower.timeout),
+            connect_timeout: self.connect_timeout.or(lower.connect_timeout),
+            header: list_over(&self.header, lower.header),
+            method: self.method.clone().or(lower.method),
+            data: self.data.clone().or(lower.data),
+            max_body: self.max_body.or(lower.max_body),
+            max_p99: list_over(&self.max_p99, lower.max_p99),
+            max_error: list_over(&self.max_error, lower.max_error),
+            sequential: self.sequential.then_some(true).or(lower.sequential),
+            identify: list_over(&self.identify, lower.identify),
+            ..lower
+        }
+    }
+}
+
 /// The arguments of the gate.
 #[derive(Debug, Clone, Args)]
 pub(super) struct GateArgs {
-    /// Where the ingress listens
-    #[arg(env = "LBTEST_URL", default_value = "http://localhost/")]
-    pub url: String,
+    /// Where the ingress listens (default: <http://localhost/>)
+    #[arg(env = "LBTEST_URL")]
+    pub url: Option<String>,
     #[command(flatten)]
     pub criterion: CriterionArgs,
     #[command(flatten)]
@@ -178,117 +206,14 @@ pub(super) struct GateArgs {
 /// Runs the gate.
 pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
-    let split = args.criterion.split()?;
-    let mappings = args.criterion.mappings(&split)?;
-    let plan = plan(args, split, mappings)?;
-    measure(&plan, &args.output)
-}
-
-/// Turns arguments into a plan.
-pub(super) fn plan(
-    args: &GateArgs,
-    split: Split,
-    mappings: Mappings,
-) -> Result<Plan, CommandError> {
-    let criterion = args.criterion.criterion(&split)?;
-    let load = &args.load;
-    let body = Bytes::from(load.data.clone().unwrap_or_default());
-    let (target, request) = target::target(
-        &args.url,
-        load.host.as_deref(),
-        &load.method,
-        &load.header,
-        body,
-    )
-    .map_err(CommandError::usage)?;
-    let host = request
-        .headers
-        .get(HOST)
-        .and_then(|host| host.to_str().ok());
-    let rules = Rules::parse(&load.identify)
-        .map_err(CommandError::usage)?
-        .ignoring_host(host.unwrap_or_default());
-    let is_fresh = !load.keep_alive && load.requests_per_connection == NonZeroU64::MIN;
-    if load.sequential && !is_fresh {
-        return Err(CommandError::usage(
-            "--sequential needs a connection of its own for every request, since responses on one \
-             connection may depend on each other: leave --keep-alive and --requests-per-connection away",
-        ));
-    }
-    let requests = match (load.requests, load.duration) {
-        (Some(requests), _) => Some(requests),
-        (None, _) if load.sequential => NonZeroU64::new(cap_of(&split, &criterion)),
-        (None, Some(_)) => None,
-        (None, None) => Some(Budget::planned_requests(&split, &criterion)),
+    let url = args.url.clone();
+    let settings = Settings {
+        url,
+        ..Settings::default()
     };
-    let mut limits = limits("--max-p99", &load.max_p99, &split, |text| {
-        quantity::duration(text).map(Limit::P99)
-    })?;
-    limits.extend(self::limits(
-        "--max-error",
-        &load.max_error,
-        &split,
-        |text| quantity::percentage(text).map(Limit::Errors),
-    )?);
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let in_flight = requests.map_or(usize::MAX, |n| {
-        usize::try_from(n.get()).unwrap_or(usize::MAX)
-    });
-    let concurrency = load
-        .concurrency
-        .min(NonZeroUsize::new(in_flight).unwrap_or(NonZeroUsize::MIN));
-    Ok(Plan {
-        target,
-        request,
-        budget: Budget {
-            requests,
-            duration: load.duration,
-            max_duration: load.max_duration,
-        },
-        load: LoadShape {
-            concurrency,
-            threads: load.threads.unwrap_or(cores).min(concurrency),
-            connection_use: if load.keep_alive {
-                ConnectionUse::KeepAlive
-            } else {
-                ConnectionUse::Requests(load.requests_per_connection)
-            },
-            rate: load.rate,
-            timeout: load.timeout,
-            connect_timeout: load.connect_timeout,
-            max_body: load.max_body,
-        },
-        split,
-        criterion,
-        rules,
-        mappings,
-        limits,
-        sequential: load.sequential,
-        seed: args.criterion.seed,
-    })
-}
-
-/// Reads `LABEL=VALUE` limits.
-fn limits(
-    flag: &str,
-    texts: &[String],
-    split: &Split,
-    value: impl Fn(&str) -> Result<Limit, quantity::QuantityError>,
-) -> Result<Vec<(usize, Limit)>, CommandError> {
-    let read = |text: &String| {
-        let refused =
-            |why: &str| CommandError::usage(format!("{flag} '{}': {why}", text.escape_debug()));
-        let (label, limit) = text
-            .split_once('=')
-            .ok_or_else(|| refused("write it as LABEL=VALUE"))?;
-        let backend = split.position(label.trim()).ok_or_else(|| {
-            let known = split.labels().join(", ");
-            refused(&format!("--expect has no such backend, it has {known}"))
-        })?;
-        let limit = value(limit).map_err(|error| refused(&error.to_string()))?;
-        Ok((backend, limit))
-    };
-    texts.iter().map(read).collect()
+    let settings = args.load.over(args.criterion.over(settings));
+    expected(&settings)?;
+    measure(&settings.plan()?, &args.output)
 }
 
 /// Sends the load, judges what came back and reports it.

@@ -144,9 +144,11 @@ pub(super) fn run(args: &IngressArgs) -> Result<ExitStatus, CommandError> {
         }
         let _ = writeln!(told, "listening on http://{}/", ingress.addr());
         output::print(&told);
-        Ok(ingress
-            .serve_until(async move { signals.next().await })
-            .await)
+        Ok::<_, CommandError>(
+            ingress
+                .serve_until(async move { signals.next().await })
+                .await,
+        )
     })?;
     let mut told = String::new();
     for backend in &counts.backends {

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::exit::ExitStatus;
+use crate::plan::settings::SettingsError;
 
 /// Checks that an ingress splits traffic the way it was told to, with known error rates.
 ///
@@ -98,6 +99,12 @@ impl CommandError {
             status: ExitStatus::NotMeasured,
             message: message.to_string(),
         }
+    }
+}
+
+impl From<SettingsError> for CommandError {
+    fn from(error: SettingsError) -> Self {
+        Self::usage(error)
     }
 }
 

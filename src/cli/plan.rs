@@ -9,9 +9,10 @@ use clap::Args;
 
 use super::gate::CriterionArgs;
 use super::output::Sink;
-use super::{CommandError, output, value};
+use super::{CommandError, gate, output};
 use crate::exit::ExitStatus;
 use crate::plan::pace::Rate;
+use crate::plan::settings::Settings;
 use crate::plan::{Budget, Criterion, quantity};
 use crate::report::forecast::{
     ForecastBackend, ForecastReport, PowerRow, SCHEMA_VERSION, ToleranceRow,
@@ -31,7 +32,7 @@ pub(super) struct PlanArgs {
     #[command(flatten)]
     criterion: CriterionArgs,
     /// Requests that are attributed (default: computed from the promise)
-    #[arg(short = 'n', long, value_name = "N", value_parser = value::count, conflicts_with = "shift")]
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count, conflicts_with = "shift")]
     requests: Option<NonZeroU64>,
     /// Pace of the run, such as 500/s or 175/m
     #[arg(short = 'q', long, value_name = "R")]
@@ -43,7 +44,7 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "P", requires = "shift")]
     power: Option<f64>,
     /// The time that a run may take
-    #[arg(long, value_name = "D", default_value = "10m", value_parser = value::duration)]
+    #[arg(long, value_name = "D", default_value = "10m", value_parser = quantity::duration)]
     max_duration: Duration,
     /// Write the plan as JSON to a file, or to stdout for '-'
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
@@ -55,10 +56,11 @@ const TOLERANCES: [f64; 5] = [0.01, 0.02, 0.03, 0.05, 0.1];
 
 /// Plans a run and prints what to expect of it.
 pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
-    let split = args.criterion.split()?;
-    let criterion = args.criterion.criterion(&split)?;
+    let settings = args.criterion.over(Settings::default());
+    let split = gate::expected(&settings)?;
+    let criterion = settings.criterion(&split)?;
     let sink = Sink::open_report("--json", args.json.as_deref())?;
-    let report = planned(args, &split, &criterion)?;
+    let report = planned(args, &split, &criterion, settings.seed())?;
     let told = render(args, &split, &criterion, &report);
     let document = serde_json::to_string_pretty(&report).map_err(CommandError::usage)?;
     match sink {
@@ -78,6 +80,7 @@ fn planned(
     args: &PlanArgs,
     split: &Split,
     criterion: &Criterion,
+    seed: u64,
 ) -> Result<ForecastReport, CommandError> {
     let expected = split.shares();
     let positive = expected.iter().filter(|&&share| share > 0.0).count();
@@ -119,7 +122,6 @@ fn planned(
         None => requests as f64 * shift * shift / largest_variance,
     };
     let judged = NonZeroU64::new(requests_exact.unwrap_or(requests)).unwrap_or(NonZeroU64::MIN);
-    let seed = args.criterion.seed;
     let power = forecast(split, criterion, judged, seed, &told_shifts(shift));
     let seconds = |n: u64| args.rate.map(|rate| n as f64 / rate.per_second());
     let own = tolerances(expected, criterion.tolerance);

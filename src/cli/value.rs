@@ -1,11 +1,7 @@
-//! Argument values that clap parses, each with a sentence of its own when it cannot.
-
-use std::num::{NonZeroU64, NonZeroUsize};
-use std::time::Duration;
+//! Choices that clap parses and lists in its help.
 
 use clap::ValueEnum;
 
-use crate::plan::quantity::{self, QuantityError};
 use crate::stats::judge::Judge;
 
 /// What a PASS claims.
@@ -38,40 +34,4 @@ pub(super) enum ColorArg {
     Always,
     /// Never
     Never,
-}
-
-pub(super) fn count(text: &str) -> Result<NonZeroU64, QuantityError> {
-    quantity::count(text)
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, QuantityError> {
-    quantity::duration(text)
-}
-
-/// At most this many connections or threads: beyond it a machine has no file descriptors.
-const MOST: usize = 100_000;
-
-pub(super) fn small_count(text: &str) -> Result<NonZeroUsize, String> {
-    match text.parse::<NonZeroUsize>() {
-        Ok(number) if number.get() <= MOST => Ok(number),
-        _ => Err(format!("not a whole number from 1 to {MOST}")),
-    }
-}
-
-/// A size in bytes: `65536`, `64KiB`, `1MiB`.
-pub(super) fn bytes(text: &str) -> Result<usize, String> {
-    let units = [
-        ("KiB", 1 << 10),
-        ("MiB", 1 << 20),
-        ("GiB", 1 << 30),
-        ("B", 1),
-    ];
-    let found = units
-        .iter()
-        .find_map(|&(unit, scale)| Some((text.strip_suffix(unit)?, scale)));
-    let (digits, scale) = found.unwrap_or((text, 1));
-    let size = digits.trim().parse::<usize>().ok();
-    size.and_then(|size| size.checked_mul(scale))
-        .filter(|size| (1..=1 << 30).contains(size))
-        .ok_or_else(|| "not a size from 1 B to 1 GiB, such as 64KiB or 1MiB".to_owned())
 }

@@ -4,6 +4,7 @@
 
 pub mod pace;
 pub mod quantity;
+pub mod settings;
 pub mod target;
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -14,6 +15,7 @@ use crate::identity::rule::Rules;
 use crate::split::Split;
 use crate::stats::judge::Judge;
 use crate::stats::sample_size;
+use crate::stats::sequential::cap;
 use pace::Rate;
 use target::{RequestTemplate, Target};
 
@@ -152,6 +154,18 @@ impl Budget {
     pub fn planned_requests(split: &Split, criterion: &Criterion) -> NonZeroU64 {
         let n =
             sample_size::fixed_sample_size(split.shares(), criterion.tolerance, criterion.alpha);
+        NonZeroU64::new(n).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// The number of attributed responses after which a sequential run ends without a verdict.
+    #[must_use]
+    pub fn sequential_cap(split: &Split, criterion: &Criterion) -> NonZeroU64 {
+        let (tolerance, alpha) = (criterion.tolerance, criterion.alpha);
+        let n = cap(sample_size::asymptotic_sample_size(
+            split.shares(),
+            tolerance,
+            alpha,
+        ));
         NonZeroU64::new(n).unwrap_or(NonZeroU64::MIN)
     }
 

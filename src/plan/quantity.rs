@@ -1,6 +1,6 @@
 //! Numbers as people write them: `10k` requests, `2s`, `1%`, `5pp`.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 /// A text that is not the quantity that it should be; the message says what to write.
@@ -39,6 +39,49 @@ pub fn count(text: &str) -> Result<NonZeroU64, QuantityError> {
         reason = "checked to be a whole number from 1 to 1e12"
     )]
     NonZeroU64::new(scaled as u64).ok_or_else(refused)
+}
+
+/// At most this many connections or threads: beyond it a machine has no file descriptors.
+const MOST: usize = 100_000;
+
+/// Reads a number of connections or threads.
+///
+/// # Errors
+/// Anything but a whole number from 1 to 100,000.
+pub fn small_count(text: &str) -> Result<NonZeroUsize, QuantityError> {
+    text.parse::<NonZeroUsize>()
+        .ok()
+        .filter(|number| number.get() <= MOST)
+        .ok_or_else(|| error(text, "a whole number from 1 to 100000"))
+}
+
+/// Reads a size in bytes: `65536`, `64KiB`, `1MiB`.
+///
+/// # Errors
+/// Anything but a size from 1 B to 1 GiB.
+pub fn bytes(text: &str) -> Result<usize, QuantityError> {
+    let units = [
+        ("KiB", 1 << 10),
+        ("MiB", 1 << 20),
+        ("GiB", 1 << 30),
+        ("B", 1),
+    ];
+    let found = units
+        .iter()
+        .find_map(|&(unit, scale)| Some((text.strip_suffix(unit)?, scale)));
+    let (digits, scale) = found.unwrap_or((text, 1));
+    let size = digits.trim().parse::<usize>().ok();
+    size.and_then(|size| size.checked_mul(scale))
+        .filter(|size| (1..=1 << 30).contains(size))
+        .ok_or_else(|| error(text, "a size from 1 B to 1 GiB, such as 64KiB or 1MiB"))
+}
+
+/// Reads a plain number.
+///
+/// # Errors
+/// Anything but a number; whether it is in range depends on what it is for.
+pub fn number(text: &str) -> Result<f64, QuantityError> {
+    text.trim().parse().map_err(|_| error(text, "a number"))
 }
 
 /// Reads a duration: `500ms`, `2s`, `10m`, `1h 30m`; a bare number is seconds.

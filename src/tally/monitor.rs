@@ -9,11 +9,10 @@ use std::sync::Arc;
 use super::pods::PodRegistry;
 use super::sequence::{NOBODY, code_of, group_of};
 use crate::identity::assignment::{Backend, assign};
-use crate::plan::Criterion;
+use crate::plan::{Budget, Criterion};
 use crate::split::Split;
 use crate::stats::dispatch_order::DispatchOrder;
-use crate::stats::sample_size::asymptotic_sample_size;
-use crate::stats::sequential::{Look, Sequential, cap};
+use crate::stats::sequential::{Look, Sequential};
 
 /// At most so many assignments are watched at once; with more, the run goes on to its cap.
 const MAX_POSSIBILITIES: usize = 64;
@@ -75,15 +74,6 @@ pub struct Standing {
     pub cap: u64,
 }
 
-/// The number of attributed responses after which a sequential run ends without a verdict.
-#[must_use]
-pub fn cap_of(split: &Split, criterion: &Criterion) -> u64 {
-    let Criterion {
-        alpha, tolerance, ..
-    } = *criterion;
-    cap(asymptotic_sample_size(split.shares(), tolerance, alpha))
-}
-
 /// Where a sequential run would stand that had looked once, at counts by backend.
 #[must_use]
 pub fn standing_at(
@@ -98,7 +88,7 @@ pub fn standing_at(
         judge,
         ..
     } = *criterion;
-    let cap = cap_of(split, criterion);
+    let cap = Budget::sequential_cap(split, criterion).get();
     let test = Sequential::new(split.shares(), tolerance, alpha, judge, cap)
         .at_counts(observed, unattributed);
     Standing {

@@ -1,0 +1,395 @@
+//! What a run was asked for, as it was written, whoever wrote it: the command line, a table of
+//! `lbtest.toml`, or a manifest.
+//!
+//! Every setting is optional; [`Settings::plan`] is the one place where the defaults stand and where
+//! settings become a [`Plan`]. A new setting is a field here, a flag in `cli::gate`, its line in the
+//! flags' `over`, and its use in [`Settings::plan`]; the configuration file and its schema follow.
+
+mod read;
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::HOST;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::pace::Rate;
+use super::quantity::{self, QuantityError};
+use super::target::{self, TargetError};
+use super::{Budget, ConnectionUse, Criterion, CriterionError, Limit, LoadShape, Plan};
+use crate::identity::assignment::{MappingError, Mappings};
+use crate::identity::rule::{RuleError, Rules};
+use crate::split::{Split, SplitError};
+use crate::stats::judge::Judge;
+use read::{Quantity, Texts};
+
+/// What was asked for; `None` and empty lists leave the default.
+///
+/// Texts that need the rest of the settings to be understood (weights, mappings, limits, headers) stay
+/// texts until [`Self::plan`].
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Where the ingress listens.
+    pub url: Option<String>,
+    /// Host header (default: the URL's authority).
+    pub host: Option<String>,
+    /// Expected weights of the backends, such as "v1=70,v2=30" or {v1 = 70, v2 = 30}; 0 means "must get nothing".
+    #[serde(deserialize_with = "read::weights")]
+    #[schemars(with = "Texts")]
+    pub expect: Option<String>,
+    /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often.
+    #[serde(deserialize_with = "read::number")]
+    #[schemars(with = "Quantity")]
+    pub alpha: Option<f64>,
+    /// The smallest shift, in percentage points, that a PASS rules out.
+    #[serde(deserialize_with = "read::percentage_points")]
+    #[schemars(with = "Quantity")]
+    pub tolerance: Option<f64>,
+    /// What PASS claims.
+    pub judge: Option<Judge>,
+    /// Responses without an identity, in percent, beyond which a run cannot pass.
+    #[serde(deserialize_with = "read::percentage")]
+    #[schemars(with = "Quantity")]
+    pub max_unattributed: Option<f64>,
+    /// Which workload (name or glob) is which backend: "v2=challenge-app-v2", a list of such, or {v2 = "challenge-app-v2"}.
+    #[serde(deserialize_with = "read::pairs")]
+    #[schemars(with = "Texts")]
+    pub backend: Vec<String>,
+    /// Seed of Monte Carlo and permutations.
+    pub seed: Option<u64>,
+    /// Requests that must be attributed (default: computed from the promise).
+    #[serde(deserialize_with = "read::count")]
+    #[schemars(with = "Quantity")]
+    pub requests: Option<NonZeroU64>,
+    /// Run for this long.
+    #[serde(deserialize_with = "read::duration")]
+    #[schemars(with = "Quantity")]
+    pub duration: Option<Duration>,
+    /// Give up after this long; a run cut short cannot pass.
+    #[serde(deserialize_with = "read::duration")]
+    #[schemars(with = "Quantity")]
+    pub max_duration: Option<Duration>,
+    /// Requests in flight at once.
+    #[serde(deserialize_with = "read::small_count")]
+    #[schemars(with = "Quantity")]
+    pub concurrency: Option<NonZeroUsize>,
+    /// Client threads (default: one a core).
+    #[serde(deserialize_with = "read::small_count")]
+    #[schemars(with = "Quantity")]
+    pub threads: Option<NonZeroUsize>,
+    /// Open-loop pace of the whole run, such as "500/s" or "175/m" (default: as fast as responses come).
+    #[serde(deserialize_with = "read::rate")]
+    #[schemars(with = "Quantity")]
+    pub rate: Option<Rate>,
+    /// Requests a connection carries; 1 gives independent draws behind any balancer.
+    #[serde(deserialize_with = "read::count")]
+    #[schemars(with = "Quantity")]
+    pub requests_per_connection: Option<NonZeroU64>,
+    /// No limit on the requests of a connection.
+    pub keep_alive: Option<bool>,
+    /// Time allowed for one exchange.
+    #[serde(deserialize_with = "read::duration")]
+    #[schemars(with = "Quantity")]
+    pub timeout: Option<Duration>,
+    /// Time allowed for one dial.
+    #[serde(deserialize_with = "read::duration")]
+    #[schemars(with = "Quantity")]
+    pub connect_timeout: Option<Duration>,
+    /// Further headers: "X-Canary: always", a list of such, or {X-Canary = "always"}.
+    #[serde(deserialize_with = "read::headers")]
+    #[schemars(with = "Texts")]
+    pub header: Vec<String>,
+    /// Method.
+    pub method: Option<String>,
+    /// Body.
+    pub data: Option<String>,
+    /// How much of a response is read to identify the pod, such as "64KiB".
+    #[serde(deserialize_with = "read::bytes")]
+    #[schemars(with = "Quantity")]
+    pub max_body: Option<usize>,
+    /// Backends' 99th latency percentiles beyond which the run fails: "v2=200ms", a list of such, or {v2 = "200ms"}.
+    #[serde(deserialize_with = "read::pairs")]
+    #[schemars(with = "Texts")]
+    pub max_p99: Vec<String>,
+    /// Backends' shares of responses with a status of 500 or more beyond which the run fails: "v2=1%", a list of such, or {v2 = "1%"}.
+    #[serde(deserialize_with = "read::pairs")]
+    #[schemars(with = "Texts")]
+    pub max_error: Vec<String>,
+    /// Stop as soon as the evidence is enough.
+    pub sequential: Option<bool>,
+    /// How a response names its pod: REGEX on the body (group 1), header:NAME or `json:/pointer`; one or a list.
+    #[serde(deserialize_with = "read::texts")]
+    #[schemars(with = "Texts")]
+    pub identify: Vec<String>,
+}
+
+/// Why settings are no plan; the message names the flag.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum SettingsError {
+    /// No split is expected.
+    #[error("--expect is missing: say which split is expected, for example --expect v1=70,v2=30")]
+    NoSplit,
+    /// What is expected is no split.
+    #[error("--expect: {0}")]
+    Split(#[from] SplitError),
+    /// The error rates cannot be kept.
+    #[error(transparent)]
+    Criterion(#[from] CriterionError),
+    /// A mapping cannot be used.
+    #[error(transparent)]
+    Mapping(#[from] MappingError),
+    /// The request cannot be built.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// A rule cannot be used.
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+    /// A run that stops by itself was asked for with connections that carry several requests.
+    #[error(
+        "--sequential needs a connection of its own for every request, since responses on one \
+         connection may depend on each other: leave --keep-alive and --requests-per-connection away"
+    )]
+    SequentialOnSharedConnections,
+    /// A connection was asked to carry so many requests, and any number.
+    #[error(
+        "--keep-alive and --requests-per-connection exclude each other: leave one of them away"
+    )]
+    ConnectionUse,
+    /// A limit of a backend cannot be used.
+    #[error("{flag} '{text}': {why}")]
+    Limit {
+        /// The flag.
+        flag: &'static str,
+        /// What was given, escaped.
+        text: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+impl Settings {
+    /// The expected split.
+    ///
+    /// # Errors
+    /// There is none, or the text is none.
+    pub fn split(&self) -> Result<Split, SettingsError> {
+        let text = self.expect.as_deref().ok_or(SettingsError::NoSplit)?;
+        Ok(text.parse()?)
+    }
+
+    /// The error rates that the verdict on `split` keeps.
+    ///
+    /// # Errors
+    /// As [`Criterion::new`].
+    pub fn criterion(&self, split: &Split) -> Result<Criterion, SettingsError> {
+        Ok(Criterion::new(
+            split,
+            self.alpha.unwrap_or(0.001),
+            self.tolerance.unwrap_or(0.05),
+            self.judge.unwrap_or_default(),
+            self.max_unattributed.unwrap_or(0.01),
+        )?)
+    }
+
+    /// Which pods the user assigned to which backend of `split`.
+    ///
+    /// # Errors
+    /// As [`Mappings::parse`].
+    pub fn mappings(&self, split: &Split) -> Result<Mappings, SettingsError> {
+        Ok(Mappings::parse(split.labels(), &self.backend)?)
+    }
+
+    /// The seed of Monte Carlo and permutations.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed.unwrap_or(1)
+    }
+
+    /// Validates the settings as a whole.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used.
+    pub fn plan(&self) -> Result<Plan, SettingsError> {
+        let split = self.split()?;
+        let mappings = self.mappings(&split)?;
+        let criterion = self.criterion(&split)?;
+        let url = self.url.as_deref().unwrap_or("http://localhost/");
+        let method = self.method.as_deref().unwrap_or("GET");
+        let body = Bytes::from(self.data.clone().unwrap_or_default());
+        let (target, request) =
+            target::target(url, self.host.as_deref(), method, &self.header, body)?;
+        let host = request.headers.get(HOST);
+        let host = host.and_then(|host| host.to_str().ok());
+        let rules = Rules::parse(&self.identify)?.ignoring_host(host.unwrap_or_default());
+        let connection_use = self.connection_use()?;
+        let sequential = self.sequential.unwrap_or(false);
+        if sequential && !connection_use.is_fresh() {
+            return Err(SettingsError::SequentialOnSharedConnections);
+        }
+        let requests = match (self.requests, self.duration) {
+            (Some(requests), _) => Some(requests),
+            (None, _) if sequential => Some(Budget::sequential_cap(&split, &criterion)),
+            (None, Some(_)) => None,
+            (None, None) => Some(Budget::planned_requests(&split, &criterion)),
+        };
+        let mut limits = limits("--max-p99", &self.max_p99, &split, |text| {
+            quantity::duration(text).map(Limit::P99)
+        })?;
+        limits.extend(self::limits(
+            "--max-error",
+            &self.max_error,
+            &split,
+            |text| quantity::percentage(text).map(Limit::Errors),
+        )?);
+        let concurrency = self.concurrency(requests);
+        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        Ok(Plan {
+            target,
+            request,
+            budget: Budget {
+                requests,
+                duration: self.duration,
+                max_duration: self.max_duration.unwrap_or(Duration::from_mins(10)),
+            },
+            load: LoadShape {
+                concurrency,
+                threads: self.threads.unwrap_or(cores).min(concurrency),
+                connection_use,
+                rate: self.rate,
+                timeout: self.timeout.unwrap_or(Duration::from_secs(10)),
+                connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(3)),
+                max_body: self.max_body.unwrap_or(1 << 20),
+            },
+            split,
+            criterion,
+            rules,
+            mappings,
+            limits,
+            sequential,
+            seed: self.seed(),
+        })
+    }
+
+    /// Requests in flight at once: no more than there are requests.
+    fn concurrency(&self, requests: Option<NonZeroU64>) -> NonZeroUsize {
+        let asked = self.concurrency.or(NonZeroUsize::new(50));
+        let asked = asked.unwrap_or(NonZeroUsize::MIN);
+        let most = requests.and_then(|n| NonZeroUsize::try_from(n).ok());
+        most.map_or(asked, |most| asked.min(most))
+    }
+
+    fn connection_use(&self) -> Result<ConnectionUse, SettingsError> {
+        match (self.keep_alive, self.requests_per_connection) {
+            (Some(true), Some(_)) => Err(SettingsError::ConnectionUse),
+            (Some(true), None) => Ok(ConnectionUse::KeepAlive),
+            (_, Some(requests)) => Ok(ConnectionUse::Requests(requests)),
+            (_, None) => Ok(ConnectionUse::Requests(NonZeroU64::MIN)),
+        }
+    }
+}
+
+/// Reads `LABEL=VALUE` limits.
+fn limits(
+    flag: &'static str,
+    texts: &[String],
+    split: &Split,
+    value: impl Fn(&str) -> Result<Limit, QuantityError>,
+) -> Result<Vec<(usize, Limit)>, SettingsError> {
+    let read = |text: &String| {
+        let refused = |why: String| SettingsError::Limit {
+            flag,
+            text: text.escape_debug().to_string(),
+            why,
+        };
+        let (label, limit) = text
+            .split_once('=')
+            .ok_or_else(|| refused("write it as LABEL=VALUE".to_owned()))?;
+        let backend = split.position(label.trim()).ok_or_else(|| {
+            let known = split.labels().join(", ");
+            refused(format!("--expect has no such backend, it has {known}"))
+        })?;
+        let limit = value(limit).map_err(|error| refused(error.to_string()))?;
+        Ok((backend, limit))
+    };
+    texts.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn settings(table: Value) -> Result<Settings, serde_json::Error> {
+        serde_json::from_value(table)
+    }
+
+    #[test]
+    fn what_nobody_asked_for_has_its_default() {
+        let plan = settings(json!({"expect": "v1=70,v2=30"}))
+            .unwrap()
+            .plan()
+            .unwrap();
+        assert_eq!(plan.budget.requests.map(NonZeroU64::get), Some(3664));
+        assert_eq!(plan.load.concurrency.get(), 50);
+        assert_eq!(plan.target.url, "http://localhost/");
+        assert!(plan.load.connection_use.is_fresh());
+    }
+
+    #[test]
+    fn a_table_takes_numbers_the_texts_of_the_command_line_and_tables() {
+        let plan = settings(json!({
+            "expect": {"v1": 70, "v2": "30%"},
+            "tolerance": "10pp",
+            "max_unattributed": 2,
+            "requests": "1k",
+            "timeout": 1.5,
+            "header": {"X-Canary": "always"},
+            "max_error": {"v2": "1%"},
+            "backend": {"v2": "app-v2"},
+            "judge": "tolerance",
+        }))
+        .unwrap()
+        .plan()
+        .unwrap();
+        assert_eq!(plan.split.to_string(), "v1=70,v2=30");
+        assert!((plan.criterion.tolerance - 0.1).abs() < 1e-12);
+        assert!((plan.criterion.max_unattributed - 0.02).abs() < 1e-12);
+        assert_eq!(plan.criterion.judge, Judge::Tolerance);
+        assert_eq!(plan.budget.requests.map(NonZeroU64::get), Some(1000));
+        assert_eq!(plan.load.timeout, Duration::from_millis(1500));
+        assert_eq!(plan.request.headers["x-canary"], "always");
+        assert_eq!(plan.limits, [(1, Limit::Errors(0.01))]);
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_or_an_unknown_key_is_refused() {
+        for table in [
+            json!({"requests": 0}),
+            json!({"requests": true}),
+            json!({"timeout": "soon"}),
+            json!({"header": 3}),
+            json!({"identify": {"a": "b"}}),
+            json!({"judge": "guess"}),
+            json!({"tolerence": 5}),
+        ] {
+            assert!(settings(table.clone()).is_err(), "{table}");
+        }
+    }
+
+    #[test]
+    fn settings_that_contradict_each_other_are_no_plan() {
+        for table in [
+            json!({}),
+            json!({"expect": "v1=1", "keep_alive": true, "requests_per_connection": 5}),
+            json!({"expect": "v1=1", "keep_alive": true, "sequential": true}),
+            json!({"expect": "v1=1", "max_p99": "v2=1s"}),
+        ] {
+            assert!(settings(table.clone()).unwrap().plan().is_err(), "{table}");
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Settings in a configuration file: a quantity is a number or the text that the command line takes, a
+//! repeatable option one text, a list of them, or a table.
+
+use std::fmt;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use crate::plan::pace::Rate;
+use crate::plan::quantity;
+
+/// A number, or the text that the command line takes for one.
+#[derive(Debug)]
+pub(super) struct Quantity(String);
+
+impl JsonSchema for Quantity {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Quantity".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "number"]})
+    }
+}
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
+        impl Visitor<'_> for Written {
+            type Value = Quantity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a number")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Quantity, E> {
+                Ok(Quantity(text.to_owned()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Quantity, E> {
+                Ok(Quantity(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Written)
+    }
+}
+
+/// One text, a list of them, or a table whose rows are joined to texts.
+#[derive(Debug)]
+pub(super) struct Texts(Vec<Row>);
+
+/// A text, or a key with its value.
+#[derive(Debug)]
+enum Row {
+    Text(String),
+    Pair(String, String),
+}
+
+impl JsonSchema for Texts {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"anyOf": [
+            {"type": "string"},
+            {"type": "array", "items": {"type": "string"}},
+            {"type": "object", "additionalProperties": {"type": ["string", "number"]}},
+        ]})
+    }
+}
+
+impl Texts {
+    fn joined(self, sign: &str) -> Vec<String> {
+        let joined = |row| match row {
+            Row::Text(text) => text,
+            Row::Pair(key, value) => format!("{key}{sign}{value}"),
+        };
+        self.0.into_iter().map(joined).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Written;
+        impl<'de> Visitor<'de> for Written {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a list of texts or a table")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts(vec![Row::Text(text.to_owned())]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts, A::Error> {
+                let mut rows = Vec::new();
+                while let Some(text) = items.next_element()? {
+                    rows.push(Row::Text(text));
+                }
+                Ok(Texts(rows))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Texts, A::Error> {
+                let mut rows = Vec::new();
+                while let Some((key, Quantity(value))) = table.next_entry()? {
+                    rows.push(Row::Pair(key, value));
+                }
+                Ok(Texts(rows))
+            }
+        }
+        deserializer.deserialize_any(Written)
+    }
+}
+
+fn quantity<'de, D, T, E>(
+    deserializer: D,
+    read: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    E: fmt::Display,
+{
+    let Quantity(text) = Quantity::deserialize(deserializer)?;
+    read(&text).map(Some).map_err(D::Error::custom)
+}
+
+macro_rules! quantities {
+    ($($name:ident: $value:ty = $read:expr;)*) => {$(
+        pub(super) fn $name<'de, D: Deserializer<'de>>(
+            deserializer: D,
+        ) -> Result<Option<$value>, D::Error> {
+            quantity(deserializer, $read)
+        }
+    )*};
+}
+
+quantities! {
+    number: f64 = quantity::number;
+    count: NonZeroU64 = quantity::count;
+    small_count: NonZeroUsize = quantity::small_count;
+    bytes: usize = quantity::bytes;
+    duration: Duration = quantity::duration;
+    percentage: f64 = quantity::percentage;
+    percentage_points: f64 = quantity::percentage_points;
+    rate: Rate = str::parse;
+}
+
+/// The expected weights, as the text that the command line takes.
+pub(super) fn weights<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    pairs(deserializer).map(|pairs| Some(pairs.join(",")))
+}
+
+/// Texts that the table form joins as `KEY=VALUE`.
+pub(super) fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(Texts::deserialize(deserializer)?.joined("="))
+}
+
+/// Texts that the table form joins as `KEY: VALUE`.
+pub(super) fn headers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    Ok(Texts::deserialize(deserializer)?.joined(": "))
+}
+
+/// Texts without a table form.
+pub(super) fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    let texts = Texts::deserialize(deserializer)?;
+    let text = |row| match row {
+        Row::Text(text) => Ok(text),
+        Row::Pair(..) => Err(D::Error::custom(
+            "a table: write one text or a list of texts",
+        )),
+    };
+    texts.0.into_iter().map(text).collect()
+}
