@@ -19,7 +19,15 @@ fn end_to_end(criterion: &mut Criterion) {
     let split: Split = "v1=70,v2=30".parse().expect("a split");
     let ingress = Ingress::start(&Config::new(split.clone())).expect("loopback has a free port");
     let url = format!("http://{}/", ingress.addr());
-    let (target, request) = target::target(&url, None, "GET", &[], Bytes::new()).expect("a URL");
+    let (target, request) = target::target(
+        &url,
+        None,
+        "GET",
+        &[],
+        Bytes::new(),
+        &target::Dialling::default(),
+    )
+    .expect("a URL");
     let promise = plan::Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01);
     let plan = Plan {
         target,
@@ -34,6 +42,7 @@ fn end_to_end(criterion: &mut Criterion) {
             concurrency: NonZeroUsize::new(20).expect("20 is not 0"),
             threads: NonZeroUsize::MIN,
             connection_use: ConnectionUse::KeepAlive,
+            streams: NonZeroUsize::MIN,
             rate: None,
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),

@@ -93,6 +93,10 @@ pub(super) struct OutputArgs {
 }
 
 /// What is sent, and how; shared by the gate and demo.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
 #[derive(Debug, Clone, Args)]
 pub(super) struct LoadArgs {
     /// Host header (default: the URL's authority)
@@ -122,12 +126,36 @@ pub(super) struct LoadArgs {
     /// No limit on the requests of a connection
     #[arg(long, conflicts_with = "requests_per_connection")]
     pub keep_alive: bool,
+    /// HTTP/2: by ALPN over TLS, else by prior knowledge
+    #[arg(long)]
+    pub http2: bool,
+    /// Requests in flight at once on each connection, with --http2 and --keep-alive (default: 1)
+    #[arg(long, value_name = "N", value_parser = quantity::small_count)]
+    pub streams: Option<NonZeroUsize>,
     /// Time allowed for one exchange (default: 10s)
     #[arg(short = 't', long, value_name = "D", value_parser = quantity::duration)]
     pub timeout: Option<Duration>,
     /// Time allowed for one dial (default: 3s)
     #[arg(long, value_name = "D", value_parser = quantity::duration)]
     pub connect_timeout: Option<Duration>,
+    /// Dial HOST2:PORT2 in place of HOST1:PORT1, as curl does; repeatable
+    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]
+    pub connect_to: Vec<String>,
+    /// The addresses of a name, as curl takes them; repeatable
+    #[arg(long, value_name = "HOST:PORT:ADDRESS,...")]
+    pub resolve: Vec<String>,
+    /// Dial a Unix domain socket
+    #[arg(long, value_name = "PATH")]
+    pub unix_socket: Option<PathBuf>,
+    /// The name that TLS asks for (default: that of --host, else the URL's)
+    #[arg(long, value_name = "NAME")]
+    pub sni: Option<String>,
+    /// Take any certificate
+    #[arg(short = 'k', long, conflicts_with = "cacert")]
+    pub insecure: bool,
+    /// Trust the authorities in this PEM file alone
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
     /// A further header; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub header: Vec<String>,
@@ -164,6 +192,12 @@ impl LoadArgs {
         } else {
             (lower.keep_alive, lower.requests_per_connection)
         };
+        let says_whom_to_trust = self.insecure || self.cacert.is_some();
+        let (insecure, cacert) = if says_whom_to_trust {
+            (Some(self.insecure), self.cacert.clone())
+        } else {
+            (lower.insecure, lower.cacert)
+        };
         Settings {
             host: self.host.clone().or(lower.host),
             requests: self.requests.or(lower.requests),
@@ -174,6 +208,14 @@ impl LoadArgs {
             rate: self.rate.or(lower.rate),
             requests_per_connection,
             keep_alive,
+            http2: self.http2.then_some(true).or(lower.http2),
+            streams: self.streams.or(lower.streams),
+            connect_to: list_over(&self.connect_to, lower.connect_to),
+            resolve: list_over(&self.resolve, lower.resolve),
+            unix_socket: self.unix_socket.clone().or(lower.unix_socket),
+            sni: self.sni.clone().or(lower.sni),
+            insecure,
+            cacert,
             timeout: self.timeout.or(lower.timeout),
             connect_timeout: self.connect_timeout.or(lower.connect_timeout),
             header: list_over(&self.header, lower.header),

@@ -1,44 +1,78 @@
-//! One HTTP/1.1 connection, driven in the task of the request that uses it.
+//! One HTTP connection.
 //!
-//! hyper's connection future is polled beside the response future instead of being spawned, so that a
-//! response costs no task switch.
+//! Over HTTP/1.1 it is driven in the task of the request that uses it: hyper's connection future is polled
+//! beside the response future instead of being spawned, so that a response costs no task switch. Over
+//! HTTP/2 hyper's futures are tasks of the same thread, since several requests may share the connection.
 
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::time::Duration;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
-use hyper::client::conn::http1;
+use hyper::client::conn::{http1, http2};
+use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
-use super::dial::{self, DialError};
+use super::dial::{Address, DialError, Dialler};
+use super::transport::Transport;
 use crate::observation::Failure;
+use crate::plan::target::Protocol;
 
 /// A request as it is handed to hyper.
 pub type Outgoing = Request<Full<Bytes>>;
 
-type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
+type Driver = http1::Connection<TokioIo<Transport>, Full<Bytes>>;
+
+/// The largest list of headers that an HTTP/2 response may have; HTTP/1.1's is hyper's buffer.
+const MOST_HEADER_BYTES: u32 = 64 * 1024;
 
 /// An open connection.
 #[derive(Debug)]
 pub struct Connection {
-    sender: http1::SendRequest<Full<Bytes>>,
-    /// `None` once the connection has ended.
-    driver: Option<Driver>,
-    served: u64,
+    sender: Sender,
+    served: Rc<Cell<u64>>,
+}
+
+#[derive(Debug)]
+enum Sender {
+    Http1 {
+        sender: http1::SendRequest<Full<Bytes>>,
+        /// `None` once the connection has ended.
+        driver: Option<Box<Driver>>,
+    },
+    Http2 {
+        sender: http2::SendRequest<Full<Bytes>>,
+        tasks: Tasks,
+    },
+}
+
+/// The tasks behind an HTTP/2 connection; they end when the last of its users has gone.
+#[derive(Debug, Clone, Default)]
+struct Tasks(Rc<RefCell<JoinSet<()>>>);
+
+impl<F: Future + 'static> Executor<F> for Tasks {
+    fn execute(&self, future: F) {
+        let mut tasks = self.0.borrow_mut();
+        // The set remembers tasks until they are asked after.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn_local(async move {
+            future.await;
+        });
+    }
 }
 
 /// Why an exchange brought no response.
 #[derive(Debug)]
 pub enum ExchangeError {
-    /// hyper hands the request back: it was not written, since the idle connection had closed.
-    Unsent(Box<Outgoing>),
+    /// No backend can have got the request: the connection had closed before it was written, or the peer
+    /// says that it did not look at it (RFC 9113 §8.7).
+    Unsent,
     /// The request was written, or the connection was fresh, and no whole response came.
     Failed(Failure, String),
 }
@@ -53,31 +87,65 @@ pub enum BodyEnd {
 }
 
 impl Connection {
-    /// Dials `address` and prepares HTTP/1.1 on it.
+    /// Dials `address` and prepares HTTP on it.
     ///
     /// # Errors
-    /// As [`dial::connect`].
+    /// As [`Dialler::open`].
+    ///
+    /// # Panics
+    /// Over HTTP/2 outside of a [`tokio::task::LocalSet`].
     ///
     /// # Cancel safety
     /// Dropping it closes the socket.
-    pub async fn open(address: SocketAddr, limit: Duration) -> Result<Self, DialError> {
-        let stream = dial::connect(address, limit).await?;
-        let handshake = http1::handshake(TokioIo::new(stream)).await;
-        let (sender, driver) = handshake.map_err(|error| DialError {
+    pub async fn open(dialler: &Dialler, address: &Address) -> Result<Self, DialError> {
+        let io = TokioIo::new(dialler.open(address).await?);
+        let failed = |error: hyper::Error| DialError {
             failure: Failure::Protocol,
             message: error.to_string(),
-        })?;
+        };
+        let sender = match dialler.protocol() {
+            Protocol::Http1 => {
+                let (sender, driver) = http1::handshake(io).await.map_err(failed)?;
+                let driver = Some(Box::new(driver));
+                Sender::Http1 { sender, driver }
+            }
+            Protocol::Http2 => {
+                let tasks = Tasks::default();
+                let (sender, driver) = http2::Builder::new(tasks.clone())
+                    .max_header_list_size(MOST_HEADER_BYTES)
+                    .handshake(io)
+                    .await
+                    .map_err(failed)?;
+                tasks.execute(driver);
+                Sender::Http2 { sender, tasks }
+            }
+        };
         Ok(Self {
             sender,
-            driver: Some(driver),
-            served: 0,
+            served: Rc::default(),
         })
+    }
+
+    /// The same connection for a further request beside those in flight; `None` over HTTP/1.1, which has
+    /// no such thing.
+    #[must_use]
+    pub fn share(&self) -> Option<Self> {
+        match &self.sender {
+            Sender::Http1 { .. } => None,
+            Sender::Http2 { sender, tasks } => Some(Self {
+                sender: Sender::Http2 {
+                    sender: sender.clone(),
+                    tasks: tasks.clone(),
+                },
+                served: Rc::clone(&self.served),
+            }),
+        }
     }
 
     /// How many responses this connection has brought.
     #[must_use]
     pub fn served(&self) -> u64 {
-        self.served
+        self.served.get()
     }
 
     /// Waits until another request may be written; `false` when the connection has ended.
@@ -85,10 +153,13 @@ impl Connection {
     /// # Cancel safety
     /// Dropping it changes nothing.
     pub async fn is_reusable(&mut self) -> bool {
-        let Self { sender, driver, .. } = self;
-        drive(driver, poll_fn(|cx| sender.poll_ready(cx)))
-            .await
-            .is_ok()
+        match &mut self.sender {
+            Sender::Http1 { sender, driver } => {
+                let ready = poll_fn(|cx| sender.poll_ready(cx));
+                drive(driver, ready).await.is_ok()
+            }
+            Sender::Http2 { sender, .. } => sender.ready().await.is_ok(),
+        }
     }
 
     /// Writes a request and reads the head of its response.
@@ -98,22 +169,28 @@ impl Connection {
     /// otherwise how it failed.
     ///
     /// # Cancel safety
-    /// Dropping it leaves the connection in the middle of an exchange: drop the connection too.
+    /// Dropping it leaves an HTTP/1.1 connection in the middle of an exchange: drop the connection too.
     pub async fn send(&mut self, request: Outgoing) -> Result<Response<Incoming>, ExchangeError> {
-        let response = self.sender.try_send_request(request);
-        match drive(&mut self.driver, response).await {
-            Ok(response) => {
-                self.served += 1;
-                Ok(response)
+        let ended = match &mut self.sender {
+            Sender::Http1 { sender, driver } => {
+                let response = sender.try_send_request(request);
+                drive(driver, response).await
             }
-            Err(mut error) => match error.take_message() {
-                Some(request) if self.served > 0 => Err(ExchangeError::Unsent(Box::new(request))),
-                _ => {
-                    let error = error.into_error();
-                    Err(ExchangeError::Failed(classify(&error), describe(&error)))
-                }
-            },
+            Sender::Http2 { sender, .. } => sender.try_send_request(request).await,
+        };
+        let mut error = match ended {
+            Ok(response) => {
+                self.served.set(self.served() + 1);
+                return Ok(response);
+            }
+            Err(error) => error,
+        };
+        let is_unwritten = error.take_message().is_some();
+        let error = error.into_error();
+        if self.served() > 0 && (is_unwritten || was_refused_unseen(&error)) {
+            return Err(ExchangeError::Unsent);
         }
+        Err(ExchangeError::Failed(classify(&error), describe(&error)))
     }
 
     /// Reads a body into `buffer` (emptied first), at most `limit` bytes of it, and hands what was read
@@ -134,7 +211,11 @@ impl Connection {
         buffer.clear();
         loop {
             let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
-            let frame = match drive(&mut self.driver, frame).await {
+            let frame = match &mut self.sender {
+                Sender::Http1 { driver, .. } => drive(driver, frame).await,
+                Sender::Http2 { .. } => frame.await,
+            };
+            let frame = match frame {
                 Some(frame) => frame.map_err(|error| describe(&error))?,
                 None => return Ok((read(buffer), BodyEnd::Whole)),
             };
@@ -155,7 +236,7 @@ impl Connection {
 }
 
 /// Polls the connection, then `future`, until `future` is ready.
-async fn drive<F: Future>(driver: &mut Option<Driver>, future: F) -> F::Output {
+async fn drive<F: Future>(driver: &mut Option<Box<Driver>>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
         if let Some(running) = driver
@@ -173,6 +254,15 @@ fn classify(error: &hyper::Error) -> Failure {
     if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
         return Failure::Protocol;
     }
+    if let Some(error) = http2_error(error)
+        && !error.is_io()
+    {
+        return if error.is_remote() {
+            Failure::Reset
+        } else {
+            Failure::Protocol
+        };
+    }
     let closed = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
     match io_error(error).map(io::Error::kind) {
         Some(io::ErrorKind::TimedOut) => Failure::Timeout,
@@ -183,7 +273,25 @@ fn classify(error: &hyper::Error) -> Failure {
 }
 
 fn io_error(error: &hyper::Error) -> Option<&io::Error> {
+    if let Some(error) = http2_error(error) {
+        return error.get_io();
+    }
     std::error::Error::source(error)?.downcast_ref()
+}
+
+fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
+/// Whether the peer says that it has not looked at the request: it refused the stream, or closed the
+/// connection in order before it (RFC 9113 §8.7).
+fn was_refused_unseen(error: &hyper::Error) -> bool {
+    http2_error(error).is_some_and(|error| {
+        let reason = error.reason();
+        error.is_remote()
+            && (error.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM)
+                || error.is_go_away() && reason == Some(h2::Reason::NO_ERROR))
+    })
 }
 
 fn describe(error: &hyper::Error) -> String {

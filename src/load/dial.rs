@@ -1,13 +1,22 @@
-//! Names to addresses, addresses to sockets.
+//! Names to addresses, addresses to transports.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
+use rustls_pki_types::ServerName;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
 
+use super::tls;
+use super::transport::{Socket, Transport};
 use crate::observation::Failure;
-use crate::plan::target::Target;
+use crate::plan::Plan;
+use crate::plan::endpoint::Endpoint;
+use crate::plan::target::Protocol;
 
 /// Why a connection did not come about: its kind, and the words for a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,26 +27,58 @@ pub struct DialError {
     pub message: String,
 }
 
-/// The addresses of the target's name, in the resolver's order, each once.
+impl DialError {
+    fn new(failure: Failure, message: impl Into<String>) -> Self {
+        Self {
+            failure,
+            message: message.into(),
+        }
+    }
+}
+
+/// Where one connection goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and a port.
+    Ip(SocketAddr),
+    /// A Unix domain socket.
+    UnixSocket(PathBuf),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::UnixSocket(path) => path.display().fmt(f),
+        }
+    }
+}
+
+/// The addresses of the plan's target, in the resolver's order, each once.
 ///
 /// # Errors
-/// The name has no address, or none came within `limit`.
+/// The name has no address, or none came within the time allowed for a dial.
 ///
 /// # Cancel safety
 /// Dropping it leaves a resolver thread behind, which ends by itself.
-pub async fn resolve(target: &Target, limit: Duration) -> Result<Vec<SocketAddr>, DialError> {
-    let refused = |message: String| DialError {
-        failure: Failure::Resolve,
-        message,
+pub async fn resolve(plan: &Plan) -> Result<Vec<Address>, DialError> {
+    let (host, port) = match &plan.target.endpoint {
+        Endpoint::Addresses(addresses) => {
+            return Ok(addresses.iter().copied().map(Address::Ip).collect());
+        }
+        Endpoint::UnixSocket(path) => return Ok(vec![Address::UnixSocket(path.clone())]),
+        Endpoint::Name { host, port } => (host.as_str(), *port),
     };
-    let lookup = tokio::net::lookup_host((target.host.as_str(), target.port));
+    let refused = |message: String| DialError::new(Failure::Resolve, message);
+    let limit = plan.load.connect_timeout;
+    let lookup = tokio::net::lookup_host((host, port));
     let found = match tokio::time::timeout(limit, lookup).await {
         Ok(Ok(found)) => found,
         Ok(Err(error)) => return Err(refused(error.to_string())),
         Err(_) => return Err(refused(format!("no answer within {limit:?}"))),
     };
     let mut addresses = Vec::new();
-    for address in found {
+    for address in found.map(Address::Ip) {
         if !addresses.contains(&address) {
             addresses.push(address);
         }
@@ -48,36 +89,109 @@ pub async fn resolve(target: &Target, limit: Duration) -> Result<Vec<SocketAddr>
     Ok(addresses)
 }
 
-/// Opens a TCP connection, without Nagle's delay.
-///
-/// # Errors
-/// The dial failed or took longer than `limit`.
-///
-/// # Cancel safety
-/// Dropping it closes the socket.
-pub async fn connect(address: SocketAddr, limit: Duration) -> Result<TcpStream, DialError> {
-    match tokio::time::timeout(limit, TcpStream::connect(address)).await {
-        Ok(Ok(stream)) => {
-            stream.set_nodelay(true).map_err(|error| failed(&error))?;
-            Ok(stream)
-        }
-        Ok(Err(error)) => Err(failed(&error)),
-        Err(_) => Err(DialError {
-            failure: Failure::Connect,
-            message: format!("no connection within {limit:?}"),
-        }),
+/// Opens transports to a target.
+#[derive(Clone)]
+pub struct Dialler {
+    limit: Duration,
+    protocol: Protocol,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl fmt::Debug for Dialler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dialler")
+            .field("limit", &self.limit)
+            .field("protocol", &self.protocol)
+            .finish_non_exhaustive()
     }
 }
 
-fn failed(error: &io::Error) -> DialError {
-    // ENFILE, EMFILE, EADDRNOTAVAIL, ENOBUFS, ENOMEM (asm-generic/errno-base.h, errno.h): the shortage is ours.
-    let ours = matches!(error.raw_os_error(), Some(23 | 24 | 99 | 105 | 12));
-    DialError {
-        failure: if ours {
-            Failure::Local
-        } else {
-            Failure::Connect
-        },
-        message: error.to_string(),
+impl Dialler {
+    /// Prepares what all connections of a plan share.
+    ///
+    /// # Errors
+    /// TLS cannot be set up.
+    pub fn new(plan: &Plan) -> io::Result<Self> {
+        let protocol = plan.target.protocol;
+        let tls = match &plan.target.tls {
+            Some(tls) => {
+                let connector = tls::connector(&tls.trust, protocol)?;
+                Some((connector, tls.server_name.clone()))
+            }
+            None => None,
+        };
+        Ok(Self {
+            limit: plan.load.connect_timeout,
+            protocol,
+            tls,
+        })
     }
+
+    /// The version of HTTP that is spoken over the transports.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
+    /// Connects to `address`, the TLS handshake included.
+    ///
+    /// # Errors
+    /// The dial or the handshake failed, or they took longer than the time allowed for a dial.
+    ///
+    /// # Cancel safety
+    /// Dropping it closes the socket.
+    pub async fn open(&self, address: &Address) -> Result<Transport, DialError> {
+        let deadline = Instant::now() + self.limit;
+        let late = |failure, what: &str| {
+            DialError::new(failure, format!("no {what} within {:?}", self.limit))
+        };
+        let socket = match timeout_at(deadline, connect(address)).await {
+            Ok(connected) => connected.map_err(|error| refused(&error))?,
+            Err(_) => return Err(late(Failure::Connect, "connection")),
+        };
+        let Some((connector, server_name)) = &self.tls else {
+            return Ok(Transport::Plain(socket));
+        };
+        let handshake = connector.connect(server_name.clone(), socket);
+        let stream = match timeout_at(deadline, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(DialError::new(Failure::Tls, tls::explain(&error))),
+            Err(_) => return Err(late(Failure::Tls, "TLS handshake")),
+        };
+        let agreed = stream.get_ref().1.alpn_protocol();
+        if self.protocol == Protocol::Http2 && agreed != Some(Protocol::Http2.name().as_bytes()) {
+            return Err(DialError::new(
+                Failure::Tls,
+                "the ingress did not agree to HTTP/2 (ALPN): leave --http2 away",
+            ));
+        }
+        Ok(Transport::Secured(Box::new(stream)))
+    }
+}
+
+async fn connect(address: &Address) -> io::Result<Socket> {
+    match address {
+        Address::Ip(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Socket::Tcp(stream))
+        }
+        Address::UnixSocket(path) => UnixStream::connect(path).await.map(Socket::Unix),
+    }
+}
+
+/// What the system said of a dial; where this machine is what lacks something, what to do about it.
+fn refused(error: &io::Error) -> DialError {
+    // The numbers are Linux's (asm-generic/errno-base.h, errno.h), in the order of the arms.
+    let remedy = match error.raw_os_error() {
+        Some(24) => "the process may open no more files: raise `ulimit -n`, or lower --concurrency",
+        Some(23) => "the machine can open no more files: raise fs.file-max, or lower --concurrency",
+        Some(99) => {
+            "the local ports are used up, each for up to a minute after its connection: add --keep-alive, \
+             lower --rate, or widen net.ipv4.ip_local_port_range"
+        }
+        Some(105 | 12) => "the machine has no memory left for sockets: lower --concurrency",
+        _ => return DialError::new(Failure::Connect, error.to_string()),
+    };
+    DialError::new(Failure::Local, format!("{error}: {remedy}"))
 }

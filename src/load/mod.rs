@@ -9,24 +9,27 @@ pub mod dial;
 pub mod dispenser;
 pub mod signals;
 pub mod signs;
+pub mod tls;
+pub mod transport;
 mod worker;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
 use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
 
 use crate::observation::Failure;
 use crate::plan::Plan;
 use crate::tally::Tally;
+use crate::tally::addresses::Addresses;
 use crate::tally::monitor::{Monitor, Standing};
 use crate::tally::pods::PodRegistry;
 use crate::tally::sequence::Sequence;
-use dial::DialError;
+use dial::{Address, DialError, Dialler};
 use dispenser::Dispenser;
 use signals::Signals;
 use signs::Signs;
@@ -104,8 +107,12 @@ pub struct Run {
     pub standing: Option<Standing>,
     /// The connections.
     pub connections: Connections,
+    /// What each of the addresses brought.
+    pub by_address: Addresses,
+    /// The most requests that were in flight at once (the sum of what each thread had at most).
+    pub most_in_flight: u64,
     /// The addresses that were used, in turn.
-    pub addresses: Vec<SocketAddr>,
+    pub addresses: Vec<Address>,
     /// The first message of each kind of failure.
     pub failure_messages: BTreeMap<Failure, String>,
     /// The earliest response without an identity.
@@ -129,7 +136,7 @@ pub enum LoadError {
         /// `HOST:PORT`.
         target: String,
         /// What each address answered; `None` stands for the name.
-        errors: Vec<(Option<SocketAddr>, DialError)>,
+        errors: Vec<(Option<Address>, DialError)>,
     },
     /// The user stopped the run before it began.
     #[error("interrupted before the first request")]
@@ -139,7 +146,7 @@ pub enum LoadError {
     Setup(#[from] std::io::Error),
 }
 
-fn unreachable_message(target: &str, errors: &[(Option<SocketAddr>, DialError)]) -> String {
+fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) -> String {
     let told: Vec<String> = errors
         .iter()
         .map(|(address, error)| match address {
@@ -174,7 +181,9 @@ pub fn run(
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let result = runtime.block_on(control(plan, registry, watch));
+    let tasks = LocalSet::new();
+    let result = tasks.block_on(&runtime, control(plan, registry, watch));
+    drop(tasks);
     // A resolver thread that still waits for an answer must not hold the exit up.
     runtime.shutdown_background();
     result
@@ -190,10 +199,11 @@ async fn control(
         dispatched: 0,
         elapsed: Duration::ZERO,
     });
+    let dialler = Dialler::new(plan)?;
     let addresses = tokio::select! {
         biased;
         () = signals.next() => return Err(LoadError::Interrupted),
-        addresses = reachable_addresses(plan) => addresses?,
+        addresses = reachable_addresses(plan, &dialler) => addresses?,
     };
     let budget = &plan.budget;
     let requests = budget.requests.map(std::num::NonZeroU64::get);
@@ -210,6 +220,7 @@ async fn control(
     });
     let shared = Arc::new(Shared {
         plan: plan.clone(),
+        dialler,
         addresses,
         dispenser: Dispenser::new(requests, budget.replacements()),
         registry: Arc::clone(registry),
@@ -239,6 +250,8 @@ async fn control(
         tally: harvest.tally,
         standing,
         connections: harvest.connections,
+        by_address: harvest.addresses,
+        most_in_flight: harvest.most_in_flight,
         addresses: shared.addresses.clone(),
         failure_messages: harvest.failure_messages,
         sample: harvest.sample,
@@ -250,18 +263,17 @@ async fn control(
 }
 
 /// The addresses of the target that take a connection.
-async fn reachable_addresses(plan: &Plan) -> Result<Vec<SocketAddr>, LoadError> {
-    let limit = plan.load.connect_timeout;
+async fn reachable_addresses(plan: &Plan, dialler: &Dialler) -> Result<Vec<Address>, LoadError> {
     let unreachable = |errors| LoadError::Unreachable {
         target: format!("{}:{}", plan.target.host, plan.target.port),
         errors,
     };
-    let addresses = dial::resolve(&plan.target, limit)
+    let addresses = dial::resolve(plan)
         .await
         .map_err(|error| unreachable(vec![(None, error)]))?;
     let (mut reachable, mut errors) = (Vec::new(), Vec::new());
     for address in addresses {
-        match dial::connect(address, limit).await {
+        match dialler.open(&address).await {
             Ok(_) => reachable.push(address),
             Err(error) => errors.push((Some(address), error)),
         }

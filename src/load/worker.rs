@@ -2,27 +2,28 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use http::header::{CONNECTION, HeaderValue};
+use http::header::{CONNECTION, HOST, HeaderValue};
 use http::{HeaderMap, Request};
 use http_body_util::Full;
-use tokio::sync::watch;
+use tokio::sync::{Mutex as Turns, watch};
 use tokio::task::LocalSet;
 
 use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
-use super::dial::DialError;
+use super::dial::{Address, DialError, Dialler};
 use super::dispenser::Dispenser;
 use super::signs::Signs;
 use super::{Connections, Phase, UnidentifiedSample};
 use crate::observation::{Failure, Observation, Outcome, PodId};
 use crate::plan::Plan;
+use crate::plan::target::Protocol;
 use crate::stats::sequential::Look;
 use crate::tally::Tally;
+use crate::tally::addresses::Addresses;
 use crate::tally::connections::OneConnection;
 use crate::tally::monitor::{Monitor, Seen};
 use crate::tally::pods::PodRegistry;
@@ -33,6 +34,9 @@ const SAMPLE_BYTES: usize = 200;
 /// A run gives up when so many requests have brought no identity and none has: a backend that gets 1 %
 /// of the requests would have been seen with a chance of all but 4 in 100,000.
 const HOPELESS: u64 = 1000;
+/// How many connections one request may find closed before it counts as failed. Over HTTP/1.1 the second one
+/// is fresh and can't be found so; over HTTP/2 others may have used it meanwhile.
+const MOST_CONNECTIONS_PER_REQUEST: usize = 3;
 /// A connection's body buffer gives memory beyond this back after use.
 const BUFFER_KEPT: usize = 64 * 1024;
 
@@ -40,7 +44,8 @@ const BUFFER_KEPT: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub plan: Plan,
-    pub addresses: Vec<SocketAddr>,
+    pub dialler: Dialler,
+    pub addresses: Vec<Address>,
     pub dispenser: Dispenser,
     pub registry: Arc<PodRegistry>,
     pub sequence: Arc<Sequence>,
@@ -58,12 +63,15 @@ pub(super) struct Shared {
 pub(super) struct Harvest {
     pub tally: Tally,
     pub connections: Connections,
+    pub addresses: Addresses,
     /// The first message of each kind of failure.
     pub failure_messages: BTreeMap<Failure, String>,
     pub sample: Option<UnidentifiedSample>,
     pub signs: Signs,
     /// Requests begun and not yet recorded.
     in_flight: u64,
+    /// The most there were at once; of several threads the sum.
+    pub most_in_flight: u64,
 }
 
 impl Harvest {
@@ -71,16 +79,20 @@ impl Harvest {
         Self {
             tally: Tally::new(registry, sequence),
             connections: Connections::default(),
+            addresses: Addresses::default(),
             failure_messages: BTreeMap::new(),
             sample: None,
             signs: Signs::default(),
             in_flight: 0,
+            most_in_flight: 0,
         }
     }
 
     pub(super) fn merge(&mut self, other: Self) {
         self.tally.merge(&other.tally);
         self.signs.merge(other.signs);
+        self.addresses.merge(&other.addresses);
+        self.most_in_flight += other.most_in_flight;
         self.connections.opened += other.connections.opened;
         self.connections.reopened += other.connections.reopened;
         for (failure, message) in other.failure_messages {
@@ -91,6 +103,11 @@ impl Harvest {
             (None, theirs) => theirs,
             (mine, _) => mine,
         };
+    }
+
+    fn begin(&mut self) {
+        self.in_flight += 1;
+        self.most_in_flight = self.most_in_flight.max(self.in_flight);
     }
 
     fn fail(&mut self, observation: &Observation, message: impl Into<String>) {
@@ -118,16 +135,21 @@ pub(super) fn run(
         Arc::clone(&shared.sequence),
     )));
     let tasks = LocalSet::new();
+    let streams = shared.plan.load.streams.get();
     for slot in 0..connections {
-        let request_loop = RequestLoop {
-            shared: Arc::clone(shared),
-            harvest: Rc::clone(&harvest),
-            phase: phase.clone(),
-            // Addresses are used in turn; the loops of all threads start at different ones.
-            dials: thread + slot * shared.plan.load.threads.get(),
-            buffer: Vec::new(),
-        };
-        tasks.spawn_local(request_loop.run());
+        let multiplexed = (streams > 1).then(|| Rc::new(Turns::new(None)));
+        for _ in 0..streams {
+            let request_loop = RequestLoop {
+                shared: Arc::clone(shared),
+                harvest: Rc::clone(&harvest),
+                phase: phase.clone(),
+                // Addresses are used in turn; the loops of all threads start at different ones.
+                dials: thread + slot * shared.plan.load.threads.get(),
+                multiplexed: multiplexed.clone(),
+                buffer: Vec::new(),
+            };
+            tasks.spawn_local(request_loop.run());
+        }
     }
     runtime.block_on(async {
         tokio::select! {
@@ -151,19 +173,47 @@ pub(super) fn run(
     Ok(harvest)
 }
 
-/// One connection's worth of concurrency.
+/// One request at a time.
 struct RequestLoop {
     shared: Arc<Shared>,
     harvest: Rc<RefCell<Harvest>>,
     phase: watch::Receiver<Phase>,
     dials: usize,
+    /// The connection that this loop shares with others, where requests are multiplexed.
+    multiplexed: Option<Rc<Turns<Option<Open>>>>,
     buffer: Vec<u8>,
 }
 
 /// An open connection and what it has brought.
 struct Open {
     connection: Connection,
-    responses: OneConnection,
+    /// The connection's place among the run's addresses.
+    address: usize,
+    responses: Rc<Responses>,
+}
+
+impl Open {
+    /// The same connection for a further request at the same time.
+    fn share(&self) -> Option<Self> {
+        Some(Self {
+            connection: self.connection.share()?,
+            address: self.address,
+            responses: Rc::clone(&self.responses),
+        })
+    }
+}
+
+/// What a connection has brought; folded into the tally when its last user has gone.
+struct Responses {
+    harvest: Rc<RefCell<Harvest>>,
+    of_connection: RefCell<OneConnection>,
+}
+
+impl Drop for Responses {
+    fn drop(&mut self) {
+        let mut harvest = self.harvest.borrow_mut();
+        harvest.tally.close(self.of_connection.take());
+    }
 }
 
 /// Why a request brought no whole response.
@@ -183,18 +233,9 @@ impl RequestLoop {
             let Some(started) = self.wait_until_due(ticket).await else {
                 break;
             };
-            self.harvest.borrow_mut().in_flight += 1;
+            self.harvest.borrow_mut().begin();
             let ended = self.request(&mut open, ticket).await;
             self.record(ticket, started, ended);
-        }
-        if let Some(open) = open {
-            self.close(open);
-        }
-    }
-
-    fn close(&self, open: Open) {
-        if !self.shared.plan.load.connection_use.is_fresh() {
-            self.harvest.borrow_mut().tally.close(open.responses);
         }
     }
 
@@ -215,61 +256,112 @@ impl RequestLoop {
     async fn request(&mut self, slot: &mut Option<Open>, ticket: u64) -> Result<Responded, Failed> {
         let limit = self.shared.plan.load.timeout;
         let connection_use = self.shared.plan.load.connection_use;
-        let mut request = None;
-        // Ends at the second turn: hyper hands a request back from a connection that served before, and
-        // the next one is fresh.
-        loop {
-            let mut open = match slot.take() {
-                Some(open) => open,
-                None => self
-                    .dial()
-                    .await
-                    .map_err(|error| (error.failure, error.message))?,
-            };
+        for _ in 0..MOST_CONNECTIONS_PER_REQUEST {
+            let mut open = self
+                .connection(slot)
+                .await
+                .map_err(|error| (error.failure, error.message))?;
             let last = !connection_use.allows_another(open.connection.served() + 1);
-            let outgoing = match request.take() {
-                Some(unsent) => unsent,
-                None => self.outgoing(last),
-            };
+            let outgoing = self.outgoing(last);
             let exchange = async {
                 let connection = &mut open.connection;
                 if connection.served() > 0 && !connection.is_reusable().await {
-                    return Err(ExchangeError::Unsent(Box::new(outgoing)));
+                    return Err(ExchangeError::Unsent);
                 }
                 self.exchange(connection, outgoing, ticket).await
             };
             let ended = match tokio::time::timeout(limit, exchange).await {
                 Ok(Ok(responded)) => Ok(responded),
-                Ok(Err(ExchangeError::Unsent(unsent))) => {
+                Ok(Err(ExchangeError::Unsent)) => {
                     self.harvest.borrow_mut().connections.reopened += 1;
-                    request = Some(*unsent);
-                    self.close(open);
+                    self.discard(&open).await;
                     continue;
                 }
                 Ok(Err(ExchangeError::Failed(failure, message))) => Err((failure, message)),
-                Err(_) => Err((Failure::Timeout, format!("no answer within {limit:?}"))),
+                Err(_) => {
+                    self.discard(&open).await;
+                    Err((Failure::Timeout, format!("no answer within {limit:?}")))
+                }
             };
-            let pod = ended.as_ref().ok().and_then(|responded| responded.pod);
-            let group = pod.map(|pod| self.harvest.borrow().tally.group(pod));
-            open.responses.record(group);
+            self.count(&open, &ended);
             if !last && ended.as_ref().is_ok_and(|responded| responded.reusable) {
-                *slot = Some(open);
-            } else {
-                self.close(open);
+                *slot = Some(open).filter(|_| self.multiplexed.is_none());
             }
             return ended;
+        }
+        let message = "connections closed before the request was written, one after the other";
+        Err((Failure::Reset, message.to_owned()))
+    }
+
+    /// The connection that the next request goes over.
+    async fn connection(&mut self, slot: &mut Option<Open>) -> Result<Open, DialError> {
+        let Some(multiplexed) = self.multiplexed.clone() else {
+            return match slot.take() {
+                Some(open) => Ok(open),
+                None => self.dial().await,
+            };
+        };
+        let mut current = multiplexed.lock().await;
+        if let Some(open) = &mut *current
+            && open.connection.is_reusable().await
+            && let Some(shared) = open.share()
+        {
+            return Ok(shared);
+        }
+        let open = self.dial().await?;
+        let shared = open.share();
+        Ok(match shared {
+            Some(shared) => {
+                *current = Some(open);
+                shared
+            }
+            None => open,
+        })
+    }
+
+    /// Lets no further request use a connection that others share.
+    async fn discard(&self, failed: &Open) {
+        if let Some(multiplexed) = &self.multiplexed {
+            let mut current = multiplexed.lock().await;
+            let is_it = |open: &mut Open| Rc::ptr_eq(&open.responses, &failed.responses);
+            drop(current.take_if(is_it));
+        }
+    }
+
+    /// Counts how a request ended for its connection and its address.
+    fn count(&self, open: &Open, ended: &Result<Responded, Failed>) {
+        let mut harvest = self.harvest.borrow_mut();
+        let pod = ended.as_ref().ok().and_then(|responded| responded.pod);
+        let group = pod.map(|pod| harvest.tally.group(pod));
+        match ended {
+            Ok(_) => harvest.addresses.responded(open.address, group),
+            Err(_) => harvest.addresses.failed(open.address),
+        }
+        if !self.shared.plan.load.connection_use.is_fresh() {
+            open.responses.of_connection.borrow_mut().record(group);
         }
     }
 
     async fn dial(&mut self) -> Result<Open, DialError> {
         let addresses = &self.shared.addresses;
-        let address = addresses[self.dials % addresses.len()];
+        let address = self.dials % addresses.len();
         self.dials = self.dials.wrapping_add(1);
-        let connection = Connection::open(address, self.shared.plan.load.connect_timeout).await?;
-        self.harvest.borrow_mut().connections.opened += 1;
+        let opened = Connection::open(&self.shared.dialler, &addresses[address]).await;
+        let mut harvest = self.harvest.borrow_mut();
+        match &opened {
+            Ok(_) => {
+                harvest.connections.opened += 1;
+                harvest.addresses.connected(address);
+            }
+            Err(_) => harvest.addresses.refused(address),
+        }
         Ok(Open {
-            connection,
-            responses: OneConnection::default(),
+            connection: opened?,
+            address,
+            responses: Rc::new(Responses {
+                harvest: Rc::clone(&self.harvest),
+                of_connection: RefCell::default(),
+            }),
         })
     }
 
@@ -277,11 +369,18 @@ impl RequestLoop {
         let template = &self.shared.plan.request;
         let mut request = Request::new(Full::new(template.body.clone()));
         *request.method_mut() = template.method.clone();
-        *request.uri_mut() = template.path.clone().into();
+        *request.uri_mut() = template.uri.clone();
         *request.headers_mut() = template.headers.clone();
-        if last_on_its_connection {
-            let close = HeaderValue::from_static("close");
-            request.headers_mut().insert(CONNECTION, close);
+        match self.shared.plan.target.protocol {
+            Protocol::Http1 if last_on_its_connection => {
+                let close = HeaderValue::from_static("close");
+                request.headers_mut().insert(CONNECTION, close);
+            }
+            Protocol::Http1 => {}
+            // The URI's authority says it (RFC 9113 §8.3.1).
+            Protocol::Http2 => {
+                request.headers_mut().remove(HOST);
+            }
         }
         request
     }

@@ -2,10 +2,12 @@
 //!
 //! What was typed becomes a [`Plan`] once, at the edge; nothing behind it parses a string.
 
+pub mod endpoint;
 pub mod pace;
 pub mod quantity;
 pub mod settings;
 pub mod target;
+pub mod tls;
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
@@ -212,6 +214,8 @@ pub struct LoadShape {
     pub threads: NonZeroUsize,
     /// How many requests a connection carries.
     pub connection_use: ConnectionUse,
+    /// Requests in flight at once on one connection; more than 1 over HTTP/2 alone.
+    pub streams: NonZeroUsize,
     /// Open-loop pace; `None` sends as fast as responses come.
     pub rate: Option<Rate>,
     /// Time allowed for one exchange, from the request's first byte to the body's last.

@@ -7,7 +7,9 @@
 
 mod read;
 
+use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -16,9 +18,11 @@ use http::header::HOST;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::endpoint::Detours;
 use super::pace::Rate;
 use super::quantity::{self, QuantityError};
-use super::target::{self, TargetError};
+use super::target::{self, Dialling, Protocol, TargetError};
+use super::tls::Trust;
 use super::{Budget, ConnectionUse, Criterion, CriterionError, Limit, LoadShape, Plan};
 use crate::identity::assignment::{MappingError, Mappings};
 use crate::identity::rule::{RuleError, Rules};
@@ -91,6 +95,28 @@ pub struct Settings {
     pub requests_per_connection: Option<NonZeroU64>,
     /// No limit on the requests of a connection.
     pub keep_alive: Option<bool>,
+    /// Whether HTTP/2 is spoken: by ALPN over TLS, else by prior knowledge.
+    pub http2: Option<bool>,
+    /// Requests in flight at once on each connection (default: 1); more need `http2` and `keep_alive`.
+    #[serde(deserialize_with = "read::small_count")]
+    #[schemars(with = "Quantity")]
+    pub streams: Option<NonZeroUsize>,
+    /// Dials in place of others, "HOST1:PORT1:HOST2:PORT2" as curl takes them; one or a list.
+    #[serde(deserialize_with = "read::texts")]
+    #[schemars(with = "Texts")]
+    pub connect_to: Vec<String>,
+    /// The addresses of names, "HOST:PORT:ADDRESS,..." as curl takes them; one or a list.
+    #[serde(deserialize_with = "read::texts")]
+    #[schemars(with = "Texts")]
+    pub resolve: Vec<String>,
+    /// A Unix domain socket to dial.
+    pub unix_socket: Option<PathBuf>,
+    /// The name that TLS asks for (default: that of `host`, else the URL's).
+    pub sni: Option<String>,
+    /// Whether any certificate is taken.
+    pub insecure: Option<bool>,
+    /// A PEM file with the authorities that alone are trusted.
+    pub cacert: Option<PathBuf>,
     /// Time allowed for one exchange.
     #[serde(deserialize_with = "read::duration")]
     #[schemars(with = "Quantity")]
@@ -159,6 +185,22 @@ pub enum SettingsError {
         "--keep-alive and --requests-per-connection exclude each other: leave one of them away"
     )]
     ConnectionUse,
+    /// Streams were asked for without a connection that could carry them.
+    #[error(
+        "--streams needs --http2 and --keep-alive, which make a connection that carries several requests at once"
+    )]
+    Streams,
+    /// Any certificate was to do, and only some.
+    #[error("--insecure and --cacert exclude each other: leave one of them away")]
+    Trust,
+    /// The authorities cannot be read.
+    #[error("--cacert {path}: {why}")]
+    Authorities {
+        /// The file, escaped.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A limit of a backend cannot be used.
     #[error("{flag} '{text}': {why}")]
     Limit {
@@ -209,7 +251,7 @@ impl Settings {
         self.seed.unwrap_or(1)
     }
 
-    /// Validates the settings as a whole.
+    /// Validates the settings as a whole; reads the file of `cacert`.
     ///
     /// # Errors
     /// The first setting that cannot be used.
@@ -220,12 +262,24 @@ impl Settings {
         let url = self.url.as_deref().unwrap_or("http://localhost/");
         let method = self.method.as_deref().unwrap_or("GET");
         let body = Bytes::from(self.data.clone().unwrap_or_default());
-        let (target, request) =
-            target::target(url, self.host.as_deref(), method, &self.header, body)?;
+        let (target, request) = target::target(
+            url,
+            self.host.as_deref(),
+            method,
+            &self.header,
+            body,
+            &self.dialling()?,
+        )?;
         let host = request.headers.get(HOST);
         let host = host.and_then(|host| host.to_str().ok());
         let rules = Rules::parse(&self.identify)?.ignoring_host(host.unwrap_or_default());
         let connection_use = self.connection_use()?;
+        let streams = self.streams.unwrap_or(NonZeroUsize::MIN);
+        let carries_several =
+            target.protocol == Protocol::Http2 && connection_use == ConnectionUse::KeepAlive;
+        if streams > NonZeroUsize::MIN && !carries_several {
+            return Err(SettingsError::Streams);
+        }
         let sequential = self.sequential.unwrap_or(false);
         if sequential && !connection_use.is_fresh() {
             return Err(SettingsError::SequentialOnSharedConnections);
@@ -259,6 +313,7 @@ impl Settings {
                 concurrency,
                 threads: self.threads.unwrap_or(cores).min(concurrency),
                 connection_use,
+                streams,
                 rate: self.rate,
                 timeout: self.timeout.unwrap_or(Duration::from_secs(10)),
                 connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(3)),
@@ -280,6 +335,39 @@ impl Settings {
         let asked = asked.unwrap_or(NonZeroUsize::MIN);
         let most = requests.and_then(|n| NonZeroUsize::try_from(n).ok());
         most.map_or(asked, |most| asked.min(most))
+    }
+
+    /// How connections are made.
+    fn dialling(&self) -> Result<Dialling, SettingsError> {
+        Ok(Dialling {
+            protocol: match self.http2 {
+                Some(true) => Protocol::Http2,
+                Some(false) | None => Protocol::Http1,
+            },
+            sni: self.sni.clone(),
+            trust: self.trust()?,
+            detours: Detours {
+                connect_to: self.connect_to.clone(),
+                resolve: self.resolve.clone(),
+                unix_socket: self.unix_socket.clone(),
+            },
+        })
+    }
+
+    fn trust(&self) -> Result<Option<Trust>, SettingsError> {
+        let path = match (self.insecure, &self.cacert) {
+            (Some(true), Some(_)) => return Err(SettingsError::Trust),
+            (Some(true), None) => return Ok(Some(Trust::Anyone)),
+            (_, None) => return Ok(None),
+            (_, Some(path)) => path,
+        };
+        let refused = |why: String| SettingsError::Authorities {
+            path: path.to_string_lossy().escape_debug().to_string(),
+            why,
+        };
+        let pem = fs::read(path).map_err(|error| refused(error.to_string()))?;
+        let trust = Trust::authorities(&pem).map_err(|error| refused(error.to_string()))?;
+        Ok(Some(trust))
     }
 
     fn connection_use(&self) -> Result<ConnectionUse, SettingsError> {
@@ -388,6 +476,10 @@ mod tests {
             json!({"expect": "v1=1", "keep_alive": true, "requests_per_connection": 5}),
             json!({"expect": "v1=1", "keep_alive": true, "sequential": true}),
             json!({"expect": "v1=1", "max_p99": "v2=1s"}),
+            json!({"expect": "v1=1", "http2": true, "streams": 2}),
+            json!({"expect": "v1=1", "keep_alive": true, "streams": 2}),
+            json!({"expect": "v1=1", "url": "https://x", "insecure": true, "cacert": "a.pem"}),
+            json!({"expect": "v1=1", "url": "https://x", "cacert": "/nonexistent/a.pem"}),
         ] {
             assert!(settings(table.clone()).unwrap().plan().is_err(), "{table}");
         }

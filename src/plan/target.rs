@@ -1,21 +1,64 @@
-//! Where the ingress listens, and the request that it is sent.
+//! Where the ingress listens, what is spoken with it, and the request that it is sent.
 
 use std::fmt;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT};
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
-/// Where the ingress listens.
+use super::endpoint::{DetourError, Detours, Endpoint};
+use super::tls::{Tls, TlsError, Trust};
+
+/// Where the ingress listens, and what is spoken with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// The URL as it was given, for messages and reports.
     pub url: String,
-    /// The name or address to dial, an IPv6 address without its brackets.
+    /// The URL's name or address, an IPv6 address without its brackets.
     pub host: String,
-    /// The port to dial.
+    /// The URL's port.
     pub port: u16,
+    /// Where connections go.
+    pub endpoint: Endpoint,
+    /// How connections are secured; `None` for `http://`.
+    pub tls: Option<Tls>,
+    /// The version of HTTP.
+    pub protocol: Protocol,
+}
+
+/// The version of HTTP that is spoken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: agreed by ALPN over TLS, else by prior knowledge (RFC 9113 §3.3).
+    Http2,
+}
+
+impl Protocol {
+    /// As ALPN and reports name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Http1 => "http/1.1",
+            Self::Http2 => "h2",
+        }
+    }
+}
+
+/// How connections to the target are made, as far as the URL does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dialling {
+    /// The version of HTTP.
+    pub protocol: Protocol,
+    /// The name that TLS asks for, in place of the `Host` header's.
+    pub sni: Option<String>,
+    /// Who vouches for the peer's certificate; `None` for the default.
+    pub trust: Option<Trust>,
+    /// Where connections go, if not where the URL says.
+    pub detours: Detours,
 }
 
 impl fmt::Display for Target {
@@ -29,9 +72,10 @@ impl fmt::Display for Target {
 pub struct RequestTemplate {
     /// The method.
     pub method: Method,
-    /// Path and query: requests are sent in origin-form (RFC 9112 §3.2.1).
-    pub path: PathAndQuery,
-    /// The headers, `Host` first.
+    /// What is asked for: in origin-form for HTTP/1.1 (RFC 9112 §3.2.1), absolute for HTTP/2, where the
+    /// `Host` header becomes the authority (RFC 9113 §8.3.1).
+    pub uri: Uri,
+    /// The headers, `Host` among them.
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
@@ -41,11 +85,20 @@ pub struct RequestTemplate {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// The URL does not parse, or lacks a host.
-    #[error("'{0}' is not a URL: write it as http://HOST[:PORT]/[PATH]")]
+    #[error("'{0}' is not a URL: write it as http[s]://HOST[:PORT]/[PATH]")]
     Url(String),
     /// The URL's scheme is not one that is spoken.
-    #[error("'{0}' is not spoken: write the URL as http://HOST[:PORT]/[PATH]")]
+    #[error("'{0}' is not spoken: write the URL as http[s]://HOST[:PORT]/[PATH]")]
     Scheme(String),
+    /// Something about TLS was said of a URL without TLS.
+    #[error("{0} is about TLS, and the URL is not: write it as https://{1}")]
+    NotSecured(&'static str, String),
+    /// TLS cannot be set up.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A detour cannot be understood.
+    #[error(transparent)]
+    Detour(#[from] DetourError),
     /// The URL holds credentials.
     #[error("the URL holds credentials: pass them as -H 'Authorization: …'")]
     Credentials,
@@ -67,7 +120,7 @@ fn printable(text: &str) -> String {
     text.escape_debug().to_string()
 }
 
-/// Reads the URL and what is sent to it.
+/// Reads the URL, how it is dialled, and what is sent to it.
 ///
 /// `host` replaces the URL's authority in the `Host` header; `headers` are `Name: value` texts.
 ///
@@ -79,6 +132,7 @@ pub fn target(
     method: &str,
     headers: &[String],
     body: Bytes,
+    dialling: &Dialling,
 ) -> Result<(Target, RequestTemplate), TargetError> {
     let refused = || TargetError::Url(printable(url));
     let written = if url.contains("://") {
@@ -87,46 +141,96 @@ pub fn target(
         format!("http://{url}")
     };
     let uri: Uri = written.parse().map_err(|_| refused())?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some(other) => return Err(TargetError::Scheme(printable(other))),
-        None => return Err(refused()),
-    }
+    let scheme = uri.scheme().ok_or_else(refused)?;
+    let usual_port = match scheme.as_str() {
+        "http" => 80,
+        "https" => 443,
+        other => return Err(TargetError::Scheme(printable(other))),
+    };
     let authority = uri.authority().ok_or_else(refused)?;
     if authority.as_str().contains('@') {
         return Err(TargetError::Credentials);
     }
-    let name = authority
-        .host()
-        .trim_start_matches('[')
-        .trim_end_matches(']');
+    let name = unbracketed(authority.host());
     let port = match &authority.as_str()[authority.host().len()..] {
-        "" => Some(80),
+        "" => Some(usual_port),
         written => written[1..].parse().ok().filter(|&port: &u16| port > 0),
     };
     let port = port.filter(|_| !name.is_empty()).ok_or_else(refused)?;
+    let method = Method::from_bytes(method.as_bytes())
+        .map_err(|_| TargetError::Method(printable(method)))?;
+    let asked = host_authority(host.unwrap_or(authority.as_str()))?;
+    let path = uri.path_and_query().cloned();
+    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
     let target = Target {
         url: written.clone(),
         host: name.to_owned(),
         port,
+        endpoint: dialling.detours.endpoint(name, port)?,
+        tls: tls(&uri, host.map(|_| &asked), dialling)?,
+        protocol: dialling.protocol,
     };
     let request = RequestTemplate {
-        method: Method::from_bytes(method.as_bytes())
-            .map_err(|_| TargetError::Method(printable(method)))?,
-        path: uri
-            .path_and_query()
-            .cloned()
-            .unwrap_or_else(|| PathAndQuery::from_static("/")),
-        headers: request_headers(host.unwrap_or(authority.as_str()), headers)?,
+        method,
+        headers: request_headers(&asked, headers)?,
+        uri: match dialling.protocol {
+            Protocol::Http1 => path.into(),
+            Protocol::Http2 => absolute(scheme.clone(), asked, path),
+        },
         body,
     };
     Ok((target, request))
 }
 
-fn request_headers(host: &str, headers: &[String]) -> Result<HeaderMap, TargetError> {
-    let is_authority = host.parse::<http::uri::Authority>().is_ok() && !host.contains('@');
-    let value = HeaderValue::from_str(host).ok().filter(|_| is_authority);
-    let value = value.ok_or_else(|| TargetError::Host(printable(host)))?;
+fn absolute(scheme: Scheme, authority: Authority, path: PathAndQuery) -> Uri {
+    let parts = Uri::builder().scheme(scheme).authority(authority);
+    let uri = parts.path_and_query(path).build();
+    uri.expect("scheme, authority and path, each of them valid, make a URI")
+}
+
+/// How connections to `uri` are secured: for the name of `--sni`, else that of `--host`, else the URL's.
+fn tls(
+    uri: &Uri,
+    host: Option<&Authority>,
+    dialling: &Dialling,
+) -> Result<Option<Tls>, TargetError> {
+    let Dialling { sni, trust, .. } = dialling;
+    if uri.scheme() != Some(&Scheme::HTTPS) {
+        let flag = match (sni, trust) {
+            (Some(_), _) => "--sni",
+            (None, Some(Trust::Anyone)) => "-k",
+            (None, Some(_)) => "--cacert",
+            (None, None) => return Ok(None),
+        };
+        let rest = uri.to_string();
+        let rest = rest.split_once("://").map_or("", |(_, rest)| rest);
+        return Err(TargetError::NotSecured(flag, printable(rest)));
+    }
+    let (flag, name) = match (sni, host) {
+        (Some(sni), _) => ("--sni", sni.as_str()),
+        (None, Some(host)) => ("--host", unbracketed(host.host())),
+        (None, None) => ("the URL's host", unbracketed(uri.host().unwrap_or(""))),
+    };
+    Ok(Some(Tls::new(
+        flag,
+        name,
+        trust.clone().unwrap_or_default(),
+    )?))
+}
+
+fn unbracketed(host: &str) -> &str {
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// What the `Host` header says: a name with or without a port.
+fn host_authority(host: &str) -> Result<Authority, TargetError> {
+    let authority = host.parse().ok().filter(|_| !host.contains('@'));
+    authority.ok_or_else(|| TargetError::Host(printable(host)))
+}
+
+fn request_headers(host: &Authority, headers: &[String]) -> Result<HeaderMap, TargetError> {
+    let value = HeaderValue::from_str(host.as_str());
+    let value = value.map_err(|_| TargetError::Host(printable(host.as_str())))?;
     let mut map = HeaderMap::new();
     map.insert(HOST, value);
     for text in headers {
@@ -166,14 +270,21 @@ mod tests {
         headers: &[&str],
     ) -> Result<(Target, RequestTemplate), TargetError> {
         let headers: Vec<String> = headers.iter().map(ToString::to_string).collect();
-        target(url, host, "GET", &headers, Bytes::new())
+        target(
+            url,
+            host,
+            "GET",
+            &headers,
+            Bytes::new(),
+            &Dialling::default(),
+        )
     }
 
     #[test]
     fn the_host_header_is_the_authority_unless_a_name_is_given() {
         let (target, request) = parse("http://127.0.0.1:8080/a?b=c", None, &[]).unwrap();
         assert_eq!((target.host.as_str(), target.port), ("127.0.0.1", 8080));
-        assert_eq!(request.path.as_str(), "/a?b=c");
+        assert_eq!(request.uri, "/a?b=c");
         assert_eq!(request.headers[HOST], "127.0.0.1:8080");
         let (_, request) = parse("localhost", Some("edu.challenger-03"), &[]).unwrap();
         assert_eq!(request.headers.get_all(HOST).iter().count(), 1);
@@ -218,6 +329,74 @@ mod tests {
         }
         assert!(parse("localhost", Some("a b"), &[]).is_err());
         assert!(parse("localhost", Some(""), &[]).is_err());
+    }
+
+    #[test]
+    fn tls_asks_for_the_host_that_is_meant() {
+        let secured = |url: &str, host: Option<&str>, sni: Option<&str>| {
+            let dialling = Dialling {
+                sni: sni.map(str::to_owned),
+                ..Dialling::default()
+            };
+            let (target, _) = target(url, host, "GET", &[], Bytes::new(), &dialling).unwrap();
+            (
+                target.tls.unwrap().server_name.to_str().into_owned(),
+                target.port,
+            )
+        };
+        let named = |name: &str, port| (name.to_owned(), port);
+        assert_eq!(
+            secured("https://127.0.0.1/", None, None),
+            named("127.0.0.1", 443)
+        );
+        assert_eq!(
+            secured("https://[::1]:8443/", None, None),
+            named("::1", 8443)
+        );
+        assert_eq!(
+            secured("https://10.0.0.7/", Some("shop.example:444"), None),
+            named("shop.example", 443)
+        );
+        assert_eq!(
+            secured(
+                "https://10.0.0.7/",
+                Some("shop.example"),
+                Some("edge.example")
+            ),
+            named("edge.example", 443)
+        );
+    }
+
+    #[test]
+    fn tls_options_need_a_url_with_tls() {
+        let dialling = Dialling {
+            trust: Some(Trust::Anyone),
+            ..Dialling::default()
+        };
+        let error = target("http://x/a", None, "GET", &[], Bytes::new(), &dialling).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "-k is about TLS, and the URL is not: write it as https://x/a"
+        );
+    }
+
+    #[test]
+    fn http2_asks_for_the_absolute_url_of_the_host_that_is_meant() {
+        let dialling = Dialling {
+            protocol: Protocol::Http2,
+            ..Dialling::default()
+        };
+        let host = Some("shop.example");
+        let (_, request) = target(
+            "https://10.0.0.7/a?b",
+            host,
+            "GET",
+            &[],
+            Bytes::new(),
+            &dialling,
+        )
+        .unwrap();
+        assert_eq!(request.uri, "https://shop.example/a?b");
     }
 
     #[test]

@@ -8,12 +8,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{
-    AssignmentReport, BackendReport, ChangeReport, ChiSquareReport, Coded, ConnectionsReport,
-    Finding, LatencyReport, PlanReport, PodReport, Report, RequestsReport, SCHEMA_VERSION,
-    SequentialReport, TargetReport, TestReport, Tool, VerdictName, WindowReport,
+    AddressReport, AssignmentReport, BackendReport, ChangeReport, ChiSquareReport, Coded,
+    ConnectionsReport, Finding, LatencyReport, PlanReport, PodReport, Report, RequestsReport,
+    SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool, VerdictName, WindowReport,
 };
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Assignment, Basis, Group};
+use crate::load::dial::Address;
 use crate::load::{Ending, LoadError, Run};
 use crate::plan::{ConnectionUse, Criterion, Plan};
 use crate::split::Split;
@@ -192,6 +193,7 @@ impl Report {
                 by_failure: BTreeMap::new(),
             },
             connections: None,
+            addresses: Vec::new(),
             throughput_per_second: None,
             latency: None,
             findings: Vec::new(),
@@ -222,7 +224,9 @@ impl Report {
             opened,
             reopened: run.connections.reopened,
             requests_per_connection: share(self.requests.sent, opened),
+            most_in_flight: run.most_in_flight,
         });
+        self.addresses = addresses(run, assignment, plan.split.len());
         let seconds = self.duration_seconds;
         self.throughput_per_second = (seconds > 0.0).then(|| tally.responses() as f64 / seconds);
         self.latency = Some(latency(tally.latency()));
@@ -237,6 +241,7 @@ impl PlanReport {
             duration_seconds: None,
             max_duration_seconds: None,
             concurrency: None,
+            streams: None,
             threads: None,
             rate_per_second: None,
             requests_per_connection: None,
@@ -256,6 +261,7 @@ impl PlanReport {
         self.duration_seconds = plan.budget.duration.as_ref().map(Duration::as_secs_f64);
         self.max_duration_seconds = Some(plan.budget.max_duration.as_secs_f64());
         self.concurrency = Some(count(plan.load.concurrency.get()));
+        self.streams = Some(count(plan.load.streams.get()));
         self.threads = Some(count(plan.load.threads.get()));
         self.rate_per_second = plan.load.rate.map(crate::plan::pace::Rate::per_second);
         self.requests_per_connection = match plan.load.connection_use {
@@ -432,6 +438,28 @@ fn pods(split: &Split, tally: &Tally, assignment: &Assignment) -> Vec<PodReport>
     rows
 }
 
+/// What each address brought, its responses by backend.
+fn addresses(run: &Run, assignment: &Assignment, backends: usize) -> Vec<AddressReport> {
+    let row = |(index, address): (usize, &Address)| {
+        let tally = run.by_address.get(index);
+        let mut counts = vec![0; backends];
+        for (observed, assigned) in tally.observed.iter().zip(&assignment.fixed) {
+            if let Some(backend) = assigned {
+                counts[*backend] += observed;
+            }
+        }
+        AddressReport {
+            address: address.to_string(),
+            connections: tally.connections,
+            failed_dials: tally.failed_dials,
+            counts,
+            unidentified: tally.unidentified,
+            failed: tally.failed,
+        }
+    };
+    run.addresses.iter().enumerate().map(row).collect()
+}
+
 /// The blocks that have responses, with their counts by backend.
 fn windows(tally: &Tally, counts: &[Vec<u64>]) -> Vec<WindowReport> {
     let blocks = tally.windows().blocks().iter().zip(counts);
@@ -469,6 +497,12 @@ fn target(plan: &Plan, addresses: Vec<String>) -> TargetReport {
             .unwrap_or_default()
             .to_owned(),
         addresses,
+        protocol: plan.target.protocol.name(),
+        tls_server_name: plan
+            .target
+            .tls
+            .as_ref()
+            .map(|tls| tls.server_name.to_str().into_owned()),
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Report {
     pub requests: RequestsReport,
     /// The connections; null when lbtest did not measure.
     pub connections: Option<ConnectionsReport>,
+    /// One row for each address that was dialled.
+    pub addresses: Vec<AddressReport>,
     /// Whole responses a second; null when lbtest did not measure.
     pub throughput_per_second: Option<f64>,
     /// The latency of whole responses; null when lbtest did not measure.
@@ -127,6 +129,10 @@ pub struct TargetReport {
     pub host: String,
     /// The addresses that were dialled in turn.
     pub addresses: Vec<String>,
+    /// The version of HTTP: `http/1.1` or `h2`.
+    pub protocol: &'static str,
+    /// The name that TLS asked for; null without TLS.
+    pub tls_server_name: Option<String>,
 }
 
 /// What was planned.
@@ -138,8 +144,11 @@ pub struct PlanReport {
     pub duration_seconds: Option<f64>,
     /// When the run would have given up; null when lbtest did not measure.
     pub max_duration_seconds: Option<f64>,
-    /// Requests in flight at once; null when lbtest did not measure.
+    /// Connections, or requests in flight where each has its own, wanted at once; null when lbtest did not
+    /// measure.
     pub concurrency: Option<u64>,
+    /// Requests in flight at once on one connection; null when lbtest did not measure.
+    pub streams: Option<u64>,
     /// Client threads; null when lbtest did not measure.
     pub threads: Option<u64>,
     /// Open-loop pace; null for as fast as responses come.
@@ -316,6 +325,27 @@ pub struct ConnectionsReport {
     pub reopened: u64,
     /// Requests that a connection carried on average; null when none was opened.
     pub requests_per_connection: Option<f64>,
+    /// The most requests that were in flight at once: what was achieved of `plan.concurrency` times
+    /// `plan.streams` (each client thread's most, summed).
+    pub most_in_flight: u64,
+}
+
+/// What one address of the target brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct AddressReport {
+    /// `IP:PORT`, or the path of a socket.
+    pub address: String,
+    /// Connections that were opened.
+    pub connections: u64,
+    /// Dials that failed.
+    pub failed_dials: u64,
+    /// Identified responses by backend, in the order of `backends`; those of a workload that could be
+    /// several backends are in none.
+    pub counts: Vec<u64>,
+    /// Whole responses without an identity.
+    pub unidentified: u64,
+    /// Requests on open connections that brought no whole response.
+    pub failed: u64,
 }
 
 /// A latency distribution.

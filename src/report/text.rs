@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::escape::terminal;
-use super::{BackendReport, Report, VerdictName};
+use super::{AddressReport, BackendReport, Report, VerdictName};
 use crate::verdict::words::{p_value, p_value_with_log10, percent, time};
 
 /// The whole text report.
@@ -198,11 +198,33 @@ fn totals(out: &mut String, report: &Report) {
         line(
             out,
             format_args!(
-                "connections: {} opened, {} reopened",
-                connections.opened, connections.reopened
+                "connections: {} opened, {} reopened; at most {} requests in flight",
+                connections.opened, connections.reopened, connections.most_in_flight
             ),
         );
     }
+    // One address is the target; of several each says what it brought.
+    if report.addresses.len() > 1 {
+        for row in &report.addresses {
+            line(out, format_args!("{}", address(row, &report.backends)));
+        }
+    }
+}
+
+fn address(row: &AddressReport, backends: &[BackendReport]) -> String {
+    let counts: Vec<String> = backends
+        .iter()
+        .zip(&row.counts)
+        .map(|(backend, count)| format!("{} {count}", terminal(&backend.label)))
+        .collect();
+    format!(
+        "{}: {}; {} without identity, {} failed, {} failed dials",
+        terminal(&row.address),
+        counts.join(", "),
+        row.unidentified,
+        row.failed,
+        row.failed_dials
+    )
 }
 
 #[cfg(test)]

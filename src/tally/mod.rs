@@ -4,6 +4,7 @@
 //! Counts for the judgement are kept by *group* ([`Group`](crate::identity::assignment::Group): pods that are certainly one backend), since
 //! which label a workload stands for may be known only when all of them have been seen.
 
+pub mod addresses;
 pub mod connections;
 pub mod latency;
 pub mod monitor;

@@ -22,7 +22,15 @@ use crate::program::lbtest;
 pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
     let split: Split = expect.parse().expect("a split");
     let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01);
-    let (target, request) = target::target(url, None, "GET", &[], Bytes::new()).expect("a URL");
+    let (target, request) = target::target(
+        url,
+        None,
+        "GET",
+        &[],
+        Bytes::new(),
+        &target::Dialling::default(),
+    )
+    .expect("a URL");
     Plan {
         target,
         request,
@@ -36,6 +44,7 @@ pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
             concurrency: NonZeroUsize::new(20).expect("20 is not 0"),
             threads: NonZeroUsize::MIN,
             connection_use: ConnectionUse::Requests(NonZeroU64::MIN),
+            streams: NonZeroUsize::MIN,
             rate: None,
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),

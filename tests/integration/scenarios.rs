@@ -345,7 +345,15 @@ fn plan(scenario: &Scenario, url: &str, backends: &[String], seed: u64) -> Plan 
             _ => {}
         }
     }
-    let (target, request) = target::target(url, None, "GET", &headers, Bytes::new()).unwrap();
+    let (target, request) = target::target(
+        url,
+        None,
+        "GET",
+        &headers,
+        Bytes::new(),
+        &target::Dialling::default(),
+    )
+    .unwrap();
     Plan {
         target,
         request,
@@ -361,6 +369,7 @@ fn plan(scenario: &Scenario, url: &str, backends: &[String], seed: u64) -> Plan 
             concurrency: NonZeroUsize::new(8).unwrap(),
             threads: NonZeroUsize::MIN,
             connection_use: ConnectionUse::Requests(per_connection),
+            streams: NonZeroUsize::MIN,
             rate: None,
             timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(3),
