@@ -69,10 +69,10 @@ def _start(site: Site, definitions: str, location: str, requests_per_connection:
     config.write_text(f"""\
 {user}daemon off;
 worker_processes 1;
-worker_rlimit_nofile 8192;
+worker_rlimit_nofile 16384;
 pid {site.directory}/nginx.pid;
 error_log stderr warn;
-events {{ worker_connections 4096; }}
+events {{ worker_connections 12288; }}
 http {{
     access_log off;
     server_tokens off;
