@@ -10,7 +10,7 @@ use super::output::Outputs;
 use super::value::{ColorArg, JudgeArg};
 use super::{CommandError, output};
 use crate::exit::ExitStatus;
-use crate::load;
+use crate::load::{self, machine};
 use crate::plan::pace::Rate;
 use crate::plan::settings::Settings;
 use crate::plan::{Plan, quantity};
@@ -261,6 +261,9 @@ pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
 /// Sends the load, judges what came back and reports it.
 pub(super) fn measure(plan: &Plan, args: &OutputArgs) -> Result<ExitStatus, CommandError> {
     let mut outputs = Outputs::open(args)?;
+    if let Some(shortage) = machine::port_shortage(plan) {
+        output::warn(&words::port_shortage(shortage));
+    }
     let registry = PodRegistry::shared(plan.mappings.clone());
     let mut progress = output::ProgressBar::new(plan, args);
     let mut announcement = Some(words::announcement(plan));

@@ -2,13 +2,14 @@
 //!
 //! [`rule`] reads a pod's name from a response, [`workload`] strips what Kubernetes appended to the
 //! workload's name, and [`assignment`] says which backend of the expected split a workload is, or
-//! which ones it could be. [`log`] reads the answers from a saved text instead of from the network.
+//! which ones it could be. [`encoding`] undoes the compression of a body; [`log`] reads the answers from a saved text instead of from the network.
 //!
 //! A response is written by a peer that nobody vouches for. Names are bounded
 //! ([`rule::MAX_NAME_LENGTH`]) and free of control characters, every search is linear in the body, and
 //! nothing here is escaped for print: that is the report's task.
 
 pub mod assignment;
+pub mod encoding;
 pub mod log;
 pub mod rule;
 pub mod workload;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustls_pki_types::ServerName;
@@ -90,9 +91,9 @@ pub async fn resolve(plan: &Plan) -> Result<Vec<Address>, DialError> {
 }
 
 /// Opens transports to a target.
-#[derive(Clone)]
 pub struct Dialler {
     limit: Duration,
+    port_waits: AtomicU64,
     protocol: Protocol,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
@@ -122,6 +123,7 @@ impl Dialler {
         };
         Ok(Self {
             limit: plan.load.connect_timeout,
+            port_waits: AtomicU64::new(0),
             protocol,
             tls,
         })
@@ -131,6 +133,12 @@ impl Dialler {
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.protocol
+    }
+
+    /// How many dials have waited for a local port so far.
+    #[must_use]
+    pub fn port_waits(&self) -> u64 {
+        self.port_waits.load(Ordering::Relaxed)
     }
 
     /// Connects to `address`, the TLS handshake included.
@@ -145,7 +153,7 @@ impl Dialler {
         let late = |failure, what: &str| {
             DialError::new(failure, format!("no {what} within {:?}", self.limit))
         };
-        let socket = match timeout_at(deadline, connect(address)).await {
+        let socket = match timeout_at(deadline, self.connect(address, deadline)).await {
             Ok(connected) => connected.map_err(|error| refused(&error))?,
             Err(_) => return Err(late(Failure::Connect, "connection")),
         };
@@ -167,7 +175,32 @@ impl Dialler {
         }
         Ok(Transport::Secured(Box::new(stream)))
     }
+
+    /// Connects, if need be as soon as a local port is free again.
+    async fn connect(&self, address: &Address, deadline: Instant) -> io::Result<Socket> {
+        let mut has_waited = false;
+        loop {
+            let error = match connect(address).await {
+                Ok(socket) => return Ok(socket),
+                Err(error) => error,
+            };
+            let is_over = Instant::now() + PORT_POLL >= deadline;
+            if error.raw_os_error() != Some(NO_PORT) || is_over {
+                return Err(error);
+            }
+            if !has_waited {
+                self.port_waits.fetch_add(1, Ordering::Relaxed);
+            }
+            has_waited = true;
+            tokio::time::sleep(PORT_POLL).await;
+        }
+    }
 }
+
+/// Linux's EADDRNOTAVAIL (asm-generic/errno.h).
+const NO_PORT: i32 = 99;
+/// How often a dial without a local port tries again; loopback's ports are free after a second.
+const PORT_POLL: Duration = Duration::from_millis(50);
 
 async fn connect(address: &Address) -> io::Result<Socket> {
     match address {
@@ -182,11 +215,11 @@ async fn connect(address: &Address) -> io::Result<Socket> {
 
 /// What the system said of a dial; where this machine is what lacks something, what to do about it.
 fn refused(error: &io::Error) -> DialError {
-    // The numbers are Linux's (asm-generic/errno-base.h, errno.h), in the order of the arms.
+    // The numbers are Linux's (asm-generic/errno-base.h, errno.h).
     let remedy = match error.raw_os_error() {
         Some(24) => "the process may open no more files: raise `ulimit -n`, or lower --concurrency",
         Some(23) => "the machine can open no more files: raise fs.file-max, or lower --concurrency",
-        Some(99) => {
+        Some(NO_PORT) => {
             "the local ports are used up, each for up to a minute after its connection: add --keep-alive, \
              lower --rate, or widen net.ipv4.ip_local_port_range"
         }

@@ -7,6 +7,7 @@
 pub mod connection;
 pub mod dial;
 pub mod dispenser;
+pub mod machine;
 pub mod signals;
 pub mod signs;
 pub mod tls;
@@ -83,6 +84,8 @@ pub struct Connections {
     /// Requests that hyper handed back unsent from an idle connection that had closed, and that were
     /// sent on a new one.
     pub reopened: u64,
+    /// The most that were open at once (what each thread had at most, summed).
+    pub most_open: u64,
 }
 
 /// A response that named no pod, kept to show a person what came instead.
@@ -109,8 +112,8 @@ pub struct Run {
     pub connections: Connections,
     /// What each of the addresses brought.
     pub by_address: Addresses,
-    /// The most requests that were in flight at once (the sum of what each thread had at most).
-    pub most_in_flight: u64,
+    /// Dials that waited for a local port to become free.
+    pub port_waits: u64,
     /// The addresses that were used, in turn.
     pub addresses: Vec<Address>,
     /// The first message of each kind of failure.
@@ -199,6 +202,8 @@ async fn control(
         dispatched: 0,
         elapsed: Duration::ZERO,
     });
+    // Refused, the limit stays as it is, and running into it has an explanation of its own.
+    let _ = machine::raise_open_files();
     let dialler = Dialler::new(plan)?;
     let addresses = tokio::select! {
         biased;
@@ -251,7 +256,7 @@ async fn control(
         standing,
         connections: harvest.connections,
         by_address: harvest.addresses,
-        most_in_flight: harvest.most_in_flight,
+        port_waits: shared.dialler.port_waits(),
         addresses: shared.addresses.clone(),
         failure_messages: harvest.failure_messages,
         sample: harvest.sample,

@@ -18,6 +18,7 @@ use super::dial::{Address, DialError, Dialler};
 use super::dispenser::Dispenser;
 use super::signs::Signs;
 use super::{Connections, Phase, UnidentifiedSample};
+use crate::identity::encoding;
 use crate::observation::{Failure, Observation, Outcome, PodId};
 use crate::plan::Plan;
 use crate::plan::target::Protocol;
@@ -70,8 +71,8 @@ pub(super) struct Harvest {
     pub signs: Signs,
     /// Requests begun and not yet recorded.
     in_flight: u64,
-    /// The most there were at once; of several threads the sum.
-    pub most_in_flight: u64,
+    /// Connections that are open.
+    open: u64,
 }
 
 impl Harvest {
@@ -84,7 +85,7 @@ impl Harvest {
             sample: None,
             signs: Signs::default(),
             in_flight: 0,
-            most_in_flight: 0,
+            open: 0,
         }
     }
 
@@ -92,9 +93,9 @@ impl Harvest {
         self.tally.merge(&other.tally);
         self.signs.merge(other.signs);
         self.addresses.merge(&other.addresses);
-        self.most_in_flight += other.most_in_flight;
         self.connections.opened += other.connections.opened;
         self.connections.reopened += other.connections.reopened;
+        self.connections.most_open += other.connections.most_open;
         for (failure, message) in other.failure_messages {
             self.failure_messages.entry(failure).or_insert(message);
         }
@@ -105,9 +106,11 @@ impl Harvest {
         };
     }
 
-    fn begin(&mut self) {
-        self.in_flight += 1;
-        self.most_in_flight = self.most_in_flight.max(self.in_flight);
+    fn opened(&mut self, address: usize) {
+        self.open += 1;
+        self.connections.opened += 1;
+        self.connections.most_open = self.connections.most_open.max(self.open);
+        self.addresses.connected(address);
     }
 
     fn fail(&mut self, observation: &Observation, message: impl Into<String>) {
@@ -212,6 +215,7 @@ struct Responses {
 impl Drop for Responses {
     fn drop(&mut self) {
         let mut harvest = self.harvest.borrow_mut();
+        harvest.open -= 1;
         harvest.tally.close(self.of_connection.take());
     }
 }
@@ -233,7 +237,7 @@ impl RequestLoop {
             let Some(started) = self.wait_until_due(ticket).await else {
                 break;
             };
-            self.harvest.borrow_mut().begin();
+            self.harvest.borrow_mut().in_flight += 1;
             let ended = self.request(&mut open, ticket).await;
             self.record(ticket, started, ended);
         }
@@ -349,10 +353,7 @@ impl RequestLoop {
         let opened = Connection::open(&self.shared.dialler, &addresses[address]).await;
         let mut harvest = self.harvest.borrow_mut();
         match &opened {
-            Ok(_) => {
-                harvest.connections.opened += 1;
-                harvest.addresses.connected(address);
-            }
+            Ok(_) => harvest.opened(address),
             Err(_) => harvest.addresses.refused(address),
         }
         Ok(Open {
@@ -472,6 +473,7 @@ impl Harvest {
         body: &[u8],
     ) -> Option<PodId> {
         self.signs.record(headers);
+        let body = &*encoding::decoded(headers, body, shared.plan.load.max_body);
         if let Some(name) = shared.plan.rules.identify(headers, body) {
             if self.tally.attributed() == 0 {
                 shared.identified.store(true, Ordering::Relaxed);

@@ -198,6 +198,15 @@ impl ConnectionUse {
         }
     }
 
+    /// How many connections so many requests take at least; `None` where that is up to the peer.
+    #[must_use]
+    pub fn connections_for(self, requests: u64) -> Option<u64> {
+        match self {
+            Self::Requests(limit) => Some(requests.div_ceil(limit.get())),
+            Self::KeepAlive => None,
+        }
+    }
+
     /// Whether every request has a connection of its own.
     #[must_use]
     pub fn is_fresh(self) -> bool {

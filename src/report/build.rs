@@ -224,7 +224,7 @@ impl Report {
             opened,
             reopened: run.connections.reopened,
             requests_per_connection: share(self.requests.sent, opened),
-            most_in_flight: run.most_in_flight,
+            most_open: run.connections.most_open,
         });
         self.addresses = addresses(run, assignment, plan.split.len());
         let seconds = self.duration_seconds;

@@ -325,9 +325,9 @@ pub struct ConnectionsReport {
     pub reopened: u64,
     /// Requests that a connection carried on average; null when none was opened.
     pub requests_per_connection: Option<f64>,
-    /// The most requests that were in flight at once: what was achieved of `plan.concurrency` times
-    /// `plan.streams` (each client thread's most, summed).
-    pub most_in_flight: u64,
+    /// The most that were open at once (each client thread's most, summed): what was achieved of
+    /// `plan.concurrency`.
+    pub most_open: u64,
 }
 
 /// What one address of the target brought.

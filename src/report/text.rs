@@ -198,8 +198,8 @@ fn totals(out: &mut String, report: &Report) {
         line(
             out,
             format_args!(
-                "connections: {} opened, {} reopened; at most {} requests in flight",
-                connections.opened, connections.reopened, connections.most_in_flight
+                "connections: {} opened, {} reopened; at most {} open at once",
+                connections.opened, connections.reopened, connections.most_open
             ),
         );
     }

@@ -30,10 +30,12 @@
 //! | `per_connection_balancing` | the same backend within a connection |
 //! | `backend_errors` | one backend answers with more errors than the others |
 //! | `weighted_round_robin` | more regular than independent draws |
+//! | `ports_scarce`, `concurrency_not_reached` | this machine lacked ports, files or memory |
 //! | `unexplained` | none of these |
 
 mod cause;
 mod change;
+mod client;
 mod constant;
 mod gather;
 mod missing;

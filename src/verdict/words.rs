@@ -7,9 +7,11 @@ use std::time::Duration;
 use super::decision::{Cause, Judged, Method};
 use super::forecast::{affordable_tolerance, forecast, grey_zone};
 use super::{Change, Evidence, Reason, Verdict};
-use http::header::{HOST, LOCATION};
+use http::header::{CONTENT_ENCODING, HOST, LOCATION};
 
 use crate::identity::assignment::Assignment;
+use crate::identity::encoding;
+use crate::load::machine::PortShortage;
 use crate::load::{Ending, LoadError, Run, UnidentifiedSample};
 use crate::observation::Failure;
 use crate::plan::pace::Rate;
@@ -125,6 +127,18 @@ pub fn announcement(plan: &Plan) -> String {
         ));
     }
     told
+}
+
+/// What to do about a run that needs more local ports than there are.
+#[must_use]
+pub fn port_shortage(shortage: PortShortage) -> String {
+    let PortShortage { connections, ports } = shortage;
+    format!(
+        "the run opens {connections} connections, and this machine has {ports} local ports for each address, \
+         taken for up to a minute after a connection that it closes first: where they run out dials wait; \
+         --keep-alive, --requests-per-connection K or a --rate below {:.0}/s avoid that",
+        ports as f64 / 60.0
+    )
 }
 
 /// What to do about a run of `seconds` at `rate` that is longer than `allowed`; empty when it fits.
@@ -605,6 +619,18 @@ fn unidentified(plan: &Plan, responses: u64, sample: &UnidentifiedSample) -> Rea
             "error_pages",
             format!(
                 "{responses} responses, none from a pod: the first is a {status} to Host {host}: \"{shown}\""
+            ),
+        );
+    }
+    let coding = sample.headers.get(CONTENT_ENCODING);
+    let coding = coding.and_then(|coding| coding.to_str().ok());
+    if let Some(coding) = coding.filter(|coding| !encoding::is_undone(coding)) {
+        return Reason::new(
+            "unreadable_body",
+            format!(
+                "{responses} responses, none of which names a pod: bodies come coded as {}, though none was \
+                 asked for, and only gzip and deflate can be read; say who answers with --identify header:NAME",
+                coding.escape_debug()
             ),
         );
     }

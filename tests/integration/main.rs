@@ -12,6 +12,7 @@ mod demo;
 mod errors;
 mod layers;
 mod load;
+mod machine;
 mod plan;
 mod program;
 mod report;

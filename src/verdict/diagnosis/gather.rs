@@ -2,7 +2,7 @@
 
 use http::header::COOKIE;
 
-use super::{Finding, Symptoms, diagnose};
+use super::{Finding, Symptoms, client, diagnose};
 use crate::identity::assignment::Backend;
 use crate::load::Run;
 use crate::observation::Failure;
@@ -27,7 +27,7 @@ pub fn diagnose_run(plan: &Plan, run: &Run, judgement: &Judgement) -> Vec<Findin
     let failures: Vec<(Failure, u64)> = tally.by_failure().collect();
     let judged = &judgement.judged;
     let change = judgement.change.as_ref();
-    diagnose(&Symptoms {
+    let mut findings = diagnose(&Symptoms {
         split: &plan.split,
         alpha: plan.criterion.alpha,
         seed: plan.seed,
@@ -47,7 +47,9 @@ pub fn diagnose_run(plan: &Plan, run: &Run, judgement: &Judgement) -> Vec<Findin
         repeats: judged.method == Some(Method::FirstResponse),
         signs: run.signs,
         sends_cookie: plan.request.headers.contains_key(COOKIE),
-    })
+    });
+    findings.extend(client::findings(plan, run));
+    findings
 }
 
 /// What the counts are worth in independent responses, as the verdict has it.

@@ -1,0 +1,133 @@
+//! What this machine allows a client: open files and local ports.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+
+use crate::plan::Plan;
+use crate::plan::endpoint::Endpoint;
+
+/// Raises the soft limit of open files to the hard one, so that connections are limited by the machine and
+/// not by a shell's default.
+///
+/// # Errors
+/// The system refuses.
+pub fn raise_open_files() -> io::Result<()> {
+    rlimit::increase_nofile_limit(u64::MAX).map(drop)
+}
+
+/// A run that opens more connections to an address than there are local ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortShortage {
+    /// Connections that the run opens.
+    pub connections: u64,
+    /// Local ports, each of which one address can have one connection from.
+    pub ports: u64,
+}
+
+/// Ports stay taken for so long after a connection that this side closed first (Linux's `TCP_TIMEWAIT_LEN`).
+const HELD_SECONDS: f64 = 60.0;
+
+/// Whether the plan's connections could use up the local ports; `None` where they can't, where the
+/// ports are free again within a second, or where the machine does not tell.
+#[must_use]
+pub fn port_shortage(plan: &Plan) -> Option<PortShortage> {
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let reuse = fs::read_to_string("/proc/sys/net/ipv4/tcp_tw_reuse").unwrap_or_default();
+    let ports = ports_in(&range)?;
+    // 1: for all; 2, the default: for loopback (ip-sysctl.rst).
+    let is_reused = match reuse.trim() {
+        "1" => true,
+        "2" => is_loopback(plan),
+        _ => false,
+    };
+    if is_reused || matches!(plan.target.endpoint, Endpoint::UnixSocket(_)) {
+        return None;
+    }
+    shortage(plan, ports)
+}
+
+/// The number of ports in `FIRST LAST`.
+fn ports_in(range: &str) -> Option<u64> {
+    let mut bounds = range.split_whitespace().map(str::parse::<u64>);
+    let (first, last) = (bounds.next()?.ok()?, bounds.next()?.ok()?);
+    (first <= last).then(|| last - first + 1)
+}
+
+fn is_loopback(plan: &Plan) -> bool {
+    match &plan.target.endpoint {
+        Endpoint::Name { host, .. } => {
+            host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        }
+        Endpoint::Addresses(addresses) => addresses.iter().all(|to| to.ip().is_loopback()),
+        Endpoint::UnixSocket(_) => true,
+    }
+}
+
+fn shortage(plan: &Plan, ports: u64) -> Option<PortShortage> {
+    let requests = plan.budget.requests?.get();
+    let connections = plan.load.connection_use.connections_for(requests)?;
+    // What an even pace opens while a port is held.
+    let at_once = plan.load.rate.map_or(f64::INFINITY, |rate| {
+        let share = connections as f64 / requests as f64;
+        rate.per_second() * HELD_SECONDS * share
+    });
+    let needed = at_once.min(connections as f64);
+    (needed > ports as f64).then_some(PortShortage { connections, ports })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::settings::Settings;
+
+    fn plan(table: serde_json::Value) -> Plan {
+        let settings: Settings = serde_json::from_value(table).unwrap();
+        settings.plan().unwrap()
+    }
+
+    #[test]
+    fn the_range_of_ports_includes_both_ends() {
+        assert_eq!(ports_in("32768\t60999\n"), Some(28_232));
+        assert_eq!(ports_in("5 4"), None);
+        assert_eq!(ports_in(""), None);
+    }
+
+    #[test]
+    fn more_fresh_connections_than_ports_are_a_shortage_unless_they_are_spread_over_time() {
+        let fresh = json!({"expect": "a=1", "requests": 50_000});
+        let found = shortage(&plan(fresh), 28_232);
+        assert_eq!(
+            found,
+            Some(PortShortage {
+                connections: 50_000,
+                ports: 28_232
+            })
+        );
+        for enough in [
+            json!({"expect": "a=1", "requests": 20_000}),
+            json!({"expect": "a=1", "requests": 50_000, "keep_alive": true}),
+            json!({"expect": "a=1", "requests": 50_000, "requests_per_connection": 10}),
+            json!({"expect": "a=1", "requests": 50_000, "rate": "400/s"}),
+        ] {
+            assert_eq!(shortage(&plan(enough.clone()), 28_232), None, "{enough}");
+        }
+        let fast = json!({"expect": "a=1", "requests": 50_000, "rate": "500/s"});
+        assert!(shortage(&plan(fast), 28_232).is_some());
+    }
+
+    #[test]
+    fn loopback_is_known_by_name_and_by_address() {
+        for url in ["http://localhost/", "http://127.3.2.1/", "http://[::1]/"] {
+            assert!(
+                is_loopback(&plan(json!({"expect": "a=1", "url": url}))),
+                "{url}"
+            );
+        }
+        assert!(!is_loopback(&plan(
+            json!({"expect": "a=1", "url": "http://shop.example/"})
+        )));
+    }
+}

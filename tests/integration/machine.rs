@@ -1,0 +1,60 @@
+//! What happens when this machine runs out of something.
+
+use std::process::{Command, Stdio};
+
+use lbtest::ingress::{Config, Ingress};
+
+use crate::program::{Ran, codes};
+
+#[test]
+fn too_few_open_files_are_explained_and_no_request_is_lost() {
+    let ingress = Ingress::start(&Config::new("v1=70,v2=30".parse().unwrap())).unwrap();
+    let url = format!("http://{}/", ingress.addr());
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_lbtest"))
+        .args([
+            &url,
+            "--expect",
+            "v1=70,v2=30",
+            "-c",
+            "200",
+            "-n",
+            "2000",
+            "--threads",
+            "1",
+            "--json",
+            "-",
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let ran = Ran::from(output);
+    let report = ran.json();
+    let requests = &report["requests"];
+    let number = |field: &str| requests[field].as_u64().unwrap();
+    assert_eq!(
+        number("sent"),
+        number("attributed") + number("unattributed")
+    );
+    assert_eq!(
+        number("never_sent"),
+        requests["by_failure"]["local"].as_u64().unwrap()
+    );
+    assert!(
+        number("never_sent") > 0 && number("attributed") > 0,
+        "{ran:?}"
+    );
+    let most_open = report["connections"]["most_open"].as_u64().unwrap();
+    assert!((1..40).contains(&most_open), "{most_open}");
+    assert!(ran.stdout.contains("ulimit -n"), "{ran:?}");
+    let findings = report["findings"].as_array().unwrap();
+    assert!(
+        findings
+            .iter()
+            .any(|finding| finding["code"] == "concurrency_not_reached"),
+        "{ran:?}"
+    );
+    assert!(codes(&report).contains(&"requests_failed"), "{ran:?}");
+    drop(ingress);
+}
