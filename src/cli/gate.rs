@@ -84,6 +84,15 @@ pub(super) struct OutputArgs {
     /// Write the report as JSON to a file, or to stdout for '-'
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     pub json: Option<PathBuf>,
+    /// Write JUnit XML to a file, or to stdout for '-'
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write Markdown to a file, or to stdout for '-'; a GitHub step summary is appended to
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Write metrics to a file, or to stdout for '-'
+    #[arg(long, value_name = "FILE")]
+    pub openmetrics: Option<PathBuf>,
     /// When to colour
     #[arg(long, value_enum, default_value = "auto")]
     pub color: ColorArg,

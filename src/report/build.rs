@@ -9,14 +9,15 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{
     AddressReport, AssignmentReport, BackendReport, ChangeReport, ChiSquareReport, Coded,
-    ConnectionsReport, Finding, LatencyReport, PlanReport, PodReport, Report, RequestsReport,
-    SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool, VerdictName, WindowReport,
+    ConnectionsReport, Finding, LatencyReport, LimitReport, PlanReport, PodReport, Report,
+    RequestsReport, SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool, VerdictName,
+    WindowReport,
 };
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Assignment, Basis, Group};
 use crate::load::dial::Address;
 use crate::load::{Ending, LoadError, Run};
-use crate::plan::{ConnectionUse, Criterion, Plan};
+use crate::plan::{ConnectionUse, Criterion, Limit, Plan};
 use crate::split::Split;
 use crate::stats::chi_square::ChiSquare;
 use crate::stats::equivalence::{leak_ruled_out, tolerances};
@@ -59,7 +60,7 @@ impl Report {
         let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);
         let mut report = Self::of_judgement(&plan.split, &plan.criterion, &evidence, &judgement);
         if tally.attributed() == 0 {
-            report.verdict = VerdictName::Error;
+            report.set_not_measured();
             report.exit_status = ExitStatus::NotMeasured.code();
             report.reasons = coded(&words::not_measured(plan, run));
         } else {
@@ -75,6 +76,11 @@ impl Report {
         report
     }
 
+    fn set_not_measured(&mut self) {
+        self.verdict = VerdictName::Error;
+        self.split_verdict = VerdictName::Error;
+    }
+
     /// Holds the backends' health against the plan's limits.
     fn hold_to_limits(&mut self, plan: &Plan) {
         for &(backend, limit) in &plan.limits {
@@ -85,17 +91,30 @@ impl Report {
                 p99: row.latency_p99_seconds.map(Duration::from_secs_f64),
             };
             let (verdict, reason) = match health::check(&row.label, limit, health) {
-                Ok(()) => continue,
-                Err(Breach::Exceeded(reason)) => (VerdictName::Fail, reason),
-                Err(Breach::Unknown(reason)) => (VerdictName::Inconclusive, reason),
+                Ok(()) => (VerdictName::Pass, None),
+                Err(Breach::Exceeded(reason)) => (VerdictName::Fail, Some(reason)),
+                Err(Breach::Unknown(reason)) => (VerdictName::Inconclusive, Some(reason)),
             };
+            let reason = reason.map(|reason| coded(&[reason]).remove(0));
+            let (max_p99_seconds, max_error_share) = match limit {
+                Limit::P99(most) => (Some(most.as_secs_f64()), None),
+                Limit::Errors(most) => (None, Some(most)),
+            };
+            self.limits.push(LimitReport {
+                label: row.label.clone(),
+                max_p99_seconds,
+                max_error_share,
+                verdict,
+                reason: reason.clone(),
+            });
+            let Some(reason) = reason else { continue };
             let is_worse = match self.verdict {
                 VerdictName::Pass => true,
                 VerdictName::Inconclusive => verdict == VerdictName::Fail,
                 VerdictName::Fail | VerdictName::Error | VerdictName::Measured => false,
             };
             let place = if is_worse { 0 } else { self.reasons.len() };
-            self.reasons.splice(place..place, coded(&[reason]));
+            self.reasons.insert(place, reason);
             if is_worse {
                 self.verdict = verdict;
                 self.exit_status = self.status().code();
@@ -109,7 +128,7 @@ impl Report {
         let evidence = Evidence::default();
         let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);
         let mut report = Self::of_judgement(&plan.split, &plan.criterion, &evidence, &judgement);
-        report.verdict = VerdictName::Error;
+        report.set_not_measured();
         report.interrupted = matches!(error, LoadError::Interrupted);
         report.exit_status = if report.interrupted {
             ExitStatus::Interrupted.code()
@@ -130,7 +149,7 @@ impl Report {
         report.plan.seed = seed;
         report.plan.sequential = evidence.standing.is_some();
         if judgement.judged.counts.attributed() == 0 {
-            report.verdict = VerdictName::Error;
+            report.set_not_measured();
             report.exit_status = ExitStatus::NotMeasured.code();
         }
         report
@@ -173,6 +192,7 @@ impl Report {
             duration_seconds: 0.0,
             interrupted: false,
             verdict,
+            split_verdict: verdict,
             exit_status: status.code(),
             reasons: coded(&judgement.reasons),
             target: None,
@@ -182,6 +202,7 @@ impl Report {
             change: judgement.change.as_ref().map(change),
             backends: backends(split, criterion, counts, evidence, &judgement.assignment),
             pods: Vec::new(),
+            limits: Vec::new(),
             assignment: assignment(split, &evidence.groups, &judgement.assignment),
             requests: RequestsReport {
                 sent: attributed + evidence.unattributed,
@@ -246,6 +267,7 @@ impl PlanReport {
             rate_per_second: None,
             requests_per_connection: None,
             replacements: None,
+            promise: None,
             alpha: criterion.alpha,
             tolerance_share: criterion.tolerance,
             judge: criterion.judge.code(),
@@ -269,6 +291,8 @@ impl PlanReport {
             ConnectionUse::KeepAlive => None,
         };
         self.replacements = plan.budget.requests.map(|_| plan.budget.replacements());
+        let promise = |requests| words::promise(&plan.split, &plan.criterion, requests);
+        self.promise = plan.budget.requests.map(promise);
         self.sequential = plan.sequential;
         self.seed = plan.seed;
     }

@@ -4,10 +4,16 @@
 //! within a version. Units stand in names: `_seconds`, `_share`. There is no NaN and no infinity: such a
 //! number is `null`, with a reason beside it.
 
+pub mod annotation;
 pub mod build;
 pub mod escape;
 pub mod forecast;
 pub mod json;
+pub mod junit;
+pub mod markdown;
+pub mod metrics;
+pub mod openmetrics;
+pub mod standing;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -37,6 +43,8 @@ pub struct Report {
     pub interrupted: bool,
     /// What follows.
     pub verdict: VerdictName,
+    /// What follows for the split alone, before the backends are held to limits on their health.
+    pub split_verdict: VerdictName,
     /// The status that the process ends with.
     pub exit_status: u8,
     /// Why, the most important reason first.
@@ -55,6 +63,8 @@ pub struct Report {
     pub backends: Vec<BackendReport>,
     /// One row for each pod that answered, by name.
     pub pods: Vec<PodReport>,
+    /// The limits on the backends' health that were asked for, and whether they were kept.
+    pub limits: Vec<LimitReport>,
     /// Which workload was taken for which backend, and why.
     pub assignment: Vec<AssignmentReport>,
     /// What became of the requests.
@@ -71,6 +81,15 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Identified responses by backend over blocks of the dispatch order.
     pub windows: Vec<WindowReport>,
+}
+
+/// A report among those that one document shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'a> {
+    /// What the user calls the check; `None` when there is only one.
+    pub name: Option<&'a str>,
+    /// Its report.
+    pub report: &'a Report,
 }
 
 /// The program that wrote a report.
@@ -96,6 +115,20 @@ pub enum VerdictName {
     Error,
     /// A shard of a larger run: measured, and judged after merging.
     Measured,
+}
+
+impl VerdictName {
+    /// The name in reports.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Inconclusive => "inconclusive",
+            Self::Error => "error",
+            Self::Measured => "measured",
+        }
+    }
 }
 
 /// A sentence with a code for scripts.
@@ -157,6 +190,8 @@ pub struct PlanReport {
     pub requests_per_connection: Option<u64>,
     /// How many requests without an identity are replaced at most; null when not bounded.
     pub replacements: Option<u64>,
+    /// What a verdict promises, in words; null when the number of requests was not planned.
+    pub promise: Option<String>,
     /// The promised error rate.
     pub alpha: f64,
     /// The smallest shift that a PASS rules out.
@@ -273,6 +308,21 @@ pub struct BackendReport {
     pub latency_p99_seconds: Option<f64>,
     /// The whole distribution of its latencies, encoded as `latency.histogram`; null when not measured.
     pub latency_histogram: Option<String>,
+}
+
+/// A limit on a backend's health: one of the two figures is given.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct LimitReport {
+    /// The backend's label.
+    pub label: String,
+    /// Its 99th latency percentile must not exceed this.
+    pub max_p99_seconds: Option<f64>,
+    /// Its share of responses with a status of 500 or more must not exceed this.
+    pub max_error_share: Option<f64>,
+    /// `pass` when it was kept, `fail` when not, `inconclusive` when that is unknown.
+    pub verdict: VerdictName,
+    /// Why it is not `pass`; else null.
+    pub reason: Option<Coded>,
 }
 
 /// One pod.

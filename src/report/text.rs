@@ -12,13 +12,7 @@ use crate::verdict::words::{p_value, p_value_with_log10, percent, time};
 #[must_use]
 pub fn render(report: &Report) -> String {
     let mut out = String::new();
-    let word = match report.verdict {
-        VerdictName::Pass => "PASS",
-        VerdictName::Fail => "FAIL",
-        VerdictName::Inconclusive => "INCONCLUSIVE",
-        VerdictName::Error => "COULD NOT MEASURE",
-        VerdictName::Measured => "MEASURED",
-    };
+    let word = word(report.verdict);
     let style = verdict_style(report.verdict);
     let first = report.reasons.first().map_or("", |reason| &reason.message);
     line(
@@ -58,6 +52,25 @@ pub fn render(report: &Report) -> String {
     out
 }
 
+/// The verdict as people are told it.
+#[must_use]
+pub fn word(verdict: VerdictName) -> &'static str {
+    match verdict {
+        VerdictName::Pass => "PASS",
+        VerdictName::Fail => "FAIL",
+        VerdictName::Inconclusive => "INCONCLUSIVE",
+        VerdictName::Error => "COULD NOT MEASURE",
+        VerdictName::Measured => "MEASURED",
+    }
+}
+
+/// Wilson's interval of a backend's share; `None` when nothing was observed.
+#[must_use]
+pub fn interval(backend: &BackendReport) -> Option<String> {
+    let (low, high) = (backend.interval_low?, backend.interval_high?);
+    Some(format!("{:.1} – {:.1} %", low * 100.0, high * 100.0))
+}
+
 fn verdict_style(verdict: VerdictName) -> Style {
     let color = match verdict {
         VerdictName::Pass | VerdictName::Measured => AnsiColor::Green,
@@ -87,22 +100,18 @@ fn backends(out: &mut String, backends: &[BackendReport]) {
     let mut rows = vec![header.map(str::to_owned)];
     let dash = || "-".to_owned();
     for backend in backends {
-        let interval = match (backend.interval_low, backend.interval_high) {
-            (Some(low), Some(high)) => format!("{:.1} – {:.1} %", low * 100.0, high * 100.0),
-            _ => dash(),
-        };
         rows.push([
             terminal(&backend.label).into_owned(),
             backend
                 .workload
                 .as_deref()
-                .map_or_else(dash, |name| shortened(&terminal(name))),
+                .map_or_else(dash, |name| cut(&terminal(name), NAME_WIDTH)),
             percent(backend.expected_share),
             backend.observed.to_string(),
             backend
                 .share
                 .map_or_else(dash, |share| format!("{:.2} %", share * 100.0)),
-            interval,
+            interval(backend).unwrap_or_else(dash),
             backend.latency_p50_seconds.map_or_else(dash, time),
             backend.latency_p99_seconds.map_or_else(dash, time),
             backend.errors.to_string(),
@@ -114,11 +123,13 @@ fn backends(out: &mut String, backends: &[BackendReport]) {
 /// Names beyond this many characters are cut, so that a row fits a line.
 const NAME_WIDTH: usize = 40;
 
-fn shortened(name: &str) -> String {
-    if name.chars().count() <= NAME_WIDTH {
-        return name.to_owned();
+/// The first `width` characters of `text`, the last of them an ellipsis where something is cut off.
+#[must_use]
+pub fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
     }
-    let kept: String = name.chars().take(NAME_WIDTH - 1).collect();
+    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
     format!("{kept}…")
 }
 

@@ -1,0 +1,143 @@
+//! The reports of one command: any number of formats at once.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::{Sink, warn};
+use crate::cli::CommandError;
+use crate::cli::gate::OutputArgs;
+use crate::report::{Named, Report, annotation, json, junit, markdown, openmetrics, text};
+
+/// A rendering that goes to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Json,
+    Junit,
+    Markdown,
+    OpenMetrics,
+}
+
+impl Format {
+    const fn flag(self) -> &'static str {
+        match self {
+            Self::Json => "--json",
+            Self::Junit => "--junit",
+            Self::Markdown => "--markdown",
+            Self::OpenMetrics => "--openmetrics",
+        }
+    }
+}
+
+/// The reports of one command, opened.
+#[derive(Debug)]
+pub(in crate::cli) struct Outputs {
+    sinks: Vec<(Format, Sink)>,
+    text_on_stderr: bool,
+    is_github: bool,
+}
+
+impl Outputs {
+    /// Opens every report's destination.
+    pub(in crate::cli) fn open(args: &OutputArgs) -> Result<Self, CommandError> {
+        let asked = [
+            (Format::Json, &args.json),
+            (Format::Junit, &args.junit),
+            (Format::Markdown, &args.markdown),
+            (Format::OpenMetrics, &args.openmetrics),
+        ];
+        let mut sinks: Vec<(Format, Sink)> = Vec::new();
+        for (format, path) in asked {
+            let Some(path) = path else { continue };
+            let sink = if format == Format::Markdown && is_step_summary(path) {
+                Some(Sink::appending(format.flag(), path)?)
+            } else {
+                Sink::open_report(format.flag(), Some(path))?
+            };
+            sinks.extend(sink.map(|sink| (format, sink)));
+        }
+        refuse_shared(&sinks)?;
+        Ok(Self {
+            text_on_stderr: sinks.iter().any(|(_, sink)| matches!(sink, Sink::Stdout)),
+            sinks,
+            is_github: std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+        })
+    }
+
+    /// Writes the report to every destination, and the text where people look.
+    pub(in crate::cli) fn write(&mut self, report: &Report) -> Result<(), CommandError> {
+        let mut told = text::render(report);
+        let named = [Named { name: None, report }];
+        if self.is_github {
+            told.extend(annotation::render(&named));
+        }
+        let printed = if self.text_on_stderr {
+            anstream::stderr().write_all(told.as_bytes())
+        } else {
+            anstream::stdout().write_all(told.as_bytes())
+        };
+        // A reader that went away (`| head`) has seen what it wanted; the exit status still tells.
+        if let Err(error) = printed
+            && error.kind() != io::ErrorKind::BrokenPipe
+        {
+            warn(&format!("the report could not be printed: {error}"));
+        }
+        // One destination that fails must not cost the others.
+        let mut written = Ok(());
+        for (format, sink) in self.sinks.drain(..) {
+            let result = write_one(format, sink, &named)
+                .map_err(|error| CommandError::usage(format!("{}: {error}", format.flag())));
+            written = written.and(result);
+        }
+        written
+    }
+}
+
+fn write_one(format: Format, sink: Sink, named: &[Named<'_>]) -> io::Result<()> {
+    let room = match &sink {
+        Sink::Appended(file, _) => markdown::MOST_BYTES.saturating_sub(length(file)),
+        Sink::Stdout | Sink::Replaced(..) | Sink::Direct(_) => markdown::MOST_BYTES,
+    };
+    sink.write(|out| match format {
+        Format::Json => named
+            .iter()
+            .try_for_each(|named| json::write(named.report, out)),
+        Format::Junit => junit::write(named, out),
+        Format::Markdown => out.write_all(markdown::render(named, room).as_bytes()),
+        Format::OpenMetrics => out.write_all(openmetrics::render(named).as_bytes()),
+    })
+}
+
+/// What a file holds already.
+fn length(file: &std::fs::File) -> usize {
+    let bytes = file.metadata().map_or(0, |about| about.len());
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Whether this is the summary of a GitHub Actions step, to which every command of the step appends.
+fn is_step_summary(path: &Path) -> bool {
+    std::env::var_os("GITHUB_STEP_SUMMARY").is_some_and(|summary| summary == path.as_os_str())
+}
+
+/// One file holds one report.
+fn refuse_shared(sinks: &[(Format, Sink)]) -> Result<(), CommandError> {
+    let places: Vec<(Format, PathBuf)> = sinks
+        .iter()
+        .filter_map(|(format, sink)| Some((*format, sink.place()?)))
+        .collect();
+    for (index, (format, place)) in places.iter().enumerate() {
+        let earlier = places[..index].iter().find(|(_, other)| other == place);
+        if let Some((other, _)) = earlier {
+            let (place, remedy) = if place.as_os_str() == "-" {
+                ("stdout".to_owned(), "a file")
+            } else {
+                (place.display().to_string(), "a file of its own")
+            };
+            return Err(CommandError::usage(format!(
+                "{} and {} both write to {place}: give one of them {remedy}",
+                other.flag(),
+                format.flag()
+            )));
+        }
+    }
+    Ok(())
+}

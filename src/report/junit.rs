@@ -1,0 +1,172 @@
+//! The JUnit rendering, for CI systems that list test cases: one for the split, one for each backend,
+//! one for errors and one for responses without an identity.
+//!
+//! FAIL is a *failure*; INCONCLUSIVE and what could not be measured are *errors*, so that no CI takes
+//! them for a success; a backend about which the evidence says nothing is *skipped*.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+
+use super::escape::terminal;
+use super::standing::{Standing, sentence, standing};
+use super::{Coded, LimitReport, Named, Report, VerdictName, text};
+
+/// Writes one test suite for each report.
+///
+/// # Errors
+/// As `out` does.
+pub fn write(reports: &[Named<'_>], out: &mut dyn Write) -> io::Result<()> {
+    let mut document = quick_junit::Report::new("lbtest");
+    for named in reports {
+        document.add_test_suite(suite(named));
+    }
+    let duration = reports.iter().map(|named| named.report.duration_seconds);
+    document.set_time(Duration::from_secs_f64(duration.sum()));
+    let rendered = document.to_string().map_err(io::Error::other)?;
+    // Nextest's addition to the outermost element, which the schema of Jenkins has no room for; the
+    // suites have it.
+    let skipped = format!(" skipped=\"{}\"", document.skipped);
+    let rendered = rendered.replacen(&skipped, "", 1);
+    out.write_all(rendered.as_bytes())?;
+    out.flush()
+}
+
+fn suite(named: &Named<'_>) -> TestSuite {
+    let report = named.report;
+    let name = named.name.map_or_else(|| "lbtest".into(), terminal);
+    let mut suite = TestSuite::new(&*name);
+    suite.set_time(Duration::from_secs_f64(report.duration_seconds));
+    suite.add_property(("run_id", &*terminal(&report.run_id)));
+    if let Some(target) = &report.target {
+        suite.add_property(("url", &*terminal(&target.url)));
+        suite.add_property(("host", &*terminal(&target.host)));
+    }
+    let cases = [split(report)]
+        .into_iter()
+        .chain(report.backends.iter().map(|backend| {
+            let name = format!("backend {}", terminal(&backend.label));
+            case(&name, backend_status(report, backend), &sentence(backend))
+        }))
+        .chain([errors(report), unattributed(report)]);
+    for mut case in cases {
+        case.set_classname(&*name);
+        suite.add_test_case(case);
+    }
+    suite.set_system_out(text::render(report));
+    suite
+}
+
+fn case(name: &str, status: TestCaseStatus, told: &str) -> TestCase {
+    let mut case = TestCase::new(name, status);
+    case.set_system_out(&*terminal(told));
+    case
+}
+
+/// A status that says why in one line.
+fn ended(kind: NonSuccessKind, code: &str, message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_type(code).set_message(&*terminal(message));
+    status
+}
+
+fn skipped(message: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(message);
+    status
+}
+
+fn split(report: &Report) -> TestCase {
+    let of_limits: Vec<&Coded> = report
+        .limits
+        .iter()
+        .filter_map(|limit| limit.reason.as_ref())
+        .collect();
+    // A limit that decides stands first; the split's own reasons come after it.
+    let mut reasons = report
+        .reasons
+        .iter()
+        .filter(|reason| !of_limits.contains(reason));
+    let first = reasons.next();
+    let (code, message) = first.map_or(("", ""), |reason| (&reason.code, &reason.message));
+    let status = match report.split_verdict {
+        _ if report.interrupted => ended(NonSuccessKind::Error, "interrupted", message),
+        VerdictName::Pass | VerdictName::Measured => TestCaseStatus::success(),
+        VerdictName::Fail => ended(NonSuccessKind::Failure, code, message),
+        VerdictName::Inconclusive | VerdictName::Error => {
+            ended(NonSuccessKind::Error, code, message)
+        }
+    };
+    let rest = reasons.map(|reason| &*reason.message);
+    let findings = report.findings.iter().map(|finding| &*finding.message);
+    let lines = [message].into_iter().chain(rest).chain(findings);
+    let told: Vec<_> = lines.map(terminal).collect();
+    let mut case = TestCase::new("split", status);
+    case.set_system_out(told.join("\n"));
+    case
+}
+
+/// A backend is held to its share and to its latency.
+fn backend_status(report: &Report, backend: &super::BackendReport) -> TestCaseStatus {
+    let limits = report.limits.iter();
+    let mut own = limits.filter(|limit| limit.label == backend.label);
+    match standing(report, backend) {
+        Standing::Off => ended(NonSuccessKind::Failure, "share_off", &sentence(backend)),
+        Standing::Unsettled => skipped("the evidence does not settle the backend's share"),
+        Standing::Fits => own
+            .find_map(|limit| breach(limit, limit.max_p99_seconds.is_some()))
+            .unwrap_or_else(TestCaseStatus::success),
+    }
+}
+
+fn breach(limit: &LimitReport, is_asked: bool) -> Option<TestCaseStatus> {
+    let reason = limit.reason.as_ref().filter(|_| is_asked)?;
+    let kind = match limit.verdict {
+        VerdictName::Fail => NonSuccessKind::Failure,
+        _ => NonSuccessKind::Error,
+    };
+    Some(ended(kind, &reason.code, &reason.message))
+}
+
+fn errors(report: &Report) -> TestCase {
+    let errors: u64 = report.backends.iter().map(|backend| backend.errors).sum();
+    let failed: u64 = report.requests.by_failure.values().sum();
+    let told = format!(
+        "{errors} of {} identified responses have a status of 500 or more; {failed} requests brought \
+         no whole response",
+        report.requests.attributed
+    );
+    let mut limits = report.limits.iter();
+    let status = limits
+        .find_map(|limit| breach(limit, limit.max_error_share.is_some()))
+        .unwrap_or_else(|| measured_or_skipped(report));
+    case("errors", status, &told)
+}
+
+fn unattributed(report: &Report) -> TestCase {
+    let told = format!(
+        "{} of {} requests have no identity",
+        report.requests.unattributed, report.requests.sent
+    );
+    let decisive = ["too_many_unattributed", "unattributed_decide"];
+    let status = report
+        .reasons
+        .iter()
+        .find(|reason| decisive.contains(&&*reason.code))
+        .map_or_else(
+            || measured_or_skipped(report),
+            |reason| ended(NonSuccessKind::Error, &reason.code, &reason.message),
+        );
+    case("unattributed", status, &told)
+}
+
+fn measured_or_skipped(report: &Report) -> TestCaseStatus {
+    match report.verdict {
+        VerdictName::Error => skipped("nothing was measured"),
+        VerdictName::Pass
+        | VerdictName::Fail
+        | VerdictName::Inconclusive
+        | VerdictName::Measured => TestCaseStatus::success(),
+    }
+}

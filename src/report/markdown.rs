@@ -1,0 +1,186 @@
+//! The Markdown rendering, for a job summary such as `$GITHUB_STEP_SUMMARY`.
+
+use std::fmt::Write;
+
+use super::escape::markdown;
+use super::text::{cut, interval, word};
+use super::{BackendReport, Named, Report};
+use crate::verdict::words::{percent, time};
+
+/// GitHub refuses a step's summary beyond this many bytes, which all commands of the step share
+/// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
+pub const MOST_BYTES: usize = 1024 * 1024;
+
+/// Pods beyond this number are counted, not listed.
+const MOST_PODS: usize = 100;
+/// Longer names are cut.
+const NAME_WIDTH: usize = 80;
+/// Longer sentences are cut.
+const SENTENCE_WIDTH: usize = 2000;
+/// Room for the line that says what was left out.
+const RESERVED: usize = 100;
+
+/// Writes a section for each report, as many as fit in `room` bytes.
+#[must_use]
+pub fn render(reports: &[Named<'_>], room: usize) -> String {
+    let Some(room) = room.min(MOST_BYTES).checked_sub(RESERVED) else {
+        return String::new();
+    };
+    let mut out = String::new();
+    for (index, named) in reports.iter().enumerate() {
+        let section = section(named);
+        if out.len() + section.len() > room {
+            let left = reports.len() - index;
+            let _ = writeln!(out, "{left} more reports of lbtest don't fit in a summary.");
+            break;
+        }
+        out.push_str(&section);
+    }
+    out
+}
+
+/// Writing to a `String` cannot fail.
+fn section(named: &Named<'_>) -> String {
+    let report = named.report;
+    let mut out = String::new();
+    let name = match (named.name, &report.target) {
+        (Some(name), _) => format!(" – {}", field(name)),
+        (None, Some(target)) => format!(" – {}", field(&target.host)),
+        (None, None) => String::new(),
+    };
+    let _ = writeln!(out, "## {}{name}\n", word(report.verdict));
+    let mut reasons = report.reasons.iter().map(|reason| &reason.message);
+    if let Some(first) = reasons.next() {
+        let _ = writeln!(out, "**{}**\n", sentence(first));
+    }
+    let findings = report.findings.iter().map(|finding| &finding.message);
+    let further: Vec<&String> = reasons.chain(findings).collect();
+    for message in &further {
+        let _ = writeln!(out, "- {}", sentence(message));
+    }
+    if !further.is_empty() {
+        out.push('\n');
+    }
+    if report.requests.attributed > 0 {
+        backends(&mut out, &report.backends);
+    }
+    if let Some(promise) = &report.plan.promise {
+        let _ = writeln!(out, "Promise: {}.\n", sentence(promise));
+    }
+    details(&mut out, report);
+    out
+}
+
+fn backends(out: &mut String, backends: &[BackendReport]) {
+    out.push_str(
+        "| backend | workload | expected | observed | share | 95 % interval | p50 | p99 | errors |\n\
+         |:--|:--|--:|--:|--:|--:|--:|--:|--:|\n",
+    );
+    let dash = || "–".to_owned();
+    for backend in backends {
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            field(&backend.label),
+            backend.workload.as_deref().map_or_else(dash, field),
+            percent(backend.expected_share),
+            backend.observed,
+            backend
+                .share
+                .map_or_else(dash, |share| format!("{:.2} %", share * 100.0)),
+            interval(backend).unwrap_or_else(dash),
+            backend.latency_p50_seconds.map_or_else(dash, time),
+            backend.latency_p99_seconds.map_or_else(dash, time),
+            backend.errors,
+        );
+    }
+    out.push('\n');
+}
+
+fn details(out: &mut String, report: &Report) {
+    let requests = &report.requests;
+    let _ = writeln!(
+        out,
+        "<details><summary>{} requests, {} pods</summary>\n",
+        requests.sent,
+        report.pods.len()
+    );
+    let _ = writeln!(
+        out,
+        "- requests: {} sent, {} attributed, {} without identity, {} never sent",
+        requests.sent, requests.attributed, requests.unattributed, requests.never_sent
+    );
+    if let Some(rate) = report.throughput_per_second {
+        let duration = time(report.duration_seconds);
+        let _ = writeln!(out, "- {duration}, {rate:.0} responses a second");
+    }
+    for (title, counts) in [
+        ("statuses", &requests.by_status),
+        ("failures", &requests.by_failure),
+    ] {
+        let told: Vec<String> = counts
+            .iter()
+            .map(|(name, count)| format!("{} × {count}", field(name)))
+            .collect();
+        if !told.is_empty() {
+            let _ = writeln!(out, "- {title}: {}", told.join(", "));
+        }
+    }
+    if let Some(target) = &report.target {
+        let (url, host) = (sentence(&target.url), field(&target.host));
+        let _ = writeln!(out, "- target: {url}, host {host}");
+    }
+    let _ = writeln!(out, "- run: {}", field(&report.run_id));
+    if !report.pods.is_empty() {
+        out.push_str("\n| pod | backend | observed |\n|:--|:--|--:|\n");
+    }
+    for pod in report.pods.iter().take(MOST_PODS) {
+        let label = pod.label.as_deref().map_or_else(|| "–".to_owned(), field);
+        let _ = writeln!(out, "| {} | {label} | {} |", field(&pod.name), pod.observed);
+    }
+    if let Some(more) = report.pods.len().checked_sub(MOST_PODS + 1) {
+        let _ = writeln!(out, "\nand {} more pods", more + 1);
+    }
+    out.push_str("\n</details>\n\n");
+}
+
+fn field(name: &str) -> String {
+    markdown(&cut(name, NAME_WIDTH))
+}
+
+fn sentence(text: &str) -> String {
+    markdown(&cut(text, SENTENCE_WIDTH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Criterion;
+    use crate::split::Split;
+    use crate::stats::judge::Judge;
+    use crate::verdict::Evidence;
+
+    #[test]
+    fn sections_that_do_not_fit_are_counted() {
+        let split: Split = "a=50,b=50".parse().unwrap();
+        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
+        let report = Report::of_counts(&split, &criterion, 1, &Evidence::default());
+        let named = Named {
+            name: Some("check"),
+            report: &report,
+        };
+        let all = render(&[named; 5], MOST_BYTES);
+        assert_eq!(all.matches("## ").count(), 5);
+        let room = all.len() / 2;
+        let half = render(&[named; 5], room);
+        let shown = half.matches("## ").count();
+        assert!((1..5).contains(&shown), "{half}");
+        assert!(half.len() <= room);
+        assert!(
+            half.contains(&format!("{} more reports", 5 - shown)),
+            "{half}"
+        );
+        let endless = vec![named; 10_000];
+        assert!(render(&endless, usize::MAX).len() <= MOST_BYTES);
+    }
+}

@@ -1,0 +1,112 @@
+//! How a backend stands, for reports that list the backends one by one.
+
+use super::{BackendReport, Report, VerdictName};
+use crate::verdict::words::{percent, points};
+
+/// How a backend's share stands against what it should get.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing speaks against it.
+    Fits,
+    /// The split is off, and this backend with it.
+    Off,
+    /// The evidence doesn't settle it.
+    Unsettled,
+}
+
+/// How a backend stands, which never contradicts the verdict on the split.
+///
+/// The test judges the split as a whole. Where that fails, the backends are off whose simultaneous 95 %
+/// interval does not hold the expected share, or that must get nothing and got something.
+#[must_use]
+pub fn standing(report: &Report, backend: &BackendReport) -> Standing {
+    let (Some(low), Some(high)) = (backend.simultaneous_low, backend.simultaneous_high) else {
+        return Standing::Unsettled;
+    };
+    let expected = backend.expected_share;
+    let is_hit_against_zero = expected == 0.0 && backend.observed > 0;
+    let holds_expected = (low..=high).contains(&expected);
+    let within = |share: f64| (share - expected).abs() <= backend.tolerance_share;
+    match report.split_verdict {
+        VerdictName::Fail if is_hit_against_zero || !holds_expected => Standing::Off,
+        VerdictName::Pass | VerdictName::Fail => Standing::Fits,
+        VerdictName::Inconclusive if holds_expected && within(low) && within(high) => {
+            Standing::Fits
+        }
+        VerdictName::Inconclusive | VerdictName::Error | VerdictName::Measured => {
+            Standing::Unsettled
+        }
+    }
+}
+
+/// A backend's share in words: `30.6 %, expected 30 %, 95 % interval 29.1 % to 32.1 %`.
+#[must_use]
+pub fn sentence(backend: &BackendReport) -> String {
+    let expected = percent(backend.expected_share);
+    let (Some(share), Some(low), Some(high)) =
+        (backend.share, backend.interval_low, backend.interval_high)
+    else {
+        return format!("no response was attributed; expected {expected}");
+    };
+    let rounded = |share: f64| format!("{:.2} %", share * 100.0);
+    format!(
+        "{} of the responses ({}), expected {expected} within {}; 95 % interval {} to {}",
+        rounded(share),
+        backend.observed,
+        points(backend.tolerance_share),
+        rounded(low),
+        rounded(high)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::assignment::Mappings;
+    use crate::plan::Criterion;
+    use crate::split::Split;
+    use crate::stats::judge::Judge;
+    use crate::verdict::Evidence;
+
+    fn standings(expect: &str, observed: &[(&str, u64)]) -> Vec<Standing> {
+        let split: Split = expect.parse().unwrap();
+        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
+        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
+        let evidence = Evidence {
+            groups: observed
+                .iter()
+                .map(|(pod, _)| mappings.group(pod))
+                .collect(),
+            observed: observed.iter().map(|&(_, count)| count).collect(),
+            ..Evidence::default()
+        };
+        let report = Report::of_counts(&split, &criterion, 1, &evidence);
+        let of = |backend| standing(&report, backend);
+        report.backends.iter().map(of).collect()
+    }
+
+    #[test]
+    fn a_backend_that_keeps_its_share_is_not_blamed_for_the_others() {
+        let off = [("a", 5000), ("b", 3500), ("c", 1500)];
+        assert_eq!(
+            standings("a=50,b=30,c=20", &off),
+            [Standing::Fits, Standing::Off, Standing::Off]
+        );
+    }
+
+    #[test]
+    fn one_hit_on_a_backend_of_weight_zero_is_off() {
+        assert_eq!(
+            standings("a=60,b=40,c=0", &[("a", 6000), ("b", 3999), ("c", 1)]),
+            [Standing::Fits, Standing::Fits, Standing::Off]
+        );
+    }
+
+    #[test]
+    fn few_responses_settle_nothing() {
+        assert_eq!(
+            standings("a=70,b=30", &[("a", 69), ("b", 30)]),
+            [Standing::Unsettled; 2]
+        );
+    }
+}
