@@ -120,8 +120,8 @@ impl Rules {
     /// linear in the body. Rules on text and headers allocate nothing once warm; rules on JSON may, for
     /// nested values, numbers and escapes.
     ///
-    /// A text that was cut within the name gives the part that is left: leave out the last, incomplete
-    /// line of a body that was not read to its end.
+    /// A text that was cut within the name gives the part that is left: hand over no more than
+    /// [`before_the_cut`] of a body that was not read to its end.
     #[must_use]
     pub fn identify<'a>(&self, headers: &'a HeaderMap, body: &'a [u8]) -> Option<Cow<'a, str>> {
         match &self.0 {
@@ -178,6 +178,15 @@ impl Rule {
             },
         }
     }
+}
+
+/// The beginning of a body that was not read to its end, as far as no name in it can have been cut: up to
+/// the last line break, tag or quote, which no name goes beyond. Empty where there is none.
+#[must_use]
+pub fn before_the_cut(body: &[u8]) -> &[u8] {
+    let ends_a_name = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'<' | b'"');
+    let end = body.iter().rposition(ends_a_name);
+    &body[..end.map_or(0, |end| end + 1)]
 }
 
 /// `name` as an identity: trimmed, valid, of a sane length, without control characters.
@@ -291,6 +300,25 @@ mod tests {
         }
         let longest = [&b"pod="[..], &[b'x'; MAX_NAME_LENGTH]].concat();
         assert!(identify(&any, &longest).is_some());
+    }
+
+    #[test]
+    fn a_name_that_was_cut_is_no_identity() {
+        for whole in [
+            "<p>Pod Name: web-1234</p>\n",
+            "Hostname: web-1234\nIP: ::1\n",
+            r#"{"pod":"web-1234","id":"x"}"#,
+        ] {
+            for length in 0..whole.len() {
+                let body = before_the_cut(&whole.as_bytes()[..length]);
+                let name = identify(&[], body);
+                assert!(
+                    name.is_none_or(|name| name == "web-1234"),
+                    "{whole} {length}"
+                );
+            }
+            assert!(identify(&[], before_the_cut(whole.as_bytes())).is_some());
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use super::dial::{Address, DialError, Dialler};
 use super::transport::Transport;
+use crate::identity::rule::before_the_cut;
 use crate::observation::Failure;
 use crate::plan::target::Protocol;
 
@@ -194,7 +195,7 @@ impl Connection {
     }
 
     /// Reads a body into `buffer` (emptied first), at most `limit` bytes of it, and hands what was read
-    /// to `read`; a body that comes in one piece is handed over where it lies.
+    /// (of a longer one, [`before_the_cut`]) to `read`; a body that comes in one piece is handed over where it lies.
     ///
     /// # Errors
     /// The body broke off.
@@ -229,7 +230,7 @@ impl Connection {
             let room = limit - buffer.len();
             buffer.extend_from_slice(&data[..data.len().min(room)]);
             if !fits {
-                return Ok((read(buffer), BodyEnd::Truncated));
+                return Ok((read(before_the_cut(buffer)), BodyEnd::Truncated));
             }
         }
     }
@@ -251,6 +252,11 @@ async fn drive<F: Future>(driver: &mut Option<Box<Driver>>, future: F) -> F::Out
 
 /// The kind of failure that hyper's error stands for.
 fn classify(error: &hyper::Error) -> Failure {
+    // What ended the connection says more than that the request was given up.
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref());
+    if let Some(cause) = cause.filter(|_| error.is_canceled()) {
+        return classify(cause);
+    }
     if error.is_parse() || error.is_parse_too_large() || error.is_parse_status() {
         return Failure::Protocol;
     }

@@ -10,6 +10,7 @@ mod analyze;
 mod calibration;
 mod demo;
 mod errors;
+mod faults;
 mod formats;
 mod layers;
 mod load;

@@ -2,6 +2,7 @@
 
 use super::{Finding, Symptoms, percent};
 use crate::stats::binomial::Binomial;
+use crate::stats::dependence::Clustering;
 use crate::stats::intervals::wilson;
 
 pub(super) use super::change::regular;
@@ -88,7 +89,8 @@ pub(super) fn cookie(symptoms: &Symptoms<'_>) -> Option<Finding> {
 
 /// Connections that keep their backend.
 pub(super) fn repetition(symptoms: &Symptoms<'_>) -> Option<Finding> {
-    let clustering = symptoms.clustering.filter(|_| symptoms.repeats)?;
+    let told = |clustering: &Clustering| symptoms.repeats && clustering.responses > 0;
+    let clustering = symptoms.clustering.filter(told)?;
     let message = format!(
         "responses on one connection repeat the same backend (design effect {:.1}): {} requests carry the \
          information of {:.0}; the balancer decides for a connection, not for a request",

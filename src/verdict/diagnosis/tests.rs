@@ -465,6 +465,8 @@ fn connections_that_keep_their_backend_are_told_in_words_and_no_drift_is_read_fr
         "{}",
         found[0].message
     );
+    pinned.clustering = Some(ConnectionSums::new().clustering());
+    assert!(pinned.codes().is_empty());
 }
 
 #[test]

@@ -1,0 +1,150 @@
+//! The table of behaviours.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::answers::well_behaved;
+use super::behaviours::{self, Behaviour, Ends};
+use super::client::{self, Met};
+use super::peer::{Peer, Script, Step};
+use super::whole_runs::{self, Checked};
+
+/// Requests that are to be attributed in each row.
+const REQUESTS: u64 = 30;
+/// What no row may take, of which the unoptimised executable takes a third when nothing happens.
+const MOST_MEBIBYTES: f64 = 64.0;
+/// What no row may take: those that keep requests waiting do so for 0.4 s each.
+const MOST_SECONDS: f64 = 60.0;
+
+/// The behaviour is on every other connection; or on all, where they are kept open.
+fn against(behaviour: &Behaviour) -> (Peer, Met) {
+    let scripts: [Script; 2] = [well_behaved().into(), behaviour.script.clone().into()];
+    let everywhere = behaviour.is_kept_open();
+    let peer = Peer::start(
+        2,
+        u64::MAX,
+        Box::new(move |number| {
+            let script = usize::from(everywhere || number % 2 == 1);
+            (script, Arc::clone(&scripts[script]))
+        }),
+    );
+    let requests = if behaviour.name.contains("1000") {
+        2500
+    } else {
+        REQUESTS
+    };
+    let met = client::gate(&peer.url(), requests, behaviour.options);
+    (peer, met)
+}
+
+/// Checks one row.
+fn check(behaviour: &Behaviour) -> Checked {
+    let (peer, met) = against(behaviour);
+    met.adds_up();
+    let [well, ill] = peer.met() else {
+        panic!("two scripts")
+    };
+    // Where the peer waits for a request, one that never came is none; where it doesn't, it has one.
+    let ill = match behaviour.script.first() {
+        Some(Step::Read) => ill.requests(),
+        _ => ill.connections(),
+    };
+    let told = || format!("{}: {ill} ill, {well:?}, {met:#?}", behaviour.name);
+    assert!(ill > 0, "{}", told());
+    // A dial that the peer resets at once has met it too, though nothing was sent.
+    let sent = met.count("sent") + met.count("never_sent");
+    let lost = sent - met.count("attributed");
+    let outcome = match behaviour.ends {
+        Ends::Attributed if behaviour.is_kept_open() => {
+            let reset = met.by("by_failure", "reset");
+            assert_eq!((sent, lost), (ill + reset, reset), "{}", told());
+            "attributed".to_owned()
+        }
+        Ends::Attributed => {
+            assert_eq!((lost, met.status), (0, 0), "{}", told());
+            "attributed".to_owned()
+        }
+        Ends::Unidentified(status) => {
+            assert_eq!(met.by("unidentified_by_status", status), ill, "{}", told());
+            format!("{status} without identity")
+        }
+        Ends::Failed("timeout") => {
+            assert!(met.by("by_failure", "timeout") >= ill, "{}", told());
+            "timeout".to_owned()
+        }
+        Ends::Failed(kind) => {
+            assert_eq!(met.by("by_failure", kind), ill, "{}", told());
+            kind.to_owned()
+        }
+        Ends::OneOf(kinds) => {
+            let counts = kinds.iter().map(|kind| met.by("by_failure", kind));
+            assert!(counts.sum::<u64>() >= ill, "{}", told());
+            kinds.join(" or ")
+        }
+    };
+    // Whatever the machine is busy with, what the peer took is what the client counts.
+    let taken = ill + well.requests();
+    if behaviour.ends != Ends::Attributed {
+        assert_eq!(sent, taken, "{}", told());
+    }
+    assert!(!met.report.to_string().contains("intruder"), "{}", told());
+    (outcome, met)
+}
+
+/// Checks the bounds that every row keeps, and describes the row.
+fn describe(name: &str, (outcome, met): Checked) -> String {
+    let sent = met.count("sent") + met.count("never_sent");
+    let lost = sent - met.count("attributed");
+    let (seconds, peak) = (met.elapsed.as_secs_f64(), met.peak_kib as f64 / 1024.0);
+    let row = format!("{name:<44} {outcome:<24} {sent:>7} {lost:>7} {seconds:>6.2} {peak:>6.1}");
+    assert!(seconds <= MOST_SECONDS && peak <= MOST_MEBIBYTES, "{row}");
+    row
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "the table is a result")]
+fn every_behaviour_ends_as_it_should() {
+    let behaviours = behaviours::all();
+    let names = behaviours.iter().map(|behaviour| behaviour.name);
+    let names: Vec<&str> = names
+        .chain(whole_runs::ALL.iter().map(|&(name, _)| name))
+        .collect();
+    let row = |place: usize| {
+        let checked = match behaviours.get(place) {
+            Some(behaviour) => check(behaviour),
+            None => whole_runs::ALL[place - behaviours.len()].1(),
+        };
+        describe(names[place], checked)
+    };
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                loop {
+                    let place = next.fetch_add(1, Ordering::SeqCst);
+                    if place >= names.len() {
+                        return;
+                    }
+                    // The others are still to be seen when one fails.
+                    let row = catch_unwind(AssertUnwindSafe(|| row(place))).ok();
+                    rows.lock().unwrap().insert(place, row);
+                }
+            });
+        }
+    });
+    let mut table = format!(
+        "{:<44} {:<24} {:>7} {:>7} {:>6} {:>6}\n",
+        "behaviour", "outcome", "sent", "lost", "s", "MiB"
+    );
+    let rows = rows.into_inner().unwrap();
+    for (place, row) in &rows {
+        let failed = || format!("{:<44} FAILED", names[*place]);
+        table += &(row.clone().unwrap_or_else(failed) + "\n");
+    }
+    print!("{table}");
+    assert!(rows.len() >= 40, "{} rows", rows.len());
+    assert!(rows.values().all(Option::is_some), "{table}");
+}
