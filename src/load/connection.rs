@@ -21,7 +21,6 @@ use tokio::task::JoinSet;
 
 use super::dial::{Address, DialError, Dialler};
 use super::transport::Transport;
-use crate::identity::rule::before_the_cut;
 use crate::observation::Failure;
 use crate::plan::target::Protocol;
 
@@ -195,7 +194,7 @@ impl Connection {
     }
 
     /// Reads a body into `buffer` (emptied first), at most `limit` bytes of it, and hands what was read
-    /// (of a longer one, [`before_the_cut`]) to `read`; a body that comes in one piece is handed over where it lies.
+    /// to `read`; a body that comes in one piece is handed over where it lies.
     ///
     /// # Errors
     /// The body broke off.
@@ -207,7 +206,7 @@ impl Connection {
         mut body: Incoming,
         buffer: &mut Vec<u8>,
         limit: usize,
-        read: impl FnOnce(&[u8]) -> T,
+        read: impl FnOnce(&[u8], BodyEnd) -> T,
     ) -> Result<(T, BodyEnd), String> {
         buffer.clear();
         loop {
@@ -218,19 +217,19 @@ impl Connection {
             };
             let frame = match frame {
                 Some(frame) => frame.map_err(|error| describe(&error))?,
-                None => return Ok((read(buffer), BodyEnd::Whole)),
+                None => return Ok((read(buffer, BodyEnd::Whole), BodyEnd::Whole)),
             };
             let Ok(data) = frame.into_data() else {
                 continue;
             };
             let fits = data.len() <= limit.saturating_sub(buffer.len());
             if fits && buffer.is_empty() && body.is_end_stream() {
-                return Ok((read(&data), BodyEnd::Whole));
+                return Ok((read(&data, BodyEnd::Whole), BodyEnd::Whole));
             }
             let room = limit - buffer.len();
             buffer.extend_from_slice(&data[..data.len().min(room)]);
             if !fits {
-                return Ok((read(before_the_cut(buffer)), BodyEnd::Truncated));
+                return Ok((read(buffer, BodyEnd::Truncated), BodyEnd::Truncated));
             }
         }
     }

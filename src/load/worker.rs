@@ -19,6 +19,7 @@ use super::dispenser::Dispenser;
 use super::signs::Signs;
 use super::{Connections, Phase, UnidentifiedSample};
 use crate::identity::encoding;
+use crate::identity::rule::before_the_cut;
 use crate::observation::{Failure, Observation, Outcome, PodId};
 use crate::plan::Plan;
 use crate::plan::target::Protocol;
@@ -400,10 +401,10 @@ impl RequestLoop {
             buffer,
             ..
         } = self;
-        let identify = |body: &[u8]| {
+        let identify = |body: &[u8], end| {
             harvest
                 .borrow_mut()
-                .identify(shared, ticket, status, &head.headers, body)
+                .identify(shared, ticket, status, &head.headers, body, end)
         };
         let limit = shared.plan.load.max_body;
         let (pod, end) = connection
@@ -471,10 +472,15 @@ impl Harvest {
         status: u16,
         headers: &HeaderMap,
         body: &[u8],
+        end: BodyEnd,
     ) -> Option<PodId> {
         self.signs.record(headers);
         let body = &*encoding::decoded(headers, body, shared.plan.load.max_body);
-        if let Some(name) = shared.plan.rules.identify(headers, body) {
+        let unharmed = match end {
+            BodyEnd::Whole => body,
+            BodyEnd::Truncated => before_the_cut(body),
+        };
+        if let Some(name) = shared.plan.rules.identify(headers, unharmed) {
             if self.tally.attributed() == 0 {
                 shared.identified.store(true, Ordering::Relaxed);
             }
