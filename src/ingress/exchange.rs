@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Incoming};
+use tokio::sync::Notify;
 
 use super::discipline::Discipline;
 use super::draw;
@@ -44,6 +45,8 @@ pub(super) struct Connection {
     /// The connection's ordinal, taken with its first routed request, and that request's own ordinal.
     pinned: OnceLock<(u64, u64)>,
     reset: AtomicBool,
+    /// Told when the connection has carried as many requests as it may.
+    spent: Notify,
 }
 
 impl Connection {
@@ -54,7 +57,13 @@ impl Connection {
             answered: AtomicU64::new(0),
             pinned: OnceLock::new(),
             reset: AtomicBool::new(false),
+            spent: Notify::new(),
         }
+    }
+
+    /// Waits until the connection has carried as many requests as it may.
+    pub(super) async fn spent(&self) {
+        self.spent.notified().await;
     }
 
     /// Whether the connection is to end with a reset.
@@ -82,6 +91,8 @@ impl Connection {
         if self.shared.close_after.is_some_and(spent)
             || answer.status() == StatusCode::PAYLOAD_TOO_LARGE
         {
+            self.spent.notify_one();
+            // HTTP/2 has no such header, and hyper leaves it out there.
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(header::CONNECTION, close);
         }

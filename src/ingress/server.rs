@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
@@ -239,7 +239,7 @@ async fn accept(
     }
 }
 
-/// Serves one connection to its end.
+/// Serves one connection to its end, in the version of HTTP that the client begins with.
 async fn serve(
     stream: TcpStream,
     connection: Arc<Connection>,
@@ -249,6 +249,35 @@ async fn serve(
     // Without it an answer in two segments waits for the client's delayed acknowledgement. A socket
     // that refuses it is one that is closed already.
     let _ = stream.set_nodelay(true);
+    let begins_http2 = tokio::select! {
+        biased;
+        // A connection that has said nothing by the end is not waited for.
+        _ = stage.wait_for(|&stage| stage != Stage::Serving) => return,
+        begun = tokio::time::timeout(HEAD_TIMEOUT, begins_http2(&stream)) => match begun {
+            Ok(Ok(begins)) => begins,
+            _ => return,
+        },
+    };
+    if begins_http2 {
+        serve_http2(stream, connection, stage).await;
+    } else {
+        serve_http1(stream, connection, stage).await;
+    }
+    drop(place);
+}
+
+/// Whether the client's first bytes are those of HTTP/2's preface (RFC 9113 §3.4), which are left unread.
+async fn begins_http2(stream: &TcpStream) -> std::io::Result<bool> {
+    let mut first = [0; 4];
+    let length = stream.peek(&mut first).await?;
+    Ok(first[..length] == *b"PRI ")
+}
+
+async fn serve_http1(
+    stream: TcpStream,
+    connection: Arc<Connection>,
+    mut stage: watch::Receiver<Stage>,
+) {
     let served = Arc::clone(&connection);
     let mut exchanges = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -276,5 +305,34 @@ async fn serve(
         // Closing with a zero linger time sends RST in place of FIN.
         let _ = exchanges.into_parts().io.into_inner().set_zero_linger();
     }
-    drop(place);
+}
+
+/// As [`serve_http1`]; a fault ends the stream in place of the connection.
+async fn serve_http2(
+    stream: TcpStream,
+    connection: Arc<Connection>,
+    mut stage: watch::Receiver<Stage>,
+) {
+    let served = Arc::clone(&connection);
+    let mut exchanges = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |request| Arc::clone(&served).answer(request)),
+        );
+    let mut is_ending = false;
+    loop {
+        tokio::select! {
+            biased;
+            _ended = &mut exchanges => return,
+            () = connection.spent(), if !is_ending => {}
+            changed = stage.changed() => {
+                if changed.is_err() || *stage.borrow_and_update() == Stage::Over {
+                    return;
+                }
+            }
+        }
+        is_ending = true;
+        pin::Pin::new(&mut exchanges).graceful_shutdown();
+    }
 }

@@ -199,3 +199,30 @@ fn two_hundred_seeds_keep_the_promise() {
         "{failed} failed, {passed} passed"
     );
 }
+
+#[test]
+fn the_embedded_ingress_speaks_http2_by_prior_knowledge() {
+    for more in [
+        &[][..],
+        &[
+            "--keep-alive",
+            "--streams",
+            "5",
+            "-c",
+            "4",
+            "--close-after",
+            "100",
+        ],
+        &["--requests-per-connection", "7"],
+    ] {
+        let base = ["demo", "--expect", "v1=70,v2=30", "--http2", "--json", "-"];
+        let ran = lbtest(&[&base[..], more].concat());
+        let report = ran.json();
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert_eq!(report["target"]["protocol"], "h2");
+        assert_eq!(
+            report["requests"]["sent"], report["requests"]["attributed"],
+            "{ran:?}"
+        );
+    }
+}
