@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::gate::{CriterionArgs, OutputArgs};
 use super::output::Outputs;
-use super::{CommandError, gate, output};
+use super::{CommandError, gate, manifests, output};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Group, Mappings};
 use crate::identity::log::Responses;
@@ -46,6 +46,12 @@ const MOST: u64 = 1_000_000_000_000_000;
 pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
     let settings = args.criterion.over(Settings::default());
+    if args.observed.is_none() && settings.expect_from.iter().any(|path| path == "-") {
+        return Err(CommandError::usage(
+            "--expect-from - and the log both read standard input: give the manifests as files",
+        ));
+    }
+    let (settings, _) = manifests::resolve(settings)?;
     let split = gate::expected(&settings)?;
     let criterion = settings.criterion(&split)?;
     let mappings = settings.mappings(&split)?;

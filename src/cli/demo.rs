@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::gate::{CriterionArgs, LoadArgs, OutputArgs};
 use super::ingress::BehaviourArgs;
-use super::{CommandError, gate, output};
+use super::{CommandError, gate, manifests, output};
 use crate::exit::ExitStatus;
 use crate::ingress::Ingress;
 use crate::plan::settings::Settings;
@@ -25,7 +25,11 @@ pub(super) struct DemoArgs {
 /// Starts the ingress on a free port and runs the gate against it.
 pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
-    let mut settings = args.load.over(args.criterion.over(Settings::default()));
+    let settings = args.load.over(args.criterion.over(Settings::default()));
+    let own = settings.backend.clone();
+    let (mut settings, manifests) = manifests::resolve(settings)?;
+    // The pods of the manifests are not those of the demo.
+    settings.backend = own;
     let split = gate::expected(&settings)?;
     let host = settings.host.clone();
     let config = args.behaviour.config(Some(&split), host, settings.seed())?;
@@ -40,7 +44,13 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     }
     let ingress = Ingress::start(&config).map_err(CommandError::usage)?;
     settings.url = Some(format!("http://{}/", ingress.addr()));
-    let status = gate::measure(&settings.plan()?, &args.output);
+    let plan = settings.plan()?;
+    let findings = manifests.map(|manifests| manifests.findings(&plan));
+    let status = gate::measure(
+        &plan,
+        findings.transpose()?.unwrap_or_default(),
+        &args.output,
+    );
     drop(ingress);
     status
 }

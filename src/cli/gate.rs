@@ -8,13 +8,13 @@ use clap::Args;
 
 use super::output::Outputs;
 use super::value::{ColorArg, JudgeArg};
-use super::{CommandError, output};
+use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
 use crate::load::{self, machine};
 use crate::plan::pace::Rate;
 use crate::plan::settings::Settings;
 use crate::plan::{Plan, quantity};
-use crate::report::Report;
+use crate::report::{Finding, Report};
 use crate::split::Split;
 use crate::tally::pods::PodRegistry;
 use crate::verdict::words;
@@ -25,6 +25,12 @@ pub(super) struct CriterionArgs {
     /// Expected weights of the backends; 0 means "must get nothing"
     #[arg(long, value_name = "v1=70,v2=30")]
     pub expect: Option<String>,
+    /// Read the split, host, path and pods from manifests: a file, a folder, or '-' for stdin; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub expect_from: Vec<String>,
+    /// Which route of --expect-from is meant
+    #[arg(long, value_name = "NAMESPACE/NAME[/RULE]")]
+    pub route: Option<String>,
     /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often (default: 0.001)
     #[arg(long, value_name = "RATE")]
     pub alpha: Option<f64>,
@@ -50,6 +56,8 @@ impl CriterionArgs {
     pub(super) fn over(&self, lower: Settings) -> Settings {
         Settings {
             expect: self.expect.clone().or(lower.expect),
+            expect_from: list_over(&self.expect_from, lower.expect_from),
+            route: self.route.clone().or(lower.route),
             alpha: self.alpha.or(lower.alpha),
             tolerance: self.tolerance.or(lower.tolerance),
             judge: self.judge.map(Into::into).or(lower.judge),
@@ -66,10 +74,10 @@ fn list_over(own: &[String], lower: Vec<String>) -> Vec<String> {
     if own.is_empty() { lower } else { own.to_vec() }
 }
 
-/// The expected split, with a warning when its weights are relative.
+/// The expected split, with a warning when its weights are relative and were typed as they are.
 pub(super) fn expected(settings: &Settings) -> Result<Split, CommandError> {
     let split = settings.split()?;
-    if split.is_relative() {
+    if split.is_relative() && settings.expect_from.is_empty() {
         let shares = words::shares(&split);
         output::warn(&format!(
             "the weights of --expect sum to neither 1 nor 100; taken as {shares}"
@@ -263,12 +271,23 @@ pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
         ..Settings::default()
     };
     let settings = args.load.over(args.criterion.over(settings));
+    let (settings, manifests) = manifests::resolve(settings)?;
     expected(&settings)?;
-    measure(&settings.plan()?, &args.output)
+    let plan = settings.plan()?;
+    let findings = manifests.map(|manifests| manifests.findings(&plan));
+    measure(
+        &plan,
+        findings.transpose()?.unwrap_or_default(),
+        &args.output,
+    )
 }
 
-/// Sends the load, judges what came back and reports it.
-pub(super) fn measure(plan: &Plan, args: &OutputArgs) -> Result<ExitStatus, CommandError> {
+/// Sends the load, judges what came back and reports it, together with `findings` about the plan.
+pub(super) fn measure(
+    plan: &Plan,
+    findings: Vec<Finding>,
+    args: &OutputArgs,
+) -> Result<ExitStatus, CommandError> {
     let mut outputs = Outputs::open(args)?;
     if let Some(shortage) = machine::port_shortage(plan) {
         output::warn(&words::port_shortage(shortage));
@@ -281,10 +300,11 @@ pub(super) fn measure(plan: &Plan, args: &OutputArgs) -> Result<ExitStatus, Comm
         None => progress.show(seen),
     });
     progress.clear();
-    let report = match &result {
+    let mut report = match &result {
         Ok(run) => Report::of_run(plan, run),
         Err(error) => Report::of_error(plan, error),
     };
+    report.findings.extend(findings);
     outputs.write(&report)?;
     Ok(report.status())
 }

@@ -3,9 +3,12 @@
 //! The only importer of clap; with [`crate::report`], the only place that prints.
 
 mod analyze;
+mod canary;
 mod demo;
 mod gate;
 mod ingress;
+mod lint;
+mod manifests;
 mod output;
 mod plan;
 mod value;
@@ -73,6 +76,10 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Judge counts, or a log on stdin; sends nothing
     Analyze(analyze::AnalyzeArgs),
+    /// Derive a canary's Deployment, Service and Ingress from the stable ones; YAML on stdout
+    Canary(canary::CanaryArgs),
+    /// Say what is wrong with Kubernetes manifests that split traffic; sends nothing
+    Lint(lint::LintArgs),
 }
 
 /// One sentence for a person, and the status to end with.
@@ -129,6 +136,8 @@ pub fn run() -> ExitCode {
         Some(Command::Ingress(args)) => ingress::run(&args),
         Some(Command::Plan(args)) => plan::run(&args),
         Some(Command::Analyze(args)) => analyze::run(&args),
+        Some(Command::Canary(args)) => canary::run(&args),
+        Some(Command::Lint(args)) => lint::run(&args),
     };
     match result {
         Ok(status) => status.into(),

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::gate::CriterionArgs;
 use super::output::Sink;
-use super::{CommandError, gate, output};
+use super::{CommandError, gate, manifests, output};
 use crate::exit::ExitStatus;
 use crate::plan::pace::Rate;
 use crate::plan::settings::Settings;
@@ -57,6 +57,7 @@ const TOLERANCES: [f64; 5] = [0.01, 0.02, 0.03, 0.05, 0.1];
 /// Plans a run and prints what to expect of it.
 pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
     let settings = args.criterion.over(Settings::default());
+    let (settings, _) = manifests::resolve(settings)?;
     let split = gate::expected(&settings)?;
     let criterion = settings.criterion(&split)?;
     let sink = Sink::open_report("--json", args.json.as_deref())?;

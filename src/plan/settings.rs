@@ -45,6 +45,12 @@ pub struct Settings {
     #[serde(deserialize_with = "read::weights")]
     #[schemars(with = "Texts")]
     pub expect: Option<String>,
+    /// Manifests that say the split, host, path and pods: files, folders, or "-" for standard input; one or a list.
+    #[serde(deserialize_with = "read::texts")]
+    #[schemars(with = "Texts")]
+    pub expect_from: Vec<String>,
+    /// Which route of the manifests is meant: "NAMESPACE/NAME" or "NAMESPACE/NAME/RULE".
+    pub route: Option<String>,
     /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often.
     #[serde(deserialize_with = "read::number")]
     #[schemars(with = "Quantity")]

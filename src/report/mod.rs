@@ -10,6 +10,7 @@ pub mod escape;
 pub mod forecast;
 pub mod json;
 pub mod junit;
+pub mod lint;
 pub mod markdown;
 pub mod metrics;
 pub mod openmetrics;

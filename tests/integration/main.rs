@@ -15,6 +15,7 @@ mod formats;
 mod layers;
 mod load;
 mod machine;
+mod manifests;
 mod metrics;
 mod plan;
 mod program;

@@ -30,6 +30,7 @@ fn published(path: &str, schema: &Value) {
 fn the_published_schemas_are_those_of_the_code() {
     published("report.v1.json", &lbtest::report::json::schema());
     published("plan.v1.json", &lbtest::report::forecast::schema());
+    published("lint.v1.json", &lbtest::report::lint::schema());
 }
 
 fn valid(report: &Value) {

@@ -18,7 +18,7 @@ def page(version: str) -> str:
 
 
 def serve(app) -> None:
-    """Serves a WSGI app on 127.0.0.1:$PORT until SIGTERM.
+    """Serves a WSGI app on $HOST:$PORT (127.0.0.1 unless a container says otherwise) until SIGTERM.
 
     waitress, because it is one pure Python package that speaks HTTP/1.1 with keep-alive and
     TCP_NODELAY: without the latter each response waits 25 to 40 ms for a delayed ACK.
@@ -27,7 +27,7 @@ def serve(app) -> None:
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     waitress.serve(
         app,
-        host="127.0.0.1",
+        host=os.environ.get("HOST", "127.0.0.1"),
         port=int(os.environ["PORT"]),
         threads=4,
         connection_limit=2000,

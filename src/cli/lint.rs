@@ -1,0 +1,109 @@
+//! `lbtest lint`: what is wrong with manifests; sends nothing.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::output::Sink;
+use super::{CommandError, manifests, output};
+use crate::exit::ExitStatus;
+use crate::manifest::{Finding, PlannedRun, Severity};
+use crate::plan::settings::Settings;
+use crate::plan::{Budget, quantity};
+use crate::report::lint::{LintFinding, LintReport, SCHEMA_VERSION, render};
+use crate::split::Split;
+
+/// The arguments of `lint`.
+#[derive(Debug, Args)]
+pub(super) struct LintArgs {
+    /// Manifests: files, folders, or '-' for standard input (YAML, JSON, or what `kubectl get -o json` prints)
+    #[arg(value_name = "FILE", required = true)]
+    file: Vec<String>,
+    /// Requests of the run that is planned (default: computed from the promise)
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count)]
+    requests: Option<NonZeroU64>,
+    /// The time that the run may take
+    #[arg(long, value_name = "D", default_value = "10m", value_parser = quantity::duration)]
+    max_duration: Duration,
+    /// Promised error rate of the run (default: 0.001)
+    #[arg(long, value_name = "RATE")]
+    alpha: Option<f64>,
+    /// The smallest shift, in percentage points, that a PASS of the run rules out (default: 5)
+    #[arg(long, value_name = "PP", value_parser = quantity::percentage_points)]
+    tolerance: Option<f64>,
+    /// Write the findings as JSON to a file, or to stdout for '-'
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", require_equals = true)]
+    json: Option<PathBuf>,
+}
+
+/// Checks the manifests and prints what is wrong with them.
+pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
+    let sink = Sink::open_report("--json", args.json.as_deref())?;
+    let settings = Settings {
+        alpha: args.alpha,
+        tolerance: args.tolerance,
+        ..Settings::default()
+    };
+    // What is wrong with --alpha or --tolerance is told before any file is read.
+    let any = Split::new([("a", 1.0), ("b", 1.0)]).map_err(CommandError::usage)?;
+    settings.criterion(&any)?;
+    let manifests = manifests::read("lint", &args.file)?;
+    if manifests.objects().is_empty() {
+        return Err(CommandError::usage(
+            "lint: there is no Kubernetes object in what was given",
+        ));
+    }
+    let requests = |split: &Split| {
+        let criterion = settings.criterion(split).ok()?;
+        let planned = || Budget::planned_requests(split, &criterion);
+        Some(args.requests.unwrap_or_else(planned).get())
+    };
+    let planned = PlannedRun {
+        requests: &requests,
+        max_duration: args.max_duration,
+    };
+    let findings = manifests.lint(None, Some(&planned))?;
+    let count = |severity| {
+        findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    };
+    let report = LintReport {
+        schema_version: SCHEMA_VERSION,
+        objects: manifests.objects().len() as u64,
+        routes: manifests.splits()?,
+        errors: count(Severity::Error) as u64,
+        warnings: count(Severity::Warning) as u64,
+        findings: findings.iter().map(reported).collect(),
+    };
+    if !matches!(sink, Some(Sink::Stdout)) {
+        output::print(&render(&report));
+    }
+    if let Some(sink) = sink {
+        let document = serde_json::to_string_pretty(&report).map_err(CommandError::usage)?;
+        sink.write(|out| writeln!(out, "{document}"))
+            .map_err(|error| CommandError::usage(format!("--json: {error}")))?;
+    }
+    Ok(if report.errors > 0 {
+        ExitStatus::Fail
+    } else {
+        ExitStatus::Pass
+    })
+}
+
+fn reported(finding: &Finding) -> LintFinding {
+    let figure = |(name, figure): &(&str, f64)| ((*name).to_owned(), *figure);
+    LintFinding {
+        code: finding.code.to_owned(),
+        severity: finding.severity.code(),
+        file: finding.file.clone(),
+        document: finding.document as u64,
+        object: finding.object.clone(),
+        path: finding.path.clone(),
+        message: finding.message.clone(),
+        evidence: finding.evidence.iter().map(figure).collect(),
+    }
+}

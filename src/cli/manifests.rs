@@ -1,0 +1,178 @@
+//! Files, folders and standard input → manifests, and what they say → settings.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{CommandError, output};
+use crate::manifest::{
+    Choice, Expectation, Input, MAX_BYTES, ManifestError, Manifests, PlannedRun,
+};
+use crate::plan::Plan;
+use crate::plan::settings::Settings;
+use crate::report::Finding;
+use crate::report::escape::terminal;
+
+/// What standard input is called.
+const STDIN: &str = "standard input";
+
+impl From<ManifestError> for CommandError {
+    fn from(error: ManifestError) -> Self {
+        // Names and values come from files that anyone may have written.
+        Self::usage(terminal(&error.to_string()))
+    }
+}
+
+/// Manifests, and the expectation that was read from them.
+pub(super) struct Resolved {
+    manifests: Manifests,
+    pub(super) expectation: Expectation,
+}
+
+impl Resolved {
+    /// What is wrong with the objects that the expectation comes from, for the report of `plan`'s run.
+    pub(super) fn findings(&self, plan: &Plan) -> Result<Vec<Finding>, CommandError> {
+        let requests = plan.budget.requests.map(std::num::NonZeroU64::get);
+        let planned = PlannedRun {
+            requests: &|_| requests,
+            max_duration: plan.budget.max_duration,
+        };
+        let found = self
+            .manifests
+            .lint(Some(&self.expectation), Some(&planned))?;
+        let figures = |evidence: &[(&str, f64)]| {
+            let figure = |(name, figure): &(&str, f64)| ((*name).to_owned(), *figure);
+            evidence.iter().map(figure).collect()
+        };
+        let mut findings: Vec<Finding> = found
+            .iter()
+            .map(|found| Finding {
+                code: found.code.to_owned(),
+                message: found.sentence(),
+                evidence: figures(&found.evidence),
+                tied_with: Vec::new(),
+            })
+            .collect();
+        let Expectation {
+            conditions, source, ..
+        } = &self.expectation;
+        if !conditions.is_empty() {
+            findings.push(Finding {
+                code: "route_has_conditions".to_owned(),
+                message: format!(
+                    "only requests with {} take {source}: send them with -H, -m or the URL",
+                    conditions.join(", ")
+                ),
+                evidence: BTreeMap::new(),
+                tied_with: Vec::new(),
+            });
+        }
+        Ok(findings)
+    }
+}
+
+/// Settings with what the manifests of `--expect-from` say of them.
+pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>), CommandError> {
+    if settings.expect_from.is_empty() {
+        if settings.route.is_some() {
+            return Err(CommandError::usage(
+                "--route chooses among the routes of --expect-from, which is missing",
+            ));
+        }
+        return Ok((settings, None));
+    }
+    let manifests = read("--expect-from", &settings.expect_from)?;
+    let expected = settings.expect.as_ref().map(|_| settings.split());
+    let expected = expected.transpose()?;
+    let path = settings.url.as_deref().and_then(crate::manifest::path_of);
+    let choice = Choice {
+        route: settings.route.as_deref(),
+        host: settings.host.as_deref(),
+        path,
+    };
+    let expectation = manifests.expectation(choice, expected.as_ref())?;
+    output::note(&terminal(&format!(
+        "expecting {} from {}",
+        expectation.split, expectation.source
+    )));
+    let settings = expectation
+        .settings(settings)
+        .map_err(CommandError::usage)?;
+    Ok((
+        settings,
+        Some(Resolved {
+            manifests,
+            expectation,
+        }),
+    ))
+}
+
+/// Reads the manifests at `paths`: files, folders, or `-`.
+pub(super) fn read(option: &str, paths: &[String]) -> Result<Manifests, CommandError> {
+    let mut inputs = Vec::new();
+    let mut left = MAX_BYTES;
+    for path in paths {
+        if path == "-" {
+            if inputs.iter().any(|input: &Input| input.name == STDIN) {
+                return Err(CommandError::usage(format!(
+                    "{option} -: standard input can be read once"
+                )));
+            }
+            inputs.push(bounded(STDIN, io::stdin().lock(), &mut left)?);
+            continue;
+        }
+        let refused =
+            |error: io::Error| CommandError::usage(terminal(&format!("{option} {path}: {error}")));
+        let path = Path::new(path);
+        let is_folder = fs::metadata(path).map_err(refused)?.is_dir();
+        let files = if is_folder {
+            manifests_in(path).map_err(refused)?
+        } else {
+            vec![path.to_owned()]
+        };
+        if files.is_empty() {
+            return Err(CommandError::usage(terminal(&format!(
+                "{option} {}: the folder has no .yaml, .yml or .json file",
+                path.display()
+            ))));
+        }
+        for file in files {
+            let opened = File::open(&file).map_err(refused)?;
+            inputs.push(bounded(&file.display().to_string(), opened, &mut left)?);
+        }
+    }
+    Ok(Manifests::read(&inputs)?)
+}
+
+/// The manifests of a folder, by name, as `kubectl apply -f FOLDER` takes them.
+fn manifests_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let extension = path.extension().and_then(std::ffi::OsStr::to_str);
+        let is_manifest = matches!(extension, Some("yaml" | "yml" | "json"));
+        let is_kustomization = path.file_stem().is_some_and(|stem| stem == "kustomization");
+        if is_manifest && !is_kustomization && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Reads at most `left` bytes, and takes them off it.
+fn bounded(name: &str, source: impl Read, left: &mut u64) -> Result<Input, CommandError> {
+    let mut bytes = Vec::new();
+    let read = source.take(*left + 1).read_to_end(&mut bytes);
+    let length = read.map_err(|error| {
+        CommandError::usage(terminal(&format!("{name} cannot be read: {error}")))
+    })?;
+    *left = left
+        .checked_sub(length as u64)
+        .ok_or_else(|| CommandError::from(ManifestError::too_large(name)))?;
+    Ok(Input {
+        name: name.to_owned(),
+        bytes,
+    })
+}

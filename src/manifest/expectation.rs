@@ -1,0 +1,171 @@
+//! A route → what a run is to expect of it: the split, where to send requests, and whose pods are whose.
+
+use http::uri::PathAndQuery;
+
+use super::ManifestError;
+use super::label::{labels, matched};
+use super::route::{PodsOf, Route};
+use super::workload::{Workload, Workloads, names};
+use crate::identity::assignment::{MappingError, Mappings};
+use crate::identity::workload;
+use crate::plan::settings::Settings;
+use crate::split::Split;
+
+/// What the manifests say of one route.
+#[derive(Debug, Clone)]
+pub struct Expectation {
+    /// The expected split.
+    pub split: Split,
+    /// The host that the route answers to; `None` for any, or for a wildcard.
+    pub host: Option<String>,
+    /// The path that the route answers to, if one can be named.
+    pub path: Option<String>,
+    /// `LABEL=PATTERN` texts for [`Mappings::parse`].
+    pub backends: Vec<String>,
+    /// The route, for a person.
+    pub source: String,
+    /// What else a request must have to take the route, for a person.
+    pub conditions: Vec<String>,
+    /// The indices of the objects that it comes from.
+    pub(super) objects: Vec<usize>,
+}
+
+impl Expectation {
+    /// What `route` lets expect, under the labels of `expected` where that is given.
+    ///
+    /// # Errors
+    /// Weights of which none is positive; an `expected` split that is another.
+    pub(super) fn new(
+        route: &Route<'_>,
+        workloads: &Workloads<'_>,
+        expected: Option<&Split>,
+    ) -> Result<Self, ManifestError> {
+        let found: Vec<Vec<&Workload<'_>>> = route
+            .backends
+            .iter()
+            .map(|backend| workloads.of(backend))
+            .collect::<Result<_, _>>()?;
+        let own = labels(route, &found);
+        let weights = own.iter().zip(&route.backends);
+        let pairs = weights.map(|(label, backend)| (label.as_str(), backend.weight));
+        let split = Split::new(pairs).map_err(|error| ManifestError::Split {
+            route: route.describe(),
+            error,
+        })?;
+        let (split, order) = match expected {
+            None => {
+                let order = (0..split.len()).collect();
+                (split, order)
+            }
+            Some(expected) => {
+                let order: Vec<usize> = matched(route, &found, &own, expected)?;
+                let agrees = order.iter().enumerate().all(|(backend, &label)| {
+                    (split.shares()[backend] - expected.shares()[label]).abs() < 1e-9
+                });
+                if !agrees {
+                    return Err(ManifestError::Disagreement {
+                        expected: expected.to_string(),
+                        split: split.to_string(),
+                        route: route.describe(),
+                    });
+                }
+                (expected.clone(), order)
+            }
+        };
+        let mut backends = Vec::new();
+        for (index, mut patterns) in names(&found).into_iter().enumerate() {
+            match &route.backends[index].pods {
+                PodsOf::Template { workload, hash } => {
+                    patterns.push(format!("{workload}-{hash}-*"));
+                }
+                PodsOf::Workload(name) => patterns.push(name.clone()),
+                PodsOf::Service | PodsOf::Subset(_) | PodsOf::Unknown => {}
+            }
+            let label = &split.labels()[order[index]];
+            backends.extend(patterns.iter().map(|pattern| format!("{label}={pattern}")));
+        }
+        Ok(Self {
+            split,
+            host: route.host().map(str::to_owned),
+            path: route
+                .path
+                .example()
+                .filter(|path| is_path(path))
+                .map(str::to_owned),
+            backends,
+            source: route.describe(),
+            conditions: route.conditions.clone(),
+            objects: origins(route, workloads),
+        })
+    }
+
+    /// `settings` with the split, and with host, path and pods where they don't say them.
+    ///
+    /// # Errors
+    /// A `--backend` text that is no mapping.
+    pub fn settings(&self, settings: Settings) -> Result<Settings, MappingError> {
+        let url = settings
+            .url
+            .clone()
+            .unwrap_or_else(|| "localhost".to_owned());
+        let url = match &self.path {
+            Some(path) if path_of(&url).is_none() => {
+                format!("{}{path}", url.strip_suffix('/').unwrap_or(&url))
+            }
+            _ => url,
+        };
+        Ok(Settings {
+            expect: Some(self.split.to_string()),
+            url: Some(url),
+            host: settings.host.clone().or_else(|| self.host.clone()),
+            backend: self.backends(&settings.backend)?,
+            ..settings
+        })
+    }
+
+    /// The `--backend` texts of the user, and those of the manifests that don't contradict them.
+    fn backends(&self, user: &[String]) -> Result<Vec<String>, MappingError> {
+        let labels = self.split.labels();
+        let own = Mappings::parse(labels, user)?;
+        let mut texts = user.to_vec();
+        let is_open = |text: &&String| {
+            let pattern = text.split_once('=').map_or("", |(_, pattern)| pattern);
+            let pod = pattern.trim_end_matches(['*', '-']);
+            own.explicit(pattern, workload::workload(pattern)).is_none()
+                && own.explicit(pod, workload::workload(pod)).is_none()
+        };
+        texts.extend(self.backends.iter().filter(is_open).cloned());
+        Ok(texts)
+    }
+}
+
+/// The path of a URL, if it has one beyond `/`.
+#[must_use]
+pub fn path_of(url: &str) -> Option<&str> {
+    let authority = url.find("://").map_or(0, |place| place + 3);
+    let slash = url[authority..].find(['/', '?'])?;
+    let path = &url[authority + slash..];
+    (path != "/").then_some(path)
+}
+
+/// Whether `path` can stand in a URL as it is.
+fn is_path(path: &str) -> bool {
+    path.len() <= 2048
+        && path
+            .parse::<PathAndQuery>()
+            .is_ok_and(|parsed| parsed.as_str() == path)
+}
+
+/// The indices of the objects that `route` comes from and of the Services that it leads to.
+fn origins(route: &Route<'_>, workloads: &Workloads<'_>) -> Vec<usize> {
+    let services = route
+        .backends
+        .iter()
+        .filter_map(|backend| workloads.service(&backend.name, backend.namespace.as_deref()));
+    let fields = route.backends.iter().map(|backend| backend.field.0);
+    let objects = std::iter::once(route.object)
+        .chain(route.related.iter().copied())
+        .chain(fields)
+        .chain(services);
+    objects.map(|object| object.index).collect()
+}

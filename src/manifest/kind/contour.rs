@@ -1,0 +1,157 @@
+//! Contour: `HTTPProxy`, `spec.routes[].services[].weight`; relative.
+//!
+//! Without any weight the services share evenly; beside others that have one, a service without gets
+//! nothing (`internal/envoy/v3/route.go` of contour). A mirror gets copies, and no share. A proxy without a
+//! virtual host is reached through those that include it.
+
+use crate::manifest::ManifestError;
+use crate::manifest::field::Field;
+use crate::manifest::object::{Object, same_namespace};
+use crate::manifest::route::{Backend, PathRule, Route};
+
+const GROUP: &[&str] = &["projectcontour.io"];
+
+/// How deep proxies may include each other, and how often in all.
+const MAX_DEPTH: usize = 8;
+const MAX_INCLUDED: usize = 10_000;
+
+/// The rules of all `HTTPProxy` objects.
+pub(super) fn routes(objects: &[Object]) -> Result<Vec<Route<'_>>, ManifestError> {
+    let proxies: Vec<&Object> = objects
+        .iter()
+        .filter(|object| object.is("HTTPProxy", GROUP))
+        .collect();
+    let mut reader = Reader {
+        reached: vec![false; proxies.len()],
+        proxies,
+        included: 0,
+        routes: Vec::new(),
+    };
+    for index in 0..reader.proxies.len() {
+        let spec = reader.proxies[index].root().at("spec")?;
+        let host = spec.at("virtualhost")?;
+        if host.is_there() {
+            let host = host.at("fqdn")?.required()?;
+            reader.read(index, Some(host), &Conditions::default(), 0)?;
+        }
+    }
+    for index in 0..reader.proxies.len() {
+        if !reader.reached[index] {
+            reader.read(index, None, &Conditions::default(), 0)?;
+        }
+    }
+    Ok(reader.routes)
+}
+
+#[derive(Debug, Clone, Default)]
+struct Conditions {
+    prefix: String,
+    exact: Option<String>,
+    pattern: Option<String>,
+    others: Vec<String>,
+}
+
+struct Reader<'a> {
+    proxies: Vec<&'a Object>,
+    reached: Vec<bool>,
+    /// How many inclusions were followed.
+    included: usize,
+    routes: Vec<Route<'a>>,
+}
+
+impl Reader<'_> {
+    fn read(
+        &mut self,
+        index: usize,
+        host: Option<&str>,
+        outer: &Conditions,
+        depth: usize,
+    ) -> Result<(), ManifestError> {
+        self.reached[index] = true;
+        let object = self.proxies[index];
+        let spec = object.root().at("spec")?;
+        for (number, rule) in spec.at("routes")?.items()?.iter().enumerate() {
+            let backends = backends(object, rule)?;
+            if backends.is_empty() {
+                continue;
+            }
+            let mut route = Route::new(object, number + 1, backends);
+            route.hosts.extend(host.map(str::to_owned));
+            let conditions = conditions(&rule.at("conditions")?, outer)?;
+            route.path = match (conditions.exact, conditions.pattern) {
+                (Some(exact), _) => PathRule::Exact(exact),
+                (None, Some(pattern)) => PathRule::Pattern(pattern),
+                (None, None) if conditions.prefix.is_empty() => PathRule::any(),
+                (None, None) => PathRule::Prefix(conditions.prefix),
+            };
+            route.conditions = conditions.others;
+            self.routes.push(route);
+        }
+        for include in spec.at("includes")?.items()? {
+            let name = include.at("name")?.required()?;
+            let namespace = include
+                .at("namespace")?
+                .text()?
+                .or(object.namespace.as_deref());
+            let found = self.proxies.iter().position(|proxy| {
+                proxy.name == name && same_namespace(proxy.namespace.as_deref(), namespace)
+            });
+            let Some(found) = found else { continue };
+            self.included += 1;
+            if depth == MAX_DEPTH || self.included > MAX_INCLUDED {
+                return Err(include.at("name")?.error(&format!(
+                    "is included below {depth} others: do the proxies include each other in a circle?"
+                )));
+            }
+            let conditions = conditions(&include.at("conditions")?, outer)?;
+            self.read(found, host, &conditions, depth + 1)?;
+        }
+        Ok(())
+    }
+}
+
+fn backends<'a>(object: &'a Object, rule: &Field<'a>) -> Result<Vec<Backend<'a>>, ManifestError> {
+    let mut backends = Vec::new();
+    for service in rule.at("services")?.items()? {
+        if service.at("mirror")?.flag()? {
+            continue;
+        }
+        let name = service.at("name")?.required()?;
+        let weight = service.at("weight")?;
+        let value = weight.whole()?.unwrap_or(0) as f64;
+        let mut backend = Backend::service(object, name, value, &weight);
+        backend.variant = service.at("port")?.whole()?.map(|port| port.to_string());
+        backends.push(backend);
+    }
+    if backends.iter().all(|backend| backend.weight <= 0.0) {
+        for backend in &mut backends {
+            backend.weight = 1.0;
+        }
+    }
+    Ok(backends)
+}
+
+fn conditions(field: &Field<'_>, outer: &Conditions) -> Result<Conditions, ManifestError> {
+    let mut conditions = outer.clone();
+    for condition in field.items()? {
+        if let Some(prefix) = condition.at("prefix")?.text()? {
+            let kept = conditions.prefix.trim_end_matches('/');
+            conditions.prefix = format!("{kept}/{}", prefix.trim_start_matches('/'));
+        }
+        if let Some(exact) = condition.at("exact")?.text()? {
+            let kept = conditions.prefix.trim_end_matches('/');
+            conditions.exact = Some(format!("{kept}{exact}"));
+        }
+        if let Some(regex) = condition.at("regex")?.text()? {
+            conditions.pattern = Some(regex.to_owned());
+        }
+        for (key, noun) in [("header", "header"), ("queryParameter", "query parameter")] {
+            let named = condition.at(key)?;
+            if named.is_there() {
+                let name = named.at("name")?.required()?;
+                conditions.others.push(format!("{noun} {name}"));
+            }
+        }
+    }
+    Ok(conditions)
+}

@@ -1,0 +1,363 @@
+//! Ingress, as ingress-nginx splits it: a canary ingress takes `canary-weight` of `canary-weight-total` of
+//! what its primary's rule gets.
+//!
+//! The canary's rule must equal the primary's in host, path and path type, and of several canaries only
+//! the first counts (`internal/ingress/controller/controller.go`, `mergeAlternativeBackends`; the balancer
+//! takes the first alternative backend). A total of 100 or less is taken as 100.
+
+use std::collections::HashMap;
+
+use crate::manifest::ManifestError;
+use crate::manifest::field::Field;
+use crate::manifest::object::{Object, same_namespace};
+use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
+
+const GROUPS: &[&str] = &["networking.k8s.io", "extensions"];
+
+/// The prefix of the annotations that ingress-nginx reads.
+pub(in crate::manifest) const PREFIX: &str = "nginx.ingress.kubernetes.io/";
+
+/// The total that a smaller one is raised to.
+pub(in crate::manifest) const LEAST_TOTAL: u64 = 100;
+
+/// Whether `object` is an Ingress.
+pub(in crate::manifest) fn is_ingress(object: &Object) -> bool {
+    object.is("Ingress", GROUPS)
+}
+
+/// One path of one rule.
+#[derive(Debug, Clone)]
+pub(in crate::manifest) struct Rule<'a> {
+    pub(in crate::manifest) object: &'a Object,
+    /// Its number among the paths of the object, from 1.
+    pub(in crate::manifest) number: usize,
+    pub(in crate::manifest) host: &'a str,
+    pub(in crate::manifest) path: &'a str,
+    pub(in crate::manifest) path_type: &'a str,
+    /// The Service, and its port as it is written.
+    pub(in crate::manifest) service: Option<(&'a str, String)>,
+    pub(in crate::manifest) field: Field<'a>,
+    pub(in crate::manifest) class: Option<&'a str>,
+    /// How much a canary takes; `None` for a primary.
+    pub(in crate::manifest) canary: Option<Canary<'a>>,
+}
+
+/// The annotations of a canary.
+#[derive(Debug, Clone)]
+pub(in crate::manifest) struct Canary<'a> {
+    /// The field of `canary-weight`.
+    pub(in crate::manifest) field: Field<'a>,
+    /// Its value; 0 if it is not there.
+    pub(in crate::manifest) weight: u64,
+    /// The value of `canary-weight-total`.
+    pub(in crate::manifest) written_total: Option<u64>,
+    /// Whether a header or a cookie decides first.
+    pub(in crate::manifest) by: Vec<&'static str>,
+}
+
+impl Canary<'_> {
+    /// The total that the weight is a part of.
+    pub(in crate::manifest) fn total(&self) -> u64 {
+        self.written_total.unwrap_or(LEAST_TOTAL).max(LEAST_TOTAL)
+    }
+}
+
+impl Rule<'_> {
+    /// Whether `canary`'s rule is this one.
+    pub(in crate::manifest) fn takes(&self, canary: &Rule<'_>) -> bool {
+        let (one, other) = (self.object, canary.object);
+        self.host.eq_ignore_ascii_case(canary.host)
+            && self.path == canary.path
+            && self.path_type == canary.path_type
+            && self.class == canary.class
+            && same_namespace(one.namespace.as_deref(), other.namespace.as_deref())
+    }
+}
+
+/// The annotations of an Ingress, and the field that they stand in.
+pub(in crate::manifest) fn annotation<'a>(
+    object: &'a Object,
+    name: &str,
+) -> Result<(Field<'a>, Option<&'a str>), ManifestError> {
+    let annotations = object.root().along(&["metadata", "annotations"])?;
+    let field = annotations.at(&format!("{PREFIX}{name}"))?;
+    let text = field.text()?;
+    Ok((field, text))
+}
+
+fn number(object: &Object, name: &str) -> Result<Option<u64>, ManifestError> {
+    let (field, text) = annotation(object, name)?;
+    let Some(text) = text else { return Ok(None) };
+    let number = text
+        .parse()
+        .ok()
+        .filter(|&number: &u64| number <= 1_000_000_000);
+    number.map(Some).ok_or_else(|| {
+        let text: String = text.chars().take(60).collect();
+        let text = text.escape_debug();
+        field.error(&format!(
+            "is \"{text}\": it must be a whole number of at least 0"
+        ))
+    })
+}
+
+/// A Go boolean (`strconv.ParseBool`), as ingress-nginx reads it.
+fn is_canary(object: &Object) -> Result<bool, ManifestError> {
+    let (field, text) = annotation(object, "canary")?;
+    match text {
+        Some("1" | "t" | "T" | "true" | "True" | "TRUE") => Ok(true),
+        None | Some("0" | "f" | "F" | "false" | "False" | "FALSE" | "") => Ok(false),
+        Some(other) => {
+            let other: String = other.chars().take(60).collect();
+            let other = other.escape_debug();
+            Err(field.error(&format!("is \"{other}\": it must be \"true\" or \"false\"")))
+        }
+    }
+}
+
+fn canary(object: &Object) -> Result<Option<Canary<'_>>, ManifestError> {
+    // The weights are read in any case: one that is no number is an error wherever it stands.
+    let weight = number(object, "canary-weight")?;
+    let written_total = number(object, "canary-weight-total")?;
+    if !is_canary(object)? {
+        return Ok(None);
+    }
+    let mut by = Vec::new();
+    for name in ["canary-by-header", "canary-by-cookie"] {
+        if annotation(object, name)?.1.is_some() {
+            by.push(name);
+        }
+    }
+    let canary = Canary {
+        field: annotation(object, "canary-weight")?.0,
+        weight: weight.unwrap_or(0),
+        written_total,
+        by,
+    };
+    if canary.weight > canary.total() {
+        let (weight, total) = (canary.weight, canary.total());
+        return Err(canary.field.error(&format!(
+            "is {weight}, more than the total of {total}: set it to at most that, or raise canary-weight-total"
+        )));
+    }
+    Ok(Some(canary))
+}
+
+/// Every path of every rule of an Ingress, `defaultBackend` included.
+pub(in crate::manifest) fn rules(object: &Object) -> Result<Vec<Rule<'_>>, ManifestError> {
+    if !is_ingress(object) {
+        return Ok(Vec::new());
+    }
+    let canary = canary(object)?;
+    let root = object.root();
+    let spec = root.at("spec")?;
+    let old = root.along(&["metadata", "annotations", "kubernetes.io/ingress.class"])?;
+    let class = match spec.at("ingressClassName")?.text()? {
+        Some(class) => Some(class),
+        None => old.text()?,
+    };
+    let rule = |host, path, path_type, field, service, number| Rule {
+        object,
+        number,
+        host,
+        path,
+        path_type,
+        service,
+        field,
+        class,
+        canary: canary.clone(),
+    };
+    let mut rules = Vec::new();
+    for field in spec.at("rules")?.items()? {
+        let host = field.at("host")?.text()?.unwrap_or_default();
+        for field in field.along(&["http", "paths"])?.items()? {
+            let path = match field.at("path")?.text()? {
+                Some(path) if !path.is_empty() => path,
+                _ => "/",
+            };
+            let path_type = field
+                .at("pathType")?
+                .text()?
+                .unwrap_or("ImplementationSpecific");
+            if !matches!(path_type, "Exact" | "Prefix" | "ImplementationSpecific") {
+                return Err(field.at("pathType")?.error(
+                    "is none of the path types: write Prefix, Exact or ImplementationSpecific",
+                ));
+            }
+            let service = service(&field.at("backend")?)?;
+            rules.push(rule(host, path, path_type, field, service, rules.len() + 1));
+        }
+    }
+    for key in ["defaultBackend", "backend"] {
+        let field = spec.at(key)?;
+        if field.is_there() {
+            let service = service(&field)?;
+            rules.push(rule("", "/", "Prefix", field, service, rules.len() + 1));
+        }
+    }
+    Ok(rules)
+}
+
+/// The Service of a backend, as `networking.k8s.io/v1` has it or as the versions before; `None` for a
+/// resource backend.
+fn service<'a>(field: &Field<'a>) -> Result<Option<(&'a str, String)>, ManifestError> {
+    if !field.is_there() {
+        return Err(field.error("is missing"));
+    }
+    if field.at("resource")?.is_there() {
+        return Ok(None);
+    }
+    let port = |field: &Field<'_>| match field.value() {
+        Some(serde_json::Value::String(name)) => name.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let old = field.at("serviceName")?;
+    if old.is_there() {
+        return Ok(Some((old.required()?, port(&field.at("servicePort")?))));
+    }
+    let service = field.at("service")?;
+    let name = service.at("name")?.required()?;
+    let number = service.along(&["port", "number"])?;
+    let shown = if number.is_there() {
+        number
+    } else {
+        service.along(&["port", "name"])?
+    };
+    Ok(Some((name, port(&shown))))
+}
+
+/// The rules of all Ingresses, a canary's together with its primary's.
+pub(super) fn routes(objects: &[Object]) -> Result<Vec<Route<'_>>, ManifestError> {
+    let mut primaries = Vec::new();
+    let mut canaries = Vec::new();
+    for object in objects {
+        for rule in rules(object)? {
+            if rule.canary.is_some() {
+                canaries.push(rule);
+            } else {
+                primaries.push(rule);
+            }
+        }
+    }
+    let canaries = oldest_first(canaries)?;
+    let by_place = by_place(&canaries);
+    let mut routes = Vec::new();
+    for primary in &primaries {
+        let Some((name, _)) = &primary.service else {
+            continue;
+        };
+        let mut canaries = at(&by_place, primary);
+        let canary = canaries.find(|canary| primary.takes(canary));
+        let canary = canary.filter(|canary| canary.service != primary.service);
+        let rest = canary.and_then(|rule| rule.canary.as_ref());
+        let rest = rest.map_or(100, |canary| canary.total() - canary.weight);
+        let mut backend = Backend::service(primary.object, name, rest as f64, &primary.field);
+        backend.variant = port(primary);
+        let mut backends = vec![backend];
+        let mut related = Vec::new();
+        if let Some(canary) = canary
+            && let Some(backend) = canary_backend(canary)
+        {
+            backends.push(backend);
+            related.push(canary.object);
+        }
+        routes.push(Route {
+            related,
+            ..route(primary, backends)
+        });
+    }
+    let primaries = self::by_place(&primaries);
+    for canary in &canaries {
+        let first = at(&by_place, canary).find(|earlier| earlier.takes(canary));
+        let is_first = first.is_some_and(|first| std::ptr::eq(first, canary));
+        let has_primary = at(&primaries, canary).any(|primary| primary.takes(canary));
+        let Some(backend) = canary_backend(canary) else {
+            continue;
+        };
+        if has_primary || !is_first {
+            continue;
+        }
+        // The primary is not among the objects: the rest goes to pods that nothing here names.
+        let annotations = canary.canary.as_ref();
+        let rest = annotations.map_or(0, |canary| canary.total() - canary.weight);
+        let mut primary = Backend::service(canary.object, "primary", rest as f64, &canary.field);
+        primary.role = Some("primary");
+        primary.pods = PodsOf::Unknown;
+        routes.push(route(canary, vec![primary, backend]));
+    }
+    Ok(routes)
+}
+
+/// Rules by their host (in lower case) and path.
+pub(in crate::manifest) type ByPlace<'r, 'a> = HashMap<(String, &'a str), Vec<&'r Rule<'a>>>;
+
+/// `rules` by host and path, each list in their order.
+pub(in crate::manifest) fn by_place<'r, 'a>(rules: &'r [Rule<'a>]) -> ByPlace<'r, 'a> {
+    let mut by_place = ByPlace::new();
+    for rule in rules {
+        let place = (rule.host.to_ascii_lowercase(), rule.path);
+        by_place.entry(place).or_default().push(rule);
+    }
+    by_place
+}
+
+/// Those of the rules that share `rule`'s host and path.
+pub(in crate::manifest) fn at<'m, 'r, 'a>(
+    rules: &'m ByPlace<'r, 'a>,
+    rule: &Rule<'a>,
+) -> impl Iterator<Item = &'r Rule<'a>> + use<'m, 'r, 'a> {
+    let place = (rule.host.to_ascii_lowercase(), rule.path);
+    rules.get(&place).into_iter().flatten().copied()
+}
+
+/// ingress-nginx takes Ingresses in the order of their creation; those that were never created in that of
+/// the input.
+pub(in crate::manifest) fn oldest_first(
+    rules: Vec<Rule<'_>>,
+) -> Result<Vec<Rule<'_>>, ManifestError> {
+    let created = |rule: &Rule<'_>| {
+        let metadata = rule.object.root().at("metadata")?;
+        // RFC 3339 in UTC sorts as text.
+        Ok::<_, ManifestError>(
+            metadata
+                .at("creationTimestamp")?
+                .text()?
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    };
+    let created: Vec<String> = rules.iter().map(created).collect::<Result<_, _>>()?;
+    let mut dated: Vec<_> = created.into_iter().zip(rules).collect();
+    dated.sort_by(|one, other| one.0.cmp(&other.0));
+    Ok(dated.into_iter().map(|(_, rule)| rule).collect())
+}
+
+fn port(rule: &Rule<'_>) -> Option<String> {
+    let (_, port) = rule.service.as_ref()?;
+    (!port.is_empty()).then(|| port.clone())
+}
+
+fn canary_backend<'a>(rule: &Rule<'a>) -> Option<Backend<'a>> {
+    let (name, _) = rule.service.as_ref()?;
+    let canary = rule.canary.as_ref()?;
+    let mut backend = Backend::service(rule.object, name, canary.weight as f64, &canary.field);
+    backend.variant = port(rule);
+    Some(backend)
+}
+
+fn route<'a>(rule: &Rule<'a>, backends: Vec<Backend<'a>>) -> Route<'a> {
+    let mut route = Route::new(rule.object, rule.number, backends);
+    if !rule.host.is_empty() {
+        route.hosts = vec![rule.host.to_owned()];
+    }
+    let path = rule.path.to_owned();
+    // With use-regex or ImplementationSpecific a path may be a pattern.
+    let is_plain = !path.contains(['(', '[', '*', '$', '^', '|', '\\', '?', '+']);
+    route.path = match rule.path_type {
+        _ if !is_plain => PathRule::Pattern(path),
+        "Exact" => PathRule::Exact(path),
+        _ => PathRule::Prefix(path),
+    };
+    route
+}

@@ -1,0 +1,195 @@
+//! Traefik: `IngressRoute` and `TraefikService`; a service without a weight has weight 1.
+//!
+//! A rule's service may be a `TraefikService`, which splits further: its shares are multiplied into the
+//! rule's. One that no rule names stands by itself.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use crate::manifest::ManifestError;
+use crate::manifest::field::Field;
+use crate::manifest::object::{Object, same_namespace};
+use crate::manifest::route::{Backend, PathRule, Place, PodsOf, Route};
+
+const GROUPS: &[&str] = &["traefik.io", "traefik.containo.us"];
+
+/// How deep `TraefikService`s may name each other, and how often in all.
+const MAX_DEPTH: usize = 8;
+const MAX_NAMED: usize = 10_000;
+
+/// The rules of all `IngressRoute`s, and the `TraefikService`s that none of them names.
+pub(super) fn routes(objects: &[Object]) -> Result<Vec<Route<'_>>, ManifestError> {
+    let mut routes = Vec::new();
+    let mut reader = Reader {
+        objects,
+        named: BTreeSet::new(),
+        followed: 0,
+    };
+    for object in objects
+        .iter()
+        .filter(|object| object.is("IngressRoute", GROUPS))
+    {
+        for (index, rule) in object
+            .root()
+            .along(&["spec", "routes"])?
+            .items()?
+            .iter()
+            .enumerate()
+        {
+            let services = rule.at("services")?.items()?;
+            if services.is_empty() {
+                continue;
+            }
+            let backends = reader.backends(object, &services, 0)?;
+            let mut route = Route::new(object, index + 1, backends);
+            let matched = rule.at("match")?.required()?;
+            read_match(matched, &mut route);
+            routes.push(route);
+        }
+    }
+    let services = objects.iter().enumerate();
+    let services: Vec<_> = services
+        .filter(|(_, object)| object.is("TraefikService", GROUPS))
+        .collect();
+    let mut alone = Vec::new();
+    for &(index, object) in &services {
+        let entries = entries(object)?;
+        alone.push((index, object, reader.backends(object, &entries, 0)?));
+    }
+    for (index, object, backends) in alone {
+        if !reader.named.contains(&index) && !backends.is_empty() {
+            let mut route = Route::new(object, 1, backends);
+            route.place = Place::Behind(object.name.clone());
+            routes.push(route);
+        }
+    }
+    Ok(routes)
+}
+
+struct Reader<'a> {
+    objects: &'a [Object],
+    /// The indices of the `TraefikService`s that something names.
+    named: BTreeSet<usize>,
+    /// How many names were followed.
+    followed: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn backends(
+        &mut self,
+        object: &'a Object,
+        services: &[Field<'a>],
+        depth: usize,
+    ) -> Result<Vec<Backend<'a>>, ManifestError> {
+        let mut backends = Vec::new();
+        for service in services {
+            let name = service.at("name")?.required()?;
+            let weight = service.at("weight")?;
+            let value = weight.whole()?.unwrap_or(1) as f64;
+            let mut backend = Backend::service(object, name, value, &weight);
+            if let Some(namespace) = service.at("namespace")?.text()? {
+                backend.namespace = Some(namespace.to_owned());
+            }
+            if service.at("kind")?.text()?.unwrap_or("Service") == "TraefikService" {
+                let Some((index, inner)) = self.find(&backend) else {
+                    backend.pods = PodsOf::Unknown;
+                    backends.push(backend);
+                    continue;
+                };
+                self.named.insert(index);
+                self.followed += 1;
+                if depth == MAX_DEPTH || self.followed > MAX_NAMED {
+                    return Err(service.at("name")?.error(&format!(
+                        "is a TraefikService below {depth} others: do they name each other in a circle?"
+                    )));
+                }
+                let parts = self.backends(inner, &entries(inner)?, depth + 1)?;
+                let total: f64 = parts.iter().map(|part| part.weight).sum();
+                let part = |part: Backend<'a>| Backend {
+                    weight: if total > 0.0 {
+                        value * part.weight / total
+                    } else {
+                        0.0
+                    },
+                    ..part
+                };
+                // A single service keeps the inner weights as they are written.
+                let is_single = services.len() == 1 && value > 0.0;
+                backends.extend(
+                    parts
+                        .into_iter()
+                        .map(|one| if is_single { one } else { part(one) }),
+                );
+            } else {
+                backend.variant = match service.at("port")?.value() {
+                    Some(serde_json::Value::String(port)) => Some(port.clone()),
+                    Some(port) => Some(port.to_string()),
+                    None => None,
+                };
+                backends.push(backend);
+            }
+        }
+        Ok(backends)
+    }
+
+    fn find(&self, backend: &Backend<'_>) -> Option<(usize, &'a Object)> {
+        let namespace = backend.namespace.as_deref();
+        self.objects.iter().enumerate().find(|(_, object)| {
+            object.is("TraefikService", GROUPS)
+                && object.name == backend.name
+                && same_namespace(object.namespace.as_deref(), namespace)
+        })
+    }
+}
+
+/// What a `TraefikService` splits over; mirrors get copies, and no share of the requests.
+fn entries(object: &Object) -> Result<Vec<Field<'_>>, ManifestError> {
+    let spec = object.root().at("spec")?;
+    for kind in ["weighted", "highestRandomWeight"] {
+        let field = spec.at(kind)?;
+        if field.is_there() {
+            return field.at("services")?.items();
+        }
+    }
+    for kind in ["mirroring", "failover"] {
+        let field = spec.at(kind)?;
+        if field.is_there() {
+            return Ok(vec![field]);
+        }
+    }
+    Err(spec
+        .at("weighted")?
+        .error("is missing: a TraefikService has weighted, mirroring or highestRandomWeight"))
+}
+
+/// A matcher of a rule with its arguments: `` Host(`a`, `b`) ``.
+static MATCHER: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(r"(!?)\s*\b([A-Za-z]+)\(([^()]*)\)").expect("the pattern is constant")
+});
+static ARGUMENT: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new("[`\"']([^`\"']*)[`\"']").expect("the pattern is constant"));
+
+fn read_match(matched: &str, route: &mut Route<'_>) {
+    for matcher in MATCHER.captures_iter(matched) {
+        let arguments: Vec<&str> = ARGUMENT
+            .captures_iter(&matcher[3])
+            .filter_map(|argument| Some(argument.get(1)?.as_str()))
+            .collect();
+        let first = arguments.first().copied().unwrap_or_default();
+        match (&matcher[1], &matcher[2]) {
+            ("", "Host" | "HostHeader") => {
+                route
+                    .hosts
+                    .extend(arguments.iter().map(ToString::to_string));
+            }
+            ("", "Path") => route.path = PathRule::Exact(first.to_owned()),
+            ("", "PathPrefix") => route.path = PathRule::Prefix(first.to_owned()),
+            ("", "PathRegexp") => route.path = PathRule::Pattern(first.to_owned()),
+            ("", "Method") if arguments.contains(&"GET") => {}
+            ("", "Header" | "Headers") => route.conditions.push(format!("header {first}")),
+            (not, other) => route.conditions.push(format!("{not}{other}({first})")),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Services whose selectors don't tell the versions apart, or select nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Findings;
+use crate::manifest::ManifestError;
+use crate::manifest::object::Object;
+use crate::manifest::route::{Backend, PodsOf, Route};
+use crate::manifest::workload::{Selection, Workloads};
+
+/// Findings about the Services behind `routes`.
+pub(super) fn lint<'a>(
+    routes: &[Route<'a>],
+    objects: &'a [Object],
+    workloads: &Workloads<'a>,
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
+    let managed = managed(objects)?;
+    let mut told = BTreeSet::new();
+    for route in routes {
+        let mut selections = Vec::new();
+        for backend in &route.backends {
+            let is_by_selector = backend.pods == PodsOf::Service;
+            if !is_by_selector || managed.contains(backend.name.as_str()) {
+                continue;
+            }
+            let selection = workloads.selection(&backend.name, backend.namespace.as_deref())?;
+            if told.insert((backend.namespace.clone(), backend.name.clone())) {
+                alone(backend, &selection, objects, workloads, findings)?;
+            }
+            if let Selection::Labels(service, selector) = selection {
+                selections.push((backend, service, selector));
+            }
+        }
+        for (index, one) in selections.iter().enumerate() {
+            for other in &selections[index + 1..] {
+                overlap(one, other, workloads, findings)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Services that a controller points at pods by itself: what their manifests select is not what they do.
+fn managed(objects: &[Object]) -> Result<BTreeSet<String>, ManifestError> {
+    let mut managed = BTreeSet::new();
+    for object in objects
+        .iter()
+        .filter(|object| object.is("Rollout", &["argoproj.io"]))
+    {
+        let canary = object.root().along(&["spec", "strategy", "canary"])?;
+        for key in ["stableService", "canaryService"] {
+            managed.extend(canary.at(key)?.text()?.map(str::to_owned));
+        }
+    }
+    Ok(managed)
+}
+
+fn alone<'a>(
+    backend: &Backend<'a>,
+    selection: &Selection<'a>,
+    objects: &[Object],
+    workloads: &Workloads<'a>,
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
+    let has = |kinds: &[&str]| {
+        objects
+            .iter()
+            .any(|object| kinds.contains(&object.kind.as_str()))
+    };
+    let (object, path) = &backend.field;
+    match selection {
+        Selection::NoService if has(&["Service"]) => {
+            let message = format!(
+                "leads to the Service {}, which is not among the manifests",
+                backend.name
+            );
+            findings.warning("service_not_found", object, path, message);
+        }
+        Selection::Labels(service, _) => {
+            let is_seen = has(&[
+                "Pod",
+                "Deployment",
+                "StatefulSet",
+                "DaemonSet",
+                "ReplicaSet",
+                "Rollout",
+            ]);
+            if is_seen && workloads.of(backend)?.is_empty() {
+                let message = "matches no pod and no workload among the manifests".to_owned();
+                findings.warning(
+                    "selector_matches_nothing",
+                    service,
+                    "spec.selector",
+                    message,
+                );
+            }
+        }
+        Selection::NoService | Selection::NoSelector => {}
+    }
+    Ok(())
+}
+
+type Selected<'s, 'a> = (&'s Backend<'a>, &'a Object, BTreeMap<&'a str, &'a str>);
+
+fn overlap<'a>(
+    one: &Selected<'_, 'a>,
+    other: &Selected<'_, 'a>,
+    workloads: &Workloads<'a>,
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
+    if std::ptr::eq(one.1, other.1) {
+        return Ok(());
+    }
+    let is_within = |small: &Selected<'_, '_>, large: &Selected<'_, '_>| {
+        small
+            .2
+            .iter()
+            .all(|(key, value)| large.2.get(key) == Some(value))
+    };
+    let (wide, narrow) = if is_within(one, other) {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let both = workloads.of(wide.0)?;
+    let of_narrow = workloads.of(narrow.0)?;
+    let shared = both
+        .iter()
+        .find(|found| of_narrow.iter().any(|known| std::ptr::eq(*known, **found)));
+    let why = if is_within(wide, narrow) {
+        format!("every pod of {} has these labels as well", narrow.1.title())
+    } else if let Some(shared) = shared {
+        format!(
+            "{} is selected by {} as well",
+            shared.object.title(),
+            narrow.1.title()
+        )
+    } else {
+        return Ok(());
+    };
+    let message = format!(
+        "matches the pods of both versions: {why}, so that they share its requests; select by a label that only one version has"
+    );
+    findings.error("selectors_overlap", wide.1, "spec.selector", message);
+    Ok(())
+}

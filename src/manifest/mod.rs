@@ -1,0 +1,195 @@
+//! Kubernetes objects → the expected split, the target, whose pods are whose, and what is wrong with them.
+//!
+//! bytes → documents → objects → routes → the one that is meant → [`Expectation`]
+//!
+//! No cluster is asked: files, or what `kubectl get -o json` prints, are enough. Reading files is the
+//! caller's.
+
+mod canary;
+mod choice;
+mod document;
+mod expectation;
+mod field;
+mod kind;
+mod label;
+mod lint;
+mod object;
+mod route;
+mod workload;
+
+pub use canary::{Canary, CanaryOptions};
+pub use choice::Choice;
+pub use document::{MAX_BYTES, to_yaml};
+pub use expectation::{Expectation, path_of};
+pub use lint::{Finding, PlannedRun, Severity};
+pub use object::{Input, Object, Origin};
+
+use crate::split::{Split, SplitError};
+use workload::Workloads;
+
+/// Why manifests can't be used.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum ManifestError {
+    /// An input is neither YAML nor JSON, or beyond a limit.
+    #[error("{file} {problem}")]
+    Input {
+        /// The input's name.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A field is missing, or not what its kind says.
+    #[error("{place}: {path} {problem}")]
+    Field {
+        /// File, document and object.
+        place: String,
+        /// The path of the field in its object.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// No object splits or routes traffic.
+    #[error("the manifests hold no route: the split is read from {kinds}, and they have {found}")]
+    NoRoute {
+        /// The kinds that are read.
+        kinds: &'static str,
+        /// The kinds that were found.
+        found: String,
+    },
+    /// An option names a route that is not there.
+    #[error("{option} is none of the manifests' routes: {routes}")]
+    Unknown {
+        /// The option with its value.
+        option: String,
+        /// The routes that there are.
+        routes: String,
+    },
+    /// Several routes could be meant.
+    #[error(
+        "the manifests have several routes: choose one with --route NAMESPACE/NAME (or NAMESPACE/NAME/RULE) or --host: {routes}"
+    )]
+    Ambiguous {
+        /// The routes that could be meant.
+        routes: String,
+    },
+    /// The weights or labels of a route make no split.
+    #[error("{route}: {error}")]
+    Split {
+        /// The route.
+        route: String,
+        /// Why not.
+        error: SplitError,
+    },
+    /// The labels of `--expect` can't be matched to a route's backends.
+    #[error(
+        "--expect {expected} names other backends than the manifests, {route}: name them {labels}"
+    )]
+    Labels {
+        /// The split of `--expect`.
+        expected: String,
+        /// The route.
+        route: String,
+        /// The labels that its backends have.
+        labels: String,
+    },
+    /// No canary can be derived.
+    #[error("{0}")]
+    Canary(String),
+    /// `--expect` says another split than the manifests.
+    #[error(
+        "--expect says {expected}, but the manifests say {split}: {route}; leave --expect away, or correct one of them"
+    )]
+    Disagreement {
+        /// The split of `--expect`.
+        expected: String,
+        /// The split of the manifests.
+        split: String,
+        /// The route that it comes from.
+        route: String,
+    },
+}
+
+impl ManifestError {
+    /// The input called `name` is larger than [`MAX_BYTES`], or more than what others leave of it.
+    #[must_use]
+    pub fn too_large(name: &str) -> Self {
+        Self::Input {
+            file: name.to_owned(),
+            problem: document::too_large(),
+        }
+    }
+}
+
+/// The objects of some manifests.
+#[derive(Debug, Clone)]
+pub struct Manifests {
+    objects: Vec<Object>,
+}
+
+impl Manifests {
+    /// Reads all `inputs`.
+    ///
+    /// # Errors
+    /// An input that is neither YAML nor JSON or beyond the limits, or a document that is no Kubernetes
+    /// object.
+    pub fn read(inputs: &[Input]) -> Result<Self, ManifestError> {
+        let objects = object::objects(inputs)?;
+        Ok(Self { objects })
+    }
+
+    /// The objects, in the order of the inputs.
+    #[must_use]
+    pub fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// What the route that `choice` means lets expect, under the labels of `expected` where that is given.
+    ///
+    /// # Errors
+    /// A field that can't be used; no route, or several; an `expected` split that is another.
+    pub fn expectation(
+        &self,
+        choice: Choice<'_>,
+        expected: Option<&Split>,
+    ) -> Result<Expectation, ManifestError> {
+        let routes = choice::joined(kind::routes(&self.objects)?);
+        let route = choice::chosen(&routes, &self.objects, choice)?;
+        let workloads = Workloads::read(&self.objects)?;
+        Expectation::new(route, &workloads, expected)
+    }
+
+    /// The canary that `options` ask for, derived from the stable objects.
+    ///
+    /// # Errors
+    /// Options that make no canary; objects that can't be derived from.
+    pub fn canary(&self, options: &CanaryOptions) -> Result<Canary, ManifestError> {
+        canary::derive(self, options)
+    }
+
+    /// The rules that split traffic, each in a sentence.
+    ///
+    /// # Errors
+    /// A field that can't be used.
+    pub fn splits(&self) -> Result<Vec<String>, ManifestError> {
+        let routes = choice::joined(kind::routes(&self.objects)?);
+        let splits = routes.iter().filter(|route| route.backends.len() > 1);
+        Ok(splits.map(route::Route::describe).collect())
+    }
+
+    /// What is wrong with the objects, or with those alone that `expectation` comes from; `planned` is what
+    /// a run would send.
+    ///
+    /// # Errors
+    /// A field that can't be used.
+    pub fn lint(
+        &self,
+        expectation: Option<&Expectation>,
+        planned: Option<&PlannedRun<'_>>,
+    ) -> Result<Vec<Finding>, ManifestError> {
+        let findings = lint::lint(&self.objects, planned)?;
+        Ok(match expectation {
+            None => findings,
+            Some(expectation) => lint::concerning(findings, &expectation.objects),
+        })
+    }
+}

@@ -1,0 +1,254 @@
+//! What every kind comes down to: a rule that takes requests, and the backends that share them.
+
+use std::collections::BTreeMap;
+
+use super::ManifestError;
+use super::field::Field;
+use super::object::Object;
+
+/// A rule of an object, with the backends that it splits its requests over.
+#[derive(Debug, Clone)]
+pub(super) struct Route<'a> {
+    /// The object that holds the rule.
+    pub(super) object: &'a Object,
+    /// Further objects that the split comes from, such as a canary ingress.
+    pub(super) related: Vec<&'a Object>,
+    /// The number of the rule in its object, from 1.
+    pub(super) rule: usize,
+    /// The rule's own name.
+    pub(super) rule_name: Option<&'a str>,
+    /// The host names that it answers to; none means any.
+    pub(super) hosts: Vec<String>,
+    /// The path that its requests have.
+    pub(super) path: PathRule,
+    /// What else a request must have, for a person: `header x-canary`.
+    pub(super) conditions: Vec<String>,
+    /// In the order of the manifest; at least one.
+    pub(super) backends: Vec<Backend<'a>>,
+    /// Whether requests come here by themselves.
+    pub(super) place: Place,
+}
+
+/// Whether a rule takes requests from outside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It does.
+    Entry,
+    /// It splits what other rules send to a service of this name.
+    Behind(String),
+    /// It drives other rules, which hold the same weights.
+    Controller {
+        /// The service that all requests go to where no rule names the backends.
+        apex: String,
+    },
+}
+
+/// Which paths a rule answers to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PathRule {
+    /// Those that begin with this.
+    Prefix(String),
+    /// This one.
+    Exact(String),
+    /// Those that match a pattern, from which no path can be made.
+    Pattern(String),
+}
+
+impl PathRule {
+    /// Every path.
+    pub(super) fn any() -> Self {
+        Self::Prefix("/".to_owned())
+    }
+
+    /// A path that the rule answers to, if one can be named.
+    pub(super) fn example(&self) -> Option<&str> {
+        match self {
+            Self::Prefix(path) | Self::Exact(path) if path.starts_with('/') => Some(path),
+            _ => None,
+        }
+    }
+
+    /// As it is told to a person.
+    pub(super) fn shown(&self) -> &str {
+        match self {
+            Self::Prefix(path) | Self::Exact(path) | Self::Pattern(path) => path,
+        }
+    }
+
+    /// How well the rule fits a request's path: the length of what it fixes; `None` if it doesn't.
+    pub(super) fn fit(&self, path: &str) -> Option<usize> {
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        match self {
+            Self::Exact(exact) => (exact == path).then_some(usize::MAX),
+            Self::Prefix(prefix) => {
+                let prefix = prefix.trim_end_matches('/');
+                let rest = path.strip_prefix(prefix)?;
+                (rest.is_empty() || rest.starts_with('/')).then_some(prefix.len())
+            }
+            Self::Pattern(_) => None,
+        }
+    }
+}
+
+/// One of the backends of a rule.
+#[derive(Debug, Clone)]
+pub(super) struct Backend<'a> {
+    /// What the rule calls it: the name of a Service, mostly.
+    pub(super) name: String,
+    /// The namespace of that Service.
+    pub(super) namespace: Option<String>,
+    /// What tells it from a backend of the same name: a subset, or a port.
+    pub(super) variant: Option<String>,
+    /// The part that it plays in a rollout: `stable`, `canary`, `primary`.
+    pub(super) role: Option<&'static str>,
+    /// Its relative weight.
+    pub(super) weight: f64,
+    /// The object and the path of its weight (or of the backend where it has none of its own).
+    pub(super) field: (&'a Object, String),
+    /// How its pods are found.
+    pub(super) pods: PodsOf,
+}
+
+/// How the pods of a backend are found among the objects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum PodsOf {
+    /// By the selector of the Service that the backend is called after.
+    Service,
+    /// As `Service`, and by these labels as well.
+    Subset(BTreeMap<String, String>),
+    /// Those of a workload's `ReplicaSet` with this template hash.
+    Template {
+        /// The workload.
+        workload: String,
+        /// The hash.
+        hash: String,
+    },
+    /// Those of a workload.
+    Workload(String),
+    /// Not at all.
+    Unknown,
+}
+
+impl<'a> Backend<'a> {
+    /// The Service `name` beside `object`, with the weight that stands at `field`.
+    pub(super) fn service(object: &'a Object, name: &str, weight: f64, field: &Field<'a>) -> Self {
+        Self {
+            name: name.to_owned(),
+            namespace: object.namespace.clone(),
+            variant: None,
+            role: None,
+            weight,
+            field: (object, field.path().to_owned()),
+            pods: PodsOf::Service,
+        }
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.namespace == other.namespace
+            && self.variant == other.variant
+            && self.pods == other.pods
+    }
+}
+
+/// Adds the weights of entries that name the same backend.
+pub(super) fn merged(backends: Vec<Backend<'_>>) -> Vec<Backend<'_>> {
+    let mut merged: Vec<Backend<'_>> = Vec::with_capacity(backends.len());
+    for backend in backends {
+        match merged.iter_mut().find(|known| known.is_same(&backend)) {
+            Some(known) => known.weight += backend.weight,
+            None => merged.push(backend),
+        }
+    }
+    merged
+}
+
+impl<'a> Route<'a> {
+    /// Rule number `rule` of `object`, for every host, path and request.
+    pub(super) fn new(object: &'a Object, rule: usize, backends: Vec<Backend<'a>>) -> Self {
+        Self {
+            object,
+            related: Vec::new(),
+            rule,
+            rule_name: None,
+            hosts: Vec::new(),
+            path: PathRule::any(),
+            conditions: Vec::new(),
+            backends: merged(backends),
+            place: Place::Entry,
+        }
+    }
+
+    /// The sum of the weights.
+    pub(super) fn total(&self) -> f64 {
+        self.backends.iter().map(|backend| backend.weight).sum()
+    }
+
+    /// A host name that it answers to; a wildcard is none.
+    pub(super) fn host(&self) -> Option<&str> {
+        let named = |host: &&String| !host.contains('*');
+        self.hosts.iter().find(named).map(String::as_str)
+    }
+
+    /// Whether it answers to requests for `host`, whose port does not matter.
+    pub(super) fn answers(&self, host: &str) -> bool {
+        let bare = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let bare = bare.to_ascii_lowercase();
+        let fits = |pattern: &String| {
+            let pattern = pattern.to_ascii_lowercase();
+            match pattern.strip_prefix('*') {
+                Some(end) => bare.ends_with(end) && bare.len() > end.len(),
+                None => pattern == bare,
+            }
+        };
+        self.hosts.is_empty() || self.hosts.iter().any(fits)
+    }
+
+    /// `app-service=70,app-service-v2=30`, with the names of the manifest.
+    pub(super) fn split(&self) -> String {
+        let item = |backend: &Backend<'_>| {
+            let namesakes = self
+                .backends
+                .iter()
+                .filter(|other| other.name == backend.name);
+            let variant = backend.variant.as_ref().filter(|_| namesakes.count() > 1);
+            let variant = variant.map_or(String::new(), |variant| format!("/{variant}"));
+            format!("{}{variant}={}", backend.name, backend.weight)
+        };
+        self.backends.iter().map(item).collect::<Vec<_>>().join(",")
+    }
+
+    /// Which rule of its object it is, where that has several.
+    pub(super) fn describe(&self) -> String {
+        let host = self.hosts.first().map_or("any host", String::as_str);
+        let mut told = format!(
+            "{} rule {} (host {host}, path {}",
+            self.object.title(),
+            self.rule_name.map_or(self.rule.to_string(), str::to_owned),
+            self.path.shown()
+        );
+        for condition in &self.conditions {
+            told.push_str(", ");
+            told.push_str(condition);
+        }
+        told.push_str("): ");
+        told.push_str(&self.split());
+        told
+    }
+}
+
+/// The distinct hosts of a list of names.
+pub(super) fn hosts(field: &Field<'_>) -> Result<Vec<String>, ManifestError> {
+    let mut hosts = Vec::new();
+    for item in field.items()? {
+        let host = item.required()?;
+        if host == "*" {
+            return Ok(Vec::new());
+        }
+        hosts.push(host.to_owned());
+    }
+    Ok(hosts)
+}

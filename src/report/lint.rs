@@ -1,0 +1,89 @@
+//! What `lbtest lint` reports: the routes of the manifests, and what is wrong with them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::escape::terminal;
+
+/// The version of this contract.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The manifests that were checked, as `lint --json` writes it.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct LintReport {
+    /// The version of this contract.
+    pub schema_version: u32,
+    /// How many objects were read.
+    pub objects: u64,
+    /// The rules that split traffic, each in a sentence.
+    pub routes: Vec<String>,
+    /// The number of findings that make the split another than the one that is written.
+    pub errors: u64,
+    /// The number of other findings.
+    pub warnings: u64,
+    /// What is wrong, in the order of the objects.
+    pub findings: Vec<LintFinding>,
+}
+
+/// Something that is wrong with an object.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct LintFinding {
+    /// Stable, `snake_case`.
+    pub code: String,
+    /// `error` or `warning`.
+    pub severity: &'static str,
+    /// The file, or `standard input`.
+    pub file: String,
+    /// The number of the document in the file, from 1.
+    pub document: u64,
+    /// Kind and name of the object.
+    pub object: String,
+    /// The path of the field in the object.
+    pub path: String,
+    /// For a person.
+    pub message: String,
+    /// The figures behind it, by name.
+    pub evidence: BTreeMap<String, f64>,
+}
+
+/// The text rendering: a line for each finding, and the count.
+#[must_use]
+pub fn render(report: &LintReport) -> String {
+    let mut out = String::new();
+    for finding in &report.findings {
+        let LintFinding {
+            code,
+            severity,
+            file,
+            document,
+            object,
+            path,
+            message,
+            ..
+        } = finding;
+        let told = format!("{file}, document {document}, {object}: {path}: {message}");
+        let _ = writeln!(out, "{severity}[{code}] {}", terminal(&told));
+    }
+    for route in &report.routes {
+        let _ = writeln!(out, "split: {}", terminal(route));
+    }
+    let plural =
+        |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let _ = writeln!(
+        out,
+        "{}, {} in {}",
+        plural(report.errors, "error"),
+        plural(report.warnings, "warning"),
+        plural(report.objects, "object")
+    );
+    out
+}
+
+/// The JSON Schema of [`LintReport`], as it is published in `schema/lint.v1.json`.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(LintReport).into()
+}

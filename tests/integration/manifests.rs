@@ -1,0 +1,281 @@
+//! `--expect-from` and `lint`: a manifest of every kind with the split that it says, and broken ones with
+//! their message.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lbtest::manifest::{Choice, Input, Manifests, path_of};
+use serde_json::Value;
+
+use crate::program::{Ran, lbtest, lbtest_reading};
+
+fn data(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/manifests")
+        .join(folder)
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(data(folder)).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() > 10, "{files:?}");
+    files
+}
+
+/// What the comment `# key: value` at the head of a file says (in JSON, a string of it).
+fn says<'t>(text: &'t str, key: &str) -> Option<&'t str> {
+    let comment = format!("# {key}: ");
+    let start = text.find(&comment)? + comment.len();
+    let rest = text[start..].split('\n').next().unwrap();
+    Some(if text.starts_with('{') {
+        rest.split('"').next().unwrap()
+    } else {
+        rest
+    })
+}
+
+fn read(path: &Path) -> Manifests {
+    let bytes = fs::read(path).unwrap();
+    let name = path.display().to_string();
+    Manifests::read(&[Input { name, bytes }]).unwrap()
+}
+
+/// One `error:` line with status 2.
+fn refusal(ran: &Ran) -> &str {
+    assert_eq!(ran.status, 2, "{ran:?}");
+    let mut lines = ran
+        .stderr
+        .lines()
+        .filter(|line| !line.starts_with("expecting "));
+    let error = lines.next().unwrap();
+    assert!(
+        error.starts_with("error: ") && lines.next().is_none(),
+        "{ran:?}"
+    );
+    error
+}
+
+#[test]
+fn every_kind_gives_the_split_that_its_manifest_says() {
+    for path in files("splits") {
+        let shown = path.display();
+        let text = fs::read_to_string(&path).unwrap();
+        let choice = Choice {
+            route: says(&text, "route"),
+            host: None,
+            path: says(&text, "url").and_then(path_of),
+        };
+        let found = read(&path).expectation(choice, None);
+        let found = found.unwrap_or_else(|error| panic!("{shown}: {error}"));
+        assert_eq!(
+            Some(found.split.to_string().as_str()),
+            says(&text, "split"),
+            "{shown}"
+        );
+        assert_eq!(found.host.as_deref(), says(&text, "host"), "{shown}");
+        assert_eq!(
+            found.path.as_deref().unwrap_or("/"),
+            says(&text, "path").unwrap_or("/"),
+            "{shown}"
+        );
+        if let Some(backends) = says(&text, "backends") {
+            let mut told = found.backends.clone();
+            told.sort();
+            assert_eq!(told.join(", "), backends, "{shown}");
+        }
+    }
+}
+
+#[test]
+fn every_broken_form_gets_one_sentence_that_names_the_field() {
+    for path in files("broken") {
+        let shown = path.display().to_string();
+        let text = fs::read_to_string(&path).unwrap();
+        let ran = lbtest(&["--expect-from", &shown]);
+        let error = refusal(&ran);
+        let wanted = says(&text, "error").unwrap();
+        assert!(error.contains(wanted), "{shown}: {error}");
+        let is_placed = ["spec.", "metadata", "document ", "JSON", "YAML"];
+        let is_placed = is_placed.iter().any(|part| wanted.contains(part));
+        assert!(!is_placed || error.contains(&shown), "{shown}: {error}");
+    }
+}
+
+const STABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/challenge/stable");
+const CANARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/challenge/canary");
+const PODS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/challenge/pods.json");
+const LOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/paso05-output.txt");
+
+fn codes(report: &Value) -> Vec<&str> {
+    let findings = report["findings"].as_array().unwrap();
+    findings
+        .iter()
+        .map(|finding| finding["code"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn the_exercises_canary_has_five_annotations_without_effect() {
+    let ran = lbtest(&["lint", &format!("{CANARY}/paso05-ingress.yaml"), "--json"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let report = ran.json();
+    let ignored: Vec<&str> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["code"] == "ignored_annotation")
+        .map(|finding| finding["path"].as_str().unwrap())
+        .collect();
+    let names = [
+        "limit-burst-multiplier",
+        "limit-rpm",
+        "proxy-body-size",
+        "proxy-buffer-size",
+        "rewrite-target",
+    ];
+    let paths =
+        names.map(|name| format!("metadata.annotations[\"nginx.ingress.kubernetes.io/{name}\"]"));
+    assert_eq!(ignored, paths);
+    assert!(codes(&report).contains(&"no_primary"), "{report}");
+    assert!(jsonschema::is_valid(
+        &lbtest::report::lint::schema(),
+        &report
+    ));
+
+    let both = lbtest(&["lint", STABLE, CANARY]);
+    assert_eq!(both.status, 0, "{both:?}");
+    assert!(
+        both.stdout
+            .contains("(3664 − 176) / 2.917 a second = 19 m 56 s"),
+        "{both:?}"
+    );
+    assert!(
+        both.stdout.contains("app-service=70,app-service-v2=30"),
+        "{both:?}"
+    );
+    let patient = lbtest(&["lint", STABLE, CANARY, "--max-duration", "20m"]);
+    assert!(!patient.stdout.contains("rate_limit"), "{patient:?}");
+}
+
+#[test]
+fn the_exercises_log_is_judged_under_the_manifests_names() {
+    let judged = |more: &[&str]| {
+        let log = fs::read(LOG).unwrap();
+        let base = [
+            "analyze",
+            "--json",
+            "-",
+            "--expect-from",
+            STABLE,
+            "--expect-from",
+            CANARY,
+        ];
+        lbtest_reading(&[&base[..], more].concat(), &log)
+    };
+    for more in [
+        &[][..],
+        &["--expect-from", PODS],
+        &["--expect", "v1=70,v2=30"],
+    ] {
+        let ran = judged(more);
+        let report = ran.json();
+        assert_eq!(ran.status, 3, "{report}");
+        let observed: Vec<_> = (0..2)
+            .map(|row| report["backends"][row]["observed"].as_u64())
+            .collect();
+        assert_eq!(observed, [Some(69), Some(30)], "{more:?}: {report}");
+        let labels = if more.contains(&"--expect") {
+            ["v1", "v2"]
+        } else {
+            ["app-service", "app-service-v2"]
+        };
+        assert_eq!(
+            [
+                &report["backends"][0]["label"],
+                &report["backends"][1]["label"]
+            ],
+            labels
+        );
+    }
+    // These end before they read the log.
+    let refused = |expect: &str| {
+        lbtest(&[
+            "analyze",
+            "--expect-from",
+            STABLE,
+            "--expect-from",
+            CANARY,
+            "--expect",
+            expect,
+        ])
+    };
+    let other = refused("v1=60,v2=40");
+    let error = refusal(&other);
+    assert!(
+        error.contains("v1=60,v2=40") && error.contains("app-service=70,app-service-v2=30"),
+        "{error}"
+    );
+    let foreign = refused("blue=70,green=30");
+    assert!(
+        refusal(&foreign).contains("name them app-service, app-service-v2"),
+        "{foreign:?}"
+    );
+}
+
+#[test]
+fn the_derived_canary_is_the_exercises_own() {
+    let ran = lbtest(&[
+        "canary",
+        &format!("{STABLE}/deployment.yaml"),
+        &format!("{STABLE}/paso04-ingress.yaml"),
+        "--suffix",
+        "v2",
+        "--image",
+        "edual/app:v2",
+        "--weight",
+        "30",
+        "--command",
+        "python app.py",
+    ]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(ran.stderr.matches("note: ").count(), 5, "{ran:?}");
+    let derived = Manifests::read(&[Input {
+        name: "derived".to_owned(),
+        bytes: ran.stdout.into_bytes(),
+    }]);
+    let derived: Vec<Value> = derived
+        .unwrap()
+        .objects()
+        .iter()
+        .map(|object| object.value.clone())
+        .collect();
+    let mut own = Vec::new();
+    for file in ["paso05-deploy-edualv2.yaml", "paso05-ingress.yaml"] {
+        let manifests = read(&Path::new(CANARY).join(file));
+        own.extend(
+            manifests
+                .objects()
+                .iter()
+                .map(|object| object.value.clone()),
+        );
+    }
+    // What ingress-nginx ignores is no effect.
+    let annotations = own[2]["metadata"]["annotations"].as_object_mut().unwrap();
+    annotations.retain(|key, _| key.starts_with("nginx.ingress.kubernetes.io/canary"));
+    assert_eq!(derived, own);
+    // And lint has nothing to say of it.
+    let yaml = lbtest::manifest::to_yaml(&derived);
+    let stdin = lbtest_reading(
+        &["lint", STABLE, "-", "--max-duration", "1h"],
+        yaml.as_bytes(),
+    );
+    assert_eq!(
+        (
+            stdin.status,
+            stdin.stdout.contains("0 errors, 0 warnings in 6 objects")
+        ),
+        (0, true),
+        "{stdin:?}"
+    );
+}
