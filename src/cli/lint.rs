@@ -34,12 +34,22 @@ pub(super) struct LintArgs {
     #[arg(long, value_name = "PP", value_parser = quantity::percentage_points)]
     tolerance: Option<f64>,
     /// Write the findings as JSON to a file, or to stdout for '-'
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-", require_equals = true)]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
 }
 
 /// Checks the manifests and prints what is wrong with them.
 pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
+    let is_yaml = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|end| end == "yaml" || end == "yml")
+    };
+    if let Some(path) = args.json.as_ref().filter(|path| is_yaml(path)) {
+        return Err(CommandError::usage(format!(
+            "--json {} looks like a manifest, which the findings would replace: name a .json file, or - for stdout",
+            path.display()
+        )));
+    }
     let sink = Sink::open_report("--json", args.json.as_deref())?;
     let settings = Settings {
         alpha: args.alpha,

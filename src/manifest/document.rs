@@ -10,6 +10,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
+use serde_saphyr::budget::BudgetBreach;
 
 /// The largest input, in bytes; what a namespace of some 1500 pods prints as JSON.
 pub const MAX_BYTES: u64 = 16 << 20;
@@ -19,6 +20,8 @@ const MAX_VALUES: usize = 500_000;
 const MAX_DEPTH: usize = 64;
 /// How many values aliases may stand for.
 const MAX_REPLAYED: usize = 100_000;
+/// The largest number of anchors, of aliases, and of merge keys of an input.
+const MAX_ALIASES: usize = 1000;
 /// The largest number of documents of an input.
 const MAX_DOCUMENTS: usize = 10_000;
 
@@ -86,10 +89,11 @@ fn yaml(text: &str) -> Result<Vec<Document>, String> {
             max_nodes: MAX_VALUES,
             max_events: 3 * MAX_VALUES,
             max_documents: MAX_DOCUMENTS,
-            max_aliases: 1000,
-            max_anchors: 1000,
+            max_aliases: MAX_ALIASES,
+            max_anchors: MAX_ALIASES,
             max_recorded_anchor_events: MAX_REPLAYED,
-            max_merge_keys: 1000,
+            max_merge_keys: MAX_ALIASES,
+            enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_saphyr::alias_limits! {
             max_total_replayed_events: MAX_REPLAYED,
@@ -97,12 +101,7 @@ fn yaml(text: &str) -> Result<Vec<Document>, String> {
         },
     };
     let read = serde_saphyr::from_multiple_with_options::<Spanned<Value>>(text, options);
-    let read = read.map_err(|error| {
-        let reason = error.without_snippet().to_string();
-        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-        let reason: String = reason.chars().take(300).collect();
-        format!("is not YAML that can be used: {reason}")
-    })?;
+    let read = read.map_err(|error| unusable(error.without_snippet()))?;
     let document = |spanned: Spanned<Value>| Document {
         line: Some(spanned.referenced.line()),
         value: spanned.value,
@@ -112,6 +111,57 @@ fn yaml(text: &str) -> Result<Vec<Document>, String> {
         .map(document)
         .filter(|document| !document.value.is_null())
         .collect())
+}
+
+/// What is wrong with YAML, in words of manifests.
+fn unusable(error: &serde_saphyr::Error) -> String {
+    let mut error = error;
+    while let serde_saphyr::Error::AliasError { error: inner, .. } = error {
+        error = inner;
+    }
+    let reason = match error {
+        serde_saphyr::Error::RecursiveReferencesRequireWeakTypes { .. } => {
+            "an alias stands in what it refers to".to_owned()
+        }
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("the key '{}' stands twice", key.escape_debug())
+        }
+        serde_saphyr::Error::DuplicateMappingKey { .. } => "a key stands twice".to_owned(),
+        serde_saphyr::Error::Budget { breach, .. } => beyond(breach),
+        serde_saphyr::Error::AliasReplayLimitExceeded { .. }
+        | serde_saphyr::Error::AliasReplayStackDepthExceeded { .. } => {
+            format!("its aliases stand for more than {MAX_REPLAYED} values")
+        }
+        other => {
+            let told = other.to_string();
+            let told = told.split(" at line ").next().unwrap_or_default();
+            let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
+            told.chars().take(200).collect()
+        }
+    };
+    let place = error.location().map_or(String::new(), |place| {
+        format!(" (line {}, column {})", place.line(), place.column())
+    });
+    format!("is not YAML that can be used: {reason}{place}")
+}
+
+fn beyond(breach: &BudgetBreach) -> String {
+    match breach {
+        BudgetBreach::Depth { .. } => format!("it is nested deeper than {MAX_DEPTH} levels"),
+        BudgetBreach::Documents { .. } => format!("it has more than {MAX_DOCUMENTS} documents"),
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
+            format!("it has more than {MAX_VALUES} values")
+        }
+        BudgetBreach::Aliases { .. }
+        | BudgetBreach::Anchors { .. }
+        | BudgetBreach::MergeKeys { .. } => {
+            format!("it has more than {MAX_ALIASES} anchors, aliases or merge keys")
+        }
+        BudgetBreach::RecordedAnchorEvents { .. } | BudgetBreach::RecordedAnchorBytes { .. } => {
+            format!("its aliases stand for more than {MAX_REPLAYED} values")
+        }
+        _ => "it is beyond the limits of a manifest".to_owned(),
+    }
 }
 
 fn json(text: &str) -> Result<Vec<Document>, String> {

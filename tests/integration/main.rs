@@ -8,11 +8,14 @@
 mod allocation;
 mod analyze;
 mod calibration;
+mod canary;
+mod challenge_servers;
 mod demo;
 mod errors;
 mod faults;
 mod formats;
 mod layers;
+mod lint;
 mod load;
 mod machine;
 mod manifests;

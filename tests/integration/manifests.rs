@@ -279,3 +279,57 @@ fn the_derived_canary_is_the_exercises_own() {
         "{stdin:?}"
     );
 }
+
+#[test]
+fn a_run_takes_host_and_path_from_the_manifests_and_reports_their_findings() {
+    let ran = lbtest(&[
+        "demo",
+        "--expect-from",
+        STABLE,
+        "--expect-from",
+        CANARY,
+        "--json",
+        "-",
+    ]);
+    let report = ran.json();
+    assert_eq!(ran.status, 0, "{report}");
+    assert_eq!(report["target"]["host"], "edu.challenger-03");
+    let codes = codes(&report);
+    assert_eq!(
+        codes
+            .iter()
+            .filter(|code| **code == "ignored_annotation")
+            .count(),
+        5,
+        "{codes:?}"
+    );
+    assert!(codes.contains(&"rate_limit"), "{codes:?}");
+
+    let route = format!("{}/splits/httproute-rule.yaml", data("").display());
+    // Nothing listens there: the report names the target all the same.
+    let nowhere = [
+        "http://127.0.0.1:9",
+        "--expect-from",
+        &route,
+        "--route",
+        "store/shop/cart",
+        "--json",
+        "-",
+    ];
+    let report = lbtest(&nowhere).json();
+    assert_eq!(report["target"]["url"], "http://127.0.0.1:9/cart");
+    assert_eq!(report["target"]["host"], "shop.example");
+    // What the user says counts.
+    let own = lbtest(&[&nowhere[..], &["--host", "other.example"]].concat()).json();
+    assert_eq!(own["target"]["host"], "other.example");
+    let unknown = lbtest(&["demo", "--expect-from", &route, "--host", "other.example"]);
+    assert!(
+        refusal(&unknown).contains("--host other.example is none"),
+        "{unknown:?}"
+    );
+    let unknown = lbtest(&["demo", "--expect-from", &route, "--route", "store/other"]);
+    assert!(
+        refusal(&unknown).contains("--route store/other is none"),
+        "{unknown:?}"
+    );
+}
