@@ -25,12 +25,12 @@ pub(super) struct CanaryArgs {
     /// What --weight is a part of, 100 or more (default: 100)
     #[arg(long, value_name = "N")]
     weight_total: Option<u64>,
-    /// The canary's command, such as 'python app.py': the first word is the command, the rest are its arguments
+    /// The canary's command, such as 'python app.py': the first word is the command, the rest are its arguments; repeatable
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
-    command: Option<String>,
-    /// The canary's arguments; all words of --command are the command then
+    command: Vec<String>,
+    /// The canary's arguments; all words of --command are the command then; repeatable
     #[arg(long, value_name = "WORDS", allow_hyphen_values = true)]
-    args: Option<String>,
+    args: Vec<String>,
     /// Which container gets image and command, where there are several
     #[arg(long, value_name = "NAME")]
     container: Option<String>,
@@ -44,16 +44,11 @@ pub(super) struct CanaryArgs {
 
 /// Derives the canary and prints it.
 pub(super) fn run(args: &CanaryArgs) -> Result<ExitStatus, CommandError> {
-    let split = |option: &str, text: &Option<String>| {
-        let words = text.as_deref().map(words);
-        words
-            .unwrap_or_else(|| Some(Vec::new()))
-            .ok_or_else(|| CommandError::usage(format!("{option} has a quote that is not closed")))
-    };
-    let mut command = split("--command", &args.command)?;
-    let arguments = match &args.args {
-        None => command.split_off(command.len().min(1)),
-        Some(_) => split("--args", &args.args)?,
+    let mut command = all_words("--command", &args.command)?;
+    let arguments = if args.args.is_empty() {
+        command.split_off(command.len().min(1))
+    } else {
+        all_words("--args", &args.args)?
     };
     let options = CanaryOptions {
         suffix: args.suffix.clone(),
@@ -72,6 +67,17 @@ pub(super) fn run(args: &CanaryArgs) -> Result<ExitStatus, CommandError> {
     }
     output::print(&to_yaml(&canary.objects));
     Ok(ExitStatus::Pass)
+}
+
+/// The words of an option that may be repeated.
+fn all_words(option: &str, texts: &[String]) -> Result<Vec<String>, CommandError> {
+    let words: Option<Vec<_>> = texts.iter().map(|text| words(text)).collect();
+    let words = words.ok_or_else(|| {
+        CommandError::usage(format!(
+            "{option} has a quote or a '\\' that nothing follows"
+        ))
+    })?;
+    Ok(words.concat())
 }
 
 /// The words of a command line, as a shell divides them; `None` if a quote is not closed.

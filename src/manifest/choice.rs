@@ -3,7 +3,7 @@
 use super::ManifestError;
 use super::kind::KINDS;
 use super::object::{Object, same_namespace};
-use super::route::{Place, Route};
+use super::route::{Backend, Place, Route};
 
 /// What the user says of the route.
 #[derive(Debug, Clone, Copy, Default)]
@@ -157,7 +157,7 @@ pub(super) fn joined(routes: Vec<Route<'_>>) -> Vec<Route<'_>> {
         {
             // The rule has host and path, the rollout knows the pods.
             for backend in &mut entry.backends {
-                if let Some(own) = route.backends.iter().find(|own| own.name == backend.name) {
+                if let Some(own) = counterpart(backend, &route) {
                     backend.pods.clone_from(&own.pods);
                     backend.role = own.role;
                 }
@@ -195,17 +195,148 @@ pub(super) fn joined(routes: Vec<Route<'_>>) -> Vec<Route<'_>> {
     entries
 }
 
-/// Whether two routes split over the same services in the same shares.
-fn same_split(one: &Route<'_>, other: &Route<'_>) -> bool {
-    let (total, others) = (one.total(), other.total());
-    one.backends.len() == other.backends.len()
+/// Whether `entry` splits over the backends of `controller` in the same shares.
+fn same_split(entry: &Route<'_>, controller: &Route<'_>) -> bool {
+    let (total, others) = (entry.total(), controller.total());
+    entry.backends.len() == controller.backends.len()
         && total > 0.0
         && others > 0.0
-        && one.backends.iter().all(|backend| {
-            other.backends.iter().any(|own| {
-                own.name == backend.name
-                    && same_namespace(own.namespace.as_deref(), backend.namespace.as_deref())
-                    && (own.weight / others - backend.weight / total).abs() < 1e-9
-            })
+        && entry.backends.iter().all(|backend| {
+            let own = counterpart(backend, controller);
+            own.is_some_and(|own| (own.weight / others - backend.weight / total).abs() < 1e-9)
         })
+}
+
+/// The backend of `controller` that `backend` of a rule is: by its service, by the subset that is called
+/// after its role, or as the primary behind the service that all requests went to before.
+fn counterpart<'c, 'a>(
+    backend: &Backend<'_>,
+    controller: &'c Route<'a>,
+) -> Option<&'c Backend<'a>> {
+    let namespace = backend.namespace.as_deref();
+    controller.backends.iter().find(|own| {
+        let is_apex =
+            matches!(&controller.place, Place::Controller { apex } if *apex == backend.name);
+        let is_called = own.name == backend.name
+            || (own.role.is_some() && own.role == backend.variant.as_deref())
+            || (own.role == Some("primary") && is_apex);
+        is_called && same_namespace(own.namespace.as_deref(), namespace)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::manifest::{Input, Manifests};
+
+    fn manifests(objects: &[serde_json::Value]) -> Manifests {
+        let bytes = objects
+            .iter()
+            .map(ToString::to_string)
+            .collect::<String>()
+            .into_bytes();
+        let name = "objects".to_owned();
+        Manifests::read(&[Input { name, bytes }]).unwrap()
+    }
+
+    fn ingress(name: &str, service: &str, weight: Option<&str>) -> serde_json::Value {
+        let mut annotations = json!({});
+        if let Some(weight) = weight {
+            annotations = json!({
+                "nginx.ingress.kubernetes.io/canary": "true",
+                "nginx.ingress.kubernetes.io/canary-weight": weight,
+            });
+        }
+        let backend = json!({"service": {"name": service, "port": {"number": 80}}});
+        let path = json!({"path": "/", "pathType": "Prefix", "backend": backend});
+        json!({
+            "apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+            "metadata": {"name": name, "annotations": annotations},
+            "spec": {"rules": [{"host": "app.example", "http": {"paths": [path]}}]},
+        })
+    }
+
+    #[test]
+    fn flagger_and_the_ingresses_that_it_drives_are_one_route() {
+        let canary = json!({
+            "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "podinfo"},
+            "spec": {"targetRef": {"name": "podinfo"}}, "status": {"canaryWeight": 20},
+        });
+        let objects = [
+            canary,
+            ingress("podinfo", "podinfo", None),
+            ingress("podinfo-canary", "podinfo-canary", Some("20")),
+        ];
+        let found = manifests(&objects)
+            .expectation(Choice::default(), None)
+            .unwrap();
+        assert_eq!(found.split.to_string(), "podinfo=80,podinfo-canary=20");
+        assert_eq!(found.host.as_deref(), Some("app.example"));
+        let mut backends = found.backends;
+        backends.sort();
+        assert_eq!(
+            backends,
+            ["podinfo-canary=podinfo", "podinfo=podinfo-primary"]
+        );
+    }
+
+    #[test]
+    fn a_rollout_and_the_subsets_that_it_drives_are_one_route() {
+        let destination = |subset: &str, weight: u64| json!({"destination": {"host": "app", "subset": subset}, "weight": weight});
+        let objects = [
+            json!({
+                "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "metadata": {"name": "app"},
+                "spec": {"strategy": {"canary": {"trafficRouting": {"istio": {}}, "steps": [{"setWeight": 5}]}}},
+                "status": {"currentStepIndex": 0, "currentPodHash": "7bf84f9696", "stableRS": "687d76d795"},
+            }),
+            json!({
+                "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "app"},
+                "spec": {"hosts": ["app.example"], "http": [{"route": [destination("stable", 95), destination("canary", 5)]}]},
+            }),
+        ];
+        let found = manifests(&objects)
+            .expectation(Choice::default(), None)
+            .unwrap();
+        assert_eq!(found.split.to_string(), "stable=95,canary=5");
+        assert_eq!(
+            found.backends,
+            ["stable=app-687d76d795-*", "canary=app-7bf84f9696-*"]
+        );
+        let other = "stable=70,canary=30".parse().unwrap();
+        let refused = manifests(&objects)
+            .expectation(Choice::default(), Some(&other))
+            .unwrap_err();
+        assert!(
+            refused.to_string().contains("stable=95,canary=5"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_host_that_two_routes_share_is_settled_by_the_path() {
+        let route = |name: &str, path: &str, weight: u64| {
+            let backends = json!([{"name": "v1", "weight": weight}, {"name": "v2", "weight": 1}]);
+            json!({
+                "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": name},
+                "spec": {"hostnames": ["*.example"], "rules": [{"matches": [{"path": {"value": path}}], "backendRefs": backends}]},
+            })
+        };
+        let manifests = manifests(&[route("all", "/", 1), route("api", "/api", 3)]);
+        let split = |path: Option<&str>| {
+            let choice = Choice {
+                host: Some("a.example:8080"),
+                path,
+                route: None,
+            };
+            let found = manifests.expectation(choice, None);
+            found
+                .map(|found| found.split.to_string())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(split(Some("/api/x?y")).as_deref(), Ok("v1=3,v2=1"));
+        assert_eq!(split(Some("/apis")).as_deref(), Ok("v1=1,v2=1"));
+        assert!(split(None).unwrap_err().contains("HTTPRoute all"));
+    }
 }

@@ -169,3 +169,58 @@ fn origins(route: &Route<'_>, workloads: &Workloads<'_>) -> Vec<usize> {
         .chain(services);
     objects.map(|object| object.index).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expectation(backends: &[&str]) -> Expectation {
+        Expectation {
+            split: "v1=70,v2=30".parse().unwrap(),
+            host: Some("app.example".to_owned()),
+            path: Some("/app".to_owned()),
+            backends: backends.iter().map(ToString::to_string).collect(),
+            source: String::new(),
+            conditions: Vec::new(),
+            objects: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_url_keeps_a_path_of_its_own() {
+        for (url, expected) in [
+            (None, "localhost/app"),
+            (Some("http://a:1"), "http://a:1/app"),
+            (Some("http://a:1/"), "http://a:1/app"),
+            (Some("a/"), "a/app"),
+            (Some("http://a/own"), "http://a/own"),
+            (Some("http://a/?q=1"), "http://a/?q=1"),
+        ] {
+            let settings = Settings {
+                url: url.map(str::to_owned),
+                ..Settings::default()
+            };
+            let settings = expectation(&[]).settings(settings).unwrap();
+            assert_eq!(settings.url.as_deref(), Some(expected), "{url:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_user_says_of_a_pod_counts_before_the_manifests() {
+        let found = expectation(&[
+            "v1=app",
+            "v1=app-6f79ff6b8d-fmzvc",
+            "v2=app-v2",
+            "v2=app-v2-0",
+        ]);
+        let settings = Settings {
+            backend: vec!["v1=app-v2*".to_owned()],
+            ..Settings::default()
+        };
+        let settings = found.settings(settings).unwrap();
+        assert_eq!(
+            settings.backend,
+            ["v1=app-v2*", "v1=app", "v1=app-6f79ff6b8d-fmzvc"]
+        );
+    }
+}

@@ -252,3 +252,23 @@ pub(super) fn hosts(field: &Field<'_>) -> Result<Vec<String>, ManifestError> {
     }
     Ok(hosts)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_at_a_segment_and_an_exact_path_fits_best() {
+        let prefix = |path: &str| PathRule::Prefix(path.to_owned());
+        assert_eq!(prefix("/").fit("/a"), Some(0));
+        assert_eq!(prefix("/api/").fit("/api"), Some(4));
+        assert_eq!(prefix("/api").fit("/api/x?y=/z"), Some(4));
+        assert_eq!(prefix("/api").fit("/apis"), None);
+        assert_eq!(
+            PathRule::Exact("/api".to_owned()).fit("/api#x"),
+            Some(usize::MAX)
+        );
+        assert_eq!(PathRule::Exact("/api".to_owned()).fit("/api/"), None);
+        assert_eq!(PathRule::Pattern("/a.*".to_owned()).example(), None);
+    }
+}
