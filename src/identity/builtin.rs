@@ -129,7 +129,7 @@ impl BuiltIn {
             let after = literal + form.literal.needle().len();
             if form.before.allows(&body[start..literal], start == 0)
                 && let Some(name) = name_at(&body[after..])
-                && self.is_name(name)
+                && self.is_meant(name)
             {
                 return std::str::from_utf8(name).ok();
             }
@@ -148,15 +148,18 @@ impl BuiltIn {
         (is_generated_name(text) && self.is_name(text.as_bytes())).then_some(text)
     }
 
-    /// Whether `name` is spelt as pods and hosts are, and is neither the request's own Host nor a
-    /// placeholder.
+    /// Whether `name` is spelt as pods and hosts are, and is meant as one.
     fn is_name(&self, name: &[u8]) -> bool {
+        name.iter().all(|&byte| is_name_byte(byte)) && self.is_meant(name)
+    }
+
+    /// Whether `name`, of the bytes that names have, is neither the request's own Host nor a placeholder.
+    fn is_meant(&self, name: &[u8]) -> bool {
         let ends_are_alphanumeric = name.first().is_some_and(u8::is_ascii_alphanumeric)
             && name.last().is_some_and(u8::is_ascii_alphanumeric);
         let is_host = |host: &String| host.as_bytes().eq_ignore_ascii_case(name);
         ends_are_alphanumeric
             && name.len() <= MAX_NAME_LENGTH
-            && name.iter().all(|&byte| is_name_byte(byte))
             && !self.host.as_ref().is_some_and(is_host)
             && !NO_NAMES
                 .iter()
@@ -184,7 +187,7 @@ impl Before {
     }
 }
 
-/// The name that `text` begins with after blanks, if a line, a tag or a list ends it.
+/// The name that `text` begins with after blanks, if a line, a tag or a list ends it: bytes that names have.
 fn name_at(text: &[u8]) -> Option<&[u8]> {
     let blanks = text.iter().take_while(|byte| is_blank(**byte)).count();
     let text = &text[blanks..];

@@ -18,3 +18,4 @@ mod builtin;
 mod glob;
 mod json;
 mod mapping;
+mod pattern;

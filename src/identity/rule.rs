@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderName};
-use regex_automata::{Input, meta, util::syntax};
 
 use super::builtin::BuiltIn;
 use super::json::Pointer;
+use super::pattern::Pattern;
 
 /// The longest pod name, in bytes: that of a DNS subdomain, which Kubernetes allows a pod. What claims to
 /// be longer is no identity.
@@ -37,8 +37,8 @@ enum Kind {
 /// One of the user's rules.
 #[derive(Debug, Clone)]
 enum Rule {
-    /// The group of this number in the first match in the body; group 0 is the whole match.
-    Body { regex: meta::Regex, group: usize },
+    /// What a regular expression captures in the body.
+    Body(Pattern),
     /// The first header of this name.
     Header(HeaderName),
     /// The string or number at this place in the body.
@@ -149,28 +149,18 @@ impl Rule {
                 .map(Self::Json)
                 .ok_or_else(|| RuleError::BadPointer(shown()));
         }
-        // As `regex::bytes::Regex` does it. That type can't report a group without allocating.
-        let regex = meta::Builder::new()
-            .configure(meta::Config::new().utf8_empty(false))
-            .syntax(syntax::Config::new().utf8(false))
-            .build(rule)
-            .map_err(|error| RuleError::BadRegex {
+        let pattern = Pattern::parse(rule);
+        pattern
+            .map(Self::Body)
+            .map_err(|reason| RuleError::BadRegex {
                 rule: shown(),
-                reason: regex_error(&error),
-            })?;
-        let group = usize::from(regex.captures_len() > 1);
-        Ok(Self::Body { regex, group })
+                reason,
+            })
     }
 
     fn identify<'a>(&self, headers: &'a HeaderMap, body: &'a [u8]) -> Option<Cow<'a, str>> {
         match self {
-            Self::Body { regex, group } => {
-                let mut slots = [None; 4];
-                regex.search_slots(&Input::new(body), &mut slots[..2 * (group + 1)])?;
-                let start = slots[2 * group]?.get();
-                let end = slots[2 * group + 1]?.get();
-                clean(body.get(start..end)?).map(Cow::Borrowed)
-            }
+            Self::Body(pattern) => clean(pattern.find(body)?).map(Cow::Borrowed),
             Self::Header(name) => clean(headers.get(name)?.as_bytes()).map(Cow::Borrowed),
             Self::Json(pointer) => match pointer.find(body)? {
                 Cow::Borrowed(name) => clean(name.as_bytes()).map(Cow::Borrowed),
@@ -195,23 +185,9 @@ fn clean(name: &[u8]) -> Option<&str> {
     if name.is_empty() || name.len() > MAX_NAME_LENGTH {
         return None;
     }
+    let is_plain = name.iter().all(|byte| (b' '..=b'~').contains(byte));
     let name = std::str::from_utf8(name).ok()?;
-    (!name.chars().any(char::is_control)).then_some(name)
-}
-
-/// What is wrong with a regular expression, in one line; the full message draws the place over several.
-fn regex_error(error: &meta::BuildError) -> String {
-    if let Some(limit) = error.size_limit() {
-        return format!("it compiles to more than {limit} bytes");
-    }
-    let message = match error.syntax_error() {
-        Some(syntax) => syntax.to_string(),
-        None => error.to_string(),
-    };
-    let last = message.lines().last().unwrap_or_default();
-    last.trim_start_matches("error: ")
-        .escape_debug()
-        .to_string()
+    (is_plain || !name.chars().any(char::is_control)).then_some(name)
 }
 
 #[cfg(test)]

@@ -250,7 +250,7 @@ impl Report {
         self.addresses = addresses(run, assignment, plan.split.len());
         let seconds = self.duration_seconds;
         self.throughput_per_second = (seconds > 0.0).then(|| tally.responses() as f64 / seconds);
-        self.latency = Some(latency(tally.latency()));
+        self.latency = Some(latency(&tally.latency()));
         self.windows = windows(tally, &judgement.windows);
     }
 }

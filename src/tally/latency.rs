@@ -26,7 +26,8 @@ impl Default for Latency {
 impl Latency {
     /// Counts one latency.
     pub fn record(&mut self, latency: Duration) {
-        let micros = u64::try_from(latency.min(LONGEST).as_micros()).unwrap_or(u64::MAX);
+        let latency = latency.min(LONGEST);
+        let micros = latency.as_secs() * 1_000_000 + u64::from(latency.subsec_micros());
         self.histogram
             .record(micros)
             .expect("an auto-resizing histogram takes an hour");

@@ -44,7 +44,8 @@ pub struct Tally {
     by_status: Vec<u64>,
     unidentified_by_status: Vec<u64>,
     by_failure: [u64; Failure::ALL.len()],
-    latency: Latency,
+    /// The latencies of responses without an identity; the groups have the others.
+    unidentified_latency: Latency,
     windows: Windows,
     sequence: Arc<Sequence>,
     connections: Connections,
@@ -61,7 +62,7 @@ impl Tally {
             by_status: vec![0; STATUSES],
             unidentified_by_status: vec![0; STATUSES],
             by_failure: [0; Failure::ALL.len()],
-            latency: Latency::default(),
+            unidentified_latency: Latency::default(),
             windows: Windows::default(),
             sequence,
             connections: Connections::default(),
@@ -79,11 +80,11 @@ impl Tally {
             Outcome::Responded { status, pod } => {
                 let row = usize::from(status).min(STATUSES - 1);
                 self.by_status[row] += 1;
-                self.latency.record(observation.latency);
                 if let Some(pod) = pod {
                     self.record_identified(observation, pod, status);
                 } else {
                     self.unidentified_by_status[row] += 1;
+                    self.unidentified_latency.record(observation.latency);
                 }
             }
             Outcome::Failed(failure) => self.by_failure[failure as usize] += 1,
@@ -132,7 +133,7 @@ impl Tally {
             &other.unidentified_by_status,
         );
         add(&mut self.by_failure, &other.by_failure);
-        self.latency.merge(&other.latency);
+        self.unidentified_latency.merge(&other.unidentified_latency);
         self.windows.merge(&other.windows);
         self.connections.merge(&other.connections);
     }
@@ -198,8 +199,12 @@ impl Tally {
 
     /// The latencies of all whole responses.
     #[must_use]
-    pub fn latency(&self) -> &Latency {
-        &self.latency
+    pub fn latency(&self) -> Latency {
+        let mut all = self.unidentified_latency.clone();
+        for group in &self.groups {
+            all.merge(&group.latency);
+        }
+        all
     }
 
     /// Counts by group over blocks of the dispatch order.

@@ -5,7 +5,11 @@
 //! the rest of a group is counted together, and so are groups beyond [`MAX_GROUPS`].
 
 use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, PoisonError};
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use crate::identity::assignment::{Group, Mappings};
 use crate::observation::PodId;
@@ -29,10 +33,18 @@ struct Pod {
     group: GroupId,
 }
 
+/// A pod and its name; in a table, found by the name's hash, which is taken once for all tables.
+#[derive(Debug, Clone)]
+struct Named {
+    hash: u64,
+    name: Box<str>,
+    pod: Pod,
+}
+
 #[derive(Debug, Default)]
 struct Names {
     pods: Vec<(String, GroupId)>,
-    by_name: HashMap<String, Pod>,
+    by_name: HashTable<Named>,
     groups: Vec<Group>,
     by_group: HashMap<Group, GroupId>,
     /// The entry that counts the names of a group beyond the cap together.
@@ -43,6 +55,8 @@ struct Names {
 #[derive(Debug)]
 pub struct PodRegistry {
     mappings: Mappings,
+    /// Seeded anew for every run, since names come from the peer.
+    hasher: RandomState,
     names: Mutex<Names>,
 }
 
@@ -52,6 +66,7 @@ impl PodRegistry {
     pub fn shared(mappings: Mappings) -> Arc<Self> {
         Arc::new(Self {
             mappings,
+            hasher: RandomState::default(),
             names: Mutex::default(),
         })
     }
@@ -73,15 +88,15 @@ impl PodRegistry {
     }
 
     /// The pod called `name`, and whether it is told apart from others (and so may be remembered).
-    fn intern(&self, name: &str) -> (Pod, bool) {
+    fn intern(&self, hash: u64, name: &str) -> (Pod, bool) {
         let mut names = self.lock();
-        if let Some(&pod) = names.by_name.get(name) {
+        if let Some(pod) = find(&names.by_name, hash, name) {
             return (pod, true);
         }
         let group = names.group(self.mappings.group(name));
         if names.by_name.len() < MAX_PODS {
             let pod = names.push(name.to_owned(), group);
-            names.by_name.insert(name.to_owned(), pod);
+            insert(&mut names.by_name, hash, name, pod);
             return (pod, true);
         }
         if let Some(&rest) = names.rest_of_group.get(&group) {
@@ -95,6 +110,16 @@ impl PodRegistry {
         names.rest_of_group.insert(group, rest);
         (rest, false)
     }
+}
+
+fn find(table: &HashTable<Named>, hash: u64, name: &str) -> Option<Pod> {
+    let found = table.find(hash, |known| *known.name == *name)?;
+    Some(found.pod)
+}
+
+fn insert(table: &mut HashTable<Named>, hash: u64, name: &str, pod: Pod) {
+    let name = name.into();
+    table.insert_unique(hash, Named { hash, name, pod }, |known| known.hash);
 }
 
 impl Names {
@@ -143,7 +168,7 @@ impl Names {
 #[derive(Debug)]
 pub struct Interner {
     registry: Arc<PodRegistry>,
-    known: HashMap<String, Pod>,
+    known: HashTable<Named>,
     group_of: Vec<GroupId>,
 }
 
@@ -153,19 +178,20 @@ impl Interner {
     pub fn new(registry: Arc<PodRegistry>) -> Self {
         Self {
             registry,
-            known: HashMap::new(),
+            known: HashTable::new(),
             group_of: Vec::new(),
         }
     }
 
     /// The number that stands for the pod called `name`.
     pub fn intern(&mut self, name: &str) -> PodId {
-        if let Some(pod) = self.known.get(name) {
+        let hash = self.registry.hasher.hash_one(name);
+        if let Some(pod) = find(&self.known, hash, name) {
             return pod.id;
         }
-        let (pod, told_apart) = self.registry.intern(name);
+        let (pod, told_apart) = self.registry.intern(hash, name);
         if told_apart {
-            self.known.insert(name.to_owned(), pod);
+            insert(&mut self.known, hash, name, pod);
         }
         let index = usize::from(pod.id.0);
         if self.group_of.len() <= index {
