@@ -40,6 +40,9 @@ pub(super) fn documents(bytes: &[u8]) -> Result<Vec<Document>, String> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(too_large());
     }
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err("is UTF-16: write it as UTF-8".to_owned());
+    }
     if let Some(place) = bytes.iter().position(|&byte| byte == 0) {
         return Err(format!(
             "is neither YAML nor JSON: it holds a NUL byte at offset {place}"

@@ -48,9 +48,14 @@ impl Expectation {
         let own = labels(route, &found);
         let weights = own.iter().zip(&route.backends);
         let pairs = weights.map(|(label, backend)| (label.as_str(), backend.weight));
-        let split = Split::new(pairs).map_err(|error| ManifestError::Split {
-            route: route.describe(),
-            error,
+        let split = Split::new(pairs).map_err(|error| {
+            let (object, path) = &route.backends[0].field;
+            let problem = format!(
+                "and the rest of rule {} ({}) make no split: {error}",
+                route.rule,
+                route.split()
+            );
+            object.refused(path, &problem)
         })?;
         let (split, order) = match expected {
             None => {

@@ -141,12 +141,7 @@ impl<'a> Field<'a> {
 
     /// Why the field can't be used: `problem` follows its path.
     pub(super) fn error(&self, problem: &str) -> ManifestError {
-        let object = self.object;
-        ManifestError::Field {
-            place: format!("{}, {}", object.origin, object.title().escape_debug()),
-            path: self.path.clone(),
-            problem: problem.to_owned(),
-        }
+        self.object.refused(&self.path, problem)
     }
 
     fn wrong(&self, value: &Value, wanted: &str) -> ManifestError {

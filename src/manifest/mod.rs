@@ -24,7 +24,7 @@ pub use expectation::{Expectation, path_of};
 pub use lint::{Finding, PlannedRun, Severity};
 pub use object::{Input, Object, Origin};
 
-use crate::split::{Split, SplitError};
+use crate::split::Split;
 use workload::Workloads;
 
 /// Why manifests can't be used.
@@ -71,14 +71,6 @@ pub enum ManifestError {
     Ambiguous {
         /// The routes that could be meant.
         routes: String,
-    },
-    /// The weights or labels of a route make no split.
-    #[error("{route}: {error}")]
-    Split {
-        /// The route.
-        route: String,
-        /// Why not.
-        error: SplitError,
     },
     /// The labels of `--expect` can't be matched to a route's backends.
     #[error(

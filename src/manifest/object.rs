@@ -90,6 +90,15 @@ impl Object {
         Field::root(self)
     }
 
+    /// Why its field at `path` can't be used: `problem` follows the path.
+    pub(super) fn refused(&self, path: &str, problem: &str) -> ManifestError {
+        ManifestError::Field {
+            place: format!("{}, {}", self.origin, self.title().escape_debug()),
+            path: path.to_owned(),
+            problem: problem.to_owned(),
+        }
+    }
+
     /// Its labels.
     pub(super) fn labels(&self) -> Result<BTreeMap<&str, &str>, ManifestError> {
         self.root().at("metadata")?.at("labels")?.strings()
