@@ -53,6 +53,8 @@ fn end_to_end(criterion: &mut Criterion) {
         limits: Vec::new(),
         sequential: false,
         seed: 1,
+        shard: None,
+        run_id: None,
         split,
     };
     let mut group = criterion.benchmark_group("end_to_end");

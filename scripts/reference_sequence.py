@@ -95,3 +95,29 @@ for rows in [[[70, 30], [61, 39], [88, 12], [75, 25]], [[30, 40, 50], [45, 35, 4
     table = numpy.array(rows)
     result = stats.chi2_contingency(table, correction=False)
     row("block_p_value", table.ravel(), table.shape, value=result.pvalue)
+
+for count, size, hits, total in [
+    (229, 458, 1099, 3664),
+    (8, 458, 1000, 3664),
+    (0, 40, 30, 100),
+    (12, 12, 500, 1000),
+    (300900, 1000000, 3000000, 10000000),
+]:
+    # Twice the smaller tail, with 50 digits where SciPy loses them.
+    def mass(x):
+        return mpmath.binomial(hits, x) * mpmath.binomial(total - hits, size - x)
+
+    upper = count * total > size * hits
+    tail, term, x = mpmath.mpf(0), mass(count), count
+    while term > tail * mpmath.mpf("1e-25"):
+        tail += term
+        if upper:
+            term *= mpmath.mpf((hits - x) * (size - x)) / ((x + 1) * (total - hits - size + x + 1))
+        else:
+            term *= mpmath.mpf(x * (total - hits - size + x)) / ((hits - x + 1) * (size - x + 1))
+        x += 1 if upper else -1
+    tail /= mpmath.binomial(total, size)
+    urn = stats.hypergeom(total, hits, size)
+    other = urn.sf(count - 1) if upper else urn.cdf(count)
+    assert abs(float(tail) / other - 1) < 1e-6, (float(tail), other)
+    row("hypergeometric_two_sided", [count, size], [hits, total], value=min(1, 2 * tail))

@@ -30,6 +30,8 @@ pub mod verdict;
 
 pub mod report;
 
+pub mod merge;
+
 pub mod manifest;
 
 pub mod ingress;

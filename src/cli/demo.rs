@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::gate::{CriterionArgs, LoadArgs, OutputArgs};
 use super::ingress::BehaviourArgs;
+use super::shard::ShardArgs;
 use super::{CommandError, gate, manifests, output};
 use crate::exit::ExitStatus;
 use crate::ingress::Ingress;
@@ -16,6 +17,8 @@ pub(super) struct DemoArgs {
     criterion: CriterionArgs,
     #[command(flatten)]
     load: LoadArgs,
+    #[command(flatten)]
+    shard: ShardArgs,
     #[command(flatten)]
     output: OutputArgs,
     #[command(flatten)]
@@ -44,7 +47,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     }
     let ingress = Ingress::start(&config).map_err(CommandError::usage)?;
     settings.url = Some(format!("http://{}/", ingress.addr()));
-    let plan = settings.plan()?;
+    let plan = args.shard.plan(&settings)?;
     let findings = manifests.map(|manifests| manifests.findings(&plan));
     let status = gate::measure(
         &plan,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::output::Outputs;
+use super::shard::ShardArgs;
 use super::value::{ColorArg, JudgeArg};
 use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
@@ -259,6 +260,8 @@ pub(super) struct GateArgs {
     #[command(flatten)]
     pub load: LoadArgs,
     #[command(flatten)]
+    pub shard: ShardArgs,
+    #[command(flatten)]
     pub output: OutputArgs,
 }
 
@@ -273,7 +276,12 @@ pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
     let settings = args.load.over(args.criterion.over(settings));
     let (settings, manifests) = manifests::resolve(settings)?;
     expected(&settings)?;
-    let plan = settings.plan()?;
+    let plan = args.shard.plan(&settings)?;
+    if plan.shard.is_some() && args.output.json.is_none() {
+        output::warn(
+            "--shard without --json leaves nothing for lbtest merge: add --json FILE, or --json -",
+        );
+    }
     let findings = manifests.map(|manifests| manifests.findings(&plan));
     measure(
         &plan,

@@ -9,8 +9,10 @@ mod gate;
 mod ingress;
 mod lint;
 mod manifests;
+mod merge;
 mod output;
 mod plan;
+mod shard;
 mod value;
 
 use std::process::ExitCode;
@@ -80,6 +82,8 @@ enum Command {
     Canary(canary::CanaryArgs),
     /// Say what is wrong with Kubernetes manifests that split traffic; sends nothing
     Lint(lint::LintArgs),
+    /// Judge a run that several machines measured: the reports of its shards, or logs that hold them
+    Merge(merge::MergeArgs),
 }
 
 /// One sentence for a person, and the status to end with.
@@ -138,6 +142,7 @@ pub fn run() -> ExitCode {
         Some(Command::Analyze(args)) => analyze::run(&args),
         Some(Command::Canary(args)) => canary::run(&args),
         Some(Command::Lint(args)) => lint::run(&args),
+        Some(Command::Merge(args)) => merge::run(&args),
     };
     match result {
         Ok(status) => status.into(),

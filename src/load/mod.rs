@@ -63,6 +63,27 @@ pub enum Ending {
 }
 
 impl Ending {
+    /// Every ending.
+    pub const ALL: [Self; 5] = [
+        Self::Complete,
+        Self::MaxDuration,
+        Self::Interrupted,
+        Self::ReplacementsSpent,
+        Self::NothingIdentified,
+    ];
+
+    /// The name that reports use, in `snake_case`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::MaxDuration => "max_duration",
+            Self::Interrupted => "interrupted",
+            Self::ReplacementsSpent => "replacements_spent",
+            Self::NothingIdentified => "nothing_identified",
+        }
+    }
+
     /// Whether fewer requests were attributed than the plan asked for.
     #[must_use]
     pub fn is_cut_short(self) -> bool {
@@ -213,7 +234,7 @@ async fn control(
     let budget = &plan.budget;
     let requests = budget.requests.map(std::num::NonZeroU64::get);
     let most_tickets = requests.map_or(u64::MAX, |n| n.saturating_add(budget.replacements()));
-    let sequence = Arc::new(Sequence::new(most_tickets));
+    let sequence = Arc::new(Sequence::new(plan.place(most_tickets)));
     let monitor = plan.sequential.then(|| {
         Mutex::new(Monitor::new(
             plan.split.clone(),

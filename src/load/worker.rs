@@ -425,7 +425,7 @@ impl RequestLoop {
         let mut harvest = self.harvest.borrow_mut();
         harvest.in_flight -= 1;
         let mut observation = Observation {
-            ticket,
+            ticket: shared.plan.place(ticket),
             outcome: Outcome::Failed(Failure::Protocol),
             dispatched: started - shared.started,
             latency: started.elapsed(),

@@ -6,6 +6,7 @@ pub mod endpoint;
 pub mod pace;
 pub mod quantity;
 pub mod settings;
+pub mod shard;
 pub mod target;
 pub mod tls;
 
@@ -19,6 +20,7 @@ use crate::stats::judge::Judge;
 use crate::stats::sample_size;
 use crate::stats::sequential::cap;
 use pace::Rate;
+use shard::Sharding;
 use target::{RequestTemplate, Target};
 
 /// Everything that a run needs to know.
@@ -46,6 +48,10 @@ pub struct Plan {
     pub sequential: bool,
     /// Seeds Monte Carlo and permutations.
     pub seed: u64,
+    /// Which part of a run that several share this is; `None` for a whole run.
+    pub shard: Option<Sharding>,
+    /// What the run is called; `None` leaves it to the report.
+    pub run_id: Option<String>,
 }
 
 /// The error rates that the verdict keeps.

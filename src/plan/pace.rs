@@ -1,6 +1,7 @@
 //! The open-loop pace: when each request is due.
 
 use std::fmt;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,6 +39,15 @@ impl Rate {
     #[must_use]
     pub fn per_second(self) -> f64 {
         self.requests / self.unit.seconds()
+    }
+
+    /// The pace of one of so many that keep it together.
+    #[must_use]
+    pub fn shared_by(self, count: NonZeroU32) -> Self {
+        Self {
+            requests: self.requests / f64::from(count.get()),
+            ..self
+        }
     }
 
     /// When request `ticket` (from 0) is due, counted from the start of the run.

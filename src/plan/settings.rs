@@ -332,6 +332,8 @@ impl Settings {
             limits,
             sequential,
             seed: self.seed(),
+            shard: None,
+            run_id: None,
         })
     }
 

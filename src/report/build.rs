@@ -30,15 +30,25 @@ use crate::tally::windows::Block;
 use crate::verdict::decision::{Counts, Judged};
 use crate::verdict::diagnosis::{self, diagnose_run};
 use crate::verdict::health::{self, Breach, Health};
-use crate::verdict::{Change, Evidence, Judgement, Reason, Verdict, decide, words};
+use crate::verdict::{Change, Evidence, Judgement, Reason, ShardCounts, Verdict, decide, words};
 
 /// Intervals miss the share that they are for at most this often.
 const INTERVAL_ERROR_RATE: f64 = 0.05;
 
 impl Report {
-    /// Judges a run and reports it.
+    /// Judges a run and reports it; a shard of a run is not judged.
     #[must_use]
     pub fn of_run(plan: &Plan, run: &Run) -> Self {
+        let mut report = Self::of_shards(plan, run, Vec::new());
+        if let Some(sharding) = &plan.shard {
+            report.leave_to_the_merge(plan, sharding, Some(run));
+        }
+        report
+    }
+
+    /// Judges a run that several shards measured, and reports it; `shards` is what each of them saw.
+    #[must_use]
+    pub fn of_shards(plan: &Plan, run: &Run, shards: Vec<ShardCounts>) -> Self {
         let tally = &run.tally;
         let groups = tally.registry().groups();
         let evidence = Evidence {
@@ -56,6 +66,7 @@ impl Report {
                 .collect(),
             sequence: Arc::clone(tally.sequence()),
             standing: run.standing.clone(),
+            shards,
         };
         let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);
         let mut report = Self::of_judgement(&plan.split, &plan.criterion, &evidence, &judgement);
@@ -71,7 +82,9 @@ impl Report {
             report.exit_status = ExitStatus::Interrupted.code();
         }
         report.add_measurement(plan, run, &judgement);
-        report.hold_to_limits(plan);
+        if plan.shard.is_none() {
+            report.hold_to_limits(plan);
+        }
         report.findings = findings(diagnose_run(plan, run, &judgement));
         report
     }
@@ -137,7 +150,11 @@ impl Report {
         };
         report.reasons = coded(&[words::unmeasurable(error)]);
         report.target = Some(target(plan, Vec::new()));
+        report.add_name(plan);
         report.plan.add_load(plan);
+        if let Some(sharding) = &plan.shard {
+            report.leave_to_the_merge(plan, sharding, None);
+        }
         report
     }
 
@@ -219,11 +236,21 @@ impl Report {
             latency: None,
             findings: Vec::new(),
             windows: Vec::new(),
+            shard: None,
+            shard_agreement: judgement.agreement.as_ref().map(Into::into),
+            measurement: None,
+        }
+    }
+
+    fn add_name(&mut self, plan: &Plan) {
+        if let Some(run_id) = &plan.run_id {
+            self.run_id.clone_from(run_id);
         }
     }
 
     fn add_measurement(&mut self, plan: &Plan, run: &Run, judgement: &Judgement) {
         let (tally, assignment) = (&run.tally, &judgement.assignment);
+        self.add_name(plan);
         self.started_at = Some(timestamp(run.started_at));
         self.finished_at = Some(timestamp(run.started_at + run.elapsed));
         self.duration_seconds = run.elapsed.as_secs_f64();
@@ -537,7 +564,9 @@ fn by_group(tally: &Tally, groups: usize) -> Vec<u64> {
     observed
 }
 
-fn by_name<K: ToString>(counts: impl Iterator<Item = (K, u64)>) -> BTreeMap<String, u64> {
+pub(super) fn by_name<K: ToString>(
+    counts: impl Iterator<Item = (K, u64)>,
+) -> BTreeMap<String, u64> {
     counts
         .map(|(name, count)| (name.to_string(), count))
         .collect()
@@ -577,7 +606,7 @@ fn finite(value: f64) -> Option<f64> {
     value.is_finite().then_some(value)
 }
 
-fn timestamp(time: SystemTime) -> String {
+pub(super) fn timestamp(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 

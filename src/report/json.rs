@@ -4,12 +4,17 @@ use std::io::{self, Write};
 
 use super::Report;
 
-/// Writes the report as one indented JSON document.
+/// Writes the report as one indented JSON document; that of a shard on one line, since logs of several
+/// processes and streams mix by the line.
 ///
 /// # Errors
 /// As `out` does.
 pub fn write(report: &Report, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, report)?;
+    if report.shard.is_some() {
+        serde_json::to_writer(&mut *out, report)?;
+    } else {
+        serde_json::to_writer_pretty(&mut *out, report)?;
+    }
     out.write_all(b"\n")?;
     out.flush()
 }

@@ -12,8 +12,10 @@ pub mod json;
 pub mod junit;
 pub mod lint;
 pub mod markdown;
+pub mod measurement;
 pub mod metrics;
 pub mod openmetrics;
+mod shard;
 pub mod standing;
 pub mod text;
 
@@ -21,6 +23,8 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+
+use measurement::{Measurement, ShardAgreementReport, ShardReport};
 
 /// The version of the JSON contract.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -82,6 +86,12 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// Identified responses by backend over blocks of the dispatch order.
     pub windows: Vec<WindowReport>,
+    /// Which part of a run this is of, whose verdict is `measured`; null for a whole run.
+    pub shard: Option<ShardReport>,
+    /// Whether the shards of a merged run saw one split; null for others.
+    pub shard_agreement: Option<ShardAgreementReport>,
+    /// What `lbtest merge` takes from the report of a shard, or of shards that it merged; null for others.
+    pub measurement: Option<Measurement>,
 }
 
 /// A report among those that one document shows.

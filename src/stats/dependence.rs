@@ -125,6 +125,60 @@ impl ConnectionSums {
         add(&mut self.products, &other.products);
     }
 
+    /// Sums that were taken elsewhere, in the shape of the accessors.
+    ///
+    /// `None` where no connections could have them: lists of other lengths, more cells than [`Self::MAX_CELLS`],
+    /// sums that are not finite, or sizes that contradict the counts.
+    #[must_use]
+    pub fn restore(
+        connections: u64,
+        unidentified_first: u64,
+        squared_sizes: f64,
+        observed: Vec<u64>,
+        first: Vec<u64>,
+        products: Vec<f64>,
+    ) -> Option<Self> {
+        let cells = observed.len();
+        let mut responses = 0_u64;
+        for &count in &observed {
+            responses = responses.checked_add(count)?;
+        }
+        let n = responses as f64;
+        let is_whole = cells <= Self::MAX_CELLS
+            && first.len() == cells
+            && products.len() == row_of(cells)
+            && connections <= responses
+            && first.iter().zip(&observed).all(|(first, all)| first <= all)
+            && (n..=n * n).contains(&squared_sizes)
+            && products.iter().all(|product| (0.0..=n).contains(product));
+        is_whole.then_some(Self {
+            connections,
+            unidentified_first,
+            squared_sizes,
+            observed,
+            first,
+            products,
+        })
+    }
+
+    /// Connections with at least one attributed response.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections
+    }
+
+    /// `Σ_c n_c²` over connections of `n_c` attributed responses.
+    #[must_use]
+    pub fn squared_sizes(&self) -> f64 {
+        self.squared_sizes
+    }
+
+    /// `Σ_c xᵢxⱼ/n_c` over connections for `j ≤ i`, at `i(i + 1)/2 + j`.
+    #[must_use]
+    pub fn products(&self) -> &[f64] {
+        &self.products
+    }
+
     /// The same connections over `labels` coarser cells: cell `i` becomes `label_of[i]`.
     ///
     /// # Panics

@@ -63,6 +63,11 @@ impl Addresses {
         self.entry(address).failed += 1;
     }
 
+    /// Adds what one address brought elsewhere.
+    pub fn add(&mut self, address: usize, brought: &AddressTally) {
+        self.entry(address).merge(brought);
+    }
+
     /// Adds what another thread counted.
     pub fn merge(&mut self, other: &Self) {
         for (address, theirs) in other.by_address.iter().enumerate() {

@@ -46,6 +46,29 @@ impl Connections {
         }
     }
 
+    /// Connections that were folded elsewhere; the sample is cut to [`SAMPLED`].
+    #[must_use]
+    pub fn restore(sums: ConnectionSums, mut sample: Vec<Vec<u32>>) -> Self {
+        sample.truncate(SAMPLED);
+        Self { sums, sample }
+    }
+
+    /// The same connections, where group `g` is called `renumbered[g]`, one of `groups`.
+    #[must_use]
+    pub fn renumbered(&self, renumbered: &[usize], groups: usize) -> Self {
+        let cells = self.sums.observed().len();
+        let cell_of: Vec<usize> = (0..cells)
+            .map(|cell| renumbered.get(cell).copied().unwrap_or(cell))
+            .collect();
+        let sample = self.sample.iter();
+        Self {
+            sums: self.sums.pool(&cell_of, groups.max(cells)),
+            sample: sample
+                .map(|row| super::renumbered(row, renumbered))
+                .collect(),
+        }
+    }
+
     /// Adds the connections of another thread.
     pub fn merge(&mut self, other: &Self) {
         self.sums.merge(&other.sums);

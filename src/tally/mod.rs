@@ -4,6 +4,7 @@
 //! Counts for the judgement are kept by *group* ([`Group`](crate::identity::assignment::Group): pods that are certainly one backend), since
 //! which label a workload stands for may be known only when all of them have been seen.
 
+pub mod account;
 pub mod addresses;
 pub mod connections;
 pub mod latency;
@@ -243,6 +244,17 @@ fn add(into: &mut [u64], from: &[u64]) {
     for (mine, theirs) in into.iter_mut().zip(from) {
         *mine += theirs;
     }
+}
+
+/// Counts by group, where group `g` is called `numbers[g]`; groups beyond it keep their number.
+fn renumbered<T: Copy + Default + std::ops::AddAssign>(counts: &[T], numbers: &[usize]) -> Vec<T> {
+    let mut renumbered = Vec::new();
+    for (group, &count) in counts.iter().enumerate() {
+        let number = numbers.get(group).copied().unwrap_or(group);
+        grow(&mut renumbered, number);
+        renumbered[number] += count;
+    }
+    renumbered
 }
 
 /// Makes `index` a valid index.

@@ -89,11 +89,21 @@ impl PodRegistry {
 
     /// The pod called `name`, and whether it is told apart from others (and so may be remembered).
     fn intern(&self, hash: u64, name: &str) -> (Pod, bool) {
+        self.intern_in(hash, name, || self.mappings.group(name))
+    }
+
+    /// The same, where `group` says which group a name belongs to that was not met before.
+    fn intern_in(
+        &self,
+        hash: u64,
+        name: &str,
+        group: impl FnOnce() -> Group,
+    ) -> (Pod, bool) {
         let mut names = self.lock();
         if let Some(pod) = find(&names.by_name, hash, name) {
             return (pod, true);
         }
-        let group = names.group(self.mappings.group(name));
+        let group = names.group(group());
         if names.by_name.len() < MAX_PODS {
             let pod = names.push(name.to_owned(), group);
             insert(&mut names.by_name, hash, name, pod);
@@ -193,6 +203,17 @@ impl Interner {
         if told_apart {
             insert(&mut self.known, hash, name, pod);
         }
+        self.remember(pod)
+    }
+
+    /// The number that stands for the pod called `name`, whose group was told elsewhere.
+    pub fn intern_in(&mut self, name: &str, group: &Group) -> PodId {
+        let hash = self.registry.hasher.hash_one(name);
+        let (pod, _) = self.registry.intern_in(hash, name, || group.clone());
+        self.remember(pod)
+    }
+
+    fn remember(&mut self, pod: Pod) -> PodId {
         let index = usize::from(pod.id.0);
         if self.group_of.len() <= index {
             self.group_of.resize(index + 1, pod.group);

@@ -36,6 +36,17 @@ impl Sequence {
         }
     }
 
+    /// A byte for each of the first requests, in dispatch order, up to the last that was answered; see
+    /// [`group_of`].
+    #[must_use]
+    pub fn codes(&self) -> Vec<u8> {
+        let codes = self.codes.iter().map(|code| code.load(Ordering::Relaxed));
+        let mut codes: Vec<u8> = codes.collect();
+        let answered = codes.iter().rposition(|&code| code != NOBODY);
+        codes.truncate(answered.map_or(0, |last| last + 1));
+        codes
+    }
+
     /// The groups that answered, in dispatch order, with those without an identity left out.
     pub fn groups(&self) -> impl Iterator<Item = usize> + '_ {
         let codes = self.codes.iter().map(|code| code.load(Ordering::Relaxed));
@@ -66,6 +77,7 @@ mod tests {
             sequence.record(ticket, group);
         }
         assert_eq!(sequence.groups().collect::<Vec<_>>(), [7, 1]);
+        assert_eq!(sequence.codes(), [8, 0, 2]);
     }
 
     #[test]

@@ -67,6 +67,29 @@ impl Windows {
         }
     }
 
+    /// The blocks that were counted elsewhere; `None` when a block's length is no power of two, or there are
+    /// more than [`MAX_BLOCKS`].
+    #[must_use]
+    pub fn restore(length: u64, blocks: Vec<Block>) -> Option<Self> {
+        (length.is_power_of_two() && blocks.len() <= MAX_BLOCKS).then(|| Self {
+            doublings: length.trailing_zeros(),
+            blocks,
+        })
+    }
+
+    /// The same blocks, where group `g` is called `renumbered[g]`; groups beyond it keep their number.
+    #[must_use]
+    pub fn renumbered(&self, renumbered: &[usize]) -> Self {
+        let blocks = self.blocks.iter().map(|block| Block {
+            start: block.start,
+            counts: super::renumbered(&block.counts, renumbered),
+        });
+        Self {
+            doublings: self.doublings,
+            blocks: blocks.collect(),
+        }
+    }
+
     /// How many tickets a block spans.
     #[must_use]
     pub fn length(&self) -> u64 {

@@ -17,6 +17,7 @@ use crate::plan::Criterion;
 use crate::split::Split;
 use crate::stats::change_point::{ChangePoint, change_point};
 use crate::stats::drift::{Drift, drift};
+use crate::stats::homogeneity::{Homogeneity, homogeneity};
 use crate::tally::connections::Connections;
 use crate::tally::monitor::Standing;
 use crate::tally::sequence::Sequence;
@@ -70,6 +71,17 @@ pub struct Evidence {
     pub sequence: Arc<Sequence>,
     /// Where a sequential run stopped; its counts are judged instead of `observed`.
     pub standing: Option<Standing>,
+    /// What each shard saw, of a run that several shared; empty for others.
+    pub shards: Vec<ShardCounts>,
+}
+
+/// What one shard of a run saw, for the question whether all saw the same split.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShardCounts {
+    /// Its number.
+    pub index: u32,
+    /// Independent responses by group: the first of each connection where connections carry several.
+    pub observed: Vec<u64>,
 }
 
 /// A verdict, its reasons, and what they rest on.
@@ -87,6 +99,21 @@ pub struct Judgement {
     pub change: Option<Change>,
     /// Identified responses by backend over blocks of the dispatch order.
     pub windows: Vec<Vec<u64>>,
+    /// Whether the shards of the run saw one split; `None` where it had none.
+    pub agreement: Option<Agreement>,
+}
+
+/// Whether the shards of a run saw one split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agreement {
+    /// The tests.
+    pub homogeneity: Homogeneity,
+    /// Whether they saw different splits, significantly at the promised error rate.
+    pub is_refuted: bool,
+    /// The shards that differ from the others, and their shares by backend.
+    pub differing: Vec<(u32, Vec<f64>)>,
+    /// The shares of all others together; `None` where no majority agrees.
+    pub others: Option<Vec<f64>>,
 }
 
 /// Whether and where the split changed during the run.
@@ -139,20 +166,29 @@ pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Eviden
     let windows = evidence.windows_by_backend(split, &backends);
     let change = evidence.change(criterion, split, &backends, &judged, &windows);
     let drifted = change.as_ref().is_some_and(|change| change.is_significant);
+    let agreement = evidence.agreement(criterion, split, &backends);
+    let disagree = agreement.as_ref().filter(|agreement| agreement.is_refuted);
     let is_doubtful = !assignment.ambiguous.is_empty();
     let verdict = match judged.verdict {
-        Verdict::Pass if evidence.cut_short.is_some() || drifted => Verdict::Inconclusive,
+        Verdict::Pass if evidence.cut_short.is_some() || drifted || disagree.is_some() => {
+            Verdict::Inconclusive
+        }
         verdict if holds_for_all => verdict,
         _ => Verdict::Inconclusive,
     };
     let mut reasons = words::reasons(split, criterion, evidence, &judged, verdict);
-    if let Some(change) = change.as_ref().filter(|change| change.is_significant) {
+    let change_is_told = change.as_ref().filter(|change| change.is_significant);
+    let unsteady = [
+        change_is_told.map(|change| words::drifted(split, criterion, change)),
+        disagree.map(|agreement| words::shards_differ(split, criterion, agreement)),
+    ];
+    for reason in unsteady.into_iter().flatten() {
         let place = if judged.verdict == Verdict::Pass {
             0
         } else {
             reasons.len()
         };
-        reasons.insert(place, words::drifted(split, criterion, change));
+        reasons.insert(place, reason);
     }
     if is_doubtful {
         let place = if holds_for_all { reasons.len() } else { 0 };
@@ -165,6 +201,7 @@ pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Eviden
         assignment,
         change,
         windows,
+        agreement,
     }
 }
 
@@ -217,6 +254,46 @@ impl Evidence {
         let row =
             |by_group: &Vec<u64>| counts(split, by_group, 0, backends, Doubtful::Foreign).observed;
         self.windows.iter().map(row).collect()
+    }
+
+    /// Tests whether the shards saw one split.
+    fn agreement(
+        &self,
+        criterion: &Criterion,
+        split: &Split,
+        backends: &[Backend],
+    ) -> Option<Agreement> {
+        let row = |shard: &ShardCounts| {
+            let counts = counts(split, &shard.observed, 0, backends, Doubtful::Foreign);
+            let mut row = counts.observed;
+            row.push(counts.foreign);
+            row
+        };
+        let rows: Vec<Vec<u64>> = self.shards.iter().map(row).collect();
+        let homogeneity = homogeneity(&rows, criterion.alpha)?;
+        let shares = |of: &dyn Fn(usize) -> bool| {
+            let mut sums = vec![0; split.len()];
+            for (_, row) in rows.iter().enumerate().filter(|&(place, _)| of(place)) {
+                for (sum, count) in sums.iter_mut().zip(row) {
+                    *sum += count;
+                }
+            }
+            let total = sums.iter().sum::<u64>().max(1) as f64;
+            sums.iter().map(|&sum| sum as f64 / total).collect()
+        };
+        let outliers = &homogeneity.outliers;
+        let differing = outliers
+            .iter()
+            .map(|&place| (self.shards[place].index, shares(&|other| other == place)));
+        let others = |place| !outliers.contains(&place);
+        let has_others = (0..rows.len())
+            .any(|place| others(place) && rows[place].iter().any(|&count| count > 0));
+        Some(Agreement {
+            is_refuted: homogeneity.p_value <= criterion.alpha,
+            differing: differing.collect(),
+            others: has_others.then(|| shares(&others)),
+            homogeneity,
+        })
     }
 
     /// Tests whether the split changed. Connections that keep to a backend make waves of their own, which

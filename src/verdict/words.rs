@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::decision::{Cause, Judged, Method};
 use super::forecast::{affordable_tolerance, forecast, grey_zone};
-use super::{Change, Evidence, Reason, Verdict};
+use super::{Agreement, Change, Evidence, Reason, Verdict};
 use http::header::{CONTENT_ENCODING, HOST, LOCATION};
 
 use crate::identity::assignment::Assignment;
@@ -113,8 +113,16 @@ pub fn announcement(plan: &Plan) -> String {
             frequency(plan.criterion.alpha)
         );
     };
-    let mut told = format!("{requests} requests to {}: ", plan.target);
-    told.push_str(&promise(&plan.split, &plan.criterion, requests));
+    let mut told = match &plan.shard {
+        Some(sharding) => format!(
+            "shard {} sends {requests} of the run's requests to {}; merged: ",
+            sharding.shard, plan.target
+        ),
+        None => format!("{requests} requests to {}: ", plan.target),
+    };
+    let of_the_run = plan.shard.as_ref().and_then(|sharding| sharding.requests);
+    let judged = of_the_run.unwrap_or(requests);
+    told.push_str(&promise(&plan.split, &plan.criterion, judged));
     if let Some(rate) = plan.load.rate {
         let seconds = requests.get() as f64 / rate.per_second();
         let _ = write!(told, "; {} at {rate}", time(seconds));
@@ -357,15 +365,7 @@ pub(super) fn doubtful_assignment(evidence: &Evidence, assignment: &Assignment) 
 pub(super) fn drifted(split: &Split, criterion: &Criterion, change: &Change) -> Reason {
     let p = p_value(change.drift.p_value);
     let alpha = criterion.alpha;
-    let told = |shares: &[f64]| {
-        let told: Vec<String> = split
-            .labels()
-            .iter()
-            .zip(shares)
-            .map(|(label, share)| format!("{label} {:.1} %", 100.0 * share))
-            .collect();
-        told.join(", ")
-    };
+    let told = |shares: &[f64]| observed_shares(split, shares);
     let message = match &change.point {
         Some(point) => format!(
             "the split changed at about request {}: {} before, {} after (p {p} ≤ {alpha})",
@@ -376,6 +376,46 @@ pub(super) fn drifted(split: &Split, criterion: &Criterion, change: &Change) -> 
         None => format!("the split changed during the run (p {p} ≤ {alpha})"),
     };
     Reason::new("drift", message)
+}
+
+fn observed_shares(split: &Split, shares: &[f64]) -> String {
+    let told: Vec<String> = split
+        .labels()
+        .iter()
+        .zip(shares)
+        .map(|(label, share)| format!("{label} {:.1} %", 100.0 * share))
+        .collect();
+    told.join(", ")
+}
+
+/// At most so many shards are named one by one.
+const NAMED_SHARDS: usize = 8;
+
+/// That some shards saw another split than the others, and which.
+pub(super) fn shards_differ(split: &Split, criterion: &Criterion, agreement: &Agreement) -> Reason {
+    let differing = &agreement.differing;
+    let named: Vec<String> = differing
+        .iter()
+        .take(NAMED_SHARDS)
+        .map(|(index, shares)| format!("shard {index} saw {}", observed_shares(split, shares)))
+        .collect();
+    let more = match differing.len().saturating_sub(NAMED_SHARDS) {
+        0 => String::new(),
+        more => format!(", and {more} more differ"),
+    };
+    let others = agreement.others.as_ref().map_or(String::new(), |shares| {
+        format!("; the others saw {}", observed_shares(split, shares))
+    });
+    Reason::new(
+        "shards_differ",
+        format!(
+            "the shards saw different splits: {}{more}{others} (p {} ≤ {}); does every replica of the \
+             ingress have the same weights?",
+            named.join("; "),
+            p_value(agreement.homogeneity.p_value),
+            criterion.alpha
+        ),
+    )
 }
 
 fn cause(split: &Split, criterion: &Criterion, judged: &Judged) -> Reason {

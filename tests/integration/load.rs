@@ -55,6 +55,8 @@ pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
         limits: Vec::new(),
         sequential: false,
         seed: 1,
+        shard: None,
+        run_id: None,
         split,
     }
 }

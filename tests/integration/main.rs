@@ -19,6 +19,7 @@ mod lint;
 mod load;
 mod machine;
 mod manifests;
+mod merge;
 mod metrics;
 mod plan;
 mod program;

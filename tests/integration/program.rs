@@ -44,6 +44,8 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .env_remove("LBTEST_HOST")
         .env_remove("GITHUB_ACTIONS")
         .env_remove("GITHUB_STEP_SUMMARY")
+        .env_remove("LBTEST_RUN_ID")
+        .env_remove("JOB_COMPLETION_INDEX")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

@@ -379,6 +379,8 @@ fn plan(scenario: &Scenario, url: &str, backends: &[String], seed: u64) -> Plan 
         limits: Vec::new(),
         sequential: false,
         seed,
+        shard: None,
+        run_id: None,
     }
 }
 

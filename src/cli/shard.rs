@@ -1,0 +1,64 @@
+//! `--shard` and `--run-id`: one machine's part of a run.
+
+use clap::Args;
+
+use super::{CommandError, output};
+use crate::plan::Plan;
+use crate::plan::settings::Settings;
+use crate::plan::shard::Shard;
+
+/// Where Kubernetes says which of an indexed Job's pods this is.
+const INDEX: &str = "JOB_COMPLETION_INDEX";
+
+/// The longest name of a run.
+const MOST_CHARACTERS: usize = 253;
+
+/// Which part of which run this is.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct ShardArgs {
+    /// Measure one of N parts of the run, counted from 0, for lbtest merge to judge; N alone takes I from `JOB_COMPLETION_INDEX`
+    #[arg(
+        long,
+        value_name = "I/N",
+        long_help = "Measure one of N parts of the run, counted from 0, for `lbtest merge` to judge. \
+            N alone (or auto/N) takes I from JOB_COMPLETION_INDEX, which an indexed Job sets. \
+            --requests and --rate are those of the whole run, and every shard takes its part; \
+            --concurrency, --duration and --max-duration are those of each shard"
+    )]
+    shard: Option<String>,
+    /// Name of the run; shards merge only with those of the same run
+    #[arg(long, value_name = "ID", env = "LBTEST_RUN_ID", value_parser = run_id)]
+    run_id: Option<String>,
+}
+
+impl ShardArgs {
+    /// The plan of this part, or of the whole.
+    pub(super) fn plan(&self, settings: &Settings) -> Result<Plan, CommandError> {
+        let index = std::env::var(INDEX).ok();
+        let mut plan = if let Some(text) = &self.shard {
+            let shard = Shard::parse(text, index.as_deref()).map_err(CommandError::usage)?;
+            settings.plan_shard(shard).map_err(CommandError::usage)?
+        } else {
+            if index.is_some() {
+                output::warn(&format!(
+                    "{INDEX} is set, but --shard is not: this is a whole run of its own"
+                ));
+            }
+            settings.plan()?
+        };
+        // Shards that were given no name of their run share that of their settings.
+        let common = plan.shard.as_ref();
+        let common = common.map(|sharding| format!("unnamed-{}", sharding.digest));
+        plan.run_id = self.run_id.clone().or(common);
+        Ok(plan)
+    }
+}
+
+fn run_id(text: &str) -> Result<String, String> {
+    let is_name = !text.trim().is_empty()
+        && text.chars().count() <= MOST_CHARACTERS
+        && !text.chars().any(char::is_control);
+    is_name
+        .then(|| text.to_owned())
+        .ok_or_else(|| format!("not a name of 1 to {MOST_CHARACTERS} printable characters"))
+}

@@ -1,0 +1,233 @@
+//! What shards tell of themselves, so that `lbtest merge` can judge them as one run: part of the JSON
+//! contract.
+//!
+//! Everything in it adds up: counts and histograms by group of pods, blocks and the sequence by their place
+//! in the dispatch order of the whole run, and connections by their sums. Which group is which backend is
+//! decided once, when all are together.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::stats::judge::Judge;
+
+/// Which part of a run a report is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShardReport {
+    /// Its number, from 0.
+    pub index: u32,
+    /// How many shards the run has.
+    pub count: u32,
+}
+
+/// The shards of a run: one in a shard's report, all that were merged in a merged one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Measurement {
+    /// What was asked of the whole run; shards merge only where this is the same.
+    pub plan: SharedPlan,
+    /// The shards, by their number.
+    pub shards: Vec<ShardMeasurement>,
+}
+
+/// What the shards of a run have in common.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SharedPlan {
+    /// Names the run.
+    pub run_id: String,
+    /// How many shards it has.
+    pub shards: u32,
+    /// The URL.
+    pub url: String,
+    /// The `Host` header.
+    pub host: String,
+    /// The expected weights, such as `v1=70,v2=30`.
+    pub expect: String,
+    /// The promised error rate.
+    pub alpha: f64,
+    /// The smallest shift that a PASS rules out.
+    pub tolerance_share: f64,
+    /// What PASS claims.
+    pub judge: Judge,
+    /// The share of responses without identity beyond which a run cannot pass.
+    pub max_unattributed_share: f64,
+    /// The seed of Monte Carlo and permutations.
+    pub seed: u64,
+    /// Requests to attribute, of all shards together; null when a duration alone bounds the run.
+    pub requests: Option<u64>,
+    /// How long requests are sent; null when a number of requests bounds the run.
+    pub duration_seconds: Option<f64>,
+    /// When a shard gives up.
+    pub max_duration_seconds: f64,
+    /// Open-loop pace of all shards together; null for as fast as responses come.
+    pub rate_per_second: Option<f64>,
+    /// Requests a connection carries; null for unlimited.
+    pub requests_per_connection: Option<u64>,
+    /// Limits on the backends' health.
+    pub limits: Vec<LimitMeasurement>,
+    /// Whether a `Cookie` header is sent.
+    pub sends_cookie: bool,
+    /// Differs where any other setting does: headers, identification, mappings, time limits, and so on.
+    pub settings_digest: String,
+}
+
+/// A limit on a backend's health; one of the two is set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LimitMeasurement {
+    /// The backend.
+    pub label: String,
+    /// 99 % of its responses must come within this.
+    pub p99_seconds: Option<f64>,
+    /// At most this share of its responses may have a status of 500 or more.
+    pub error_share: Option<f64>,
+}
+
+/// What one shard measured. Groups are numbered as in `groups`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ShardMeasurement {
+    /// Its number, from 0.
+    pub index: u32,
+    /// Why it ended: `complete`, `max_duration`, `interrupted`, `replacements_spent` or
+    /// `nothing_identified`; null when it could not begin.
+    pub ending: Option<String>,
+    /// Why it measured nothing, for a person; null when it measured.
+    pub unmeasured: Option<String>,
+    /// When its first request was due (RFC 3339, UTC); null when it sent nothing.
+    pub started_at: Option<String>,
+    /// From there to its last response.
+    pub duration_seconds: f64,
+    /// Requests in flight at once.
+    pub concurrency: u64,
+    /// Client threads.
+    pub threads: u64,
+    /// The addresses that it dialled.
+    pub addresses: Vec<AddressMeasurement>,
+    /// The groups of pods that answered.
+    pub groups: Vec<GroupMeasurement>,
+    /// Whole responses by status.
+    pub by_status: BTreeMap<String, u64>,
+    /// Whole responses without an identity by status.
+    pub unidentified_by_status: BTreeMap<String, u64>,
+    /// Requests without a whole response by kind of failure.
+    pub by_failure: BTreeMap<String, u64>,
+    /// The first message of each kind of failure.
+    pub failure_messages: BTreeMap<String, String>,
+    /// Latencies of whole responses: `HdrHistogram` V2 deflate, base64, microseconds.
+    pub histogram: String,
+    /// How many places of the run's dispatch order a window spans.
+    pub window_length: u64,
+    /// Identified responses over blocks of the run's dispatch order, without a gap from its beginning.
+    pub windows: Vec<WindowMeasurement>,
+    /// A byte for each of the first places of the run's dispatch order, zlib, base64: 0 where no group
+    /// answered this shard, else the group's number + 1, and 255 for those beyond.
+    pub sequence: String,
+    /// Connections that were opened.
+    pub connections_opened: u64,
+    /// Requests sent again on a new connection.
+    pub connections_reopened: u64,
+    /// The most connections that were open at once.
+    pub connections_most_open: u64,
+    /// Dials that had to wait for a local port.
+    pub port_waits: u64,
+    /// What connections that could carry several requests brought; null where each had its own.
+    pub dependence: Option<DependenceMeasurement>,
+    /// What headers showed.
+    pub signs: SignsMeasurement,
+}
+
+/// What one address of the target brought.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AddressMeasurement {
+    /// The address and port, or the path of a Unix domain socket.
+    pub address: String,
+    /// Connections that were opened.
+    pub connections: u64,
+    /// Dials that failed.
+    pub failed_dials: u64,
+    /// Identified responses by group; missing entries are 0.
+    pub observed: Vec<u64>,
+    /// Whole responses without an identity.
+    pub unidentified: u64,
+    /// Requests on open connections that brought no whole response.
+    pub failed: u64,
+}
+
+/// Pods that are certainly one backend.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct GroupMeasurement {
+    /// What their workload is called.
+    pub workload: String,
+    /// What owns them.
+    pub owner: String,
+    /// The backend that `--backend` gives them; null where it does not speak of them.
+    pub label: Option<String>,
+    /// Identified responses by pod.
+    pub pods: BTreeMap<String, u64>,
+    /// Identified responses with a status of 500 or more.
+    pub errors: u64,
+    /// Latencies of identified responses: `HdrHistogram` V2 deflate, base64, microseconds.
+    pub histogram: String,
+}
+
+/// Identified responses in one block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct WindowMeasurement {
+    /// When its first identified request was dispatched, from the start of the shard; null when none was.
+    pub start_seconds: Option<f64>,
+    /// By group; missing entries are 0.
+    pub counts: Vec<u64>,
+}
+
+/// Sums over connections, by group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct DependenceMeasurement {
+    /// Connections with at least one identified response.
+    pub connections: u64,
+    /// Connections whose first response has no identity.
+    pub unidentified_first: u64,
+    /// The sum of the squares of their identified responses.
+    pub squared_sizes: f64,
+    /// Identified responses.
+    pub observed: Vec<u64>,
+    /// First responses.
+    pub first: Vec<u64>,
+    /// The sum of `xᵢxⱼ/n` over connections, for `j ≤ i`, at `i(i + 1)/2 + j`.
+    pub products: Vec<f64>,
+    /// Identified responses of some connections, one by one.
+    pub sample: Vec<Vec<u32>>,
+}
+
+/// How many of the first responses bore which sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SignsMeasurement {
+    /// Responses that were looked at.
+    pub inspected: u64,
+    /// Those that came from a cache.
+    pub cached: u64,
+    /// Those that set a cookie.
+    pub set_cookie: u64,
+}
+
+/// Whether the shards of a run saw one split.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ShardAgreementReport {
+    /// Small when they did not; at most alpha keeps a run from passing.
+    pub p_value: f64,
+    /// Pearson's X² of shards × backends.
+    pub statistic: f64,
+    /// `(shards − 1)(backends − 1)`.
+    pub degrees_of_freedom: u64,
+    /// Its upper tail, which is approximate.
+    pub chi_square_p_value: f64,
+    /// The shards that differ from the others; empty when `p_value` exceeds alpha.
+    pub differing: Vec<DifferingShard>,
+}
+
+/// A shard that saw another split.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct DifferingShard {
+    /// Its number.
+    pub index: u32,
+    /// The shares that it saw, in the order of `backends`.
+    pub shares: Vec<f64>,
+}
