@@ -9,7 +9,7 @@ use clap::Args;
 use super::output::Outputs;
 use super::shard::ShardArgs;
 use super::value::{ColorArg, JudgeArg};
-use super::{CommandError, manifests, output};
+use super::{CommandError, checks, manifests, output};
 use crate::exit::ExitStatus;
 use crate::load::{self, machine};
 use crate::plan::pace::Rate;
@@ -177,6 +177,12 @@ pub(super) struct LoadArgs {
     /// A further header; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub header: Vec<String>,
+    /// A cookie; repeatable
+    #[arg(short = 'b', long, value_name = "NAME=VALUE")]
+    pub cookie: Vec<String>,
+    /// Path and query of the requests (default: the URL's)
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
     /// Method (default: GET)
     #[arg(short = 'm', long, value_name = "METHOD")]
     pub method: Option<String>,
@@ -237,6 +243,8 @@ impl LoadArgs {
             timeout: self.timeout.or(lower.timeout),
             connect_timeout: self.connect_timeout.or(lower.connect_timeout),
             header: list_over(&self.header, lower.header),
+            cookie: list_over(&self.cookie, lower.cookie),
+            path: self.path.clone().or(lower.path),
             method: self.method.clone().or(lower.method),
             data: self.data.clone().or(lower.data),
             max_body: self.max_body.or(lower.max_body),
@@ -255,6 +263,12 @@ pub(super) struct GateArgs {
     /// Where the ingress listens (default: <http://localhost/>)
     #[arg(env = "LBTEST_URL")]
     pub url: Option<String>,
+    /// A file with defaults and with checks to run when there is no --expect (default: lbtest.toml, if it is there)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Run only the check of this name; repeatable
+    #[arg(long, value_name = "NAME", conflicts_with = "expect")]
+    pub check: Vec<String>,
     #[command(flatten)]
     pub criterion: CriterionArgs,
     #[command(flatten)]
@@ -265,16 +279,33 @@ pub(super) struct GateArgs {
     pub output: OutputArgs,
 }
 
-/// Runs the gate.
+impl GateArgs {
+    /// These settings over others.
+    pub(super) fn over(&self, lower: Settings) -> Settings {
+        let url = self.url.clone().or(lower.url);
+        let lower = Settings { url, ..lower };
+        self.load.over(self.criterion.over(lower))
+    }
+}
+
+/// Runs the gate: one check with `--expect`, else those of the configuration file.
 pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
-    let url = args.url.clone();
-    let settings = Settings {
-        url,
-        ..Settings::default()
+    let config = checks::configuration(args.config.as_deref())?;
+    let is_one_check = args.criterion.expect.is_some() || !args.criterion.expect_from.is_empty();
+    let defaults = match config {
+        Some(config) if !is_one_check && !config.is_one_check() => {
+            return checks::run(args, &config);
+        }
+        Some(config) => config.target,
+        None if !args.check.is_empty() => {
+            return Err(CommandError::usage(
+                "--check names a check of a configuration file, and there is none: give one with --config",
+            ));
+        }
+        None => Settings::default(),
     };
-    let settings = args.load.over(args.criterion.over(settings));
-    let (settings, manifests) = manifests::resolve(settings)?;
+    let (settings, manifests) = manifests::resolve(args.over(defaults))?;
     expected(&settings)?;
     let plan = args.shard.plan(&settings)?;
     if plan.shard.is_some() && args.output.json.is_none() {
@@ -297,6 +328,14 @@ pub(super) fn measure(
     args: &OutputArgs,
 ) -> Result<ExitStatus, CommandError> {
     let mut outputs = Outputs::open(args)?;
+    let mut report = measured(plan, args);
+    report.findings.extend(findings);
+    outputs.write(&report)?;
+    Ok(report.status())
+}
+
+/// Sends the load and judges what came back.
+pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> Report {
     if let Some(shortage) = machine::port_shortage(plan) {
         output::warn(&words::port_shortage(shortage));
     }
@@ -308,11 +347,8 @@ pub(super) fn measure(
         None => progress.show(seen),
     });
     progress.clear();
-    let mut report = match &result {
+    match &result {
         Ok(run) => Report::of_run(plan, run),
         Err(error) => Report::of_error(plan, error),
-    };
-    report.findings.extend(findings);
-    outputs.write(&report)?;
-    Ok(report.status())
+    }
 }

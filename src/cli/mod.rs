@@ -4,6 +4,7 @@
 
 mod analyze;
 mod canary;
+mod checks;
 mod demo;
 mod gate;
 mod ingress;

@@ -1,7 +1,9 @@
 //! The signals that end a run.
 
 use std::io;
+use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Ctrl-C and SIGTERM, which mean the same.
@@ -32,5 +34,37 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
         }
+    }
+}
+
+/// Whether a signal came since it was last asked, for code that is not async.
+#[derive(Debug)]
+pub struct Pending {
+    runtime: Runtime,
+    signals: Signals,
+}
+
+impl Pending {
+    /// As [`Signals::new`]; a signal counts from here on.
+    ///
+    /// # Errors
+    /// The handler cannot be set.
+    pub fn new() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let signals = {
+            let _inside = runtime.enter();
+            Signals::new()?
+        };
+        Ok(Self { runtime, signals })
+    }
+
+    /// Whether one came, also while another runtime took it.
+    pub fn came(&mut self) -> bool {
+        let Self { runtime, signals } = self;
+        // The wait lets the runtime read what the signal handler wrote.
+        let moment = Duration::from_millis(1);
+        runtime.block_on(async { tokio::time::timeout(moment, signals.next()).await.is_ok() })
     }
 }

@@ -123,7 +123,8 @@ fn account(plan: &Plan, shards: u32, shard: &ShardMeasurement) -> Result<Account
     let unidentified_by_status = statuses("unidentified_by_status", &shard.unidentified_by_status)?;
     let responses = sum("by_status", by_status.iter().map(|&(_, count)| count))?;
     let unidentified = unidentified_by_status.iter().map(|&(_, count)| count);
-    if identified + sum("unidentified_by_status", unidentified)? != responses {
+    let unidentified = sum("unidentified_by_status", unidentified)?;
+    if identified + unidentified != responses {
         return Err(wrong(
             "groups",
             "and unidentified_by_status don't sum to by_status",
@@ -134,11 +135,11 @@ fn account(plan: &Plan, shards: u32, shard: &ShardMeasurement) -> Result<Account
         .map(|(kind, &failures)| Ok((failure("by_failure", kind)?, count("by_failure", failures)?)))
         .collect::<Result<_, _>>()?;
     sum("by_failure", by_failure.iter().map(|&(_, count)| count))?;
-    let latency = histogram("histogram", &shard.histogram)?;
-    if latency.count() != responses {
+    let unidentified_latency = histogram("histogram", &shard.histogram)?;
+    if unidentified_latency.count() != unidentified {
         return Err(wrong(
             "histogram",
-            "does not hold as many latencies as by_status",
+            "does not hold as many latencies as unidentified_by_status",
         ));
     }
     let observed: Vec<u64> = groups.iter().map(GroupAccount::observed).collect();
@@ -154,7 +155,7 @@ fn account(plan: &Plan, shards: u32, shard: &ShardMeasurement) -> Result<Account
         by_status,
         unidentified_by_status,
         by_failure,
-        latency,
+        unidentified_latency,
     })
 }
 

@@ -2,6 +2,7 @@
 //!
 //! What was typed becomes a [`Plan`] once, at the edge; nothing behind it parses a string.
 
+pub mod config;
 pub mod endpoint;
 pub mod pace;
 pub mod quantity;

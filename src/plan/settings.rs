@@ -14,7 +14,9 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Uri;
 use http::header::HOST;
+use http::uri::PathAndQuery;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -41,6 +43,8 @@ pub struct Settings {
     pub url: Option<String>,
     /// Host header (default: the URL's authority).
     pub host: Option<String>,
+    /// Path and query of the requests (default: the URL's).
+    pub path: Option<String>,
     /// Expected weights of the backends, such as "v1=70,v2=30" or {v1 = 70, v2 = 30}; 0 means "must get nothing".
     #[serde(deserialize_with = "read::weights")]
     #[schemars(with = "Texts")]
@@ -135,6 +139,10 @@ pub struct Settings {
     #[serde(deserialize_with = "read::headers")]
     #[schemars(with = "Texts")]
     pub header: Vec<String>,
+    /// Cookies: "canary=always", a list of such, or {canary = "always"}.
+    #[serde(deserialize_with = "read::pairs")]
+    #[schemars(with = "Texts")]
+    pub cookie: Vec<String>,
     /// Method.
     pub method: Option<String>,
     /// Body.
@@ -177,6 +185,12 @@ pub enum SettingsError {
     /// The request cannot be built.
     #[error(transparent)]
     Target(#[from] TargetError),
+    /// What is no path.
+    #[error("--path '{0}' is not a path: write it as /PATH or /PATH?QUERY")]
+    Path(String),
+    /// What is no cookie.
+    #[error("--cookie '{0}' is not a cookie: write it as NAME=VALUE")]
+    Cookie(String),
     /// A rule cannot be used.
     #[error(transparent)]
     Rule(#[from] RuleError),
@@ -267,15 +281,19 @@ impl Settings {
         let criterion = self.criterion(&split)?;
         let url = self.url.as_deref().unwrap_or("http://localhost/");
         let method = self.method.as_deref().unwrap_or("GET");
+        let headers = self.headers()?;
         let body = Bytes::from(self.data.clone().unwrap_or_default());
-        let (target, request) = target::target(
+        let (target, mut request) = target::target(
             url,
             self.host.as_deref(),
             method,
-            &self.header,
+            &headers,
             body,
             &self.dialling()?,
         )?;
+        if let Some(path) = &self.path {
+            request.uri = with_path(request.uri, path)?;
+        }
         let host = request.headers.get(HOST);
         let host = host.and_then(|host| host.to_str().ok());
         let rules = Rules::parse(&self.identify)?.ignoring_host(host.unwrap_or_default());
@@ -337,6 +355,21 @@ impl Settings {
         })
     }
 
+    /// The further headers, all cookies in one of them (RFC 6265 §5.4).
+    fn headers(&self) -> Result<Vec<String>, SettingsError> {
+        let mut headers = self.header.clone();
+        for cookie in &self.cookie {
+            let name = cookie.split_once('=').map_or("", |(name, _)| name.trim());
+            if name.is_empty() || cookie.contains([';', ',']) {
+                return Err(SettingsError::Cookie(cookie.escape_debug().to_string()));
+            }
+        }
+        if !self.cookie.is_empty() {
+            headers.push(format!("Cookie: {}", self.cookie.join("; ")));
+        }
+        Ok(headers)
+    }
+
     /// Requests in flight at once: no more than there are requests.
     fn concurrency(&self, requests: Option<NonZeroU64>) -> NonZeroUsize {
         let asked = self.concurrency.or(NonZeroUsize::new(50));
@@ -386,6 +419,14 @@ impl Settings {
             (_, None) => Ok(ConnectionUse::Requests(NonZeroU64::MIN)),
         }
     }
+}
+
+fn with_path(uri: Uri, path: &str) -> Result<Uri, SettingsError> {
+    let refused = || SettingsError::Path(path.escape_debug().to_string());
+    let read: Option<PathAndQuery> = path.parse().ok().filter(|_| path.starts_with('/'));
+    let mut parts = uri.into_parts();
+    parts.path_and_query = Some(read.ok_or_else(refused)?);
+    Uri::from_parts(parts).map_err(|_| refused())
 }
 
 /// Reads `LABEL=VALUE` limits.

@@ -175,13 +175,7 @@ impl Report {
     /// The status that the process ends with.
     #[must_use]
     pub fn status(&self) -> ExitStatus {
-        match self.verdict {
-            _ if self.interrupted => ExitStatus::Interrupted,
-            VerdictName::Pass | VerdictName::Measured => ExitStatus::Pass,
-            VerdictName::Fail => ExitStatus::Fail,
-            VerdictName::Inconclusive => ExitStatus::Inconclusive,
-            VerdictName::Error => ExitStatus::NotMeasured,
-        }
+        self.verdict.status(self.interrupted)
     }
 
     fn of_judgement(
@@ -424,6 +418,7 @@ fn test(judged: &Judged) -> Option<TestReport> {
     Some(TestReport {
         method: judged.method?.code(),
         p_value: judged.p_value,
+        fail_p_value: judged.fail_p_value(),
         log10_p_value: finite(judged.log10_p_value),
         chi_square: chi_square(&judged.fit.as_ref()?.chi_square),
         equivalence_p_value: judged.equivalence_p_value,

@@ -112,7 +112,7 @@ pub struct ShardMeasurement {
     pub by_failure: BTreeMap<String, u64>,
     /// The first message of each kind of failure.
     pub failure_messages: BTreeMap<String, String>,
-    /// Latencies of whole responses: `HdrHistogram` V2 deflate, base64, microseconds.
+    /// Latencies of whole responses without an identity: `HdrHistogram` V2 deflate, base64, microseconds.
     pub histogram: String,
     /// How many places of the run's dispatch order a window spans.
     pub window_length: u64,

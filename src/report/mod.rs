@@ -6,6 +6,7 @@
 
 pub mod annotation;
 pub mod build;
+pub mod checks;
 pub mod escape;
 pub mod forecast;
 pub mod json;
@@ -24,6 +25,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::exit::ExitStatus;
 use measurement::{Measurement, ShardAgreementReport, ShardReport};
 
 /// The version of the JSON contract.
@@ -140,6 +142,18 @@ impl VerdictName {
             Self::Measured => "measured",
         }
     }
+
+    /// The status that a process ends with that has come to this verdict.
+    #[must_use]
+    pub const fn status(self, interrupted: bool) -> ExitStatus {
+        match self {
+            _ if interrupted => ExitStatus::Interrupted,
+            Self::Pass | Self::Measured => ExitStatus::Pass,
+            Self::Fail => ExitStatus::Fail,
+            Self::Inconclusive => ExitStatus::Inconclusive,
+            Self::Error => ExitStatus::NotMeasured,
+        }
+    }
 }
 
 /// A sentence with a code for scripts.
@@ -226,6 +240,9 @@ pub struct TestReport {
     pub p_value: f64,
     /// Its decimal logarithm, for values too small for a double; null when the p-value is exactly 0.
     pub log10_p_value: Option<f64>,
+    /// The p-value that a FAIL rests on, whatever the responses without an identity could have been; 0
+    /// where a FAIL is certain.
+    pub fail_p_value: f64,
     /// Pearson's test, always shown beside it.
     pub chi_square: ChiSquareReport,
     /// Small when a shift of the tolerance or more is ruled out for every backend.

@@ -151,7 +151,7 @@ impl ShardMeasurement {
                 .flatten()
                 .map(|(failure, message)| (failure.to_string(), message.clone()))
                 .collect(),
-            histogram: STANDARD.encode(account.latency.to_hdr_v2_deflate()),
+            histogram: STANDARD.encode(account.unidentified_latency.to_hdr_v2_deflate()),
             window_length: account.windows.length(),
             windows: account
                 .windows

@@ -71,7 +71,9 @@ pub fn interval(backend: &BackendReport) -> Option<String> {
     Some(format!("{:.1} – {:.1} %", low * 100.0, high * 100.0))
 }
 
-fn verdict_style(verdict: VerdictName) -> Style {
+/// Its colour.
+#[must_use]
+pub fn verdict_style(verdict: VerdictName) -> Style {
     let color = match verdict {
         VerdictName::Pass | VerdictName::Measured => AnsiColor::Green,
         VerdictName::Fail => AnsiColor::Red,

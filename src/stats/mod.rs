@@ -21,6 +21,7 @@ pub mod e_value;
 pub mod equivalence;
 pub mod exact;
 pub mod goodness_of_fit;
+pub mod holm;
 pub mod homogeneity;
 pub mod intervals;
 pub mod judge;

@@ -21,8 +21,8 @@ pub struct Account {
     pub unidentified_by_status: Vec<(u16, u64)>,
     /// `(kind, requests)`.
     pub by_failure: Vec<(Failure, u64)>,
-    /// The latencies of all whole responses.
-    pub latency: Latency,
+    /// The latencies of whole responses without an identity.
+    pub unidentified_latency: Latency,
     /// Counts over blocks of the dispatch order.
     pub windows: Windows,
     /// A byte for each of the first requests; see [`group_of`].
@@ -98,7 +98,7 @@ impl Tally {
             by_status: self.by_status().collect(),
             unidentified_by_status: self.unidentified_by_status().collect(),
             by_failure: self.by_failure().collect(),
-            latency: self.latency.clone(),
+            unidentified_latency: self.unidentified_latency.clone(),
             windows: self.windows.clone(),
             sequence: self.sequence.codes(),
             connections: self.connections.clone(),
@@ -127,7 +127,8 @@ impl Tally {
         for &(failure, count) in &account.by_failure {
             self.by_failure[failure as usize] += count;
         }
-        self.latency.merge(&account.latency);
+        self.unidentified_latency
+            .merge(&account.unidentified_latency);
         self.windows.merge(&account.windows.renumbered(&numbers));
         for (place, &code) in (0..).zip(&account.sequence) {
             if let Some(group) = group_of(code) {

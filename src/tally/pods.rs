@@ -93,12 +93,7 @@ impl PodRegistry {
     }
 
     /// The same, where `group` says which group a name belongs to that was not met before.
-    fn intern_in(
-        &self,
-        hash: u64,
-        name: &str,
-        group: impl FnOnce() -> Group,
-    ) -> (Pod, bool) {
+    fn intern_in(&self, hash: u64, name: &str, group: impl FnOnce() -> Group) -> (Pod, bool) {
         let mut names = self.lock();
         if let Some(pod) = find(&names.by_name, hash, name) {
             return (pod, true);

@@ -109,6 +109,8 @@ pub struct Judged {
     pub p_value: f64,
     /// Its decimal logarithm.
     pub log10_p_value: f64,
+    /// The largest that it can be, whatever the responses without an identity could have been.
+    pub largest_p_value: f64,
     /// Small when every shift of the tolerance or more is refuted.
     pub equivalence_p_value: f64,
     /// What the connections say of the independence of their responses, where they carried several.
@@ -117,6 +119,24 @@ pub struct Judged {
     pub verdict: Verdict,
     /// What decided.
     pub cause: Cause,
+}
+
+impl Judged {
+    /// The p-value that a FAIL rests on: 0 where it is certain, else the largest that is possible.
+    #[must_use]
+    pub fn fail_p_value(&self) -> f64 {
+        match self.cause {
+            Cause::ZeroWeightHit(_) | Cause::ForeignHit => 0.0,
+            Cause::NeverAnswered(_) => self.p_value,
+            Cause::Nothing
+            | Cause::Off
+            | Cause::Fits
+            | Cause::TooFew
+            | Cause::Between
+            | Cause::Unattributed
+            | Cause::TooManyUnattributed => self.largest_p_value,
+        }
+    }
 }
 
 /// The connections of a run whose responses may depend on each other, by backend.
@@ -149,7 +169,10 @@ pub fn judge(split: &Split, criterion: &Criterion, seed: u64, counts: Counts) ->
         seed,
     );
     let decision = match bounds {
-        Ok(Some(bounds)) => bounds.decide(criterion.judge, criterion.alpha),
+        Ok(Some(bounds)) => {
+            judged.largest_p_value = bounds.most_favourable.p_value;
+            bounds.decide(criterion.judge, criterion.alpha)
+        }
         Ok(None) | Err(_) => Decision::Inconclusive,
     };
     conclude(criterion, &mut judged, decision);
@@ -196,6 +219,7 @@ fn judge_with_design_effect(
         method: Some(Method::DesignEffect),
         p_value: test.p_value,
         log10_p_value: test.p_value.log10(),
+        largest_p_value: test.p_value,
         equivalence_p_value: equivalence_p_value_with_design_effect(
             &judged.counts.observed,
             0,
@@ -208,7 +232,7 @@ fn judge_with_design_effect(
     if let Some((verdict, cause)) = certain(split, criterion, &judged) {
         (judged.verdict, judged.cause) = (verdict, cause);
     } else {
-        let decision = decide_with_design_effect(split, criterion, seed, &judged, clustering);
+        let decision = decide_with_design_effect(split, criterion, seed, &mut judged, clustering);
         conclude(criterion, &mut judged, decision);
     }
     judged
@@ -238,6 +262,7 @@ fn judge_first_responses(
         method: Some(Method::FirstResponse),
         p_value: judged_first.p_value,
         log10_p_value: judged_first.log10_p_value,
+        largest_p_value: judged_first.largest_p_value,
         equivalence_p_value: judged_first.equivalence_p_value,
         verdict,
         cause,
@@ -261,6 +286,7 @@ pub fn judge_sequential(
     judged.method = judged.fit.map(|_| Method::EValue);
     judged.log10_p_value = (-standing.log_e_value / std::f64::consts::LN_10).min(0.0);
     judged.p_value = 10_f64.powf(judged.log10_p_value);
+    judged.largest_p_value = judged.p_value;
     judged.equivalence_p_value = standing.max_face.exp().min(1.0);
     if judged.counts.attributed() == 0 {
         return judged;
@@ -296,6 +322,7 @@ fn described(split: &Split, criterion: &Criterion, seed: u64, counts: Counts) ->
         counts,
         method: fit.map(|fit| Method::Independent(fit.method)),
         p_value: fit.map_or(1.0, |fit| fit.p_value),
+        largest_p_value: fit.map_or(1.0, |fit| fit.p_value),
         log10_p_value: fit.map_or(0.0, |fit| fit.log10_p_value),
         fit,
         clustering: None,
@@ -345,7 +372,7 @@ fn decide_with_design_effect(
     split: &Split,
     criterion: &Criterion,
     seed: u64,
-    judged: &Judged,
+    judged: &mut Judged,
     clustering: &Clustering,
 ) -> Decision {
     let (counts, shares) = (&judged.counts, split.shares());
@@ -373,7 +400,8 @@ fn decide_with_design_effect(
     );
     // Whether some attribution would be equivalent matters only beside missing answers; then it might be.
     let best_equivalence = if missing == 0 { equivalence } else { 0.0 };
-    let best = judge.decide(p_value(&bounds.most_favourable), best_equivalence, alpha);
+    judged.largest_p_value = p_value(&bounds.most_favourable);
+    let best = judge.decide(judged.largest_p_value, best_equivalence, alpha);
     let worst = judge.decide(p_value(&bounds.least_favourable), equivalence, alpha);
     match (best, worst) {
         (Decision::Fail, _) => Decision::Fail,

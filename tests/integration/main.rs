@@ -10,6 +10,7 @@ mod analyze;
 mod calibration;
 mod canary;
 mod challenge_servers;
+mod config;
 mod demo;
 mod errors;
 mod faults;

@@ -31,6 +31,8 @@ fn the_published_schemas_are_those_of_the_code() {
     published("report.v1.json", &lbtest::report::json::schema());
     published("plan.v1.json", &lbtest::report::forecast::schema());
     published("lint.v1.json", &lbtest::report::lint::schema());
+    published("checks.v1.json", &lbtest::report::checks::schema());
+    published("config.v1.json", &lbtest::plan::config::Config::schema());
 }
 
 fn valid(report: &Value) {

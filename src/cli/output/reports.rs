@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Sink, warn};
 use crate::cli::CommandError;
 use crate::cli::gate::OutputArgs;
+use crate::report::checks::ChecksReport;
 use crate::report::{Named, Report, annotation, json, junit, markdown, openmetrics, text};
 
 /// A rendering that goes to a file.
@@ -65,10 +66,28 @@ impl Outputs {
 
     /// Writes the report to every destination, and the text where people look.
     pub(in crate::cli) fn write(&mut self, report: &Report) -> Result<(), CommandError> {
-        let mut told = text::render(report);
         let named = [Named { name: None, report }];
+        let json = |out: &mut dyn Write| json::write(report, out);
+        self.deliver(text::render(report), &named, &json)
+    }
+
+    /// The same for several checks, which are one document.
+    pub(in crate::cli) fn write_checks(
+        &mut self,
+        report: &ChecksReport,
+    ) -> Result<(), CommandError> {
+        let json = |out: &mut dyn Write| json::write_document(report, out);
+        self.deliver(report.text(), &report.named(), &json)
+    }
+
+    fn deliver(
+        &mut self,
+        mut told: String,
+        named: &[Named<'_>],
+        json: &WriteJson<'_>,
+    ) -> Result<(), CommandError> {
         if self.is_github {
-            told.extend(annotation::render(&named));
+            told.extend(annotation::render(named));
         }
         let printed = if self.text_on_stderr {
             anstream::stderr().write_all(told.as_bytes())
@@ -84,7 +103,7 @@ impl Outputs {
         // One destination that fails must not cost the others.
         let mut written = Ok(());
         for (format, sink) in self.sinks.drain(..) {
-            let result = write_one(format, sink, &named)
+            let result = write_one(format, sink, named, json)
                 .map_err(|error| CommandError::usage(format!("{}: {error}", format.flag())));
             written = written.and(result);
         }
@@ -92,15 +111,21 @@ impl Outputs {
     }
 }
 
-fn write_one(format: Format, sink: Sink, named: &[Named<'_>]) -> io::Result<()> {
+/// Writes the JSON document of one report, or of several.
+type WriteJson<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
+
+fn write_one(
+    format: Format,
+    sink: Sink,
+    named: &[Named<'_>],
+    json: &WriteJson<'_>,
+) -> io::Result<()> {
     let room = match &sink {
         Sink::Appended(file, _) => markdown::MOST_BYTES.saturating_sub(length(file)),
         Sink::Stdout | Sink::Replaced(..) | Sink::Direct(_) => markdown::MOST_BYTES,
     };
     sink.write(|out| match format {
-        Format::Json => named
-            .iter()
-            .try_for_each(|named| json::write(named.report, out)),
+        Format::Json => json(out),
         Format::Junit => junit::write(named, out),
         Format::Markdown => out.write_all(markdown::render(named, room).as_bytes()),
         Format::OpenMetrics => out.write_all(openmetrics::render(named).as_bytes()),

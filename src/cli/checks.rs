@@ -1,0 +1,92 @@
+//! The checks of `lbtest.toml`: found, run one after the other, judged together.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::gate::{self, GateArgs};
+use super::output::Outputs;
+use super::{CommandError, manifests, output};
+use crate::exit::ExitStatus;
+use crate::load::LoadError;
+use crate::load::signals::Pending;
+use crate::plan::Plan;
+use crate::plan::config::{Check, Config, FILE_NAME, MOST_BYTES};
+use crate::report::checks::ChecksReport;
+use crate::report::{Finding, Report};
+
+/// The configuration that `--config` names, or that lies in the working directory; `None` without one.
+pub(super) fn configuration(path: Option<&Path>) -> Result<Option<Config>, CommandError> {
+    let found = PathBuf::from(FILE_NAME);
+    let (path, is_asked_for) = match path {
+        Some(path) => (path, true),
+        None => (found.as_path(), false),
+    };
+    let text = match read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_asked_for => return Ok(None),
+        read => read.map_err(|error| {
+            let path = path.display().to_string();
+            CommandError::usage(format!(
+                "--config {}: {error}; name a file that can be read",
+                path.escape_debug()
+            ))
+        })?,
+    };
+    let name = path.display().to_string().escape_debug().to_string();
+    let config = Config::parse(&name, &text).map_err(CommandError::usage)?;
+    Ok(Some(config))
+}
+
+/// Reads a text that is no larger than a configuration may be.
+fn read(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?
+        .take(MOST_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    let invalid = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(invalid("the file is larger than 1 MiB"));
+    }
+    String::from_utf8(bytes).map_err(|_| invalid("the file is not UTF-8 text"))
+}
+
+/// Runs the checks, one after the other, and reports each and the whole.
+pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, CommandError> {
+    let checks = config.named(&args.check).map_err(CommandError::usage)?;
+    let mut planned: Vec<(String, Plan, Vec<Finding>)> = Vec::new();
+    for check in checks {
+        let name = check.own.name.clone();
+        let (plan, findings) = plan(args, check).map_err(|error| CommandError {
+            message: format!("check '{name}': {}", error.message),
+            ..error
+        })?;
+        planned.push((name, plan, findings));
+    }
+    let mut outputs = Outputs::open(&args.output)?;
+    let mut pending = Pending::new().map_err(CommandError::not_measured)?;
+    let mut reports: Vec<(String, Report)> = Vec::new();
+    let mut interrupted = false;
+    for (name, plan, findings) in planned {
+        let mut report = if interrupted {
+            Report::of_error(&plan, &LoadError::Interrupted)
+        } else {
+            output::note(&format!("{name}:"));
+            gate::measured(&plan, &args.output)
+        };
+        report.findings.extend(findings);
+        // A signal that came while a verdict was computed ends the whole run too.
+        interrupted = interrupted || report.interrupted || pending.came();
+        reports.push((name, report));
+    }
+    let report = ChecksReport::new(reports);
+    outputs.write_checks(&report)?;
+    Ok(report.status())
+}
+
+/// What a check sends, and what its manifests have wrong.
+fn plan(args: &GateArgs, check: &Check) -> Result<(Plan, Vec<Finding>), CommandError> {
+    let (settings, manifests) = manifests::resolve(args.over(check.settings.clone()))?;
+    let plan = settings.plan()?;
+    let findings = manifests.map(|manifests| manifests.findings(&plan));
+    Ok((plan, findings.transpose()?.unwrap_or_default()))
+}

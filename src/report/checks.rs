@@ -1,0 +1,227 @@
+//! Several checks in one run: one report each, and what they say together.
+//!
+//! FAIL of the whole: a check fails, and still does when its p-value is adjusted for the number of checks
+//! (Holm), so that correct splits fail the whole at most as often as the smallest α says. PASS: every
+//! check passes, which needs no correction, since one wrong split is enough to prevent it.
+
+use std::fmt::Write;
+
+use anstyle::Style;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::text::{table, verdict_style, word};
+use super::{Coded, Named, Report, SCHEMA_VERSION, Tool, VerdictName, text};
+use crate::exit::ExitStatus;
+use crate::stats::holm;
+use crate::verdict::words::p_value;
+
+/// Several checks: what `--json` writes for a configuration file.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct ChecksReport {
+    /// The version of this contract, and of the reports in it.
+    pub schema_version: u32,
+    /// The program that wrote the report.
+    pub tool: Tool,
+    /// When the first request was due (RFC 3339, UTC); null when nothing was sent.
+    pub started_at: Option<String>,
+    /// When the last response had come (RFC 3339, UTC); null when nothing was sent.
+    pub finished_at: Option<String>,
+    /// Whether Ctrl-C or SIGTERM ended the run.
+    pub interrupted: bool,
+    /// What follows from all checks together.
+    pub verdict: VerdictName,
+    /// The status that the process ends with.
+    pub exit_status: u8,
+    /// Why, the most important reason first.
+    pub reasons: Vec<Coded>,
+    /// The error rate of the whole: correct splits fail it at most this often. The smallest of the checks'.
+    pub alpha: f64,
+    /// The checks, in the order in which they ran.
+    pub checks: Vec<CheckReport>,
+}
+
+/// One of several checks.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct CheckReport {
+    /// Its name in the configuration file.
+    pub name: String,
+    /// What its FAIL rests on: `report.test.fail_p_value`, or 0 where it fails without a test; null
+    /// where nothing was tested.
+    pub p_value: Option<f64>,
+    /// The same, adjusted for the number of checks: one that fails makes the whole fail if this is at
+    /// most `alpha`.
+    pub adjusted_p_value: Option<f64>,
+    /// The check by itself.
+    pub report: Report,
+}
+
+impl ChecksReport {
+    /// Judges the checks together, in the order in which they ran.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    pub fn new(reports: Vec<(String, Report)>) -> Self {
+        let tested: Vec<Option<f64>> = reports.iter().map(|(_, report)| fail_p(report)).collect();
+        let p_values: Vec<f64> = tested.iter().map(|p| p.unwrap_or(1.0)).collect();
+        let adjusted = holm::adjusted(&p_values);
+        let checks: Vec<CheckReport> = reports
+            .into_iter()
+            .zip(tested.into_iter().zip(adjusted))
+            .map(|((name, report), (p_value, adjusted))| CheckReport {
+                name,
+                p_value,
+                adjusted_p_value: p_value.map(|_| adjusted),
+                report,
+            })
+            .collect();
+        let first = &checks.first().expect("there is a check").report;
+        let alphas = checks.iter().map(|check| check.report.plan.alpha);
+        let interrupted = checks.iter().any(|check| check.report.interrupted);
+        let times = |time: fn(&Report) -> &Option<String>| {
+            let mut times: Vec<&String> = checks
+                .iter()
+                .filter_map(|check| time(&check.report).as_ref())
+                .collect();
+            // RFC 3339 in UTC sorts as text.
+            times.sort_unstable();
+            times
+        };
+        let started_at = times(|report| &report.started_at).first().copied().cloned();
+        let finished_at = times(|report| &report.finished_at).last().copied().cloned();
+        let mut whole = Self {
+            schema_version: SCHEMA_VERSION,
+            tool: first.tool.clone(),
+            started_at,
+            finished_at,
+            interrupted,
+            verdict: VerdictName::Pass,
+            exit_status: 0,
+            reasons: Vec::new(),
+            alpha: alphas.fold(f64::INFINITY, f64::min),
+            checks,
+        };
+        (whole.verdict, whole.reasons) = whole.judge();
+        whole.exit_status = whole.status().code();
+        whole
+    }
+
+    /// The status that the process ends with.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        self.verdict.status(self.interrupted)
+    }
+
+    fn judge(&self) -> (VerdictName, Vec<Coded>) {
+        let fails = |check: &&CheckReport| check.report.verdict == VerdictName::Fail;
+        let still_fails = |check: &&CheckReport| {
+            fails(check) && check.adjusted_p_value.is_some_and(|p| p <= self.alpha)
+        };
+        let has =
+            |verdict: VerdictName| move |check: &&CheckReport| check.report.verdict == verdict;
+        let all = self.checks.len();
+        let alpha = self.alpha;
+        let mut reasons = Vec::new();
+        let mut say = |code: &str, names: Vec<&str>, what: &str| {
+            if !names.is_empty() {
+                reasons.push(Coded {
+                    code: code.to_owned(),
+                    message: format!(
+                        "{} of {all} checks {what}: {}",
+                        names.len(),
+                        names.join(", ")
+                    ),
+                });
+            }
+        };
+        let failed = format!("failed, at alpha {alpha} over all of them (Holm)");
+        let alone = format!(
+            "failed by themselves, which among {all} is not enough at alpha {alpha} (Holm)"
+        );
+        let refuted = self.names(still_fails);
+        let doubtful = self.names(|check| fails(check) && !still_fails(check));
+        let unmeasured = self.names(has(VerdictName::Error));
+        let open = self.names(has(VerdictName::Inconclusive));
+        let verdict = if !refuted.is_empty() {
+            VerdictName::Fail
+        } else if !unmeasured.is_empty() {
+            VerdictName::Error
+        } else if !(doubtful.is_empty() && open.is_empty()) {
+            VerdictName::Inconclusive
+        } else {
+            VerdictName::Pass
+        };
+        say("checks_failed", refuted, &failed);
+        say("checks_not_measured", unmeasured, "could not be measured");
+        say("checks_failed_alone", doubtful, &alone);
+        say("checks_inconclusive", open, "were inconclusive");
+        if verdict == VerdictName::Pass {
+            say("checks_passed", self.names(|_| true), "passed");
+        }
+        (verdict, reasons)
+    }
+
+    fn names(&self, wanted: impl FnMut(&&CheckReport) -> bool) -> Vec<&str> {
+        let found = self.checks.iter().filter(wanted);
+        found.map(|check| &*check.name).collect()
+    }
+
+    /// The checks' reports, for documents that show several.
+    #[must_use]
+    pub fn named(&self) -> Vec<Named<'_>> {
+        let mut named = Vec::new();
+        for CheckReport { name, report, .. } in &self.checks {
+            let name = Some(&**name);
+            named.push(Named { name, report });
+        }
+        named
+    }
+
+    /// The text: every check's, then the whole.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let bold = Style::new().bold();
+        let mut out = String::new();
+        for check in &self.checks {
+            let _ = writeln!(out, "{bold}{}{bold:#}", check.name);
+            let _ = writeln!(out, "{}", text::render(&check.report));
+        }
+        let header = ["check", "verdict", "attributed", "p", "adjusted p"].map(str::to_owned);
+        let told = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), p_value);
+        let rows = self.checks.iter().map(|check| {
+            [
+                check.name.clone(),
+                word(check.report.verdict).to_owned(),
+                check.report.requests.attributed.to_string(),
+                told(check.p_value),
+                told(check.adjusted_p_value),
+            ]
+        });
+        out.push_str(&table(&[vec![header], rows.collect()].concat(), 2));
+        let style = verdict_style(self.verdict);
+        let word = word(self.verdict);
+        let mut reasons = self.reasons.iter().map(|reason| &reason.message);
+        let first = reasons.next().map_or("", String::as_str);
+        let _ = writeln!(out, "\n{style}{word}{style:#}  {first}");
+        for reason in reasons {
+            let _ = writeln!(out, "  - {reason}");
+        }
+        out
+    }
+}
+
+/// What a check's FAIL rests on.
+fn fail_p(report: &Report) -> Option<f64> {
+    let tested = report.test.as_ref().map(|test| test.fail_p_value);
+    let refutes = tested.is_some_and(|p| p <= report.plan.alpha);
+    // A limit that is exceeded is a rule and no test.
+    let by_rule = report.verdict == VerdictName::Fail && !refutes;
+    if by_rule { Some(0.0) } else { tested }
+}
+
+/// The JSON Schema of [`ChecksReport`], as it is published in `schema/checks.v1.json`.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(ChecksReport).into()
+}

@@ -1,0 +1,176 @@
+//! `lbtest.toml`: several checks in one run.
+
+use std::fs;
+use std::path::PathBuf;
+
+use lbtest::ingress::{Config, Handle, Ingress};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::program::{Ran, codes, command, lbtest};
+
+/// A folder with a configuration file; the text's `URL` becomes the address of an embedded ingress.
+struct Folder {
+    place: TempDir,
+    _ingress: Handle,
+    url: String,
+}
+
+impl Folder {
+    fn new(split: &str, text: &str) -> Self {
+        let ingress = Ingress::start(&Config::new(split.parse().unwrap())).unwrap();
+        let url = format!("http://{}/", ingress.addr());
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lbtest.toml");
+        fs::write(file, text.replace("URL", &url)).unwrap();
+        Self {
+            place: folder,
+            _ingress: ingress,
+            url,
+        }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.place.path().join("lbtest.toml")
+    }
+
+    /// Runs the executable in the folder.
+    fn run(&self, arguments: &[&str]) -> Ran {
+        let output = command(arguments).current_dir(self.place.path()).output();
+        output.unwrap().into()
+    }
+}
+
+const TWO: &str = r#"
+[target]
+url = "URL"
+tolerance = "10pp"
+
+[[check]]
+name = "weights"
+expect = { v1 = 70, v2 = 30 }
+
+[[check]]
+name = "again"
+expect = "v1=70%,v2=30%"
+path = "/again"
+"#;
+
+fn valid(report: &Value) {
+    let validator = jsonschema::validator_for(&lbtest::report::checks::schema()).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(report)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}");
+}
+
+#[test]
+fn every_check_has_a_report_and_the_whole_a_verdict() {
+    let folder = Folder::new("v1=70,v2=30", TWO);
+    let ran = folder.run(&["--json", "-"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let report = ran.json();
+    valid(&report);
+    assert_eq!(report["verdict"], "pass");
+    assert_eq!(report["checks"][0]["name"], "weights");
+    assert_eq!(report["checks"][1]["report"]["verdict"], "pass");
+    // 10 percentage points need fewer requests than the built-in 5.
+    let requests = report["checks"][0]["report"]["plan"]["requests"].as_u64();
+    assert!(requests.is_some_and(|n| n < 1000), "{requests:?}");
+    for told in ["weights", "again", "PASS", "2 of 2 checks passed"] {
+        assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+    }
+}
+
+#[test]
+fn one_check_that_fails_makes_the_whole_fail() {
+    let wrong = TWO.replace("\"v1=70%,v2=30%\"", "\"v1=30,v2=70\"");
+    let folder = Folder::new("v1=70,v2=30", &wrong);
+    let ran = folder.run(&["--json", "-"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let report = ran.json();
+    assert_eq!(report["checks"][0]["report"]["verdict"], "pass");
+    assert_eq!(codes(&report), ["checks_failed"]);
+    let adjusted = report["checks"][1]["adjusted_p_value"].as_f64().unwrap();
+    assert!(adjusted < 1e-3, "{adjusted}");
+    let one = folder.run(&["--check", "weights"]);
+    assert_eq!(one.status, 0, "{one:?}");
+}
+
+#[test]
+fn the_command_line_stands_above_the_file_and_expect_replaces_its_checks() {
+    let folder = Folder::new("v1=70,v2=30", TWO);
+    let ran = folder.run(&["-n", "50", "--json", "-"]);
+    assert_eq!(ran.status, 3, "{ran:?}");
+    let report = ran.json();
+    assert_eq!(report["checks"][1]["report"]["plan"]["requests"], 50);
+    // The URL and the tolerance still come from [target].
+    let ran = folder.run(&["--expect", "v1=70,v2=30", "--json", "-"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let report = ran.json();
+    assert_eq!(report["target"]["url"], folder.url);
+    assert_eq!(report["plan"]["tolerance_share"], 0.1);
+    // An environment variable stands above the file too.
+    let mut command = command(&["-n", "50"]);
+    command.current_dir(folder.place.path());
+    let ran: Ran = command
+        .env("LBTEST_URL", "http://127.0.0.1:9/")
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(ran.status, 4, "{ran:?}");
+}
+
+#[test]
+fn a_file_elsewhere_is_named_with_config() {
+    let folder = Folder::new("v1=70,v2=30", TWO);
+    let file = folder.file();
+    let ran = lbtest(&["--config", file.to_str().unwrap(), "--check", "again"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_one_sentence_and_status_2() {
+    let folder = Folder::new("v1=70,v2=30", TWO);
+    let file = folder.file();
+    let refused = |text: &[u8], named: &str| {
+        fs::write(&file, text).unwrap();
+        let ran = lbtest(&["--config", file.to_str().unwrap()]);
+        assert_eq!(ran.status, 2, "{ran:?}");
+        let lines: Vec<&str> = ran.stderr.lines().collect();
+        assert_eq!(lines.len(), 1, "{ran:?}");
+        assert!(lines[0].starts_with("error: "), "{ran:?}");
+        assert!(lines[0].contains(named), "{named}: {ran:?}");
+    };
+    refused(b"[target]\nhots = \"a\"\n", "did you mean 'host'?");
+    refused(b"[[check]]\nname = \"a\"\nexpect = 3\n", "line 3: expect");
+    refused(b"", "[[check]]");
+    refused(b"\xff\xfe", "UTF-8");
+    refused(&vec![b'#'; 2 << 20], "1 MiB");
+    refused(b"name = \"\x1b[2J", "line 1");
+    let ran = lbtest(&["--config", "/no/such/file.toml"]);
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.stderr.contains("--config"), "{ran:?}");
+    let ran = lbtest(&["--check", "a"]);
+    assert!(
+        ran.status == 2 && ran.stderr.contains("--config"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn the_published_schema_accepts_what_the_program_accepts() {
+    let schema = lbtest::plan::config::Config::schema();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let good: Value = toml::from_str(TWO).unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(&good)
+        .map(|error| error.to_string())
+        .collect();
+    assert!(errors.is_empty(), "{errors:?}");
+    let bad: Value = toml::from_str(&TWO.replace("tolerance", "tolerence")).unwrap();
+    assert!(!validator.is_valid(&bad));
+    let bad: Value = toml::from_str(&TWO.replace("path", "paht")).unwrap();
+    assert!(!validator.is_valid(&bad));
+}
