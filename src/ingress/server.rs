@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::{self, pin};
+use std::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -10,20 +10,18 @@ use std::time::Duration;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{oneshot, watch};
 
 use super::config::{Config, ConfigError};
 use super::counts::Counts;
 use super::exchange::Connection;
 use super::pods::Backend;
+use super::serving::{self, Stage};
 use super::shared::Shared;
 
 /// The connections that are served at a time; further ones wait in the listener's queue.
 const MAX_CONNECTIONS: u32 = 20_000;
-
-/// The listener's queue; the kernel cuts it to `net.core.somaxconn`.
-const BACKLOG: u32 = 4096;
 
 /// nginx's default `keepalive_timeout`, which covers the wait for a request's head here.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
@@ -70,20 +68,8 @@ impl Ingress {
     pub fn bind(config: &Config) -> Result<Self, IngressError> {
         config.validate()?;
         let address = config.listen;
-        let listen = || {
-            let socket = if address.is_ipv4() {
-                TcpSocket::new_v4()?
-            } else {
-                TcpSocket::new_v6()?
-            };
-            socket.set_reuseaddr(true)?;
-            socket.bind(address)?;
-            let listener = socket.listen(BACKLOG)?;
-            let address = listener.local_addr()?;
-            Ok((listener, address))
-        };
         let (listener, address) =
-            listen().map_err(|source| IngressError::Listen { address, source })?;
+            serving::listen(address).map_err(|source| IngressError::Listen { address, source })?;
         Ok(Self {
             listener,
             address,
@@ -142,26 +128,14 @@ impl Ingress {
     ///
     /// Dropping the future cuts all connections off.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> Counts {
-        let (stage, _) = watch::channel(Stage::Serving);
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
-        let mut shutdown = pin!(shutdown);
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                () = &mut shutdown => break,
-                accepted = accept(&self.listener, &places) => accepted,
-            };
-            let (stream, client, place) = accepted;
-            let connection = Arc::new(Connection::new(Arc::clone(&self.shared), client.ip()));
-            tokio::spawn(serve(stream, connection, stage.subscribe(), place));
-        }
-        drop(self.listener);
-        stage.send_replace(Stage::Draining);
-        // Every place is free again when the last connection has ended.
-        let drained = tokio::time::timeout(GRACE, places.acquire_many(MAX_CONNECTIONS)).await;
-        if drained.is_err() {
-            stage.send_replace(Stage::Over);
-        }
+        let connect = |stream, client, stage| {
+            serve(
+                stream,
+                Arc::new(Connection::new(Arc::clone(&self.shared), client)),
+                stage,
+            )
+        };
+        serving::serve_until(self.listener, MAX_CONNECTIONS, GRACE, connect, shutdown).await;
         self.shared.counts()
     }
 }
@@ -213,42 +187,8 @@ impl Drop for Handle {
     }
 }
 
-/// How far the ingress is in its life, as its connections are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Serving,
-    Draining,
-    Over,
-}
-
-/// The next connection, with its place among those that are served at a time.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
-    let place = Arc::clone(places)
-        .acquire_owned()
-        .await
-        .expect("the semaphore is never closed");
-    loop {
-        match listener.accept().await {
-            Ok((stream, client)) => return (stream, client, place),
-            // The client went away, or file descriptors ran out: a moment later there may be some.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    }
-}
-
 /// Serves one connection to its end, in the version of HTTP that the client begins with.
-async fn serve(
-    stream: TcpStream,
-    connection: Arc<Connection>,
-    mut stage: watch::Receiver<Stage>,
-    place: OwnedSemaphorePermit,
-) {
-    // Without it an answer in two segments waits for the client's delayed acknowledgement. A socket
-    // that refuses it is one that is closed already.
-    let _ = stream.set_nodelay(true);
+async fn serve(stream: TcpStream, connection: Arc<Connection>, mut stage: watch::Receiver<Stage>) {
     let begins_http2 = tokio::select! {
         biased;
         // A connection that has said nothing by the end is not waited for.
@@ -263,7 +203,6 @@ async fn serve(
     } else {
         serve_http1(stream, connection, stage).await;
     }
-    drop(place);
 }
 
 /// Whether the client's first bytes are those of HTTP/2's preface (RFC 9113 §3.4), which are left unread.

@@ -1,56 +1,28 @@
-//! Sockets, connections, and an end that cuts nothing off: what every server in this program does,
-//! whatever it answers.
+//! A listening socket, its connections, and an end that cuts nothing off: what every server in this
+//! program does, whatever it answers.
 
-use std::error::Error;
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::{self, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 /// The listener's queue; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
-/// What a server does on one connection.
-pub(crate) trait Connected: fmt::Debug + Send + Sync + 'static {
-    /// Why the connection ends without an answer.
-    type Ended: Error + Send + Sync + 'static;
-
-    /// Answers one request; dropping the future gives the request up.
-    fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Full<Bytes>>, Self::Ended>> + Send;
-
-    /// Whether the connection is to end with a reset.
-    fn is_reset(&self) -> bool;
-}
-
-/// What a server allows its clients.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    /// Connections that are served at a time; further ones wait in the listener's queue.
-    pub(crate) connections: u32,
-    /// The wait for a request's head, on a fresh and on an idle connection.
-    pub(crate) head: Duration,
-    /// The bytes of a head.
-    pub(crate) head_bytes: usize,
-    /// How old a connection may grow; what is in flight then has `grace` to end.
-    pub(crate) age: Duration,
-    /// How long requests in flight may take once their connection, or the server, is to end.
-    pub(crate) grace: Duration,
+/// How far a server is in its life, as its connections are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Requests are answered.
+    Serving,
+    /// What is in flight is answered; then the connection ends.
+    Draining,
+    /// The connection ends now.
+    Over,
 }
 
 /// Listens on `address`; the address that comes back has the real port where 0 was asked for.
@@ -73,17 +45,19 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr
     Ok((listener, address))
 }
 
-/// Serves until `shutdown` completes; then takes no further connection and finishes what is in flight.
+/// Serves at most `connections` at a time (further ones wait in the listener's queue) until `shutdown`
+/// completes; then takes none any more, and lets what is in flight end within `grace`.
 ///
-/// Dropping the future cuts all connections off.
-pub(crate) async fn serve_until<C: Connected>(
+/// Dropping the future tells the connections that it is over.
+pub(crate) async fn serve_until<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
-    bounds: Bounds,
-    connect: impl Fn(IpAddr) -> C,
+    connections: u32,
+    grace: Duration,
+    serve: impl Fn(TcpStream, IpAddr, watch::Receiver<Stage>) -> F,
     shutdown: impl Future<Output = ()>,
 ) {
     let (stage, _) = watch::channel(Stage::Serving);
-    let places = Arc::new(Semaphore::new(bounds.connections as usize));
+    let places = Arc::new(Semaphore::new(connections as usize));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -92,24 +66,22 @@ pub(crate) async fn serve_until<C: Connected>(
             accepted = accept(&listener, &places) => accepted,
         };
         let (stream, client, place) = accepted;
-        let connection = Arc::new(connect(client.ip()));
-        tokio::spawn(serve(stream, connection, bounds, stage.subscribe(), place));
+        // Without it an answer in two segments waits for the client's delayed acknowledgement. A socket
+        // that refuses it is one that is closed already.
+        let _ = stream.set_nodelay(true);
+        let served = serve(stream, client.ip(), stage.subscribe());
+        tokio::spawn(async move {
+            served.await;
+            drop(place);
+        });
     }
     drop(listener);
     stage.send_replace(Stage::Draining);
     // Every place is free again when the last connection has ended.
-    let every = places.acquire_many(bounds.connections);
-    if tokio::time::timeout(bounds.grace, every).await.is_err() {
+    let every = places.acquire_many(connections);
+    if tokio::time::timeout(grace, every).await.is_err() {
         stage.send_replace(Stage::Over);
     }
-}
-
-/// How far the server is in its life, as its connections are told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Serving,
-    Draining,
-    Over,
 }
 
 /// The next connection, with its place among those that are served at a time.
@@ -128,55 +100,4 @@ async fn accept(
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
-}
-
-/// Serves one connection to its end.
-async fn serve<C: Connected>(
-    stream: TcpStream,
-    connection: Arc<C>,
-    bounds: Bounds,
-    mut stage: watch::Receiver<Stage>,
-    place: OwnedSemaphorePermit,
-) {
-    // Without it an answer in two segments waits for the client's delayed acknowledgement. A socket
-    // that refuses it is one that is closed already.
-    let _ = stream.set_nodelay(true);
-    let served = Arc::clone(&connection);
-    let mut exchanges = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(bounds.head)
-        .max_buf_size(bounds.head_bytes)
-        .serve_connection(
-            TokioIo::new(stream),
-            service_fn(move |request| Arc::clone(&served).answer(request)),
-        );
-    let mut end = pin!(tokio::time::sleep(bounds.age));
-    let mut is_ending = false;
-    loop {
-        tokio::select! {
-            biased;
-            // Errors are the client's: what it did not get is for it to count.
-            _ended = &mut exchanges => break,
-            changed = stage.changed() => {
-                let now = *stage.borrow_and_update();
-                if changed.is_err() || now == Stage::Over {
-                    return;
-                }
-                pin::Pin::new(&mut exchanges).graceful_shutdown();
-            }
-            () = &mut end => {
-                if is_ending {
-                    return;
-                }
-                is_ending = true;
-                pin::Pin::new(&mut exchanges).graceful_shutdown();
-                end.as_mut().reset(tokio::time::Instant::now() + bounds.grace);
-            }
-        }
-    }
-    if connection.is_reset() {
-        // Closing with a zero linger time sends RST in place of FIN.
-        let _ = exchanges.into_parts().io.into_inner().set_zero_linger();
-    }
-    drop(place);
 }
