@@ -102,6 +102,9 @@ pub(super) struct OutputArgs {
     /// Write metrics to a file, or to stdout for '-'
     #[arg(long, value_name = "FILE")]
     pub openmetrics: Option<PathBuf>,
+    /// Write a page for browsers to a file, or to stdout for '-'
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// When to colour
     #[arg(long, value_enum, default_value = "auto")]
     pub color: ColorArg,

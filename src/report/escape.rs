@@ -66,6 +66,12 @@ fn ends_in_www(text: &str) -> bool {
     last.is_some_and(|last| last.eq_ignore_ascii_case("www"))
 }
 
+/// `text` within an element or a quoted attribute of HTML.
+#[must_use]
+pub fn html(text: &str) -> String {
+    minijinja::HtmlEscape(&terminal(text)).to_string()
+}
+
 /// The message of a GitHub workflow command (`::error::message`).
 #[must_use]
 pub fn workflow_data(text: &str) -> String {

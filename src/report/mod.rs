@@ -9,6 +9,7 @@ pub mod build;
 pub mod checks;
 pub mod escape;
 pub mod forecast;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod lint;

@@ -7,7 +7,7 @@ use super::{Sink, warn};
 use crate::cli::CommandError;
 use crate::cli::gate::OutputArgs;
 use crate::report::checks::ChecksReport;
-use crate::report::{Named, Report, annotation, json, junit, markdown, openmetrics, text};
+use crate::report::{Named, Report, annotation, html, json, junit, markdown, openmetrics, text};
 
 /// A rendering that goes to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,7 @@ enum Format {
     Junit,
     Markdown,
     OpenMetrics,
+    Html,
 }
 
 impl Format {
@@ -25,6 +26,7 @@ impl Format {
             Self::Junit => "--junit",
             Self::Markdown => "--markdown",
             Self::OpenMetrics => "--openmetrics",
+            Self::Html => "--html",
         }
     }
 }
@@ -45,6 +47,7 @@ impl Outputs {
             (Format::Junit, &args.junit),
             (Format::Markdown, &args.markdown),
             (Format::OpenMetrics, &args.openmetrics),
+            (Format::Html, &args.html),
         ];
         let mut sinks: Vec<(Format, Sink)> = Vec::new();
         for (format, path) in asked {
@@ -129,6 +132,7 @@ fn write_one(
         Format::Junit => junit::write(named, out),
         Format::Markdown => out.write_all(markdown::render(named, room).as_bytes()),
         Format::OpenMetrics => out.write_all(openmetrics::render(named).as_bytes()),
+        Format::Html => out.write_all(html::render(named).as_bytes()),
     })
 }
 

@@ -1,0 +1,188 @@
+//! The shares by time window, as stacked bars.
+
+use super::axis::Axis;
+use super::svg::{Anchor, Svg};
+use super::{Chart, MARGIN, MOST_SERIES, WIDTH, left_out, short, shown};
+use crate::report::{Report, WindowReport};
+use crate::verdict::words::time;
+
+const HEIGHT: f64 = 170.0;
+const LEFT: f64 = 52.0;
+/// Neighbouring windows are joined until there are at most so many.
+const MOST_BARS: usize = 32;
+
+/// The responses of neighbouring windows.
+pub(in crate::report::html) struct Bar {
+    pub(in crate::report::html) start_seconds: f64,
+    /// In the order of the report's backends.
+    pub(in crate::report::html) counts: Vec<u64>,
+}
+
+impl Bar {
+    pub(in crate::report::html) fn total(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+}
+
+/// The windows, joined.
+pub(in crate::report::html) fn bars(report: &Report) -> Vec<Bar> {
+    let joined = report.windows.len().div_ceil(MOST_BARS).max(1);
+    let join = |windows: &[WindowReport]| {
+        let mut counts = vec![0; report.backends.len()];
+        for window in windows {
+            for (sum, count) in counts.iter_mut().zip(&window.counts) {
+                *sum += count;
+            }
+        }
+        let starts = windows.iter().map(|window| window.start_seconds);
+        Bar {
+            start_seconds: starts.fold(f64::INFINITY, f64::min),
+            counts,
+        }
+    };
+    let all = report.windows.chunks(joined).map(join);
+    all.filter(|bar| bar.total() > 0).collect()
+}
+
+pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
+    let bars = bars(report);
+    if bars.len() < 2 {
+        return None;
+    }
+    let floor = HEIGHT;
+    let y = Axis::linear((0.0, 1.0), (floor, 22.0));
+    let x = Axis::linear((0.0, bars.len() as f64), (LEFT, WIDTH - MARGIN));
+    let mut svg = Svg::default();
+    for (index, bar) in bars.iter().enumerate() {
+        let (from, to) = (x.place(index as f64), x.place(index as f64 + 1.0));
+        draw(&mut svg, &y, (from, to), bar, report);
+    }
+    for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
+        let label = format!("{} %", share * 100.0);
+        svg.text(
+            "tick",
+            (LEFT - 6.0, y.place(share) + 4.0),
+            Anchor::End,
+            &label,
+        );
+    }
+    boundaries(&mut svg, &y, report);
+    for index in x.ticks(4) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a tick of whole numbers from 0 to MOST_BARS"
+        )]
+        let start = bars
+            .get(index.round() as usize)
+            .map(|bar| bar.start_seconds);
+        if let Some(start) = start.filter(|_| index.fract() == 0.0) {
+            svg.text(
+                "tick",
+                (x.place(index), floor + 16.0),
+                Anchor::Middle,
+                &time(start),
+            );
+        }
+    }
+    legend(&mut svg, report);
+    let described: Vec<String> = shown(report)
+        .map(|(backend, about)| {
+            let shares = bars
+                .iter()
+                .map(|bar| bar.counts[backend] as f64 / bar.total() as f64);
+            let (low, high) = shares.fold((1.0, 0.0), |(low, high): (f64, f64), share| {
+                (low.min(share), high.max(share))
+            });
+            format!(
+                "{} between {:.1} % and {:.1} %",
+                about.label,
+                low * 100.0,
+                high * 100.0
+            )
+        })
+        .collect();
+    let title = "Shares by time window";
+    Some(Chart {
+        kind: "windows",
+        title: title.to_owned(),
+        caption: format!(
+            "The shares among the responses of each window, by when its first request was sent. Lines \
+             mark where the expected split has its boundaries.{}",
+            left_out(report)
+        ),
+        svg: svg.finish(
+            &format!("windows-{section}"),
+            title,
+            &described.join(". "),
+            HEIGHT + 46.0,
+        ),
+    })
+}
+
+fn draw(svg: &mut Svg, y: &Axis, (from, to): (f64, f64), bar: &Bar, report: &Report) {
+    let total = bar.total();
+    let mut below = 0;
+    let gap = ((to - from) * 0.1).min(1.0);
+    for (backend, about) in shown(report) {
+        let count = bar.counts[backend];
+        let (low, high) = (
+            below as f64 / total as f64,
+            (below + count) as f64 / total as f64,
+        );
+        below += count;
+        if count == 0 {
+            continue;
+        }
+        let told = format!(
+            "{}, from {}: {count} of {total}, {:.1} %",
+            short(&about.label),
+            time(bar.start_seconds),
+            100.0 * count as f64 / total as f64
+        );
+        let area = [
+            from,
+            y.place(high),
+            to - from - gap,
+            y.place(low) - y.place(high),
+        ];
+        svg.told_rect(&format!("s{backend}"), area, &told);
+    }
+    if below < total {
+        let top = y.place(1.0);
+        let height = y.place(below as f64 / total as f64) - top;
+        svg.told_rect(
+            "others",
+            [from, top, to - from - gap, height],
+            "other backends",
+        );
+    }
+}
+
+/// Where the expected shares end.
+fn boundaries(svg: &mut Svg, y: &Axis, report: &Report) {
+    let mut sum = 0.0;
+    for (_, backend) in shown(report) {
+        sum += backend.expected_share;
+        if sum < 1.0 - 1e-9 {
+            svg.line(
+                "boundary",
+                (LEFT, y.place(sum)),
+                (WIDTH - MARGIN, y.place(sum)),
+            );
+        }
+    }
+}
+
+fn legend(svg: &mut Svg, report: &Report) {
+    let shown_count = report.backends.len().min(MOST_SERIES);
+    let room = (WIDTH - LEFT - MARGIN) / shown_count.max(1) as f64;
+    for (backend, about) in shown(report) {
+        let x = LEFT + room * backend as f64;
+        svg.rect(&format!("s{backend}"), x, 3.0, 11.0, 11.0);
+        let label: String = short(&about.label);
+        let width = if shown_count > 3 { 7 } else { 16 };
+        let label = crate::report::text::cut(&label, width);
+        svg.text("tick", (x + 15.0, 13.0), Anchor::Start, &label);
+    }
+}

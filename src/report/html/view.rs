@@ -1,0 +1,445 @@
+//! What the page shows, in the words and figures in which it shows it.
+
+use minijinja::Value;
+use serde::Serialize;
+
+use super::chart::{self, Chart};
+use crate::report::escape::terminal;
+use crate::report::standing::{Standing, standing};
+use crate::report::text::{cut, word};
+use crate::report::{BackendReport, Named, PlanReport, Report, VerdictName};
+use crate::verdict::words::{p_value, p_value_with_log10, percent, points, time};
+
+/// Pods beyond this number are counted, not listed, which bounds the page's size.
+const MOST_PODS: usize = 300;
+/// Longer names and sentences are cut.
+const NAME_WIDTH: usize = 120;
+const SENTENCE_WIDTH: usize = 2000;
+
+/// One report.
+#[derive(Debug, Serialize)]
+pub(super) struct Section {
+    /// Distinguishes its parts from those of other sections.
+    index: usize,
+    name: String,
+    verdict: &'static str,
+    word: &'static str,
+    symbol: &'static str,
+    claim: &'static str,
+    promise: Option<String>,
+    reasons: Vec<String>,
+    findings: Vec<FindingRow>,
+    backends: Vec<BackendRow>,
+    charts: Vec<Figure>,
+    windows: Vec<WindowRow>,
+    /// Backends with a column in `windows`.
+    series: usize,
+    pods: Vec<PodRow>,
+    more_pods: usize,
+    limits: Vec<LimitRow>,
+    assignment: Vec<[String; 3]>,
+    target: Vec<Pair>,
+    plan: Vec<Pair>,
+    test: Vec<Pair>,
+    run: Vec<Pair>,
+}
+
+/// A name and what it is.
+#[derive(Debug, Serialize)]
+struct Pair {
+    name: &'static str,
+    value: String,
+}
+
+/// A chart whose drawing is escaped already.
+#[derive(Debug, Serialize)]
+struct Figure {
+    kind: &'static str,
+    title: String,
+    caption: String,
+    svg: Value,
+}
+
+#[derive(Debug, Serialize)]
+struct FindingRow {
+    code: String,
+    message: String,
+    evidence: Vec<[String; 2]>,
+}
+
+#[derive(Debug, Serialize)]
+struct BackendRow {
+    label: String,
+    workload: String,
+    standing: &'static str,
+    expected: String,
+    tolerance: String,
+    observed: u64,
+    share: String,
+    interval: String,
+    p50: String,
+    p99: String,
+    errors: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct WindowRow {
+    start: String,
+    total: u64,
+    shares: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct PodRow {
+    name: String,
+    label: String,
+    observed: u64,
+    /// Of the pod that answered most, in percent.
+    bar: String,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitRow {
+    label: String,
+    limit: String,
+    word: &'static str,
+}
+
+/// The page's title.
+pub(super) fn title(reports: &[Named<'_>]) -> String {
+    match reports {
+        [named] => format!("{} – {}", word(named.report.verdict), name(named)),
+        _ => {
+            let passed = |named: &&Named<'_>| named.report.verdict == VerdictName::Pass;
+            let count = reports.iter().filter(passed).count();
+            format!("{count} of {} checks pass", reports.len())
+        }
+    }
+}
+
+fn name(named: &Named<'_>) -> String {
+    match (named.name, &named.report.target) {
+        (Some(name), _) => shown(name),
+        (None, Some(target)) => shown(&target.host),
+        (None, None) => "counts".to_owned(),
+    }
+}
+
+fn shown(name: &str) -> String {
+    cut(&terminal(name), NAME_WIDTH)
+}
+
+fn sentence(text: &str) -> String {
+    cut(&terminal(text), SENTENCE_WIDTH)
+}
+
+fn or_dash(figure: Option<String>) -> String {
+    figure.unwrap_or_else(|| "–".to_owned())
+}
+
+impl Section {
+    pub(super) fn of((index, named): (usize, &Named<'_>)) -> Self {
+        let report = named.report;
+        let (symbol, claim) = meaning(report.verdict);
+        let labels = |label: &Option<String>| or_dash(label.as_deref().map(shown));
+        let most = report
+            .pods
+            .iter()
+            .map(|pod| pod.observed)
+            .max()
+            .unwrap_or(1);
+        Self {
+            index,
+            name: name(named),
+            verdict: report.verdict.code(),
+            word: word(report.verdict),
+            symbol,
+            claim,
+            promise: report.plan.promise.as_deref().map(sentence),
+            reasons: report
+                .reasons
+                .iter()
+                .map(|reason| sentence(&reason.message))
+                .collect(),
+            findings: report.findings.iter().map(FindingRow::of).collect(),
+            backends: report
+                .backends
+                .iter()
+                .map(|backend| BackendRow::of(report, backend))
+                .collect(),
+            charts: chart::charts(report, index)
+                .into_iter()
+                .map(Figure::of)
+                .collect(),
+            windows: windows(report),
+            series: chart::MOST_SERIES,
+            pods: report
+                .pods
+                .iter()
+                .take(MOST_PODS)
+                .map(|pod| PodRow {
+                    name: shown(&pod.name),
+                    label: labels(&pod.label),
+                    observed: pod.observed,
+                    bar: format!("{:.1}", 100.0 * pod.observed as f64 / most as f64),
+                })
+                .collect(),
+            more_pods: report.pods.len().saturating_sub(MOST_PODS),
+            limits: limits(report),
+            assignment: report
+                .assignment
+                .iter()
+                .map(|row| [shown(&row.workload), labels(&row.label), row.reason.clone()])
+                .collect(),
+            target: target(report),
+            plan: plan(&report.plan),
+            test: test(report),
+            run: run(report),
+        }
+    }
+}
+
+/// A sign for the verdict, and what it claims.
+fn meaning(verdict: VerdictName) -> (&'static str, &'static str) {
+    match verdict {
+        VerdictName::Pass => (
+            "✓",
+            "The expected split explains the counts, and what the judge holds against a PASS is ruled out.",
+        ),
+        VerdictName::Fail => (
+            "✗",
+            "The expected split does not explain the counts, or a backend does what it must not.",
+        ),
+        VerdictName::Inconclusive => (
+            "?",
+            "The evidence carries neither a PASS nor a FAIL; the reasons say what would settle it.",
+        ),
+        VerdictName::Error => ("!", "Nothing could be measured."),
+        VerdictName::Measured => ("…", "A part of a larger run: it is judged after merging."),
+    }
+}
+
+impl Figure {
+    fn of(chart: Chart) -> Self {
+        Self {
+            kind: chart.kind,
+            title: chart.title,
+            caption: chart.caption,
+            svg: Value::from_safe_string(chart.svg),
+        }
+    }
+}
+
+impl FindingRow {
+    fn of(finding: &crate::report::Finding) -> Self {
+        Self {
+            code: finding.code.clone(),
+            message: sentence(&finding.message),
+            evidence: finding
+                .evidence
+                .iter()
+                .map(|(name, figure)| [name.replace('_', " "), format!("{figure:.4}")])
+                .collect(),
+        }
+    }
+}
+
+impl BackendRow {
+    fn of(report: &Report, backend: &BackendReport) -> Self {
+        let standing = match standing(report, backend) {
+            Standing::Fits => "fits",
+            Standing::Off => "off",
+            Standing::Unsettled => "unsettled",
+        };
+        Self {
+            label: shown(&backend.label),
+            workload: or_dash(backend.workload.as_deref().map(shown)),
+            standing,
+            expected: percent(backend.expected_share),
+            tolerance: points(backend.tolerance_share),
+            observed: backend.observed,
+            share: or_dash(backend.share.map(|share| format!("{:.2} %", share * 100.0))),
+            interval: or_dash(crate::report::text::interval(backend)),
+            p50: or_dash(backend.latency_p50_seconds.map(time)),
+            p99: or_dash(backend.latency_p99_seconds.map(time)),
+            errors: backend.errors,
+        }
+    }
+}
+
+fn windows(report: &Report) -> Vec<WindowRow> {
+    let row = |bar: &chart::Bar| {
+        let total = bar.total();
+        let counts = bar.counts.iter().take(chart::MOST_SERIES);
+        WindowRow {
+            start: time(bar.start_seconds),
+            total,
+            shares: counts
+                .map(|&count| format!("{:.1} %", 100.0 * count as f64 / total as f64))
+                .collect(),
+        }
+    };
+    chart::bars(report).iter().map(row).collect()
+}
+
+fn limits(report: &Report) -> Vec<LimitRow> {
+    let row = |limit: &crate::report::LimitReport| LimitRow {
+        label: shown(&limit.label),
+        limit: match (limit.max_p99_seconds, limit.max_error_share) {
+            (Some(seconds), _) => format!("99 % of its responses within {}", time(seconds)),
+            (None, Some(share)) => {
+                format!("at most {} with a status of 500 or more", percent(share))
+            }
+            (None, None) => String::new(),
+        },
+        word: match limit.verdict {
+            VerdictName::Pass => "kept",
+            VerdictName::Fail => "exceeded",
+            VerdictName::Inconclusive | VerdictName::Error | VerdictName::Measured => "unknown",
+        },
+    };
+    report.limits.iter().map(row).collect()
+}
+
+fn target(report: &Report) -> Vec<Pair> {
+    let Some(target) = &report.target else {
+        return Vec::new();
+    };
+    let mut pairs = vec![
+        Pair::new("URL", sentence(&target.url)),
+        Pair::new("Host", shown(&target.host)),
+    ];
+    if !target.addresses.is_empty() {
+        pairs.push(Pair::new(
+            "addresses",
+            sentence(&target.addresses.join(", ")),
+        ));
+    }
+    pairs
+}
+
+impl Pair {
+    fn new(name: &'static str, value: impl Into<String>) -> Self {
+        Self {
+            name,
+            value: value.into(),
+        }
+    }
+}
+
+fn plan(plan: &PlanReport) -> Vec<Pair> {
+    let number = |count: Option<u64>| count.map(|count| count.to_string());
+    let known = [
+        ("requests", number(plan.requests)),
+        ("duration", plan.duration_seconds.map(time)),
+        ("given up after", plan.max_duration_seconds.map(time)),
+        ("in flight at once", number(plan.concurrency)),
+        ("client threads", number(plan.threads)),
+        (
+            "pace",
+            plan.rate_per_second.map(|rate| format!("{rate:.1}/s")),
+        ),
+        (
+            "requests a connection",
+            number(plan.requests_per_connection),
+        ),
+    ];
+    let mut pairs: Vec<Pair> = known
+        .into_iter()
+        .filter_map(|(name, value)| Some(Pair::new(name, value?)))
+        .collect();
+    pairs.push(Pair::new("alpha", plan.alpha.to_string()));
+    pairs.push(Pair::new("tolerance", points(plan.tolerance_share)));
+    pairs.push(Pair::new("judge", plan.judge));
+    pairs.push(Pair::new(
+        "sequential",
+        if plan.sequential { "yes" } else { "no" },
+    ));
+    pairs.push(Pair::new(
+        "most without identity",
+        percent(plan.max_unattributed_share),
+    ));
+    pairs.push(Pair::new("seed", plan.seed.to_string()));
+    pairs
+}
+
+fn test(report: &Report) -> Vec<Pair> {
+    let Some(test) = &report.test else {
+        return Vec::new();
+    };
+    let chi_square = &test.chi_square;
+    let statistic = chi_square.statistic;
+    let mut pairs = vec![
+        Pair::new("method", test.method.replace('_', " ")),
+        Pair::new(
+            "p that gates",
+            p_value_with_log10(test.p_value, test.log10_p_value),
+        ),
+        Pair::new("equivalence p", p_value(test.equivalence_p_value)),
+        Pair::new(
+            "Pearson's X²",
+            statistic.map_or_else(|| "∞".to_owned(), |x| format!("{x:.4}")),
+        ),
+        Pair::new(
+            "degrees of freedom",
+            chi_square.degrees_of_freedom.to_string(),
+        ),
+        Pair::new(
+            "its p",
+            p_value_with_log10(chi_square.p_value, chi_square.log10_p_value),
+        ),
+    ];
+    if let Some(design_effect) = test.design_effect {
+        pairs.push(Pair::new("design effect", format!("{design_effect:.2}")));
+    }
+    if let Some(change) = &report.change {
+        pairs.push(Pair::new("drift p", p_value(change.drift_p_value)));
+    }
+    if let Some(sequential) = &report.sequential {
+        pairs.push(Pair::new(
+            "stopped after",
+            format!("{} of at most {}", sequential.stopped_after, sequential.cap),
+        ));
+    }
+    pairs
+}
+
+fn run(report: &Report) -> Vec<Pair> {
+    let requests = &report.requests;
+    let mut pairs = vec![Pair::new("run", shown(&report.run_id))];
+    if let Some(started) = &report.started_at {
+        pairs.push(Pair::new("started", shown(started)));
+        pairs.push(Pair::new("took", time(report.duration_seconds)));
+    }
+    for (name, count) in [
+        ("sent", requests.sent),
+        ("attributed", requests.attributed),
+        ("without identity", requests.unattributed),
+        ("never sent", requests.never_sent),
+    ] {
+        pairs.push(Pair::new(name, count.to_string()));
+    }
+    if let Some(rate) = report.throughput_per_second {
+        pairs.push(Pair::new("responses a second", format!("{rate:.0}")));
+    }
+    if let Some(connections) = &report.connections {
+        let told = format!(
+            "{} opened, {} reopened",
+            connections.opened, connections.reopened
+        );
+        pairs.push(Pair::new("connections", told));
+    }
+    for (name, counts) in [
+        ("statuses", &requests.by_status),
+        ("failures", &requests.by_failure),
+    ] {
+        let told: Vec<String> = counts
+            .iter()
+            .map(|(name, count)| format!("{} × {count}", shown(name)))
+            .collect();
+        if !told.is_empty() {
+            pairs.push(Pair::new(name, told.join(", ")));
+        }
+    }
+    pairs
+}
