@@ -40,19 +40,19 @@ impl Pattern {
     /// What the group matched in the leftmost match in `body`.
     pub(super) fn find<'a>(&self, body: &'a [u8]) -> Option<&'a [u8]> {
         let Some(prefix) = &self.prefix else {
-            return self.search(Input::new(body));
+            return self.search(&Input::new(body));
         };
         let first = prefix.find(body)?;
         let here = Input::new(body).range(first..).anchored(Anchored::Yes);
         // One try, so that time stays linear however often the literal occurs.
         match self.slots(&here) {
             Some(slots) => self.captured(body, &slots),
-            None => self.search(Input::new(body).range(first + 1..)),
+            None => self.search(&Input::new(body).range(first + 1..)),
         }
     }
 
-    fn search<'a>(&self, input: Input<'a>) -> Option<&'a [u8]> {
-        let slots = self.slots(&input)?;
+    fn search<'a>(&self, input: &Input<'a>) -> Option<&'a [u8]> {
+        let slots = self.slots(input)?;
         self.captured(input.haystack(), &slots)
     }
 

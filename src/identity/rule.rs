@@ -38,7 +38,7 @@ enum Kind {
 #[derive(Debug, Clone)]
 enum Rule {
     /// What a regular expression captures in the body.
-    Body(Pattern),
+    Body(Box<Pattern>),
     /// The first header of this name.
     Header(HeaderName),
     /// The string or number at this place in the body.
@@ -151,7 +151,7 @@ impl Rule {
         }
         let pattern = Pattern::parse(rule);
         pattern
-            .map(Self::Body)
+            .map(|pattern| Self::Body(Box::new(pattern)))
             .map_err(|reason| RuleError::BadRegex {
                 rule: shown(),
                 reason,

@@ -107,14 +107,12 @@ struct LimitRow {
 
 /// The page's title.
 pub(super) fn title(reports: &[Named<'_>]) -> String {
-    match reports {
-        [named] => format!("{} – {}", word(named.report.verdict), name(named)),
-        _ => {
-            let passed = |named: &&Named<'_>| named.report.verdict == VerdictName::Pass;
-            let count = reports.iter().filter(passed).count();
-            format!("{count} of {} checks pass", reports.len())
-        }
+    if let [named] = reports {
+        return format!("{} – {}", word(named.report.verdict), name(named));
     }
+    let passed = |named: &&Named<'_>| named.report.verdict == VerdictName::Pass;
+    let count = reports.iter().filter(passed).count();
+    format!("{count} of {} checks pass", reports.len())
 }
 
 fn name(named: &Named<'_>) -> String {

@@ -134,13 +134,14 @@ mod tests {
     #[test]
     fn a_range_of_one_value_has_its_place_in_the_middle_and_no_ticks() {
         let axis = Axis::linear((3.0, 3.0), (0.0, 100.0));
-        assert_eq!(axis.place(3.0), 50.0);
+        assert!((axis.place(3.0) - 50.0).abs() < 1e-9);
         assert!(axis.ticks(4).is_empty());
     }
 
     #[test]
     fn values_beyond_the_range_stand_at_its_end() {
         let axis = Axis::linear((0.0, 1.0), (100.0, 0.0));
-        assert_eq!((axis.place(-1.0), axis.place(2.0)), (100.0, 0.0));
+        assert!((axis.place(-1.0) - 100.0).abs() < 1e-9);
+        assert!(axis.place(2.0).abs() < 1e-9);
     }
 }
