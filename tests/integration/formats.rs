@@ -296,3 +296,72 @@ fn two_reports_in_one_place_are_refused() {
         2
     );
 }
+
+/// The page of one run, checked for what every page keeps.
+fn page(arguments: &[&str], log: Option<&str>) -> String {
+    let arguments = [arguments, &["--html", "-"]].concat();
+    let ran = match log {
+        Some(log) => lbtest_reading(&arguments, log.as_bytes()),
+        None => lbtest(&arguments),
+    };
+    let page = ran.stdout;
+    assert!(page.starts_with("<!DOCTYPE html>"), "{page}");
+    assert!(page.len() <= 300 * 1024, "{} bytes", page.len());
+    assert_eq!(page.matches("<script").count(), 1, "{page}");
+    assert!(
+        !page.contains("http-equiv=\"refresh\"") && !page.contains("src=\"http"),
+        "{page}"
+    );
+    page
+}
+
+#[test]
+fn a_page_stands_alone_and_shows_hostile_names_as_text() {
+    let demo = ["demo", "--expect", "v1=70,v2=30", "--no-progress"];
+    assert!(page(&demo, None).contains("PASS"));
+    let drift = ["--shift", "1500:v1=50,v2=50"];
+    assert!(page(&[&demo[..], &drift].concat(), None).contains("changed at about"));
+    page(&["http://127.0.0.1:9/", "--expect", "v1=1"], None);
+    page(
+        &[
+            "analyze",
+            "--expect",
+            "v1=1,v2=0",
+            "--observed",
+            "v1=20,v2=1",
+        ],
+        None,
+    );
+    let hostile = [
+        "analyze",
+        "--expect",
+        "v1=70,v2=30",
+        "--identify",
+        "Pod Name: (.*)",
+    ];
+    let hostile = page(&hostile, Some(HOSTILE_LOG));
+    assert!(hostile.contains("&lt;script&gt;alert(1)"), "{hostile}");
+    assert!(!hostile.contains('\u{202e}'), "{hostile}");
+}
+
+#[test]
+fn a_page_allows_its_own_script_alone() {
+    let page = page(&["analyze", "--expect", "v1=1", "--observed", "v1=9"], None);
+    let (_, rest) = page.split_once("<script>").expect("the page has a script");
+    let (script, _) = rest.split_once("</script>").expect("the script ends");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("script.js");
+    fs::write(&file, script).unwrap();
+    let command = "openssl dgst -sha256 -binary \"$0\" | openssl base64";
+    let hash = Command::new("sh")
+        .args(["-c", command])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let hash = String::from_utf8(hash.stdout).unwrap();
+    let allowed = page.split_once("sha256-").expect("the policy has a hash").1;
+    assert!(
+        allowed.starts_with(hash.trim()),
+        "the script's hash is {hash}"
+    );
+}
