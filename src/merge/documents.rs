@@ -1,7 +1,7 @@
 //! JSON objects among other text: files one after the other, lines, logs of many pods.
 //!
 //! Bounded in memory and linear in time whatever the input is: an object that is not closed within
-//! [`MAX_DOCUMENT`], nests deeper than [`MAX_DEPTH`], or holds what cannot stand in JSON is no object, and the
+//! [`MAX_DOCUMENT`], nests deeper than `MAX_DEPTH`, or holds what cannot stand in JSON is no object, and the
 //! search goes on behind its first brace.
 
 use std::collections::HashMap;

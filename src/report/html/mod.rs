@@ -1,7 +1,7 @@
 //! The HTML rendering: one file that needs nothing else, neither scripts nor the network.
 //!
 //! The templates fill in figures and escape what they are given; the charts are SVG from
-//! [`chart`]. The page's own policy forbids whatever is not in it, scripts other than its own included.
+//! `chart`. The page's own policy forbids whatever is not in it, scripts other than its own included.
 
 mod chart;
 mod view;
