@@ -148,9 +148,15 @@ class Arguments(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.ingress = subprocess.Popen(
-            [LBTEST, "ingress", "--split", SPLIT], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+            [LBTEST, "ingress", "--split", SPLIT, "--listen", "127.0.0.1:0"],
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
         )
-        cls.address = re.search(r"http://([^/]+)/", cls.ingress.stdout.readline()).group(1)
+        cls.addClassCleanup(cls.stop)
+        # The pods come first, the address last.
+        listening = (re.search(r"listening on http://([^/]+)/", line) for line in cls.ingress.stdout)
+        cls.address = next(found.group(1) for found in listening if found)
         ran = cls.lbtest([f"http://{cls.address}/", f"--expect={SPLIT}", "-n", "100", "--json", "-"])
         pods = {pod["label"]: pod["name"] for pod in json.loads(ran.stdout)["pods"]}
         hashes = {label: name.split("-")[-2] for label, name in pods.items()}
@@ -164,7 +170,7 @@ class Arguments(unittest.TestCase):
         }
 
     @classmethod
-    def tearDownClass(cls):
+    def stop(cls):
         cls.ingress.terminate()
         cls.ingress.wait(timeout=SECONDS)
         cls.ingress.stdout.close()
@@ -220,4 +226,5 @@ class Arguments(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    # scripts/test counts tests on standard output.
+    unittest.main(testRunner=unittest.TextTestRunner(stream=sys.stdout))
