@@ -48,7 +48,7 @@ mod page;
 mod pods;
 mod router;
 mod server;
-pub(crate) mod serving;
+mod serving;
 mod shared;
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
-//! A listening socket, its connections, and an end that cuts nothing off: what every server in this
-//! program does, whatever it answers.
+//! A listening socket, its connections, and an end that cuts nothing off, whatever is answered.
 
 use std::future::Future;
 use std::io;
@@ -16,7 +15,7 @@ const BACKLOG: u32 = 4096;
 
 /// How far a server is in its life, as its connections are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
+pub(super) enum Stage {
     /// Requests are answered.
     Serving,
     /// What is in flight is answered; then the connection ends.
@@ -32,7 +31,7 @@ pub(crate) enum Stage {
 ///
 /// # Panics
 /// Outside of a tokio runtime with I/O and time enabled.
-pub(crate) fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+pub(super) fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -49,7 +48,7 @@ pub(crate) fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr
 /// completes; then takes none any more, and lets what is in flight end within `grace`.
 ///
 /// Dropping the future tells the connections that it is over.
-pub(crate) async fn serve_until<F: Future<Output = ()> + Send + 'static>(
+pub(super) async fn serve_until<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     connections: u32,
     grace: Duration,
