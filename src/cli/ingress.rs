@@ -9,8 +9,8 @@ use clap::Args;
 use super::{CommandError, output};
 use crate::exit::ExitStatus;
 use crate::ingress::{
-    Config, Delay, Discipline, ExtraHeader, Fault, Ingress, LimitStatus, Page, PodCounts, RouteBy,
-    Shift, parse_listen,
+    Config, CookieRule, Delay, Discipline, ExtraHeader, Fault, HeaderRule, Ingress, LimitStatus,
+    Page, PathRule, PodCounts, RouteBy, Shift, parse_listen,
 };
 use crate::split::Split;
 
@@ -30,6 +30,16 @@ pub(super) struct BehaviourArgs {
     /// Over what the draw is made: weights or pods
     #[arg(long, value_name = "NAME", default_value = "weights")]
     pub route_by: RouteBy,
+    /// A header that leads to the canary (the split's second backend): its value always does, never leads to the
+    /// primary; with NAME=VALUE that value alone does
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    pub route_header: Option<HeaderRule>,
+    /// A cookie that does, with the values always and never, where the header says nothing
+    #[arg(long, value_name = "NAME")]
+    pub route_cookie: Option<CookieRule>,
+    /// A path with weights of its own; repeatable
+    #[arg(long, value_name = "/beta:v1=0,v2=100")]
+    pub route_path: Vec<PathRule>,
     /// A backend without endpoints; repeatable
     #[arg(long, value_name = "LABEL")]
     pub absent: Vec<String>,
@@ -93,6 +103,9 @@ impl BehaviourArgs {
             absent: self.absent.clone(),
             discipline: self.discipline,
             route_by: self.route_by,
+            route_header: self.route_header.clone(),
+            route_cookie: self.route_cookie.clone(),
+            route_paths: self.route_path.clone(),
             limit_rpm: self.limit_rpm,
             burst_multiplier: self.burst_multiplier,
             limit_status: self.limit_status,

@@ -9,6 +9,7 @@ use super::limiter::LimitStatus;
 use super::option::{ExtraHeader, Shift};
 use super::page::Page;
 use super::pods::{self, Backend, MAX_PODS, PodCounts};
+use super::rule::{CookieRule, HeaderRule, PathRule};
 use crate::split::{Split, SplitError};
 
 /// The embedded ingress's options. Start from [`Config::new`] and set what differs.
@@ -30,6 +31,12 @@ pub struct Config {
     pub discipline: Discipline,
     /// `--route-by`: over what the draw is made.
     pub route_by: RouteBy,
+    /// `--route-header`: a header that leads to the canary, which is the split's second backend.
+    pub route_header: Option<HeaderRule>,
+    /// `--route-cookie`: a cookie that does, after the header.
+    pub route_cookie: Option<CookieRule>,
+    /// `--route-path`: paths with weights of their own.
+    pub route_paths: Vec<PathRule>,
     /// `--limit-rpm`: requests a minute for each client address; `None` for no limit.
     pub limit_rpm: Option<NonZeroU32>,
     /// `--burst-multiplier`: the burst in units of the limit.
@@ -71,6 +78,9 @@ impl Config {
             absent: Vec::new(),
             discipline: Discipline::default(),
             route_by: RouteBy::default(),
+            route_header: None,
+            route_cookie: None,
+            route_paths: Vec::new(),
             limit_rpm: None,
             burst_multiplier: DEFAULT_BURST_MULTIPLIER,
             limit_status: LimitStatus::default(),
@@ -107,7 +117,8 @@ impl Config {
     /// # Errors
     /// A host that is none; an option that names a backend that the split lacks, or names one twice;
     /// more than 10,000 pods; fault shares of a backend that sum to more than 1; two shifts at one
-    /// request; a shift where weights are ignored; a limited backend without a limit.
+    /// request; a shift or a path where weights are ignored; two rules for one path; a header or cookie
+    /// without a canary; a limited backend without a limit.
     pub fn validate(&self) -> Result<(), ConfigError> {
         if let Some(host) = &self.host
             && (host.is_empty() || !host.bytes().all(|byte| byte.is_ascii_graphic()))
@@ -174,7 +185,44 @@ impl Config {
                 });
             }
         }
+        self.validate_rules()?;
         self.validate_shifts()
+    }
+
+    fn validate_rules(&self) -> Result<(), ConfigError> {
+        let needs_a_canary = [
+            ("--route-header", self.route_header.is_some()),
+            ("--route-cookie", self.route_cookie.is_some()),
+        ];
+        for (flag, is_given) in needs_a_canary {
+            if is_given && self.split.len() < 2 {
+                return Err(ConfigError::NoCanary(flag));
+            }
+        }
+        if self.route_by == RouteBy::Pods && !self.route_paths.is_empty() {
+            return Err(ConfigError::PathWithoutWeights);
+        }
+        for (index, rule) in self.route_paths.iter().enumerate() {
+            self.knows_all("--route-path", &rule.split)?;
+            let mut earlier = self.route_paths[..index].iter();
+            if earlier.any(|other| other.path() == rule.path()) {
+                return Err(ConfigError::RepeatedPath(rule.path().to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a split within an option that has a backend of its own.
+    fn knows_all(&self, flag: &'static str, split: &Split) -> Result<(), ConfigError> {
+        let mut labels = split.labels().iter();
+        match labels.find(|label| self.split.position(label).is_none()) {
+            Some(label) => Err(ConfigError::UnknownBackend {
+                flag,
+                label: label.clone(),
+                known: self.split.labels().join(", "),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn validate_shifts(&self) -> Result<(), ConfigError> {
@@ -182,18 +230,7 @@ impl Config {
             return Err(ConfigError::ShiftWithoutWeights);
         }
         for (index, shift) in self.shifts.iter().enumerate() {
-            if let Some(label) = shift
-                .split
-                .labels()
-                .iter()
-                .find(|label| self.split.position(label).is_none())
-            {
-                return Err(ConfigError::UnknownBackend {
-                    flag: "--shift",
-                    label: label.clone(),
-                    known: self.split.labels().join(", "),
-                });
-            }
+            self.knows_all("--shift", &shift.split)?;
             if self.shifts[..index].iter().any(|s| s.from == shift.from) {
                 return Err(ConfigError::RepeatedShift(shift.from));
             }
@@ -272,6 +309,17 @@ pub enum ConfigError {
     /// A shift of weights that are not used.
     #[error("--route-by pods ignores weights, so that --shift changes nothing: drop one of them")]
     ShiftWithoutWeights,
+    /// A header or cookie is to lead to a canary that the split lacks.
+    #[error("{0} leads to a canary, and the split has one backend alone: give it a second one")]
+    NoCanary(&'static str),
+    /// Two rules for one path.
+    #[error("--route-path is given twice for '{0}': give one split for it")]
+    RepeatedPath(String),
+    /// Weights of a path where weights are not used.
+    #[error(
+        "--route-by pods ignores weights, so that --route-path changes nothing: drop one of them"
+    )]
+    PathWithoutWeights,
     /// A backend is to be limited, but to what?
     #[error("--limit-backend needs a limit: add --limit-rpm")]
     NoLimit,
@@ -329,6 +377,10 @@ mod tests {
                 refused(|c| c.shifts = vec!["9:v3=1".parse().unwrap()]),
             ),
             (
+                "--route-path",
+                refused(|c| c.route_paths = vec!["/a:v3=1".parse().unwrap()]),
+            ),
+            (
                 "--limit-backend",
                 refused(|c| c.limit_backend = Some("v3".to_owned())),
             ),
@@ -356,6 +408,18 @@ mod tests {
             c.shifts = vec!["9:v1=1".parse().unwrap()];
         });
         assert!(bypassed.contains("--route-by pods"));
+        let paths = ["/a:v1=1".parse().unwrap(), "/a/:v2=1".parse().unwrap()];
+        assert!(refused(|c| c.route_paths = paths.to_vec()).contains("twice for '/a'"));
+        let bypassed = refused(|c| {
+            c.route_by = RouteBy::Pods;
+            c.route_paths = vec!["/a:v1=1".parse().unwrap()];
+        });
+        assert!(bypassed.contains("--route-path"));
+        let alone = refused(|c| {
+            c.split = "v1=1".parse().unwrap();
+            c.route_cookie = Some("canary".parse().unwrap());
+        });
+        assert!(alone.starts_with("--route-cookie leads to a canary"));
         assert!(refused(|c| c.limit_backend = Some("v2".to_owned())).contains("--limit-rpm"));
     }
 }

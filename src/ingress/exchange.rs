@@ -20,6 +20,7 @@ use super::host::{bare_host, host_of};
 use super::limiter::LimitStatus;
 use super::page;
 use super::router::Choice;
+use super::rule::Route;
 use super::shared::Shared;
 
 /// ingress-nginx's default `proxy-body-size`.
@@ -127,10 +128,10 @@ impl Connection {
             return Ok(shared.refuse(StatusCode::SERVICE_UNAVAILABLE));
         }
         let ordinal = shared.requests.fetch_add(1, Ordering::Relaxed);
-        let kept = (shared.discipline == Discipline::Sticky)
-            .then(|| shared.affinity_of(head))
-            .flatten();
-        let choice = kept.unwrap_or_else(|| self.choose(ordinal));
+        let route = shared.rules.route(head);
+        let is_sticky = shared.discipline == Discipline::Sticky && !matches!(route, Route::Path(_));
+        let kept = is_sticky.then(|| shared.affinity_of(head)).flatten();
+        let choice = kept.unwrap_or_else(|| self.choose(ordinal, route));
         let backend = &shared.backends[choice.backend];
         if shared.limited_backend == Some(choice.backend)
             && let Err(wait) = self.admit()
@@ -171,32 +172,32 @@ impl Connection {
         for (name, value) in &pod.headers {
             headers.append(name, value.clone());
         }
-        if shared.discipline == Discipline::Sticky && kept.is_none() {
+        if is_sticky && kept.is_none() {
             headers.append(header::SET_COOKIE, pod.cookie.clone());
         }
         Ok(answer)
     }
 
-    /// The choice by the discipline, for the request with this ordinal.
-    fn choose(&self, ordinal: u64) -> Choice {
+    /// The choice by the rule and the discipline, for the request with this ordinal.
+    fn choose(&self, ordinal: u64, route: Route) -> Choice {
         let shared = &*self.shared;
         match shared.discipline {
             Discipline::Random | Discipline::RoundRobin | Discipline::Sticky => {
-                shared.router.choose(ordinal, ordinal)
+                shared.router.choose(ordinal, ordinal, route)
             }
             Discipline::PerConnection => {
                 let (connection, first) = *self.pinned.get_or_init(|| {
                     let connection = shared.connections.fetch_add(1, Ordering::Relaxed);
                     (connection, ordinal)
                 });
-                shared.router.choose(first, connection)
+                shared.router.choose(first, connection, route)
             }
             Discipline::PerClient => {
                 let client = match self.client {
                     IpAddr::V4(address) => draw::hash(&address.octets()),
                     IpAddr::V6(address) => draw::hash(&address.octets()),
                 };
-                shared.router.choose(ordinal, client)
+                shared.router.choose(ordinal, client, route)
             }
         }
     }

@@ -18,6 +18,8 @@
 //! | limiter before the split; inside one version | `--limit-rpm 175 --burst-multiplier 1`; and `--limit-backend v2` |
 //! | cookie affinity; stuck client; per-connection balancing | `--discipline sticky`; `per-client`; `per-connection` |
 //! | weighted round-robin | `--discipline round-robin` |
+//! | canary by header, by cookie | `--route-header X-Canary`, `X-Canary=beta`; `--route-cookie canary` |
+//! | a path with weights of its own | `--route-path /beta:v1=0,v2=100` |
 //! | wrong Host; https only | `--host`: 404 `default backend - 404`; `--ssl-redirect`: 308 |
 //! | a cache in front | `--split v1=100,v2=0 --header 'Age: 30'` |
 //! | nothing that identifies a pod | `--page none` |
@@ -47,6 +49,7 @@ mod option;
 mod page;
 mod pods;
 mod router;
+mod rule;
 mod server;
 mod serving;
 mod shared;
@@ -62,4 +65,5 @@ pub use limiter::LimitStatus;
 pub use option::{ExtraHeader, Shift, parse_listen};
 pub use page::Page;
 pub use pods::{Backend, PodCounts};
+pub use rule::{CookieRule, HeaderRule, PathRule};
 pub use server::{Handle, Ingress, IngressError};

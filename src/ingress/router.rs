@@ -3,6 +3,8 @@
 use super::config::Config;
 use super::discipline::{Discipline, RoundRobin, RouteBy, Shares};
 use super::draw::{Draws, Stream};
+use super::rule::Route;
+use crate::split::Split;
 
 /// Where a request goes: indices into the split's backends and into that backend's pods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,8 @@ enum Division {
 pub(super) struct Router {
     /// Ascending by start; the first starts at 0. Empty where nothing can be routed at all.
     phases: Vec<Phase>,
+    /// The divisions of the path rules, in their order.
+    paths: Vec<Division>,
     pods: Vec<u32>,
     /// `stands_in[i]` serves what backend `i` is drawn for.
     stands_in: Vec<usize>,
@@ -48,6 +52,7 @@ impl Router {
             .map(|label| config.absent.contains(label))
             .collect();
         let mut phases = Vec::new();
+        let mut paths = Vec::new();
         let mut stands_in: Vec<usize> = (0..labels.len()).collect();
         let division = |weights: &[f64]| match config.discipline {
             Discipline::RoundRobin => Division::Turns(RoundRobin::new(weights)),
@@ -80,22 +85,28 @@ impl Router {
                         division: division(config.split.shares()),
                     });
                 }
-                for shift in &config.shifts {
+                let weights = |split: &Split| {
                     let mut weights = vec![0.0; labels.len()];
-                    for (label, share) in shift.split.labels().iter().zip(shift.split.shares()) {
+                    for (label, share) in split.labels().iter().zip(split.shares()) {
                         let index = config.split.position(label);
-                        weights[index.expect("a valid shift names known backends")] = *share;
+                        weights[index.expect("a valid split names known backends")] = *share;
                     }
+                    weights
+                };
+                for shift in &config.shifts {
                     phases.push(Phase {
                         start: shift.from,
-                        division: division(&weights),
+                        division: division(&weights(&shift.split)),
                     });
                 }
                 phases.sort_by_key(|phase| phase.start);
+                let rules = config.route_paths.iter();
+                paths.extend(rules.map(|rule| division(&weights(&rule.split))));
             }
         }
         Self {
             phases,
+            paths,
             pods,
             stands_in,
             draws: Draws::new(config.seed),
@@ -109,15 +120,22 @@ impl Router {
 
     /// The choice for the request with this ordinal. `key` is what draws depend on: the ordinal again,
     /// or the connection's, or the client's, as the discipline has it. Only where the rule is not empty.
-    pub(super) fn choose(&self, ordinal: u64, key: u64) -> Choice {
-        let phase = self
-            .phases
-            .partition_point(|phase| phase.start <= ordinal)
-            .saturating_sub(1);
-        let phase = &self.phases[phase];
-        let drawn = match &phase.division {
+    pub(super) fn choose(&self, ordinal: u64, key: u64, route: Route) -> Choice {
+        let divide = |division: &Division, start: u64| match division {
             Division::Drawn(shares) => shares.at(self.draws.unit(Stream::Backend, key)),
-            Division::Turns(turns) => turns.at(ordinal.saturating_sub(phase.start)),
+            Division::Turns(turns) => turns.at(ordinal.saturating_sub(start)),
+        };
+        let drawn = match route {
+            Route::Backend(backend) => backend,
+            Route::Path(rule) => divide(&self.paths[rule], 0),
+            Route::Weights => {
+                let phase = self
+                    .phases
+                    .partition_point(|phase| phase.start <= ordinal)
+                    .saturating_sub(1);
+                let phase = &self.phases[phase];
+                divide(&phase.division, phase.start)
+            }
         };
         let backend = self.stands_in[drawn];
         let pod = match self.pods[backend] {
@@ -147,7 +165,7 @@ mod tests {
         let router = Router::new(config);
         let mut counts = vec![0; config.split.len()];
         for ordinal in ordinals {
-            counts[router.choose(ordinal, ordinal).backend] += 1;
+            counts[router.choose(ordinal, ordinal, Route::Weights).backend] += 1;
         }
         counts
     }
@@ -219,7 +237,7 @@ mod tests {
         let router = Router::new(&config);
         let mut pods = [0_u64; 5];
         for ordinal in 0..50_000 {
-            pods[router.choose(ordinal, ordinal).pod] += 1;
+            pods[router.choose(ordinal, ordinal, Route::Weights).pod] += 1;
         }
         let statistic: f64 = pods.iter().map(|&x| (x as f64 - 1e4).powi(2) / 1e4).sum();
         assert!(ChiSquared::new(4.0).unwrap().sf(statistic) > 1e-3);

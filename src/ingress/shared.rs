@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use super::config::Config;
@@ -19,6 +19,7 @@ use super::host::bare_host;
 use super::limiter::{Limit, LimitStatus, Limiter};
 use super::page;
 use super::router::{Choice, Router};
+use super::rule::{self, Rules};
 
 /// The affinity cookie of ingress-nginx.
 const COOKIE: &str = "INGRESSCOOKIE";
@@ -27,6 +28,7 @@ const COOKIE: &str = "INGRESSCOOKIE";
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) router: Router,
+    pub(super) rules: Rules,
     pub(super) discipline: Discipline,
     pub(super) backends: Vec<Backend>,
     affinity: HashMap<String, Choice>,
@@ -126,6 +128,11 @@ impl Shared {
         }
         Self {
             router: Router::new(config),
+            rules: Rules {
+                header: config.route_header.clone(),
+                cookie: config.route_cookie.clone(),
+                paths: config.route_paths.clone(),
+            },
             discipline: config.discipline,
             backends,
             affinity,
@@ -177,12 +184,7 @@ impl Shared {
 
     /// The pod that an affinity cookie of the request names.
     pub(super) fn affinity_of(&self, head: &Parts) -> Option<Choice> {
-        head.headers
-            .get_all(header::COOKIE)
-            .iter()
-            .filter_map(|cookies| cookies.to_str().ok())
-            .flat_map(|cookies| cookies.split(';'))
-            .filter_map(|cookie| cookie.trim().strip_prefix(COOKIE)?.strip_prefix('='))
-            .find_map(|token| self.affinity.get(token).copied())
+        let token = rule::cookie(&head.headers, COOKIE)?;
+        self.affinity.get(token).copied()
     }
 }

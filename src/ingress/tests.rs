@@ -168,6 +168,44 @@ fn the_affinity_cookie_is_set_once_and_honoured() {
 }
 
 #[test]
+fn an_affinity_cookie_stands_above_header_and_cookie_and_a_path_above_it() {
+    let mut config = config("v1=100,v2=0");
+    config.discipline = Discipline::Sticky;
+    config.route_header = Some("X-Canary".parse().unwrap());
+    config.route_cookie = Some("canary".parse().unwrap());
+    config.route_paths = vec!["/beta:v2=1".parse().unwrap()];
+    let ingress = start(&config);
+    let first = get(ingress.addr(), "");
+    let kept = first
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "))
+        .and_then(|cookie| cookie.split(';').next())
+        .unwrap();
+    for (headers, version) in [
+        (String::new(), "v1"),
+        ("X-Canary: always\r\n".to_owned(), "v2"),
+        ("Cookie: canary=always\r\n".to_owned(), "v2"),
+        (
+            "X-Canary: never\r\nCookie: canary=always\r\n".to_owned(),
+            "v1",
+        ),
+        (format!("X-Canary: always\r\nCookie: {kept}\r\n"), "v1"),
+    ] {
+        let answer = get(ingress.addr(), &headers);
+        let is_canary = answer.contains("Pod Name: challenge-app-v2-");
+        assert_eq!(is_canary, version == "v2", "{headers}");
+    }
+    let beta = raw(
+        ingress.addr(),
+        format!("GET /beta/x HTTP/1.1\r\nHost: a\r\nCookie: {kept}\r\nConnection: close\r\n\r\n"),
+    );
+    assert!(
+        beta.contains("challenge-app-v2-") && !beta.contains("set-cookie"),
+        "{beta}"
+    );
+}
+
+#[test]
 fn other_hosts_get_the_default_backend() {
     let mut config = config("v1=1");
     config.host = Some("edu.challenger-03:8080".to_owned());
