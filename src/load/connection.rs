@@ -19,6 +19,7 @@ use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
+use super::allowance::Allowance;
 use super::dial::{Address, DialError, Dialler};
 use super::transport::Transport;
 use crate::observation::Failure;
@@ -29,13 +30,17 @@ pub type Outgoing = Request<Full<Bytes>>;
 
 type Driver = http1::Connection<TokioIo<Transport>, Full<Bytes>>;
 
-/// The largest list of headers that an HTTP/2 response may have; HTTP/1.1's is hyper's buffer.
-const MOST_HEADER_BYTES: u32 = 64 * 1024;
+/// The largest head that a response may have; over HTTP/1.1 it is the most that is buffered of anything.
+const MOST_HEAD_BYTES: u32 = 128 * 1024;
+/// What may come of the bodies on an HTTP/2 connection before they are read.
+const WINDOW: u32 = 256 * 1024;
 
 /// An open connection.
 #[derive(Debug)]
 pub struct Connection {
     sender: Sender,
+    /// What the peer has sent without progress.
+    allowance: Allowance,
     served: Rc<Cell<u64>>,
 }
 
@@ -98,21 +103,28 @@ impl Connection {
     /// # Cancel safety
     /// Dropping it closes the socket.
     pub async fn open(dialler: &Dialler, address: &Address) -> Result<Self, DialError> {
-        let io = TokioIo::new(dialler.open(address).await?);
+        let allowance = Allowance::default();
+        let io = TokioIo::new(dialler.open(address, allowance.clone()).await?);
         let failed = |error: hyper::Error| DialError {
             failure: Failure::Protocol,
             message: error.to_string(),
         };
         let sender = match dialler.protocol() {
             Protocol::Http1 => {
-                let (sender, driver) = http1::handshake(io).await.map_err(failed)?;
+                let (sender, driver) = http1::Builder::new()
+                    .max_buf_size(MOST_HEAD_BYTES as usize)
+                    .handshake(io)
+                    .await
+                    .map_err(failed)?;
                 let driver = Some(Box::new(driver));
                 Sender::Http1 { sender, driver }
             }
             Protocol::Http2 => {
                 let tasks = Tasks::default();
                 let (sender, driver) = http2::Builder::new(tasks.clone())
-                    .max_header_list_size(MOST_HEADER_BYTES)
+                    .max_header_list_size(MOST_HEAD_BYTES)
+                    .initial_stream_window_size(WINDOW)
+                    .initial_connection_window_size(WINDOW)
                     .handshake(io)
                     .await
                     .map_err(failed)?;
@@ -122,6 +134,7 @@ impl Connection {
         };
         Ok(Self {
             sender,
+            allowance,
             served: Rc::default(),
         })
     }
@@ -137,6 +150,7 @@ impl Connection {
                     sender: sender.clone(),
                     tasks: tasks.clone(),
                 },
+                allowance: self.allowance.clone(),
                 served: Rc::clone(&self.served),
             }),
         }
@@ -171,6 +185,7 @@ impl Connection {
     /// # Cancel safety
     /// Dropping it leaves an HTTP/1.1 connection in the middle of an exchange: drop the connection too.
     pub async fn send(&mut self, request: Outgoing) -> Result<Response<Incoming>, ExchangeError> {
+        self.allowance.renew();
         let ended = match &mut self.sender {
             Sender::Http1 { sender, driver } => {
                 let response = sender.try_send_request(request);
@@ -180,6 +195,7 @@ impl Connection {
         };
         let mut error = match ended {
             Ok(response) => {
+                self.allowance.renew();
                 self.served.set(self.served() + 1);
                 return Ok(response);
             }
@@ -222,6 +238,9 @@ impl Connection {
             let Ok(data) = frame.into_data() else {
                 continue;
             };
+            if !data.is_empty() {
+                self.allowance.renew();
+            }
             let fits = data.len() <= limit.saturating_sub(buffer.len());
             if fits && buffer.is_empty() && body.is_end_stream() {
                 return Ok((read(&data, BodyEnd::Whole), BodyEnd::Whole));

@@ -12,6 +12,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
+use super::allowance::{Allowance, Metered};
 use super::tls;
 use super::transport::{Socket, Transport};
 use crate::observation::Failure;
@@ -141,14 +142,18 @@ impl Dialler {
         self.port_waits.load(Ordering::Relaxed)
     }
 
-    /// Connects to `address`, the TLS handshake included.
+    /// Connects to `address`, the TLS handshake included, which uses up some of `allowance`.
     ///
     /// # Errors
     /// The dial or the handshake failed, or they took longer than the time allowed for a dial.
     ///
     /// # Cancel safety
     /// Dropping it closes the socket.
-    pub async fn open(&self, address: &Address) -> Result<Transport, DialError> {
+    pub async fn open(
+        &self,
+        address: &Address,
+        allowance: Allowance,
+    ) -> Result<Transport, DialError> {
         let deadline = Instant::now() + self.limit;
         let late = |failure, what: &str| {
             DialError::new(failure, format!("no {what} within {:?}", self.limit))
@@ -157,6 +162,7 @@ impl Dialler {
             Ok(connected) => connected.map_err(|error| refused(&error))?,
             Err(_) => return Err(late(Failure::Connect, "connection")),
         };
+        let socket = Metered::new(socket, allowance);
         let Some((connector, server_name)) = &self.tls else {
             return Ok(Transport::Plain(socket));
         };

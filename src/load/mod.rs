@@ -4,6 +4,7 @@
 //! Each client thread has a single-threaded runtime and its share of the connections; on the path of a
 //! response there is neither a lock nor a channel. The calling thread watches the clock and the signals.
 
+pub mod allowance;
 pub mod connection;
 pub mod dial;
 pub mod dispenser;
@@ -30,6 +31,7 @@ use crate::tally::addresses::Addresses;
 use crate::tally::monitor::{Monitor, Standing};
 use crate::tally::pods::PodRegistry;
 use crate::tally::sequence::Sequence;
+use allowance::Allowance;
 use dial::{Address, DialError, Dialler};
 use dispenser::Dispenser;
 use signals::Signals;
@@ -299,7 +301,7 @@ async fn reachable_addresses(plan: &Plan, dialler: &Dialler) -> Result<Vec<Addre
         .map_err(|error| unreachable(vec![(None, error)]))?;
     let (mut reachable, mut errors) = (Vec::new(), Vec::new());
     for address in addresses {
-        match dialler.open(&address).await {
+        match dialler.open(&address, Allowance::default()).await {
             Ok(_) => reachable.push(address),
             Err(error) => errors.push((Some(address), error)),
         }

@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
+use super::allowance::Metered;
+
 /// A connected socket.
 #[derive(Debug)]
 pub enum Socket {
@@ -21,9 +23,9 @@ pub enum Socket {
 #[derive(Debug)]
 pub enum Transport {
     /// As it is.
-    Plain(Socket),
+    Plain(Metered<Socket>),
     /// Within TLS.
-    Secured(Box<TlsStream<Socket>>),
+    Secured(Box<TlsStream<Metered<Socket>>>),
 }
 
 /// Hands a call on to whichever stream it is.
