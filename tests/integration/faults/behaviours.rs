@@ -1,11 +1,15 @@
 //! What hostile peers do over HTTP/1.1 in the clear, and what becomes of a request that meets it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::answers::{
     POD, body, chunk, drip, flood, head, page, page_with, pause, response, send, status, under,
 };
 use super::peer::Step::{self, Again, HalfClose, Read, Reset, Stall};
+use super::security::{self, Certificate};
+use super::{http2, tls};
+use tokio_rustls::rustls::ServerConfig;
 
 /// How a request ends that meets a behaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,25 +34,40 @@ pub(crate) struct Behaviour {
     pub(crate) ends: Ends,
     /// More options of the client.
     pub(crate) options: &'static [&'static str],
+    /// What the client and the peer's other connections speak.
+    pub(crate) protocol: Protocol,
+    /// What secures the connection, if anything does.
+    pub(crate) security: Option<Arc<ServerConfig>>,
+}
+
+/// What a well-behaved peer speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+    Tls,
+    TlsHttp2,
 }
 
 /// Takes the connection.
-fn row(name: &'static str, ends: Ends, script: Vec<Step>) -> Behaviour {
+pub(crate) fn row(name: &'static str, ends: Ends, script: Vec<Step>) -> Behaviour {
     Behaviour {
         name,
         script,
         ends,
         options: &[],
+        protocol: Protocol::Http1,
+        security: None,
     }
 }
 
 /// Takes the request, and sends this.
-fn answer(name: &'static str, ends: Ends, bytes: impl AsRef<[u8]>) -> Behaviour {
+pub(crate) fn answer(name: &'static str, ends: Ends, bytes: impl AsRef<[u8]>) -> Behaviour {
     row(name, ends, vec![Read, send(bytes)])
 }
 
 /// Takes the request, sends this, and goes on so.
-fn then(
+pub(crate) fn then(
     name: &'static str,
     ends: Ends,
     bytes: impl AsRef<[u8]>,
@@ -58,12 +77,27 @@ fn then(
 }
 
 impl Behaviour {
-    fn with(self, options: &'static [&'static str]) -> Self {
+    pub(crate) fn over(self, protocol: Protocol) -> Self {
+        Self { protocol, ..self }
+    }
+
+    /// Over TLS, with this certificate and these protocols to agree to.
+    pub(crate) fn secured(self, certificate: Certificate, protocols: &[&str]) -> Self {
+        let security = Some(security::server(certificate, protocols));
+        let protocol = Protocol::Tls;
+        Self {
+            protocol,
+            security,
+            ..self
+        }
+    }
+
+    pub(crate) fn with(self, options: &'static [&'static str]) -> Self {
         Self { options, ..self }
     }
 
     /// For peers that keep a request waiting.
-    fn in_time(self) -> Self {
+    pub(crate) fn in_time(self) -> Self {
         self.with(&["--timeout", "400ms"])
     }
 
@@ -98,6 +132,8 @@ pub(crate) fn all() -> Vec<Behaviour> {
         bodies(),
         names(),
         kept_open(),
+        tls::all(),
+        http2::all(),
     ];
     groups.into_iter().flatten().collect()
 }

@@ -6,6 +6,9 @@
 mod answers;
 mod behaviours;
 mod client;
+mod http2;
 mod peer;
+mod security;
 mod table;
+mod tls;
 mod whole_runs;

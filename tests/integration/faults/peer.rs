@@ -11,6 +11,9 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
 
 /// A stall ends when the client goes, and at the latest after this long.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -20,8 +23,12 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub(crate) enum Step {
     /// Reads the head of a request; the script ends where the client has gone instead.
     Read,
+    /// Sends this, and reads frames of HTTP/2 up to the head of a request.
+    ReadStream(Bytes),
     /// Sends these bytes.
     Send(Bytes),
+    /// Sends these bytes below TLS.
+    Raw(Bytes),
     /// Sends these bytes, the run of `#` in them replaced by the number of the response.
     SendNumbered(Bytes),
     /// Sends these bytes so many times, or until the client goes.
@@ -34,6 +41,8 @@ pub(crate) enum Step {
     Stall,
     /// Ends its own side, and reads on.
     HalfClose,
+    /// Ends its own side below TLS, which does not say so.
+    Cut,
     /// Resets the connection.
     Reset,
     /// Begins again.
@@ -41,7 +50,21 @@ pub(crate) enum Step {
 }
 
 /// What the peer does on a connection; at its end it closes.
-pub(crate) type Script = Arc<[Step]>;
+#[derive(Debug, Clone)]
+pub(crate) struct Script {
+    pub(crate) steps: Arc<[Step]>,
+    /// What secures the connection, if anything does.
+    pub(crate) security: Option<Arc<ServerConfig>>,
+}
+
+impl From<Vec<Step>> for Script {
+    fn from(steps: Vec<Step>) -> Self {
+        Self {
+            steps: steps.into(),
+            security: None,
+        }
+    }
+}
 
 /// What one of a server's scripts has met.
 #[derive(Debug, Default)]
@@ -67,13 +90,19 @@ pub(crate) type Choose = Box<dyn Fn(u64) -> (usize, Script) + Send>;
 
 /// What a connection runs over.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
-    /// Closes so that the other side sees a reset.
-    fn reset(self);
+    /// What it runs over.
+    fn socket(&mut self) -> &mut TcpStream;
 }
 
 impl Transport for TcpStream {
-    fn reset(self) {
-        self.set_zero_linger().expect("the socket is ours");
+    fn socket(&mut self) -> &mut TcpStream {
+        self
+    }
+}
+
+impl Transport for TlsStream<TcpStream> {
+    fn socket(&mut self) -> &mut TcpStream {
+        self.get_mut().0
     }
 }
 
@@ -123,6 +152,10 @@ impl Peer {
         format!("http://{}/", self.address)
     }
 
+    pub(crate) fn secure_url(&self) -> String {
+        format!("https://{}/", self.address)
+    }
+
     /// What each script has met; to be read when the client has ended.
     pub(crate) fn met(&self) -> &[Met] {
         &self.met
@@ -144,13 +177,19 @@ impl Drop for Peer {
 async fn serve(listener: TcpListener, accepted: u64, choose: Choose, met: Arc<[Met]>) {
     for number in 0..accepted {
         let (stream, _) = listener.accept().await.expect("a connection");
-        let (script, steps) = choose(number);
+        let (script, Script { steps, security }) = choose(number);
         let met = Arc::clone(&met);
         tokio::spawn(async move {
             let met = &met[script];
             met.connections.fetch_add(1, Ordering::SeqCst);
             // The client may go at any time.
-            let _ = play(stream, &steps, met).await;
+            let _ = match security {
+                Some(config) => match TlsAcceptor::from(config).accept(stream).await {
+                    Ok(stream) => play(stream, &steps, met).await,
+                    Err(error) => Err(error),
+                },
+                None => play(stream, &steps, met).await,
+            };
         });
     }
     drop(listener);
@@ -170,7 +209,15 @@ pub(crate) async fn play(mut stream: impl Transport, steps: &[Step], met: &Met) 
                 }
                 met.requests.fetch_add(1, Ordering::SeqCst);
             }
+            Step::ReadStream(settings) => {
+                stream.write_all(settings).await?;
+                if !read_stream(&mut stream, &mut buffer).await? {
+                    break;
+                }
+                met.requests.fetch_add(1, Ordering::SeqCst);
+            }
             Step::Send(bytes) => stream.write_all(bytes).await?,
+            Step::Raw(bytes) => stream.socket().write_all(bytes).await?,
             Step::SendNumbered(bytes) => {
                 let number = met.requests();
                 stream.write_all(&numbered(bytes, number)).await?;
@@ -192,10 +239,12 @@ pub(crate) async fn play(mut stream: impl Transport, steps: &[Step], met: &Met) 
                 return Ok(());
             }
             Step::HalfClose => stream.shutdown().await?,
-            Step::Reset => {
-                stream.reset();
+            Step::Cut => {
+                stream.socket().shutdown().await?;
+                gone(&mut stream).await;
                 return Ok(());
             }
+            Step::Reset => return stream.socket().set_zero_linger(),
             Step::Again => place = 0,
         }
     }
@@ -215,6 +264,38 @@ async fn read_head(
         if let Some(end) = memchr::memmem::find(buffer, END) {
             buffer.drain(..end + END.len());
             return Ok(true);
+        }
+        if stream.read_buf(buffer).await? == 0 {
+            return Ok(false);
+        }
+    }
+}
+
+/// Reads the preface of HTTP/2 if it is still to come, and frames until the head of a request; `false`
+/// where the client has gone.
+async fn read_stream(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+) -> io::Result<bool> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    const FRAME_HEAD: usize = 9;
+    const HEADERS: u8 = 1;
+    loop {
+        if buffer.starts_with(PREFACE) {
+            buffer.drain(..PREFACE.len());
+        }
+        // No frame begins as the preface does, whose first three bytes would be a length of 5 MB.
+        if let &[a, b, c, kind, ..] = &buffer[..]
+            && !PREFACE.starts_with(&[a, b, c])
+        {
+            let end = FRAME_HEAD + u32::from_be_bytes([0, a, b, c]) as usize;
+            if buffer.len() >= end {
+                buffer.drain(..end);
+                if kind == HEADERS {
+                    return Ok(true);
+                }
+                continue;
+            }
         }
         if stream.read_buf(buffer).await? == 0 {
             return Ok(false);

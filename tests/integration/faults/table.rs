@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
-use super::answers::well_behaved;
-use super::behaviours::{self, Behaviour, Ends};
+use super::behaviours::{self, Behaviour, Ends, Protocol};
 use super::client::{self, Met};
 use super::peer::{Peer, Script, Step};
+use super::security::{self, Certificate};
 use super::whole_runs::{self, Checked};
+use super::{answers, http2};
 
 /// Requests that are to be attributed in each row.
 const REQUESTS: u64 = 30;
@@ -18,16 +19,39 @@ const MOST_MEBIBYTES: f64 = 64.0;
 /// What no row may take: those that keep requests waiting do so for 0.4 s each.
 const MOST_SECONDS: f64 = 60.0;
 
+/// A peer that does nothing wrong.
+fn well_behaved(protocol: Protocol) -> Script {
+    let steps = match protocol {
+        Protocol::Http1 | Protocol::Tls => answers::well_behaved(),
+        Protocol::Http2 | Protocol::TlsHttp2 => http2::well_behaved(),
+    };
+    let security = match protocol {
+        Protocol::Http1 | Protocol::Http2 => None,
+        Protocol::Tls => Some(security::server(Certificate::Good, &["http/1.1"])),
+        Protocol::TlsHttp2 => Some(security::server(Certificate::Good, &["h2"])),
+    };
+    Script {
+        steps: steps.into(),
+        security,
+    }
+}
+
 /// The behaviour is on every other connection; or on all, where they are kept open.
 fn against(behaviour: &Behaviour) -> (Peer, Met) {
-    let scripts: [Script; 2] = [well_behaved().into(), behaviour.script.clone().into()];
+    let scripts = [
+        well_behaved(behaviour.protocol),
+        Script {
+            steps: behaviour.script.clone().into(),
+            security: behaviour.security.clone(),
+        },
+    ];
     let everywhere = behaviour.is_kept_open();
     let peer = Peer::start(
         2,
         u64::MAX,
         Box::new(move |number| {
             let script = usize::from(everywhere || number % 2 == 1);
-            (script, Arc::clone(&scripts[script]))
+            (script, scripts[script].clone())
         }),
     );
     let requests = if behaviour.name.contains("1000") {
@@ -35,7 +59,15 @@ fn against(behaviour: &Behaviour) -> (Peer, Met) {
     } else {
         REQUESTS
     };
-    let met = client::gate(&peer.url(), requests, behaviour.options);
+    let authority = security::authority().to_str().expect("a path in UTF-8");
+    let secured = ["--cacert", authority];
+    let (url, options): (String, &[&str]) = match behaviour.protocol {
+        Protocol::Http1 => (peer.url(), &[]),
+        Protocol::Http2 => (peer.url(), &["--http2"]),
+        Protocol::Tls => (peer.secure_url(), &secured),
+        Protocol::TlsHttp2 => (peer.secure_url(), &["--http2", "--cacert", authority]),
+    };
+    let met = client::gate(&url, requests, &[options, behaviour.options].concat());
     (peer, met)
 }
 
@@ -46,9 +78,10 @@ fn check(behaviour: &Behaviour) -> Checked {
     let [well, ill] = peer.met() else {
         panic!("two scripts")
     };
+    let fails_in_the_dial = behaviour.ends == Ends::Failed("tls");
     // Where the peer waits for a request, one that never came is none; where it doesn't, it has one.
     let ill = match behaviour.script.first() {
-        Some(Step::Read) => ill.requests(),
+        Some(Step::Read | Step::ReadStream(_)) if !fails_in_the_dial => ill.requests(),
         _ => ill.connections(),
     };
     let told = || format!("{}: {ill} ill, {well:?}, {met:#?}", behaviour.name);

@@ -1,7 +1,6 @@
 //! Peers whose hostility shows over a whole run: no connection can tell it alone.
 
 use std::net::TcpListener;
-use std::sync::Arc;
 
 use super::answers::{POD, body, page, response, send, well_behaved};
 use super::client::{self, Met};
@@ -27,7 +26,7 @@ pub(crate) const ALL: &[Row] = &[
 /// The same on every connection, of which so many are accepted.
 fn peer(script: Vec<Step>, accepted: u64) -> Peer {
     let script: Script = script.into();
-    Peer::start(1, accepted, Box::new(move |_| (0, Arc::clone(&script))))
+    Peer::start(1, accepted, Box::new(move |_| (0, script.clone())))
 }
 
 /// Whether anything in what a person sees could act on a terminal.
