@@ -56,10 +56,7 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
     let mut planned: Vec<(String, Plan, Vec<Finding>)> = Vec::new();
     for check in checks {
         let name = check.own.name.clone();
-        let (plan, findings) = plan(args, check).map_err(|error| CommandError {
-            message: format!("check '{name}': {}", error.message),
-            ..error
-        })?;
+        let (plan, findings) = plan(args, check).map_err(|error| error.of_check(&name))?;
         planned.push((name, plan, findings));
     }
     let mut outputs = Outputs::open(&args.output)?;

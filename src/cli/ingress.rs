@@ -10,8 +10,9 @@ use super::{CommandError, output};
 use crate::exit::ExitStatus;
 use crate::ingress::{
     Config, CookieRule, Delay, Discipline, ExtraHeader, Fault, HeaderRule, Ingress, LimitStatus,
-    Page, PathRule, PodCounts, RouteBy, Shift, parse_listen,
+    Page, PathRule, PodCounts, RouteBy, Shift,
 };
+use crate::plan::quantity;
 use crate::split::Split;
 
 /// How the embedded ingress behaves; shared by `ingress` and `demo`, and clashing with no option of the gate.
@@ -127,7 +128,7 @@ impl BehaviourArgs {
 #[derive(Debug, Args)]
 pub(super) struct IngressArgs {
     /// Address and port, or a port of the loopback; 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = parse_listen)]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080", value_parser = quantity::listen)]
     listen: SocketAddr,
     /// The only Host that is routed; others get the default backend's 404
     #[arg(long, value_name = "NAME")]

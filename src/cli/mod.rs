@@ -13,6 +13,7 @@ mod manifests;
 mod merge;
 mod output;
 mod plan;
+mod serve;
 mod shard;
 mod value;
 
@@ -85,6 +86,8 @@ enum Command {
     Lint(lint::LintArgs),
     /// Judge a run that several machines measured: the reports of its shards, or logs that hold them
     Merge(merge::MergeArgs),
+    /// Serve the checks of lbtest.toml to rollout controllers and Prometheus, until Ctrl-C
+    Serve(serve::ServeArgs),
 }
 
 /// One sentence for a person, and the status to end with.
@@ -103,6 +106,14 @@ impl CommandError {
         Self {
             status: ExitStatus::Usage,
             message: message.to_string(),
+        }
+    }
+
+    /// The same, of one of several checks.
+    fn of_check(self, name: &str) -> Self {
+        Self {
+            message: format!("check '{name}': {}", self.message),
+            ..self
         }
     }
 
@@ -144,6 +155,7 @@ pub fn run() -> ExitCode {
         Some(Command::Canary(args)) => canary::run(&args),
         Some(Command::Lint(args)) => lint::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
+        Some(Command::Serve(args)) => serve::run(&args),
     };
     match result {
         Ok(status) => status.into(),

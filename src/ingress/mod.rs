@@ -51,7 +51,6 @@ mod pods;
 mod router;
 mod rule;
 mod server;
-mod serving;
 mod shared;
 
 #[cfg(test)]
@@ -62,7 +61,7 @@ pub use counts::{BackendCount, Counts, PodCount};
 pub use discipline::{Discipline, RouteBy};
 pub use fault::{Delay, Fault, FaultKind};
 pub use limiter::LimitStatus;
-pub use option::{ExtraHeader, Shift, parse_listen};
+pub use option::{ExtraHeader, Shift};
 pub use page::Page;
 pub use pods::{Backend, PodCounts};
 pub use rule::{CookieRule, HeaderRule, PathRule};

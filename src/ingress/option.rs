@@ -1,7 +1,6 @@
 //! Options with a syntax of their own that belong to the ingress as a whole.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
 use http::{HeaderName, HeaderValue, header};
@@ -94,40 +93,20 @@ impl fmt::Display for ExtraHeader {
     }
 }
 
-/// Reads where to listen: `127.0.0.1:8080`, `[::1]:8080`, or a port of the loopback, `8080` or `:8080`.
-///
-/// # Errors
-/// The text is neither.
-pub fn parse_listen(text: &str) -> Result<SocketAddr, ConfigError> {
-    let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
-    port.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
-        .or_else(|_| text.parse())
-        .map_err(|_| {
-            ConfigError::syntax(
-                "--listen",
-                text,
-                "ADDRESS:PORT or PORT, such as 127.0.0.1:8080",
-            )
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn shifts_headers_and_addresses_are_read() {
+    fn shifts_and_headers_are_read() {
         let shift: Shift = "1500:v1=50,v2=50".parse().unwrap();
         assert_eq!((shift.from, shift.split.shares()), (1500, &[0.5, 0.5][..]));
         let header: ExtraHeader = "X-Pod: {pod}".parse().unwrap();
         assert_eq!(header.value("a-1"), "a-1");
-        assert_eq!(parse_listen("8080").unwrap().to_string(), "127.0.0.1:8080");
-        assert_eq!(parse_listen(":8080").unwrap().to_string(), "127.0.0.1:8080");
-        assert_eq!(parse_listen("[::1]:0").unwrap().to_string(), "[::1]:0");
     }
 
     #[test]
-    fn bad_shifts_headers_and_addresses_are_refused_naming_the_flag() {
+    fn bad_shifts_and_headers_are_refused_naming_the_flag() {
         for text in ["", "v1=1", "x:v1=1", "-1:v1=1", "9:v1", "9:v1=0"] {
             let error = text.parse::<Shift>().unwrap_err().to_string();
             assert!(error.starts_with("--shift"), "{error}");
@@ -143,10 +122,6 @@ mod tests {
         ] {
             let error = text.parse::<ExtraHeader>().unwrap_err().to_string();
             assert!(error.starts_with("--header"), "{error}");
-        }
-        for text in ["", "localhost", "1.2.3.4", "99999"] {
-            let error = parse_listen(text).unwrap_err().to_string();
-            assert!(error.starts_with("--listen"), "{error}");
         }
     }
 }

@@ -17,8 +17,8 @@ use super::config::{Config, ConfigError};
 use super::counts::Counts;
 use super::exchange::Connection;
 use super::pods::Backend;
-use super::serving::{self, Stage};
 use super::shared::Shared;
+use crate::serving::{self, Stage};
 
 /// The connections that are served at a time; further ones wait in the listener's queue.
 const MAX_CONNECTIONS: u32 = 20_000;
@@ -226,20 +226,8 @@ async fn serve_http1(
             TokioIo::new(stream),
             service_fn(move |request| Arc::clone(&served).answer(request)),
         );
-    loop {
-        tokio::select! {
-            biased;
-            // Errors are the client's: what it did not get is for it to count.
-            _ended = &mut exchanges => break,
-            changed = stage.changed() => {
-                let now = *stage.borrow_and_update();
-                if changed.is_err() || now == Stage::Over {
-                    return;
-                }
-                pin::Pin::new(&mut exchanges).graceful_shutdown();
-            }
-        }
-    }
+    // What a client did not get is for it to count.
+    serving::exchange(&mut exchanges, &mut stage).await;
     if connection.is_reset() {
         // Closing with a zero linger time sends RST in place of FIN.
         let _ = exchanges.into_parts().io.into_inner().set_zero_linger();

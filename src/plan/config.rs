@@ -1,8 +1,10 @@
-//! The configuration file, `lbtest.toml`: `[target]` has defaults, every `[[check]]` is one check.
+//! The configuration file, `lbtest.toml`: `[target]` has defaults, every `[[check]]` is one check, and
+//! `[serve]` says how `lbtest serve` serves them.
 //!
 //! A key of a check stands above the same key of `[target]`, and the command line and its environment
 //! variables stand above both; what nobody says has the built-in default.
 
+pub mod serve;
 mod source;
 
 use schemars::JsonSchema;
@@ -12,6 +14,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Plan;
 use super::settings::{Settings, SettingsError};
+use serve::Serve;
 pub use source::ConfigError;
 use source::{Source, is_key};
 
@@ -32,6 +35,8 @@ pub struct Config {
     pub target: Settings,
     /// The checks, in the order in which they run.
     pub check: Vec<Check>,
+    /// How `lbtest serve` serves the checks.
+    pub serve: Serve,
     /// The file's name, for messages.
     #[schemars(skip)]
     file: String,
@@ -80,6 +85,7 @@ impl Config {
         let mut config = Self {
             target: source.read(&target, 0..0)?,
             check: Vec::new(),
+            serve: serve(&source, &root)?,
             file: file.to_owned(),
         };
         for item in list(&source, &root)? {
@@ -166,6 +172,16 @@ fn list<'t, 'i>(
         Some(items) => Ok(items),
         None => Err(refused("check is not a list of tables: write [[check]]")),
     }
+}
+
+/// The table `[serve]`.
+fn serve(source: &Source<'_>, root: &DeTable<'_>) -> Result<Serve, ConfigError> {
+    let Some(found) = root.get("serve") else {
+        return Ok(Serve::default());
+    };
+    let table = source.table("serve", found)?;
+    source.known_keys::<Serve>("[serve]", table)?;
+    source.read(table, found.span())
 }
 
 /// One item of `[[check]]`, over the defaults.
@@ -293,6 +309,34 @@ timeout = "3s"
                 "{line}: {refused}"
             );
         }
+    }
+
+    #[test]
+    fn the_serve_table_has_defaults_and_its_own_refusals() {
+        let config = Config::parse("lbtest.toml", SIX).unwrap();
+        assert_eq!(config.serve, Serve::default());
+        let text =
+            "[serve]\nlisten = \":9000\"\ninterval = \"off\"\nmax_age = \"2m\"\nmax_runs = 3\n";
+        let serve = Config::parse("lbtest.toml", text).unwrap().serve;
+        assert_eq!(serve.listen.to_string(), "127.0.0.1:9000");
+        assert_eq!((serve.interval, serve.max_runs.get()), (None, 3));
+        assert_eq!(serve.max_age, Duration::from_mins(2));
+        for (line, told) in [
+            (
+                "listen = \"localhost\"",
+                "line 2: listen: 'localhost' is not ADDRESS:PORT",
+            ),
+            ("interval = 0", "line 2: interval: '0' is not a duration"),
+            (
+                "max_connections = 0",
+                "line 2: max_connections: '0' is not a whole number",
+            ),
+            ("token = \"secret\"", "did you mean 'token_file'?"),
+        ] {
+            let told_now = refused(&format!("[serve]\n{line}\n"));
+            assert!(told_now.contains(told), "{line}: {told_now}");
+        }
+        assert!(refused("serve = 3\n").contains("serve is not a table"));
     }
 
     #[test]

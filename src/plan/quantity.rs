@@ -1,5 +1,6 @@
-//! Numbers as people write them: `10k` requests, `2s`, `1%`, `5pp`.
+//! Numbers as people write them: `10k` requests, `2s`, `1%`, `5pp`, `:8080`.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
@@ -118,6 +119,17 @@ pub fn percentage_points(text: &str) -> Result<f64, QuantityError> {
     hundredths(text, "pp", "a number of percentage points, such as 5")
 }
 
+/// Reads where to listen: `127.0.0.1:8080`, `[::1]:8080`, or a port of the loopback, `8080` or `:8080`.
+///
+/// # Errors
+/// The text is neither.
+pub fn listen(text: &str) -> Result<SocketAddr, QuantityError> {
+    let port = text.strip_prefix(':').unwrap_or(text).parse::<u16>();
+    port.map(|port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port))
+        .or_else(|_| text.parse())
+        .map_err(|_| error(text, "ADDRESS:PORT or PORT, such as 127.0.0.1:8080"))
+}
+
 fn hundredths(text: &str, unit: &str, what: &'static str) -> Result<f64, QuantityError> {
     let plain = text.trim();
     let number = plain.strip_suffix(unit).unwrap_or(plain).trim_end();
@@ -150,6 +162,17 @@ mod tests {
         assert_eq!(duration("7m").unwrap(), Duration::from_mins(7));
         for text in ["0", "-1s", "", "NaN", "inf", "1e300", "99999999y"] {
             assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_alone_is_one_of_the_loopback() {
+        let read = |text| listen(text).map(|address| address.to_string()).ok();
+        assert_eq!(read("8080").as_deref(), Some("127.0.0.1:8080"));
+        assert_eq!(read(":8080").as_deref(), Some("127.0.0.1:8080"));
+        assert_eq!(read("[::1]:0").as_deref(), Some("[::1]:0"));
+        for text in ["", "localhost", "1.2.3.4", "99999"] {
+            assert_eq!(read(text), None, "{text}");
         }
     }
 

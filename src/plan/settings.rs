@@ -5,7 +5,7 @@
 //! settings become a [`Plan`]. A new setting is a field here, a flag in `cli::gate`, its line in the
 //! flags' `over`, and its use in [`Settings::plan`]; the configuration file and its schema follow.
 
-mod read;
+pub(super) mod read;
 
 use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};

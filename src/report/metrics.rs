@@ -17,15 +17,13 @@ pub struct Family {
     pub samples: fn(&Report) -> Vec<Sample>,
 }
 
-impl Family {
-    /// The unit, which is the last part of the name; empty for plain numbers.
-    #[must_use]
-    pub fn unit(&self) -> &'static str {
-        let last = self.name.rsplit('_').next().unwrap_or_default();
-        match last {
-            "seconds" | "ratio" => last,
-            _ => "",
-        }
+/// The unit of a family, which is the last part of its name; empty for plain numbers.
+#[must_use]
+pub fn unit(name: &str) -> &str {
+    let last = name.rsplit('_').next().unwrap_or_default();
+    match last {
+        "seconds" | "ratio" => last,
+        _ => "",
     }
 }
 

@@ -12,47 +12,105 @@
 use std::fmt::Write;
 
 use super::escape::terminal;
-use super::metrics::{FAMILIES, Family};
+use super::metrics::{FAMILIES, Family, Sample, unit};
 use super::{Named, Report};
 
-/// The media type of the rendering where it is served.
-pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// Which of the two formats is written. Reports are the same in both; counters are not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// OpenMetrics 1.0.
+    OpenMetrics,
+    /// Prometheus text 0.0.4.
+    Prometheus,
+}
+
+impl Format {
+    /// The media type where it is served.
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// The last line of a document.
+pub const END: &str = "# EOF\n";
 
 /// Writes the metrics of all reports, which carry different names where there are several.
 #[must_use]
 pub fn render(reports: &[Named<'_>]) -> String {
     let mut out = String::new();
-    for family in &FAMILIES {
-        write_family(&mut out, family, reports);
-    }
-    out.push_str("# EOF\n");
+    write_reports(&mut out, reports);
+    out.push_str(END);
     out
 }
 
-/// Writing to a `String` cannot fail.
-fn write_family(out: &mut String, family: &Family, reports: &[Named<'_>]) {
-    let Family { name, help, .. } = family;
-    let mut is_begun = false;
-    for named in reports {
-        for sample in (family.samples)(named.report) {
-            if !is_begun {
-                is_begun = true;
-                let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n");
-                if !family.unit().is_empty() {
-                    let _ = writeln!(out, "# UNIT {name} {}", family.unit());
-                }
-            }
-            let labels: Vec<String> = shared_labels(named)
+/// Writes the families of all reports, without an end.
+pub fn write_reports(out: &mut String, reports: &[Named<'_>]) {
+    for Family {
+        name,
+        help,
+        samples,
+    } in &FAMILIES
+    {
+        let of_report = |named: &Named<'_>| {
+            let shared = shared_labels(named);
+            let with_shared = |sample: Sample| Sample {
+                labels: [shared.clone(), sample.labels].concat(),
+                ..sample
+            };
+            samples(named.report)
                 .into_iter()
-                .chain(sample.labels)
-                .map(|(label, value)| format!("{label}=\"{}\"", escaped(&value)))
-                .collect();
-            out.push_str(name);
-            if !labels.is_empty() {
-                let _ = write!(out, "{{{}}}", labels.join(","));
-            }
-            let _ = writeln!(out, " {}", number(sample.value));
+                .map(with_shared)
+                .collect::<Vec<_>>()
+        };
+        let samples: Vec<Sample> = reports.iter().flat_map(of_report).collect();
+        write_gauge(out, name, help, &samples);
+    }
+}
+
+/// Writes a gauge; nothing when it has no samples.
+pub fn write_gauge(out: &mut String, name: &str, help: &str, samples: &[Sample]) {
+    write_family(out, (name, "gauge", help), name, samples);
+}
+
+/// Writes a counter, whose samples are called `name_total`; the two formats call the family differently.
+pub fn write_counter(out: &mut String, format: Format, name: &str, help: &str, samples: &[Sample]) {
+    let total = format!("{name}_total");
+    let family = match format {
+        Format::OpenMetrics => name,
+        Format::Prometheus => &total,
+    };
+    write_family(out, (family, "counter", help), &total, samples);
+}
+
+/// Writing to a `String` cannot fail.
+fn write_family(
+    out: &mut String,
+    (family, kind, help): (&str, &str, &str),
+    name: &str,
+    samples: &[Sample],
+) {
+    if samples.is_empty() {
+        return;
+    }
+    let _ = write!(out, "# HELP {family} {help}\n# TYPE {family} {kind}\n");
+    let unit = unit(family);
+    if !unit.is_empty() {
+        let _ = writeln!(out, "# UNIT {family} {unit}");
+    }
+    for Sample { labels, value } in samples {
+        let labels: Vec<String> = labels
+            .iter()
+            .map(|(label, value)| format!("{label}=\"{}\"", escaped(value)))
+            .collect();
+        out.push_str(name);
+        if !labels.is_empty() {
+            let _ = write!(out, "{{{}}}", labels.join(","));
         }
+        let _ = writeln!(out, " {}", number(*value));
     }
 }
 
@@ -115,5 +173,35 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), FAMILIES.len());
+    }
+
+    #[test]
+    fn a_counter_is_called_as_each_format_has_it() {
+        let sample = Sample {
+            labels: vec![("check", "a".to_owned())],
+            value: 3.0,
+        };
+        let written = |format| {
+            let mut out = String::new();
+            write_counter(
+                &mut out,
+                format,
+                "lbtest_serve_runs",
+                "Runs.",
+                std::slice::from_ref(&sample),
+            );
+            out
+        };
+        let line = "lbtest_serve_runs_total{check=\"a\"} 3\n";
+        assert_eq!(
+            written(Format::OpenMetrics),
+            format!("# HELP lbtest_serve_runs Runs.\n# TYPE lbtest_serve_runs counter\n{line}")
+        );
+        assert_eq!(
+            written(Format::Prometheus),
+            format!(
+                "# HELP lbtest_serve_runs_total Runs.\n# TYPE lbtest_serve_runs_total counter\n{line}"
+            )
+        );
     }
 }

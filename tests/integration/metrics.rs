@@ -1,21 +1,21 @@
 //! The metrics against the programs that read them: promtool, the Pushgateway, the node exporter.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use crate::formats::hostile;
+use crate::http::exchange;
 use crate::program::lbtest;
 
 /// A program of Prometheus that listens on a free port, until it is dropped.
-struct Listening {
+pub(crate) struct Listening {
     child: Child,
     address: String,
 }
 
 impl Listening {
-    fn start(program: &str, arguments: &[&str]) -> Self {
+    pub(crate) fn start(program: &str, arguments: &[&str]) -> Self {
         let mut child = Command::new(program)
             .args(arguments)
             .arg("--web.listen-address=127.0.0.1:0")
@@ -41,19 +41,9 @@ impl Listening {
     }
 
     /// The status and body of an exchange.
-    fn exchange(&self, method: &str, path: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, body.to_owned())
+    pub(crate) fn exchange(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        let response = exchange(&self.address, method, path, &[], body.as_bytes());
+        (response.status, response.body)
     }
 }
 
@@ -82,7 +72,7 @@ fn documents() -> Vec<String> {
 }
 
 /// Runs a program that reads a document on stdin, and asserts that it finds nothing to say.
-fn accepted_by(program: &str, arguments: &[&str], document: &str) -> String {
+pub(crate) fn accepted_by(program: &str, arguments: &[&str], document: &str) -> String {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())

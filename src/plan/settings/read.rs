@@ -14,7 +14,7 @@ use crate::plan::quantity;
 
 /// A number, or the text that the command line takes for one.
 #[derive(Debug)]
-pub(super) struct Quantity(String);
+pub(in crate::plan) struct Quantity(String);
 
 impl JsonSchema for Quantity {
     fn schema_name() -> std::borrow::Cow<'static, str> {
@@ -125,16 +125,17 @@ impl<'de> Deserialize<'de> for Texts {
     }
 }
 
-fn quantity<'de, D, T, E>(
+/// What `read` makes of a number or text.
+pub(in crate::plan) fn quantity<'de, D, T, E>(
     deserializer: D,
     read: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<Option<T>, D::Error>
+) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
     E: fmt::Display,
 {
     let Quantity(text) = Quantity::deserialize(deserializer)?;
-    read(&text).map(Some).map_err(D::Error::custom)
+    read(&text).map_err(D::Error::custom)
 }
 
 macro_rules! quantities {
@@ -142,7 +143,7 @@ macro_rules! quantities {
         pub(super) fn $name<'de, D: Deserializer<'de>>(
             deserializer: D,
         ) -> Result<Option<$value>, D::Error> {
-            quantity(deserializer, $read)
+            quantity(deserializer, $read).map(Some)
         }
     )*};
 }

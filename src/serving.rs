@@ -1,12 +1,18 @@
 //! A listening socket, its connections, and an end that cuts nothing off, whatever is answered.
+//!
+//! What the two servers share: the embedded ingress and the gate for rollout controllers.
 
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
+use std::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::HttpService;
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -15,7 +21,7 @@ const BACKLOG: u32 = 4096;
 
 /// How far a server is in its life, as its connections are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+pub enum Stage {
     /// Requests are answered.
     Serving,
     /// What is in flight is answered; then the connection ends.
@@ -31,7 +37,7 @@ pub(super) enum Stage {
 ///
 /// # Panics
 /// Outside of a tokio runtime with I/O and time enabled.
-pub(super) fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
+pub fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?
     } else {
@@ -48,7 +54,7 @@ pub(super) fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr
 /// completes; then takes none any more, and lets what is in flight end within `grace`.
 ///
 /// Dropping the future tells the connections that it is over.
-pub(super) async fn serve_until<F: Future<Output = ()> + Send + 'static>(
+pub async fn serve_until<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     connections: u32,
     grace: Duration,
@@ -57,7 +63,7 @@ pub(super) async fn serve_until<F: Future<Output = ()> + Send + 'static>(
 ) {
     let (stage, _) = watch::channel(Stage::Serving);
     let places = Arc::new(Semaphore::new(connections as usize));
-    let mut shutdown = pin!(shutdown);
+    let mut shutdown = pin::pin!(shutdown);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -97,6 +103,33 @@ async fn accept(
             Ok((stream, client)) => return (stream, client, place),
             // The client went away, or file descriptors ran out: a moment later there may be some.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+/// Carries one connection of HTTP/1.1 to its end: the client's, or, once the server is draining, that of
+/// the request in flight. Errors are the client's.
+///
+/// Dropping the future leaves the connection as it is.
+pub async fn exchange<S>(
+    connection: &mut http1::Connection<TokioIo<TcpStream>, S>,
+    stage: &mut watch::Receiver<Stage>,
+) where
+    S: HttpService<Incoming>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    S::ResBody: hyper::body::Body + 'static,
+    <S::ResBody as hyper::body::Body>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    loop {
+        tokio::select! {
+            biased;
+            _ended = &mut *connection => return,
+            changed = stage.changed() => {
+                if changed.is_err() || *stage.borrow_and_update() == Stage::Over {
+                    return;
+                }
+                pin::Pin::new(&mut *connection).graceful_shutdown();
+            }
         }
     }
 }

@@ -1,0 +1,136 @@
+//! `lbtest serve`: the checks of `lbtest.toml` behind HTTP, for rollout controllers and Prometheus.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{CommandError, checks, manifests, output};
+use crate::exit::ExitStatus;
+use crate::gate::{Ended, Gate, NamedCheck, Token};
+use crate::load::signals::Signals;
+use crate::plan::config::{Check, Config, FILE_NAME};
+use crate::plan::quantity;
+use crate::report::escape::terminal;
+use crate::report::text::word;
+
+/// Where the token may stand, in place of a file.
+const TOKEN: &str = "LBTEST_TOKEN";
+
+/// A signal ends a run within this; what takes longer is left to itself.
+const LAST: Duration = Duration::from_secs(1);
+
+/// The arguments of `serve`.
+#[derive(Debug, Args)]
+#[command(after_help = ROUTES)]
+pub(super) struct ServeArgs {
+    /// The file with the checks and with [serve] (default: lbtest.toml)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port, or a port of the loopback; 0 takes a free one (default: that of [serve], then 127.0.0.1:8090)
+    #[arg(long, value_name = "ADDRESS", value_parser = quantity::listen)]
+    listen: Option<SocketAddr>,
+    /// A file with the bearer token that callers must present (default: that of [serve])
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+const ROUTES: &str = "\
+Answers, always from what is known:
+  GET  /verdict/NAME   JSON with \"verdict\": pass, fail, inconclusive, error or running (Argo Rollouts' web metric)
+       ?expect=stable=70,canary=30&not_before=2026-01-31T12:00:00Z
+                       the split of a rollout's step, and since when it applies: an older verdict is not given
+  POST /flagger/NAME   Flagger's webhook: 200 for PASS, 409 for FAIL, 425 until there is a verdict; its metadata
+                       may have expect, not_before and token
+  GET  /metrics        the last report of every check, for Prometheus
+  GET  /healthz, /readyz
+
+NAME is that of a [[check]]. Anything but the loopback needs a bearer token, from LBTEST_TOKEN or a file.";
+
+/// Serves until Ctrl-C or SIGTERM.
+pub(super) fn run(args: &ServeArgs) -> Result<ExitStatus, CommandError> {
+    let config = checks::configuration(args.config.as_deref())?.ok_or_else(|| {
+        CommandError::usage(format!(
+            "there is no {FILE_NAME} here: name a file with checks with --config"
+        ))
+    })?;
+    let mut serve = config.serve.clone();
+    serve.listen = args.listen.unwrap_or(serve.listen);
+    serve.token_file = args.token_file.clone().or(serve.token_file);
+    let token = token(serve.token_file.as_deref())?;
+    let checks = named(&config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(CommandError::not_measured)?;
+    let served = runtime.block_on(async {
+        let mut signals = Signals::new().map_err(CommandError::not_measured)?;
+        let names: Vec<&str> = checks.iter().map(|check| &*check.name).collect();
+        let told = format!("checks: {}\n", names.join(" "));
+        let gate = Gate::bind(checks, &serve, token).map_err(CommandError::usage)?;
+        output::print(&format!("{told}listening on http://{}/\n", gate.addr()));
+        gate.serve_until(async move { signals.next().await }, tell)
+            .await;
+        Ok(ExitStatus::Pass)
+    });
+    runtime.shutdown_timeout(LAST);
+    served
+}
+
+/// The checks of the file, their manifests read.
+fn named(config: &Config) -> Result<Vec<NamedCheck>, CommandError> {
+    let checks = config.named(&[]).map_err(CommandError::usage)?;
+    let resolved = |check: &Check| {
+        let (settings, manifests) = manifests::resolve(check.settings.clone())?;
+        let plan = settings.plan()?;
+        let findings = manifests.map(|manifests| manifests.findings(&plan));
+        Ok(NamedCheck {
+            name: check.own.name.clone(),
+            split: plan.split,
+            settings,
+            findings: findings.transpose()?.unwrap_or_default(),
+        })
+    };
+    let told = |check: &&Check| {
+        resolved(check).map_err(|error: CommandError| error.of_check(&check.own.name))
+    };
+    checks.iter().map(told).collect()
+}
+
+/// The token, from the environment or a file.
+fn token(file: Option<&Path>) -> Result<Option<Token>, CommandError> {
+    let (place, text) = match (std::env::var_os(TOKEN), file) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => {
+            return Err(CommandError::usage(format!(
+                "{TOKEN} and a token file are both given: leave one of them away"
+            )));
+        }
+        (Some(text), None) => (TOKEN.to_owned(), text.into_encoded_bytes()),
+        (None, Some(path)) => {
+            let place = format!("the token file {}", path.display());
+            let read = fs::read(path);
+            let text =
+                read.map_err(|error| CommandError::usage(terminal(&format!("{place}: {error}"))))?;
+            (place, text)
+        }
+    };
+    let refused = |error| CommandError::usage(terminal(&format!("{place} {error}")));
+    Token::parse(&text).map(Some).map_err(refused)
+}
+
+/// One line for a run that has ended.
+fn tell(ended: &Ended<'_>) {
+    let Ended { check, split, .. } = ended;
+    let (verdict, why) = match ended.brought {
+        Ok(report) => {
+            let first = report.reasons.first();
+            let why = first.map_or("", |reason| &reason.message);
+            (word(report.verdict), why)
+        }
+        Err(why) => ("ERROR", why),
+    };
+    output::note(&terminal(&format!("{check} ({split}): {verdict}  {why}")));
+}

@@ -1,0 +1,488 @@
+//! What is known about one check, what is asked for, and what runs: a state machine without a clock.
+//!
+//! A verdict answers a call only if it is of the call's split, if its run started no earlier than the
+//! call allows, and if its last response is no older than the limit. Whatever else is asked for waits its
+//! turn; one run answers everybody who waits for it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, SystemTime};
+
+use crate::split::Split;
+
+/// Splits whose outcomes are remembered, and splits that may wait: a rollout has few steps at a time.
+const MOST_SPLITS: usize = 8;
+
+/// After a run that could not measure, the next one waits this long: a target that is down answers at once.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Shares that differ by less are the same split, written otherwise (70/30 and 7/3).
+const SAME_SHARE: f64 = 1e-9;
+
+/// The runs of one check; `O` is what a run brings.
+///
+/// Every split that is passed in has the labels of the configured one, in its order.
+#[derive(Debug)]
+pub(super) struct Check<O> {
+    configured: Split,
+    /// From start to start in the background; `None` runs what is asked for alone.
+    interval: Option<Duration>,
+    max_age: Duration,
+    outcomes: Vec<Outcome<O>>,
+    queue: VecDeque<Asked>,
+    running: Option<Running>,
+    /// When the configured split last began to run.
+    begun: Option<SystemTime>,
+}
+
+/// What one run brought.
+#[derive(Debug, Clone)]
+pub(super) struct Outcome<O> {
+    split: Split,
+    started: SystemTime,
+    finished: SystemTime,
+    /// Whether it is a verdict; else the run could not measure.
+    is_verdict: bool,
+    brought: O,
+}
+
+#[derive(Debug)]
+struct Asked {
+    split: Split,
+    /// The earliest start that serves somebody who waits.
+    not_before: Option<SystemTime>,
+}
+
+#[derive(Debug)]
+struct Running {
+    split: Split,
+    started: SystemTime,
+}
+
+/// The answer to a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reply<'a, O> {
+    /// A run has ended that counts for the call; whether another of the same split is on its way.
+    Known(&'a O, bool),
+    /// A run that will count is under way, or waits.
+    Running,
+}
+
+/// As many splits wait as may.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{MOST_SPLITS} other splits of this check wait for their run already: ask again later")]
+pub(super) struct QueueFull;
+
+impl<O> Check<O> {
+    pub(super) fn new(configured: Split, interval: Option<Duration>, max_age: Duration) -> Self {
+        Self {
+            configured,
+            interval,
+            max_age,
+            outcomes: Vec::new(),
+            queue: VecDeque::new(),
+            running: None,
+            begun: None,
+        }
+    }
+
+    /// Answers a call for `split`, by a run that started no earlier than `not_before`; what is not known
+    /// will run.
+    pub(super) fn ask(
+        &mut self,
+        split: &Split,
+        not_before: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Result<Reply<'_, O>, QueueFull> {
+        let counts = |started| not_before.is_none_or(|earliest| started >= earliest);
+        let known = self.outcomes.iter().position(|outcome| {
+            is_same(&outcome.split, split)
+                && counts(outcome.started)
+                && is_fresh(outcome.finished, self.max_age, now)
+        });
+        let is_under_way = self
+            .running
+            .as_ref()
+            .is_some_and(|run| is_same(&run.split, split) && counts(run.started));
+        let Some(known) = known else {
+            if !is_under_way {
+                self.enqueue(split, not_before)?;
+            }
+            return Ok(Reply::Running);
+        };
+        let Outcome {
+            is_verdict,
+            finished,
+            ..
+        } = self.outcomes[known];
+        // What could not measure said nothing about the split, so that measuring again is no second try
+        // at a verdict. With a full queue it waits for the next call.
+        let again = is_under_way
+            || !is_verdict
+                && !is_fresh(finished, RETRY, now)
+                && self.enqueue(split, not_before).is_ok();
+        Ok(Reply::Known(&self.outcomes[known].brought, again))
+    }
+
+    fn enqueue(&mut self, split: &Split, not_before: Option<SystemTime>) -> Result<(), QueueFull> {
+        let waiting = self.queue.iter_mut();
+        if let Some(asked) = waiting
+            .into_iter()
+            .find(|asked| is_same(&asked.split, split))
+        {
+            // Whoever needs a later start asks again after it.
+            asked.not_before = asked.not_before.min(not_before);
+            return Ok(());
+        }
+        if self.queue.len() >= MOST_SPLITS {
+            return Err(QueueFull);
+        }
+        let split = split.clone();
+        self.queue.push_back(Asked { split, not_before });
+        Ok(())
+    }
+
+    /// The split to run now because somebody waits for it; it counts as running from here on.
+    pub(super) fn start_asked(&mut self, now: SystemTime) -> Option<Split> {
+        if self.running.is_some() {
+            return None;
+        }
+        let is_due = |asked: &Asked| asked.not_before.is_none_or(|earliest| earliest <= now);
+        let next = self.queue.iter().position(is_due)?;
+        let asked = self.queue.remove(next)?;
+        Some(self.start(asked.split, now))
+    }
+
+    /// The configured split, when its turn in the background has come; it counts as running from here on.
+    pub(super) fn start_in_background(&mut self, now: SystemTime) -> Option<Split> {
+        let interval = self.interval?;
+        let is_due = self
+            .begun
+            .is_none_or(|begun| !is_fresh(begun, interval, now));
+        if self.running.is_some() || !is_due {
+            return None;
+        }
+        Some(self.start(self.configured.clone(), now))
+    }
+
+    fn start(&mut self, split: Split, now: SystemTime) -> Split {
+        if is_same(&split, &self.configured) {
+            self.begun = Some(now);
+        }
+        self.running = Some(Running {
+            split: split.clone(),
+            started: now,
+        });
+        split
+    }
+
+    /// Takes what the run brought, in place of what an earlier run of its split did.
+    ///
+    /// # Panics
+    /// If nothing runs.
+    pub(super) fn finish(&mut self, brought: O, is_verdict: bool, now: SystemTime) {
+        let Running { split, started } = self.running.take().expect("a run is under way");
+        self.outcomes.retain(|known| !is_same(&known.split, &split));
+        if self.outcomes.len() >= MOST_SPLITS {
+            // The outcomes stand in the order in which they came. That of the configured split stays.
+            let is_other = |known: &Outcome<O>| !is_same(&known.split, &self.configured);
+            let oldest = self.outcomes.iter().position(is_other).unwrap_or(0);
+            self.outcomes.remove(oldest);
+        }
+        self.outcomes.push(Outcome {
+            split,
+            started,
+            finished: now,
+            is_verdict,
+            brought,
+        });
+    }
+
+    /// What the last run brought, unless that is too old to be told.
+    pub(super) fn latest(&self, now: SystemTime) -> Option<&O> {
+        let last = self.outcomes.last()?;
+        is_fresh(last.finished, self.max_age, now).then_some(&last.brought)
+    }
+
+    /// How long until something may start of itself; `None` while something runs, or nothing will.
+    pub(super) fn idle_for(&self, now: SystemTime) -> Option<Duration> {
+        if self.running.is_some() {
+            return None;
+        }
+        let until = |time: SystemTime| time.duration_since(now).unwrap_or_default();
+        let asked = self
+            .queue
+            .iter()
+            .map(|asked| asked.not_before.map_or(Duration::ZERO, until));
+        let background = self.interval.map(|interval| match self.begun {
+            Some(begun) => until(begun + interval),
+            None => Duration::ZERO,
+        });
+        asked.chain(background).min()
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Splits that wait for their run.
+    pub(super) fn queued(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+/// Whether less than `age` has passed since `time`. A clock that was set back tells nothing.
+fn is_fresh(time: SystemTime, age: Duration, now: SystemTime) -> bool {
+    now.duration_since(time).is_ok_and(|passed| passed < age)
+}
+
+/// Whether two splits of the same labels expect the same shares.
+fn is_same(one: &Split, other: &Split) -> bool {
+    debug_assert_eq!(one.labels(), other.labels());
+    let pairs = one.shares().iter().zip(other.shares());
+    pairs.into_iter().all(|(a, b)| (a - b).abs() < SAME_SHARE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INTERVAL: Duration = Duration::from_mins(5);
+    const MAX_AGE: Duration = Duration::from_mins(10);
+
+    fn split(stable: u32) -> Split {
+        Split::new([
+            ("stable", f64::from(stable)),
+            ("canary", f64::from(100 - stable)),
+        ])
+        .unwrap()
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
+    }
+
+    /// A check of 70/30 that runs when it is asked alone.
+    fn on_demand() -> Check<&'static str> {
+        Check::new(split(70), None, MAX_AGE)
+    }
+
+    #[test]
+    fn what_is_not_known_runs_and_is_given_from_then_on() {
+        let mut check = on_demand();
+        assert_eq!(check.start_asked(at(0)), None);
+        assert_eq!(check.ask(&split(70), None, at(0)), Ok(Reply::Running));
+        assert_eq!(check.start_asked(at(1)), Some(split(70)));
+        assert_eq!(check.ask(&split(70), None, at(2)), Ok(Reply::Running));
+        check.finish("pass", true, at(3));
+        assert_eq!(
+            check.ask(&split(70), None, at(4)),
+            Ok(Reply::Known(&"pass", false))
+        );
+        assert_eq!(check.start_asked(at(5)), None);
+    }
+
+    #[test]
+    fn a_thousand_callers_share_one_run() {
+        let mut check = on_demand();
+        for _ in 0..1000 {
+            assert_eq!(check.ask(&split(90), None, at(0)), Ok(Reply::Running));
+        }
+        assert_eq!(check.queued(), 1);
+        assert_eq!(check.start_asked(at(1)), Some(split(90)));
+        assert_eq!(check.start_asked(at(1)), None);
+        for _ in 0..1000 {
+            assert_eq!(check.ask(&split(90), None, at(2)), Ok(Reply::Running));
+        }
+        assert_eq!(check.queued(), 0);
+    }
+
+    #[test]
+    fn a_run_that_started_before_the_step_never_counts_for_it() {
+        let mut check = on_demand();
+        let _ = check.ask(&split(70), None, at(0));
+        check.start_asked(at(10)).unwrap();
+        // The step comes while the run is under way: another one will be needed.
+        assert_eq!(
+            check.ask(&split(70), Some(at(11)), at(12)),
+            Ok(Reply::Running)
+        );
+        check.finish("before the step", true, at(20));
+        assert_eq!(
+            check.ask(&split(70), Some(at(11)), at(21)),
+            Ok(Reply::Running)
+        );
+        assert_eq!(
+            check.ask(&split(70), Some(at(10)), at(21)),
+            Ok(Reply::Known(&"before the step", false))
+        );
+        assert_eq!(check.start_asked(at(22)), Some(split(70)));
+        check.finish("after the step", true, at(30));
+        assert_eq!(
+            check.ask(&split(70), Some(at(11)), at(31)),
+            Ok(Reply::Known(&"after the step", false))
+        );
+    }
+
+    #[test]
+    fn a_start_that_lies_ahead_is_waited_for_and_the_earliest_decides() {
+        let mut check = on_demand();
+        let _ = check.ask(&split(70), Some(at(60)), at(0));
+        let _ = check.ask(&split(70), Some(at(50)), at(0));
+        let _ = check.ask(&split(70), Some(at(90)), at(0));
+        assert_eq!(check.idle_for(at(0)), Some(Duration::from_secs(50)));
+        assert_eq!(check.start_asked(at(49)), None);
+        // What waits for its time holds nobody up.
+        let _ = check.ask(&split(50), None, at(49));
+        assert_eq!(check.start_asked(at(49)), Some(split(50)));
+        check.finish("fifty", true, at(50));
+        assert_eq!(check.start_asked(at(50)), Some(split(70)));
+    }
+
+    #[test]
+    fn a_rollout_gets_the_verdict_of_its_step_alone() {
+        let mut check = on_demand();
+        for (step, stable) in [(0, 90), (1000, 70), (2000, 50)] {
+            let begun = Some(at(step));
+            assert_eq!(
+                check.ask(&split(stable), begun, at(step)),
+                Ok(Reply::Running)
+            );
+            assert_eq!(check.start_asked(at(step + 1)), Some(split(stable)));
+            check.finish("pass", true, at(step + 5));
+            let known = check.ask(&split(stable), begun, at(step + 6));
+            assert_eq!(known, Ok(Reply::Known(&"pass", false)));
+        }
+        // A later rollout of the same weights begins anew.
+        assert_eq!(
+            check.ask(&split(50), Some(at(2100)), at(2100)),
+            Ok(Reply::Running)
+        );
+    }
+
+    #[test]
+    fn a_stale_verdict_is_not_given_and_the_check_runs_again() {
+        let mut check = on_demand();
+        let _ = check.ask(&split(70), None, at(0));
+        check.start_asked(at(0)).unwrap();
+        check.finish("pass", true, at(100));
+        assert_eq!(
+            check.ask(&split(70), None, at(699)),
+            Ok(Reply::Known(&"pass", false))
+        );
+        assert_eq!(check.latest(at(699)), Some(&"pass"));
+        assert_eq!(check.latest(at(700)), None);
+        assert_eq!(check.ask(&split(70), None, at(700)), Ok(Reply::Running));
+        assert_eq!(check.start_asked(at(700)), Some(split(70)));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nothing_fresh() {
+        let mut check = on_demand();
+        let _ = check.ask(&split(70), None, at(1000));
+        check.start_asked(at(1000)).unwrap();
+        check.finish("pass", true, at(1010));
+        assert_eq!(check.ask(&split(70), None, at(900)), Ok(Reply::Running));
+        assert_eq!(check.latest(at(900)), None);
+    }
+
+    #[test]
+    fn the_same_shares_in_other_numbers_are_the_same_split() {
+        let mut check = on_demand();
+        let sevenths = Split::new([("stable", 7.0), ("canary", 3.0)]).unwrap();
+        let _ = check.ask(&sevenths, None, at(0));
+        check.start_asked(at(0)).unwrap();
+        check.finish("pass", true, at(1));
+        assert_eq!(
+            check.ask(&split(70), None, at(2)),
+            Ok(Reply::Known(&"pass", false))
+        );
+        assert_eq!(check.ask(&split(69), None, at(2)), Ok(Reply::Running));
+    }
+
+    #[test]
+    fn what_is_remembered_and_what_waits_is_bounded() {
+        let mut check = on_demand();
+        for stable in 0..100 {
+            let _ = check.ask(&split(stable), None, at(0));
+        }
+        assert_eq!(check.queued(), MOST_SPLITS);
+        assert_eq!(check.ask(&split(99), None, at(0)), Err(QueueFull));
+        assert_eq!(check.ask(&split(0), None, at(0)), Ok(Reply::Running));
+        let mut check = on_demand();
+        for stable in [70].into_iter().chain(0..50) {
+            let _ = check.ask(&split(stable), None, at(0));
+            check.start_asked(at(0)).unwrap();
+            check.finish("pass", true, at(1));
+        }
+        assert_eq!(check.outcomes.len(), MOST_SPLITS);
+        // The configured split's outlives the others.
+        assert_eq!(
+            check.ask(&split(70), None, at(2)),
+            Ok(Reply::Known(&"pass", false))
+        );
+        assert_eq!(check.ask(&split(0), None, at(2)), Ok(Reply::Running));
+    }
+
+    #[test]
+    fn what_could_not_measure_is_told_and_measured_again() {
+        let mut check = on_demand();
+        let _ = check.ask(&split(70), None, at(0));
+        check.start_asked(at(0)).unwrap();
+        check.finish("error", false, at(1));
+        assert_eq!(
+            check.ask(&split(70), None, at(2)),
+            Ok(Reply::Known(&"error", false))
+        );
+        assert_eq!(
+            check.ask(&split(70), None, at(11)),
+            Ok(Reply::Known(&"error", true))
+        );
+        assert_eq!(check.start_asked(at(11)), Some(split(70)));
+        assert_eq!(
+            check.ask(&split(70), None, at(12)),
+            Ok(Reply::Known(&"error", true))
+        );
+        check.finish("pass", true, at(13));
+        assert_eq!(
+            check.ask(&split(70), None, at(14)),
+            Ok(Reply::Known(&"pass", false))
+        );
+    }
+
+    #[test]
+    fn the_background_runs_the_configured_split_from_start_to_start() {
+        let mut check = Check::new(split(70), Some(INTERVAL), MAX_AGE);
+        assert_eq!(check.idle_for(at(0)), Some(Duration::ZERO));
+        assert_eq!(check.start_in_background(at(0)), Some(split(70)));
+        assert_eq!((check.idle_for(at(1)), check.is_running()), (None, true));
+        check.finish("pass", true, at(20));
+        assert_eq!(check.start_in_background(at(299)), None);
+        assert_eq!(check.idle_for(at(20)), Some(Duration::from_secs(280)));
+        // A run of another split does not stand for it; one that was asked for does.
+        let _ = check.ask(&split(50), None, at(250));
+        check.start_asked(at(250)).unwrap();
+        check.finish("fifty", true, at(260));
+        let _ = check.ask(&split(70), Some(at(260)), at(260));
+        check.start_asked(at(260)).unwrap();
+        check.finish("pass", true, at(270));
+        assert_eq!(check.start_in_background(at(400)), None);
+        assert_eq!(check.start_in_background(at(560)), Some(split(70)));
+    }
+
+    #[test]
+    fn while_a_background_run_is_under_way_the_last_verdict_is_given() {
+        let mut check = Check::new(split(70), Some(INTERVAL), MAX_AGE);
+        check.start_in_background(at(0)).unwrap();
+        check.finish("pass", true, at(20));
+        check.start_in_background(at(300)).unwrap();
+        assert_eq!(
+            check.ask(&split(70), None, at(301)),
+            Ok(Reply::Known(&"pass", true))
+        );
+        assert_eq!(
+            check.ask(&split(70), Some(at(290)), at(301)),
+            Ok(Reply::Running)
+        );
+        assert_eq!(check.queued(), 0);
+    }
+}

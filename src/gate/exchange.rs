@@ -1,0 +1,290 @@
+//! One connection, one request, one response.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::Shared;
+use super::answer::{Answer, AnswerVerdict};
+use super::body::{self, BodyError};
+use super::call::{Call, CallError, Payload};
+use super::check::QueueFull;
+use super::metrics;
+use crate::serving::{self, Stage};
+
+/// A request's head is to be there within this, the wait for it on an idle connection included.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A head is no larger; hyper answers 431 beyond it.
+const MOST_HEAD_BYTES: usize = 16 * 1024;
+
+/// A connection ends after this, whatever it carries: a client that reads nothing holds it no longer.
+const LIFETIME: Duration = Duration::from_mins(2);
+
+/// What a response may still take once its connection's time is over.
+const LAST: Duration = Duration::from_secs(5);
+
+/// A response: its body was made beforehand.
+type Answered = Response<Full<Bytes>>;
+
+/// The client went away before its request was there.
+#[derive(Debug, thiserror::Error)]
+#[error("the request did not arrive whole")]
+struct Gone;
+
+/// Serves one connection to its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    shared: Arc<Shared>,
+    mut stage: watch::Receiver<Stage>,
+) {
+    let mut exchanges = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MOST_HEAD_BYTES)
+        .serve_connection(
+            TokioIo::new(stream),
+            service_fn(move |request| respond(Arc::clone(&shared), request)),
+        );
+    let whole = serving::exchange(&mut exchanges, &mut stage);
+    if tokio::time::timeout(LIFETIME, whole).await.is_err() {
+        Pin::new(&mut exchanges).graceful_shutdown();
+        let last = serving::exchange(&mut exchanges, &mut stage);
+        let _ = tokio::time::timeout(LAST, last).await;
+    }
+}
+
+async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answered, Gone> {
+    let (head, body) = request.into_parts();
+    // Read before anything is decided, so that the connection can carry the next request.
+    let resource = Resource::of(head.uri.path());
+    let mut response = match body::read(&head.headers, body).await {
+        Ok(body) => resource.answer(&shared, &head, &body),
+        Err(BodyError::Broken) => return Err(Gone),
+        Err(error) => {
+            let (status, why) = match error {
+                BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+                BodyError::Slow | BodyError::Broken => {
+                    (StatusCode::REQUEST_TIMEOUT, "the body did not come in time")
+                }
+            };
+            let mut response = refused(status, why);
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+            response
+        }
+    };
+    let status = response.status().as_u16();
+    shared.requests.count(resource.name(), status);
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    Ok(response)
+}
+
+/// What a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Resource<'a> {
+    Health,
+    Readiness,
+    Metrics,
+    Verdict(&'a str),
+    Flagger(&'a str),
+    Unknown,
+}
+
+impl<'a> Resource<'a> {
+    fn of(path: &'a str) -> Self {
+        match path {
+            "/healthz" => Self::Health,
+            "/readyz" => Self::Readiness,
+            "/metrics" => Self::Metrics,
+            _ => {
+                let named = |prefix| path.strip_prefix(prefix);
+                named("/verdict/")
+                    .map(Self::Verdict)
+                    .or_else(|| named("/flagger/").map(Self::Flagger))
+                    .unwrap_or(Self::Unknown)
+            }
+        }
+    }
+
+    /// The resource without a caller's words, for the metrics.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Health => "healthz",
+            Self::Readiness => "readyz",
+            Self::Metrics => "metrics",
+            Self::Verdict(_) => "verdict",
+            Self::Flagger(_) => "flagger",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    fn answer(self, shared: &Shared, head: &Parts, body: &[u8]) -> Answered {
+        // Probes cannot present a token, and learn nothing.
+        match self {
+            Self::Health => return probe(head, true),
+            Self::Readiness => return probe(head, !shared.is_stopping()),
+            Self::Metrics | Self::Verdict(_) | Self::Flagger(_) | Self::Unknown => {}
+        }
+        let payload = match self {
+            Self::Flagger(_) => Some(Payload::parse(body)),
+            _ => None,
+        };
+        // Before anything else, so that strangers learn no names.
+        if !is_admitted(
+            shared,
+            head,
+            payload.as_ref().and_then(|read| read.as_ref().ok()),
+        ) {
+            let mut response = refused(StatusCode::UNAUTHORIZED, "a bearer token is needed");
+            let scheme = HeaderValue::from_static("Bearer realm=\"lbtest\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+            return response;
+        }
+        match (self, payload) {
+            (Self::Metrics, _) => {
+                allowed(head, &[Method::GET, Method::HEAD]).unwrap_or_else(|| {
+                    let format = metrics::format(&head.headers);
+                    let document = metrics::render(shared, format, SystemTime::now());
+                    text_response(StatusCode::OK, format.media_type(), document)
+                })
+            }
+            (Self::Verdict(name), _) => {
+                let call = || Call::of_query(head.uri.query().unwrap_or_default());
+                allowed(head, &[Method::GET, Method::HEAD])
+                    .unwrap_or_else(|| told(shared, name, call, |_| StatusCode::OK))
+            }
+            (Self::Flagger(name), Some(payload)) => {
+                let call = || payload?.call();
+                allowed(head, &[Method::POST])
+                    .unwrap_or_else(|| told(shared, name, call, flagger_status))
+            }
+            _ => refused(
+                StatusCode::NOT_FOUND,
+                "there are /verdict/NAME, /flagger/NAME, /metrics, /healthz and /readyz",
+            ),
+        }
+    }
+}
+
+/// Whether the caller has presented the token, where there is one.
+fn is_admitted(shared: &Shared, head: &Parts, payload: Option<&Payload>) -> bool {
+    let Some(token) = &shared.token else {
+        return true;
+    };
+    let in_payload = payload.and_then(Payload::token);
+    token.is_in(&head.headers) || in_payload.is_some_and(|text| token.is(text.as_bytes()))
+}
+
+/// The refusal of a method that is not among these.
+fn allowed(head: &Parts, methods: &[Method]) -> Option<Answered> {
+    if methods.contains(&head.method) {
+        return None;
+    }
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    let why = format!("this takes {} alone", names.join(" and "));
+    let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, &why);
+    if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
+        response.headers_mut().insert(ALLOW, names);
+    }
+    Some(response)
+}
+
+/// The status that Flagger acts on: it advances on 200, and calls again by itself on a 5xx, which would be
+/// no news. A 4xx counts as a failed check, or keeps a confirming hook waiting.
+fn flagger_status(verdict: AnswerVerdict) -> StatusCode {
+    match verdict {
+        AnswerVerdict::Pass => StatusCode::OK,
+        AnswerVerdict::Fail => StatusCode::CONFLICT,
+        AnswerVerdict::Inconclusive | AnswerVerdict::Error | AnswerVerdict::Running => {
+            StatusCode::TOO_EARLY
+        }
+    }
+}
+
+/// What is known about the check of this name.
+fn told(
+    shared: &Shared,
+    name: &str,
+    call: impl FnOnce() -> Result<Call, CallError>,
+    status: impl FnOnce(AnswerVerdict) -> StatusCode,
+) -> Answered {
+    let Some(check) = shared.check(name) else {
+        return refused(StatusCode::NOT_FOUND, "there is no check of this name");
+    };
+    let now = SystemTime::now();
+    let asked = || {
+        let call = call()?;
+        Ok::<_, CallError>((call.split(&check.1.split)?, call.not_before(now)?))
+    };
+    let (split, not_before) = match asked() {
+        Ok(asked) => asked,
+        Err(error) => return refused(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let answer: Result<Answer, QueueFull> = shared.board().ask(check, &split, not_before, now);
+    match answer {
+        Ok(answer) => {
+            shared.wake.notify_one();
+            json(status(answer.verdict), &answer)
+        }
+        Err(error) => {
+            let mut response = refused(StatusCode::TOO_MANY_REQUESTS, &error.to_string());
+            let seconds = HeaderValue::from_static("10");
+            response.headers_mut().insert(RETRY_AFTER, seconds);
+            response
+        }
+    }
+}
+
+fn probe(head: &Parts, is_well: bool) -> Answered {
+    allowed(head, &[Method::GET, Method::HEAD]).unwrap_or_else(|| {
+        let (status, text) = if is_well {
+            (StatusCode::OK, "ok\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+        };
+        text_response(status, "text/plain; charset=utf-8", text)
+    })
+}
+
+/// Why a request gets no answer.
+#[derive(Debug, Serialize)]
+struct Refusal<'a> {
+    error: &'a str,
+}
+
+fn refused(status: StatusCode, why: &str) -> Answered {
+    json(status, &Refusal { error: why })
+}
+
+fn json(status: StatusCode, document: &impl Serialize) -> Answered {
+    let mut body = serde_json::to_string(document).expect("the document has text keys alone");
+    body.push('\n');
+    text_response(status, "application/json", body)
+}
+
+fn text_response(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Answered {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,208 @@
+//! The gate for rollout controllers: `lbtest serve`.
+//!
+//! It runs checks in the background and when they are asked for, and answers what Argo Rollouts, Flagger,
+//! Prometheus and probes ask. Callers choose a check by its name and may say which split applies and since
+//! when; they never choose a target. Calls are answered from what is known: none waits for a run.
+//!
+//! | file | what |
+//! |---|---|
+//! | `check` | one check's outcomes, queue and run: pure, with an explicit now |
+//! | `board` | all checks, and which runs next: pure as well |
+//! | `runs` | begins runs on threads of their own and takes what they bring |
+//! | `call` | what a request asks for |
+//! | `answer` | the JSON contract |
+//! | `metrics` | what Prometheus scrapes |
+//! | `exchange` | one connection, one request, one response |
+
+pub mod answer;
+mod board;
+mod body;
+mod call;
+mod check;
+mod exchange;
+mod metrics;
+mod runs;
+mod token;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+
+use crate::plan::config::serve::Serve;
+use crate::plan::settings::Settings;
+use crate::report::{Finding, Report};
+use crate::serving;
+use crate::split::Split;
+use board::Board;
+use metrics::Requests;
+pub use token::{Token, TokenError};
+
+/// How long requests in flight may take once the gate stops.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A check that callers may name.
+#[derive(Debug)]
+pub struct NamedCheck {
+    /// What callers call it.
+    pub name: String,
+    /// What is sent and what is promised, manifests read already.
+    pub settings: Settings,
+    /// The configured split, which says the labels of every other.
+    pub split: Split,
+    /// What is known of the configuration, for every report.
+    pub findings: Vec<Finding>,
+}
+
+/// A run that has ended.
+#[derive(Debug)]
+pub struct Ended<'a> {
+    /// The check's name.
+    pub check: &'a str,
+    /// The split that was expected.
+    pub split: &'a Split,
+    /// What it brought, or why there was no run.
+    pub brought: Result<&'a Report, &'a str>,
+}
+
+/// Why a gate does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// Others could reach it, and nothing would tell them apart from the callers that are meant.
+    #[error(
+        "serve.listen {0} is not the loopback, and there is no token: set LBTEST_TOKEN or serve.token_file"
+    )]
+    Open(SocketAddr),
+    /// The address can't be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address or port with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// A gate that listens, and serves as soon as [`Gate::serve_until`] runs.
+#[derive(Debug)]
+pub struct Gate {
+    listener: TcpListener,
+    address: SocketAddr,
+    connections: NonZeroUsize,
+    shared: Arc<Shared>,
+}
+
+/// What the connections and the runs share.
+#[derive(Debug)]
+struct Shared {
+    checks: Vec<NamedCheck>,
+    board: Mutex<Board>,
+    token: Option<Token>,
+    requests: Requests,
+    /// Told when a run may begin.
+    wake: Notify,
+    is_stopping: AtomicBool,
+}
+
+/// How the runs are limited.
+#[derive(Debug)]
+struct Limits {
+    interval: Option<Duration>,
+    max_age: Duration,
+    max_runs: NonZeroUsize,
+}
+
+impl Gate {
+    /// Listens. Connections queue until they are served.
+    ///
+    /// # Errors
+    /// Others could reach the address and there is no token, or it can't be listened on.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub fn bind(
+        checks: Vec<NamedCheck>,
+        serve: &Serve,
+        token: Option<Token>,
+    ) -> Result<Self, GateError> {
+        let address = serve.listen;
+        if token.is_none() && !address.ip().to_canonical().is_loopback() {
+            return Err(GateError::Open(address));
+        }
+        let (listener, address) =
+            serving::listen(address).map_err(|source| GateError::Listen { address, source })?;
+        let limits = Limits {
+            interval: serve.interval,
+            max_age: serve.max_age,
+            max_runs: serve.max_runs,
+        };
+        Ok(Self {
+            listener,
+            address,
+            connections: serve.max_connections,
+            shared: Arc::new(Shared {
+                board: Mutex::new(Board::new(&checks, &limits)),
+                checks,
+                token,
+                requests: Requests::default(),
+                wake: Notify::new(),
+                is_stopping: AtomicBool::new(false),
+            }),
+        })
+    }
+
+    /// Where it listens; the port is the real one where 0 was asked for.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `shutdown` completes; then takes no further connection, begins no further run, finishes
+    /// what is in flight within 2 s, and waits for the runs that are under way, which the same signal ends.
+    /// `tell` hears of every run that has ended.
+    ///
+    /// Dropping the future cuts all connections off; runs that are under way are not awaited.
+    pub async fn serve_until(
+        self,
+        shutdown: impl Future<Output = ()>,
+        tell: impl FnMut(&Ended<'_>),
+    ) {
+        let Self {
+            listener,
+            connections,
+            shared,
+            ..
+        } = self;
+        let stopping = async {
+            shutdown.await;
+            shared.is_stopping.store(true, Ordering::Relaxed);
+            shared.wake.notify_one();
+        };
+        let connect = |stream, _client, stage| exchange::serve(stream, Arc::clone(&shared), stage);
+        let connections = u32::try_from(connections.get()).unwrap_or(u32::MAX);
+        tokio::join!(
+            serving::serve_until(listener, connections, GRACE, connect, stopping),
+            runs::keep(&shared, tell),
+        );
+    }
+}
+
+impl Shared {
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn check(&self, name: &str) -> Option<(usize, &NamedCheck)> {
+        let mut checks = self.checks.iter().enumerate();
+        checks.find(|(_, check)| check.name == name)
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Relaxed)
+    }
+}

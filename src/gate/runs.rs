@@ -1,0 +1,87 @@
+//! Begins the runs and takes what they bring.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
+
+use super::board::Brought;
+use super::{Ended, NamedCheck, Shared};
+use crate::load;
+use crate::plan::settings::Settings;
+use crate::report::Report;
+use crate::split::Split;
+use crate::tally::pods::PodRegistry;
+
+/// The clock may be set meanwhile: what is due is looked for at least this often.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A run that has ended.
+type Finished = (usize, Split, Result<Brought, JoinError>);
+
+/// Keeps the checks running until the gate stops, and awaits the runs that are under way then.
+///
+/// Dropping the future leaves those to themselves.
+pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&Ended<'_>)) {
+    let mut runs: JoinSet<Finished> = JoinSet::new();
+    loop {
+        while !shared.is_stopping()
+            && let Some((index, split)) = shared.board().start(SystemTime::now())
+        {
+            begin(&mut runs, shared, index, split);
+        }
+        if shared.is_stopping() && runs.is_empty() {
+            return;
+        }
+        let idle = shared
+            .board()
+            .idle_for(SystemTime::now())
+            .map(|idle| idle.min(LOOK));
+        tokio::select! {
+            Some(joined) = runs.join_next() => {
+                let finished = joined.expect("a run's panic is caught within");
+                take(shared, finished, &mut tell);
+            }
+            () = shared.wake.notified() => {}
+            () = tokio::time::sleep(idle.unwrap_or(LOOK)), if !shared.is_stopping() => {}
+        }
+    }
+}
+
+fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, split: Split) {
+    let shared = Arc::clone(shared);
+    let expected = split.clone();
+    // A run blocks: it has runtimes of its own.
+    let run = spawn_blocking(move || measure(&shared.checks[index], &expected));
+    runs.spawn(async move { (index, split, run.await) });
+}
+
+/// Sends a check's load, expecting `split`, and judges what came back.
+fn measure(check: &NamedCheck, split: &Split) -> Brought {
+    let settings = Settings {
+        expect: Some(split.to_string()),
+        ..check.settings.clone()
+    };
+    let plan = settings.plan().map_err(|error| error.to_string())?;
+    let registry = PodRegistry::shared(plan.mappings.clone());
+    let mut report = match load::run(&plan, &registry, &mut |_| {}) {
+        Ok(run) => Report::of_run(&plan, &run),
+        Err(error) => Report::of_error(&plan, &error),
+    };
+    report.findings.extend(check.findings.iter().cloned());
+    Ok(report)
+}
+
+fn take(shared: &Shared, finished: Finished, tell: &mut impl FnMut(&Ended<'_>)) {
+    let (index, split, joined) = finished;
+    let brought = joined.unwrap_or_else(|_| Err("the run panicked".to_owned()));
+    let check = &shared.checks[index];
+    tell(&Ended {
+        check: &check.name,
+        split: &split,
+        brought: brought.as_ref().map_err(String::as_str),
+    });
+    shared
+        .board()
+        .finish((index, check), &split, brought, SystemTime::now());
+}
