@@ -1,5 +1,7 @@
 //! `lbtest demo`: the gate against an ingress embedded in this process.
 
+use std::fmt::Write;
+
 use clap::Args;
 
 use super::gate::{CriterionArgs, LoadArgs, OutputArgs};
@@ -9,6 +11,9 @@ use super::{CommandError, gate, manifests, output};
 use crate::exit::ExitStatus;
 use crate::ingress::Ingress;
 use crate::plan::settings::Settings;
+use crate::report::escape::terminal;
+use crate::split::Split;
+use crate::verdict::words;
 
 /// The arguments of `demo`.
 #[derive(Debug, Args)]
@@ -25,10 +30,16 @@ pub(super) struct DemoArgs {
     behaviour: BehaviourArgs,
 }
 
+/// What is expected where nothing is said of a split: a demo needs no set-up.
+const SPLIT: &str = "v1=70,v2=30";
+
 /// Starts the ingress on a free port and runs the gate against it.
 pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
-    let settings = args.load.over(args.criterion.over(Settings::default()));
+    let mut settings = args.load.over(args.criterion.over(Settings::default()));
+    if settings.expect_from.is_empty() && args.behaviour.split.is_none() {
+        settings.expect.get_or_insert_with(|| SPLIT.to_owned());
+    }
     let own = settings.backend.clone();
     let (mut settings, manifests) = manifests::resolve(settings)?;
     // The pods of the manifests are not those of the demo.
@@ -53,7 +64,100 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
         &plan,
         findings.transpose()?.unwrap_or_default(),
         &args.output,
-    );
+    )?;
     drop(ingress);
-    status
+    if !args.output.no_progress {
+        // Manifests can have said what is expected.
+        let asked = settings.expect.clone().unwrap_or_else(|| split.to_string());
+        output::note(&lesson(
+            &asked,
+            &split,
+            args.behaviour.split.as_deref(),
+            status,
+        ));
+    }
+    Ok(status)
+}
+
+/// What happened, and what to try next; every command in it can be pasted.
+fn lesson(asked: &str, expected: &Split, applied: Option<&str>, status: ExitStatus) -> String {
+    let told = applied.map_or_else(
+        || words::shares(expected),
+        |told| terminal(told).into_owned(),
+    );
+    // Labels and weights hold nothing that a shell would read otherwise.
+    let expect: String = asked.split_whitespace().collect();
+    let own = match (applied, shifted(expected)) {
+        (None, Some(shifted)) => Some((
+            format!("lbtest demo --expect {expect} --split {shifted}"),
+            "an ingress that is off: FAIL, exit status 1",
+        )),
+        (None, None) => None,
+        (Some(_), _) => Some((
+            format!("lbtest demo --expect {expect}"),
+            "an ingress that does as it is told: PASS, exit status 0",
+        )),
+    };
+    let next = own.into_iter().chain([
+        (
+            format!("lbtest plan --expect {expect}"),
+            "what the promise costs, and how likely each verdict is; sends nothing",
+        ),
+        (
+            format!("lbtest http://ADDRESS/ --host NAME --expect {expect}"),
+            "your own ingress",
+        ),
+    ]);
+    let mut lesson = format!(
+        "\nWhat happened: an ingress in this process split the requests {told}; lbtest read from every\n\
+         response which pod answered, tested the counts against {}, and ends with exit status {}.\nTry next:",
+        words::shares(expected),
+        status.code()
+    );
+    for (command, meaning) in next {
+        let _ = write!(lesson, "\n  {command}\n      {meaning}");
+    }
+    lesson
+}
+
+/// The split with ten percentage points, or half of what there is, moved from its largest share to another backend;
+/// `None` where there is no other.
+fn shifted(split: &Split) -> Option<String> {
+    let mut percent: Vec<f64> = split.shares().iter().map(|share| 100.0 * share).collect();
+    let (largest, _) = percent
+        .iter()
+        .enumerate()
+        .max_by(|a, b| a.1.total_cmp(b.1))?;
+    let other = (0..percent.len()).rfind(|&index| index != largest)?;
+    let moved = (percent[largest] / 2.0).min(10.0);
+    percent[largest] -= moved;
+    percent[other] += moved;
+    let backends = split.labels().iter().zip(percent);
+    let items: Vec<String> = backends
+        .map(|(label, percent)| format!("{label}={}", (1e4 * percent).round() / 1e4))
+        .collect();
+    Some(items.join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lesson_proposes_commands_that_fit_what_was_run() {
+        let told = |expect: &str, applied| {
+            lesson(expect, &expect.parse().unwrap(), applied, ExitStatus::Pass)
+        };
+        let right = told("v1=70,v2=30", None);
+        assert!(right.contains("--split v1=60,v2=40\n"), "{right}");
+        let wrong = told("v1=70,v2=30", Some("v1=1,v2=1"));
+        assert!(
+            wrong.contains("split the requests v1=1,v2=1;") && !wrong.contains("--split"),
+            "{wrong}"
+        );
+        let alone = told("v1=1", None);
+        assert!(!alone.contains("--split"), "{alone}");
+        let spaced = told(" v1=70, v2=30 ", None);
+        assert!(spaced.contains("plan --expect v1=70,v2=30\n"), "{spaced}");
+    }
 }

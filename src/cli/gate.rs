@@ -22,6 +22,7 @@ use crate::verdict::words;
 
 /// What the expected split is and what the verdict promises; shared by every command that judges.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Expectation and promise")]
 pub(super) struct CriterionArgs {
     /// Expected weights of the backends; 0 means "must get nothing"
     #[arg(long, value_name = "v1=70,v2=30")]
@@ -89,6 +90,7 @@ pub(super) fn expected(settings: &Settings) -> Result<Split, CommandError> {
 
 /// Where reports go and how the terminal is used; shared by every command that reports.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
 pub(super) struct OutputArgs {
     /// Write the report as JSON to a file, or to stdout for '-'
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
@@ -119,6 +121,7 @@ pub(super) struct OutputArgs {
     reason = "each is a flag of its own on the command line"
 )]
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Load")]
 pub(super) struct LoadArgs {
     /// Host header (default: the URL's authority)
     #[arg(long, value_name = "NAME", env = "LBTEST_HOST")]

@@ -5,37 +5,35 @@
 mod analyze;
 mod canary;
 mod checks;
+mod completions;
 mod demo;
 mod gate;
+mod help;
 mod ingress;
 mod lint;
+mod man;
 mod manifests;
 mod merge;
 mod output;
 mod plan;
 mod serve;
 mod shard;
+mod suggestion;
 mod value;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::exit::ExitStatus;
 use crate::plan::settings::SettingsError;
 
-/// Checks that an ingress splits traffic the way it was told to, with known error rates.
+/// Checks that an ingress splits traffic as it was told to, with known error rates.
 ///
 /// Sends requests through the ingress, reads from each response which pod answered, tests the observed
 /// split against the expected one, and says PASS, FAIL or INCONCLUSIVE.
 #[derive(Debug, Parser)]
-#[command(
-    name = "lbtest",
-    version,
-    args_conflicts_with_subcommands = true,
-    after_help = EXAMPLES,
-    after_long_help = DETAILS
-)]
+#[command(name = "lbtest", version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -43,36 +41,12 @@ struct Cli {
     gate: gate::GateArgs,
 }
 
-const EXAMPLES: &str = "\
-Examples:
-  lbtest demo --expect v1=70,v2=30                      try it, no set-up needed
-  lbtest http://10.0.0.7/ --host shop.example --expect v1=70,v2=30
-  lbtest analyze --expect v1=70,v2=30 --observed v1=69,v2=30
-
-Exit status: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not measure, 130 interrupted";
-
-const DETAILS: &str = "\
-Examples:
-  lbtest demo --expect v1=70,v2=30
-      Starts an ingress with two backends in this process and checks it.
-  lbtest http://10.0.0.7/ --host shop.example --expect v1=70,v2=30
-      Checks a real one; the number of requests follows from --alpha and --tolerance.
-  lbtest analyze --expect v1=70,v2=30 --observed v1=69,v2=30
-      Judges counts that were taken elsewhere.
-
-Exit status:
-  0    PASS
-  1    FAIL
-  2    the command line or a configuration cannot be used
-  3    INCONCLUSIVE
-  4    could not measure (unreachable, or no response names a pod)
-  130  interrupted; a partial report is still written
-
-The proxy variables (http_proxy, https_proxy, all_proxy) are ignored: lbtest dials the target itself.";
-
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Check an ingress embedded in this process: no set-up needed
+    ///
+    /// The ingress does what its options say, by default what --expect says (itself v1=70,v2=30 by default). At the
+    /// end, unless --no-progress is given, stderr has what happened and what to try next.
     Demo(Box<demo::DemoArgs>),
     /// Run the embedded ingress alone, until Ctrl-C
     Ingress(ingress::IngressArgs),
@@ -88,6 +62,10 @@ enum Command {
     Merge(merge::MergeArgs),
     /// Serve the checks of lbtest.toml to rollout controllers and Prometheus, until Ctrl-C
     Serve(serve::ServeArgs),
+    /// Print what a shell needs to complete the command line
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write them all
+    Man(man::ManArgs),
 }
 
 /// One sentence for a person, and the status to end with.
@@ -134,7 +112,19 @@ impl From<SettingsError> for CommandError {
 /// Parses the arguments of this process, does what they say, and returns its exit status.
 #[must_use]
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let command = Cli::command();
+    let first = std::env::args_os().nth(1).unwrap_or_default();
+    let subcommands = command.get_subcommands().map(clap::Command::get_name);
+    let subcommands: Vec<&str> = subcommands.collect();
+    if let Some(sentence) = suggestion::misspelt_subcommand(&first.to_string_lossy(), &subcommands)
+    {
+        output::error(&sentence);
+        return ExitStatus::Usage.into();
+    }
+    let parsed = help::arranged(command)
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         // Help and version go to stdout with status 0.
         Err(error) if !error.use_stderr() => {
@@ -156,6 +146,8 @@ pub fn run() -> ExitCode {
         Some(Command::Lint(args)) => lint::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),
+        Some(Command::Completions(args)) => completions::run(&args, Cli::command()),
+        Some(Command::Man(args)) => man::run(&args, help::with_details(Cli::command())),
     };
     match result {
         Ok(status) => status.into(),
@@ -184,8 +176,6 @@ fn one_sentence(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

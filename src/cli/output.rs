@@ -1,5 +1,6 @@
 //! Where words go: results to stdout, progress and warnings to stderr, reports to their files.
 
+mod ascii;
 mod progress;
 mod reports;
 mod sink;
@@ -23,23 +24,28 @@ pub(super) fn color(choice: ColorArg) {
     .write_global();
 }
 
-/// A result on stdout. A closed stdout is no reason to fail.
+/// A result on stdout, in words. A closed stdout is no reason to fail.
 pub(super) fn print(text: &str) {
+    document(&ascii::shown(text));
+}
+
+/// A result on stdout that programs read: it is printed as it is.
+pub(super) fn document(text: &str) {
     let mut out = anstream::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
-/// What is said before load is sent.
+/// What is said before load is sent, or after the result.
 pub(super) fn note(message: &str) {
-    let _ = writeln!(anstream::stderr(), "{message}");
+    let _ = writeln!(anstream::stderr(), "{}", ascii::shown(message));
 }
 
 /// One sentence on stderr. A closed stderr is no reason to fail.
 pub(super) fn warn(message: &str) {
-    let _ = writeln!(anstream::stderr(), "warning: {message}");
+    note(&format!("warning: {message}"));
 }
 
 /// Why the program ends without a report.
 pub(super) fn error(message: &str) {
-    let _ = writeln!(anstream::stderr(), "error: {message}");
+    note(&format!("error: {message}"));
 }

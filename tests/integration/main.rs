@@ -14,6 +14,7 @@ mod config;
 mod demo;
 mod errors;
 mod faults;
+mod first_minutes;
 mod formats;
 mod http;
 mod layers;

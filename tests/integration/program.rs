@@ -40,6 +40,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
     command
         .args(["--kill-after=5", "120", env!("CARGO_BIN_EXE_lbtest")])
         .args(arguments)
+        .env("LC_ALL", "C.UTF-8")
         .env_remove("LBTEST_URL")
         .env_remove("LBTEST_HOST")
         .env_remove("GITHUB_ACTIONS")

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Sink, warn};
+use super::{Sink, ascii, warn};
 use crate::cli::CommandError;
 use crate::cli::gate::OutputArgs;
 use crate::report::checks::ChecksReport;
@@ -92,6 +92,7 @@ impl Outputs {
         if self.is_github {
             told.extend(annotation::render(named));
         }
+        let told = ascii::shown(&told);
         let printed = if self.text_on_stderr {
             anstream::stderr().write_all(told.as_bytes())
         } else {

@@ -1,0 +1,82 @@
+//! What `-h` and `--help` show: a screen for the first minutes, and all there is.
+
+use clap::Command;
+
+/// What `-h` shows below the usage line. It fits a terminal of 24 lines and 80 columns.
+const SCREEN: &str = "\
+Everyday options (-h shows these, --help shows all):
+  --expect v1=70,v2=30   the weights that were configured; 0: must get nothing
+  --host NAME            Host header, which chooses the rule of the ingress
+  --tolerance PP         smallest shift that a PASS rules out (5 points)
+  -n, --requests N       how many (default: what the promise needs)
+  -q, --rate R           pace, such as 500/s or 175/m
+  --identify RULE        how a response names its pod, if built-in rules fail
+  --json FILE            a report for scripts; --html, --junit and others too
+
+Commands (lbtest COMMAND --help tells more):
+COMMANDS
+
+Examples:
+  lbtest demo --expect v1=70,v2=30              try it, no set-up needed
+  lbtest http://10.0.0.7/ --host shop.example --expect v1=70,v2=30
+  lbtest analyze --expect v1=70,v2=30 --observed v1=69,v2=30
+
+Exit status: 0 PASS, 1 FAIL, 2 usage, 3 INCONCLUSIVE, 4 could not measure";
+
+const EXAMPLES: &str = "\
+Examples:
+  lbtest demo --expect v1=70,v2=30
+      Starts an ingress with two backends in this process and checks it.
+  lbtest http://10.0.0.7/ --host shop.example --expect v1=70,v2=30
+      Checks a real one; the number of requests follows from --alpha and --tolerance.
+  lbtest analyze --expect v1=70,v2=30 --observed v1=69,v2=30
+      Judges counts that were taken elsewhere.";
+
+const STATUSES: &str = "\
+Exit status:
+  0    PASS
+  1    FAIL
+  2    the command line or a configuration cannot be used
+  3    INCONCLUSIVE
+  4    could not measure (unreachable, or no response names a pod)
+  130  interrupted; a partial report is still written
+
+The proxy variables (http_proxy, https_proxy, all_proxy) are ignored: lbtest dials the target itself.";
+
+/// Gives the command its two helps.
+///
+/// clap renders both from one template, of which only the text after the options differs. So everything below
+/// the usage line stands in that text: a screen in the short one, what clap lists by itself in the long one.
+pub(super) fn arranged(command: Command) -> Command {
+    let listed = command.clone().help_template("{all-args}");
+    let long = format!(
+        "{EXAMPLES}\n\n{}\n\n{STATUSES}",
+        listed.clone().render_long_help().ansi()
+    );
+    let names = command.get_subcommands().map(Command::get_name);
+    let short = SCREEN.replace("COMMANDS", &lines_of(names, 76));
+    command
+        .help_template("{about-with-newline}\n{usage-heading} {usage}{after-help}")
+        .after_help(short)
+        .after_long_help(long)
+}
+
+/// The command with what a manual page says beyond its options.
+pub(super) fn with_details(command: Command) -> Command {
+    command.after_long_help(format!("{EXAMPLES}\n\n{STATUSES}"))
+}
+
+/// Words in indented lines of at most `width` columns.
+fn lines_of<'a>(words: impl Iterator<Item = &'a str>, width: usize) -> String {
+    let mut lines = vec![String::from(" ")];
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("  {word}")),
+        }
+    }
+    lines.join("\n")
+}
