@@ -52,6 +52,7 @@ fn end_to_end(criterion: &mut Criterion) {
         mappings: Mappings::parse(split.labels(), &[]).expect("no mappings"),
         limits: Vec::new(),
         sequential: false,
+        stickiness: None,
         seed: 1,
         shard: None,
         run_id: None,

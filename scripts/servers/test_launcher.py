@@ -47,12 +47,14 @@ class Server:
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(urlsplit(self.about["url"]).netloc, timeout=SECONDS)
 
-    def get(self, count: int, host: str = HOST) -> list[tuple[int, str]]:
+    def get(
+        self, count: int, host: str = HOST, path: str = "/", headers: dict[str, str] | None = None
+    ) -> list[tuple[int, str]]:
         """Status and body of `count` requests, over one connection as long as the server keeps it."""
         connection = self.connect()
         answers = []
         for _ in range(count):
-            connection.request("GET", "/", headers={"Host": host})
+            connection.request("GET", path, headers={"Host": host, **(headers or {})})
             response = connection.getresponse()
             answers.append((response.status, response.read().decode()))
         connection.close()
@@ -143,6 +145,32 @@ class Splits(unittest.TestCase):
 
 
 class Faults(unittest.TestCase):
+    def test_nginx_routes_by_header_then_cookie_and_a_path_by_itself(self) -> None:
+        rules = ["--route-header", "X-Canary", "--route-cookie", "canary", "--route-path", "/beta:v2=1"]
+        with Server("nginx", "--weights", "v1=1,v2=0", *rules) as server:
+            for headers, expected in [
+                ({}, "v1"),
+                ({"X-Canary": "always"}, "v2"),
+                ({"X-Canary": "never", "Cookie": "canary=always"}, "v1"),
+                ({"X-Canary": "other", "Cookie": "canary=always"}, "v2"),
+                ({"Cookie": "a=b; canary=never"}, "v1"),
+            ]:
+                self.assertEqual({label(body) for _, body in server.get(5, headers=headers)}, {expected}, headers)
+            for path, expected in [("/beta", "v2"), ("/beta/x", "v2"), ("/betamax", "none")]:
+                self.assertEqual({label(body) for _, body in server.get(5, path=path)}, {expected}, path)
+
+    def test_nginx_keeps_a_client_by_its_cookie(self) -> None:
+        with Server("nginx", "--weights", "v1=50,v2=50", "--sticky") as server:
+            connection = server.connect()
+            connection.request("GET", "/", headers={"Host": HOST})
+            response = connection.getresponse()
+            first = label(response.read().decode())
+            cookie = (response.getheader("Set-Cookie") or "").partition(";")[0]
+            self.assertEqual(cookie, f"INGRESSCOOKIE={first}")
+            kept = server.get(30, headers={"Cookie": cookie})
+            self.assertEqual({label(body) for _, body in kept}, {first})
+            self.assertEqual({label(body) for _, body in server.get(60)}, {"v1", "v2"})
+
     def test_limiter_answers_503_beyond_its_burst(self) -> None:
         with Server("nginx", "--limit-rpm", "60", "--burst-multiplier", "1") as server:
             statuses = [status for status, _ in server.get(150)]
@@ -270,6 +298,11 @@ while True:
             ["nginx", "--balance", "random"],
             ["static", "--limit-rpm", "10"],
             ["nginx", "--host", "a b"],
+            ["nginx", "--route-header", "a b"],
+            ["nginx", "--route-path", "beta:v1=1"],
+            ["nginx", "--route-path", "/beta:v3=1"],
+            ["nginx", "--weights", "v1=1", "--route-cookie", "canary"],
+            ["envoy", "--sticky"],
             ["apache"],
         ):
             with self.subTest(options):

@@ -14,6 +14,7 @@ use crate::exit::ExitStatus;
 use crate::load::{self, machine};
 use crate::plan::pace::Rate;
 use crate::plan::settings::Settings;
+use crate::plan::stickiness::SessionBy;
 use crate::plan::{Plan, quantity};
 use crate::report::{Finding, Report};
 use crate::split::Split;
@@ -207,6 +208,15 @@ pub(super) struct LoadArgs {
     /// Stop as soon as the evidence is enough
     #[arg(long)]
     pub sequential: bool,
+    /// Check that sessions stay on their backends: by all cookies that are set, by cookie:NAME or by header:NAME
+    #[arg(
+        long,
+        value_name = "BY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "cookies"
+    )]
+    pub expect_sticky: Option<SessionBy>,
     /// How a response names its pod: REGEX on the body (group 1), header:NAME or `json:/pointer`; repeatable
     #[arg(long, value_name = "RULE")]
     pub identify: Vec<String>,
@@ -257,6 +267,7 @@ impl LoadArgs {
             max_p99: list_over(&self.max_p99, lower.max_p99),
             max_error: list_over(&self.max_error, lower.max_error),
             sequential: self.sequential.then_some(true).or(lower.sequential),
+            expect_sticky: self.expect_sticky.clone().or(lower.expect_sticky),
             identify: list_over(&self.identify, lower.identify),
             ..lower
         }

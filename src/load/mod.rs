@@ -9,6 +9,7 @@ pub mod connection;
 pub mod dial;
 pub mod dispenser;
 pub mod machine;
+mod session;
 pub mod signals;
 pub mod signs;
 pub mod tls;
@@ -31,9 +32,11 @@ use crate::tally::addresses::Addresses;
 use crate::tally::monitor::{Monitor, Standing};
 use crate::tally::pods::PodRegistry;
 use crate::tally::sequence::Sequence;
+use crate::tally::sessions::Sessions;
 use allowance::Allowance;
 use dial::{Address, DialError, Dialler};
 use dispenser::Dispenser;
+use session::SessionSource;
 use signals::Signals;
 use signs::Signs;
 use worker::{Harvest, Shared};
@@ -131,6 +134,8 @@ pub struct Run {
     pub tally: Tally,
     /// Where a sequential run stopped; `None` for a run of a fixed number of requests.
     pub standing: Option<Standing>,
+    /// The sessions, of a run that consists of some.
+    pub sessions: Sessions,
     /// The connections.
     pub connections: Connections,
     /// What each of the addresses brought.
@@ -254,6 +259,10 @@ async fn control(
         registry: Arc::clone(registry),
         sequence,
         monitor,
+        sessions: plan
+            .stickiness
+            .as_ref()
+            .map(|stickiness| Arc::new(SessionSource::new(plan, stickiness))),
         started: Instant::now(),
         identified: AtomicBool::new(false),
         hopeless: AtomicBool::new(false),
@@ -277,6 +286,7 @@ async fn control(
     Ok(Run {
         tally: harvest.tally,
         standing,
+        sessions: harvest.sessions,
         connections: harvest.connections,
         by_address: harvest.addresses,
         port_waits: shared.dialler.port_waits(),

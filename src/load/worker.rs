@@ -16,6 +16,7 @@ use tokio::task::LocalSet;
 use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
 use super::dial::{Address, DialError, Dialler};
 use super::dispenser::Dispenser;
+use super::session::{SessionLoop, SessionSource};
 use super::signs::Signs;
 use super::{Connections, Phase, UnidentifiedSample};
 use crate::identity::encoding;
@@ -30,6 +31,7 @@ use crate::tally::connections::OneConnection;
 use crate::tally::monitor::{Monitor, Seen};
 use crate::tally::pods::PodRegistry;
 use crate::tally::sequence::Sequence;
+use crate::tally::sessions::Sessions;
 
 /// How many bytes of an unidentified body are kept to show a person.
 const SAMPLE_BYTES: usize = 200;
@@ -53,6 +55,8 @@ pub(super) struct Shared {
     pub sequence: Arc<Sequence>,
     /// Looks at the results as they come, in a run that stops when the evidence is enough.
     pub monitor: Option<Mutex<Monitor>>,
+    /// The sessions, in a run that consists of some.
+    pub sessions: Option<Arc<SessionSource>>,
     pub started: Instant,
     /// Whether any response was identified yet.
     pub identified: AtomicBool,
@@ -70,6 +74,7 @@ pub(super) struct Harvest {
     pub failure_messages: BTreeMap<Failure, String>,
     pub sample: Option<UnidentifiedSample>,
     pub signs: Signs,
+    pub sessions: Sessions,
     /// Requests begun and not yet recorded.
     in_flight: u64,
     /// Connections that are open.
@@ -85,6 +90,7 @@ impl Harvest {
             failure_messages: BTreeMap::new(),
             sample: None,
             signs: Signs::default(),
+            sessions: Sessions::default(),
             in_flight: 0,
             open: 0,
         }
@@ -93,6 +99,7 @@ impl Harvest {
     pub(super) fn merge(&mut self, other: Self) {
         self.tally.merge(&other.tally);
         self.signs.merge(other.signs);
+        self.sessions.merge(other.sessions);
         self.addresses.merge(&other.addresses);
         self.connections.opened += other.connections.opened;
         self.connections.reopened += other.connections.reopened;
@@ -150,6 +157,7 @@ pub(super) fn run(
                 // Addresses are used in turn; the loops of all threads start at different ones.
                 dials: thread + slot * shared.plan.load.threads.get(),
                 multiplexed: multiplexed.clone(),
+                session: shared.sessions.clone().map(SessionLoop::new),
                 buffer: Vec::new(),
             };
             tasks.spawn_local(request_loop.run());
@@ -185,6 +193,8 @@ struct RequestLoop {
     dials: usize,
     /// The connection that this loop shares with others, where requests are multiplexed.
     multiplexed: Option<Rc<Turns<Option<Open>>>>,
+    /// The session that the next request belongs to, in a run that consists of sessions.
+    session: Option<SessionLoop>,
     buffer: Vec<u8>,
 }
 
@@ -234,7 +244,9 @@ struct Responded {
 impl RequestLoop {
     async fn run(mut self) {
         let mut open = None;
-        while let Some(ticket) = self.shared.dispenser.take() {
+        while self.goes_on()
+            && let Some(ticket) = self.shared.dispenser.take()
+        {
             let Some(started) = self.wait_until_due(ticket).await else {
                 break;
             };
@@ -242,6 +254,13 @@ impl RequestLoop {
             let ended = self.request(&mut open, ticket).await;
             self.record(ticket, started, ended);
         }
+        if let Some(session) = &mut self.session {
+            session.end(&mut self.harvest.borrow_mut().sessions);
+        }
+    }
+
+    fn goes_on(&mut self) -> bool {
+        self.session.as_mut().is_none_or(SessionLoop::goes_on)
     }
 
     /// Waits for the request's scheduled start, which is returned; `None` when the run stops meanwhile.
@@ -373,6 +392,9 @@ impl RequestLoop {
         *request.method_mut() = template.method.clone();
         *request.uri_mut() = template.uri.clone();
         *request.headers_mut() = template.headers.clone();
+        if let Some(session) = &self.session {
+            session.send(request.headers_mut());
+        }
         match self.shared.plan.target.protocol {
             Protocol::Http1 if last_on_its_connection => {
                 let close = HeaderValue::from_static("close");
@@ -399,8 +421,12 @@ impl RequestLoop {
             shared,
             harvest,
             buffer,
+            session,
             ..
         } = self;
+        if let Some(session) = session {
+            session.receive(&head.headers, &mut harvest.borrow_mut().sessions);
+        }
         let identify = |body: &[u8], end| {
             harvest
                 .borrow_mut()
@@ -442,6 +468,10 @@ impl RequestLoop {
                 None
             }
         };
+        if let Some(session) = &mut self.session {
+            let answered = pod.map(|pod| (pod, harvest.tally.group(pod)));
+            session.record(answered, &mut harvest.sessions);
+        }
         if let Some(monitor) = &shared.monitor {
             let seen = match (pod, observation.outcome) {
                 (Some(pod), _) => Seen::Group(harvest.tally.group(pod)),

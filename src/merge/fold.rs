@@ -16,6 +16,7 @@ use crate::tally::Tally;
 use crate::tally::addresses::Addresses;
 use crate::tally::pods::PodRegistry;
 use crate::tally::sequence::Sequence;
+use crate::tally::sessions::Sessions;
 use crate::verdict::ShardCounts;
 
 /// Why what the shards share is no plan.
@@ -119,6 +120,7 @@ impl Fold {
             run: Run {
                 tally: Tally::new(registry, sequence),
                 standing: None,
+                sessions: Sessions::default(),
                 connections: load::Connections::default(),
                 by_address: Addresses::default(),
                 port_waits: 0,

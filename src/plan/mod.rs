@@ -8,6 +8,7 @@ pub mod pace;
 pub mod quantity;
 pub mod settings;
 pub mod shard;
+pub mod stickiness;
 pub mod target;
 pub mod tls;
 
@@ -22,6 +23,7 @@ use crate::stats::sample_size;
 use crate::stats::sequential::cap;
 use pace::Rate;
 use shard::Sharding;
+use stickiness::Stickiness;
 use target::{RequestTemplate, Target};
 
 /// Everything that a run needs to know.
@@ -47,6 +49,9 @@ pub struct Plan {
     pub limits: Vec<(usize, Limit)>,
     /// Whether the run stops as soon as the evidence is enough.
     pub sequential: bool,
+    /// The sessions that are to stay on their backends, of which the run consists then; `None` where every
+    /// request stands for itself.
+    pub stickiness: Option<Stickiness>,
     /// Seeds Monte Carlo and permutations.
     pub seed: u64,
     /// Which part of a run that several share this is; `None` for a whole run.

@@ -23,6 +23,7 @@ use serde::Deserialize;
 use super::endpoint::Detours;
 use super::pace::Rate;
 use super::quantity::{self, QuantityError};
+use super::stickiness::{SessionBy, Stickiness};
 use super::target::{self, Dialling, Protocol, TargetError};
 use super::tls::Trust;
 use super::{Budget, ConnectionUse, Criterion, CriterionError, Limit, LoadShape, Plan};
@@ -161,6 +162,11 @@ pub struct Settings {
     pub max_error: Vec<String>,
     /// Stop as soon as the evidence is enough.
     pub sequential: Option<bool>,
+    /// Whether sessions are to stay on their backends: true for sessions by whatever cookies the responses set,
+    /// "cookie:NAME" for one of them, "header:NAME" for a response header that is sent back.
+    #[serde(deserialize_with = "read::session_by")]
+    #[schemars(with = "read::Switch")]
+    pub expect_sticky: Option<SessionBy>,
     /// How a response names its pod: REGEX on the body (group 1), header:NAME or `json:/pointer`; one or a list.
     #[serde(deserialize_with = "read::texts")]
     #[schemars(with = "Texts")]
@@ -194,6 +200,18 @@ pub enum SettingsError {
     /// A rule cannot be used.
     #[error(transparent)]
     Rule(#[from] RuleError),
+    /// Sessions are to stay on their backend, and there is but one.
+    #[error(
+        "--expect-sticky needs at least two backends with a positive weight: with one alone every response \
+         stays on it"
+    )]
+    StickyToOne,
+    /// Sessions over connections that might keep their backend by themselves, or a run that stops by itself.
+    #[error(
+        "--expect-sticky and {0} exclude each other, since each session takes its own requests, on \
+         connections of their own: leave {0} away"
+    )]
+    StickyWith(&'static str),
     /// A run that stops by itself was asked for with connections that carry several requests.
     #[error(
         "--sequential needs a connection of its own for every request, since responses on one \
@@ -308,7 +326,9 @@ impl Settings {
         if sequential && !connection_use.is_fresh() {
             return Err(SettingsError::SequentialOnSharedConnections);
         }
+        let stickiness = self.stickiness(&split, &criterion)?;
         let requests = match (self.requests, self.duration) {
+            _ if stickiness.is_some() => stickiness.as_ref().and_then(Stickiness::requests),
             (Some(requests), _) => Some(requests),
             (None, _) if sequential => Some(Budget::sequential_cap(&split, &criterion)),
             (None, Some(_)) => None,
@@ -323,7 +343,8 @@ impl Settings {
             &split,
             |text| quantity::percentage(text).map(Limit::Errors),
         )?);
-        let concurrency = self.concurrency(requests);
+        let sessions = stickiness.as_ref().and_then(|sticky| sticky.sessions);
+        let concurrency = self.concurrency(sessions.or(requests));
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Plan {
             target,
@@ -349,10 +370,45 @@ impl Settings {
             mappings,
             limits,
             sequential,
+            stickiness,
             seed: self.seed(),
             shard: None,
             run_id: None,
         })
+    }
+
+    /// The sessions, where they are to stay on their backends.
+    fn stickiness(
+        &self,
+        split: &Split,
+        criterion: &Criterion,
+    ) -> Result<Option<Stickiness>, SettingsError> {
+        let Some(by) = &self.expect_sticky else {
+            return Ok(None);
+        };
+        if split.shares().iter().filter(|&&share| share > 0.0).count() < 2 {
+            return Err(SettingsError::StickyToOne);
+        }
+        let excluded = [
+            ("--sequential", self.sequential == Some(true)),
+            ("--keep-alive", self.keep_alive == Some(true)),
+            (
+                "--requests-per-connection",
+                self.requests_per_connection.is_some_and(|n| n.get() > 1),
+            ),
+        ];
+        if let Some((flag, _)) = excluded.into_iter().find(|&(_, is_given)| is_given) {
+            return Err(SettingsError::StickyWith(flag));
+        }
+        let planned = Stickiness::new(by.clone(), split, criterion);
+        Ok(Some(match (self.requests, self.duration) {
+            (Some(requests), _) => planned.with_requests(requests),
+            (None, Some(_)) => Stickiness {
+                sessions: None,
+                ..planned
+            },
+            (None, None) => planned,
+        }))
     }
 
     /// The further headers, all cookies in one of them (RFC 6265 §5.4).

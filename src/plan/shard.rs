@@ -53,6 +53,11 @@ pub enum ShardError {
          order, which no shard sees; leave --sequential away"
     )]
     Sequential,
+    /// Sessions are judged where they were measured.
+    #[error(
+        "--shard and --expect-sticky exclude each other: the sessions of one machine are enough; leave --shard away"
+    )]
+    Sticky,
     /// What the whole run was asked for is no plan.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -163,6 +168,9 @@ impl Settings {
         let mut plan = self.plan()?;
         if plan.sequential {
             return Err(ShardError::Sequential);
+        }
+        if plan.stickiness.is_some() {
+            return Err(ShardError::Sticky);
         }
         plan.shard = Some(Sharding {
             shard,

@@ -82,10 +82,16 @@ impl Report {
             report.exit_status = ExitStatus::Interrupted.code();
         }
         report.add_measurement(plan, run, &judgement);
+        if let Some(stickiness) = &plan.stickiness {
+            report.judge_sessions(plan, stickiness, run, &evidence, &judgement.assignment);
+        }
         if plan.shard.is_none() {
             report.hold_to_limits(plan);
         }
-        report.findings = findings(diagnose_run(plan, run, &judgement));
+        // What follow-ups look like together says nothing about how requests are split.
+        if plan.stickiness.is_none() || tally.attributed() == 0 {
+            report.findings = findings(diagnose_run(plan, run, &judgement));
+        }
         report
     }
 
@@ -209,6 +215,7 @@ impl Report {
             target: None,
             plan: PlanReport::of_criterion(criterion),
             test: test(&judgement.judged),
+            stickiness: None,
             sequential: evidence.standing.as_ref().map(sequential),
             change: judgement.change.as_ref().map(change),
             backends: backends(split, criterion, counts, evidence, &judgement.assignment),
@@ -313,7 +320,10 @@ impl PlanReport {
         };
         self.replacements = plan.budget.requests.map(|_| plan.budget.replacements());
         let promise = |requests| words::promise(&plan.split, &plan.criterion, requests);
-        self.promise = plan.budget.requests.map(promise);
+        self.promise = match &plan.stickiness {
+            Some(stickiness) => Some(words::sessions_promise(stickiness, &plan.criterion)),
+            None => plan.budget.requests.map(promise),
+        };
         self.sequential = plan.sequential;
         self.seed = plan.seed;
     }
@@ -567,7 +577,7 @@ pub(super) fn by_name<K: ToString>(
         .collect()
 }
 
-fn coded(reasons: &[Reason]) -> Vec<Coded> {
+pub(super) fn coded(reasons: &[Reason]) -> Vec<Coded> {
     let code = |reason: &Reason| Coded {
         code: reason.code.to_owned(),
         message: reason.message.clone(),

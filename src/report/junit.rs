@@ -1,5 +1,5 @@
-//! The JUnit rendering, for CI systems that list test cases: one for the split, one for each backend,
-//! one for errors and one for responses without an identity.
+//! The JUnit rendering, for CI systems that list test cases: one for the split or the sessions, one for each
+//! backend, one for errors and one for responses without an identity.
 //!
 //! FAIL is a *failure*; INCONCLUSIVE and what could not be measured are *errors*, so that no CI takes
 //! them for a success; a backend about which the evidence says nothing is *skipped*.
@@ -102,7 +102,12 @@ fn split(report: &Report) -> TestCase {
     let findings = report.findings.iter().map(|finding| &*finding.message);
     let lines = [message].into_iter().chain(rest).chain(findings);
     let told: Vec<_> = lines.map(terminal).collect();
-    let mut case = TestCase::new("split", status);
+    let name = if report.stickiness.is_some() {
+        "sessions"
+    } else {
+        "split"
+    };
+    let mut case = TestCase::new(name, status);
     case.set_system_out(told.join("\n"));
     case
 }

@@ -64,6 +64,9 @@ fn section(named: &Named<'_>) -> String {
     if report.requests.attributed > 0 {
         backends(&mut out, &report.backends);
     }
+    if let Some(stickiness) = &report.stickiness {
+        let _ = writeln!(out, "Sessions: {}.\n", sentence(&stickiness.sentence()));
+    }
     if let Some(promise) = &report.plan.promise {
         let _ = writeln!(out, "Promise: {}.\n", sentence(promise));
     }

@@ -49,7 +49,7 @@ const fn family(
 }
 
 /// Every family, in the order in which they are written.
-pub const FAMILIES: [Family; 30] = [
+pub const FAMILIES: [Family; 31] = [
     family(
         "lbtest_verdict",
         "1 for the verdict of the run, 0 for the others.",
@@ -118,6 +118,23 @@ pub const FAMILIES: [Family; 30] = [
         "lbtest_drift_p_value",
         "Small when the split changed during the run.",
         |report| some(report.change.as_ref().map(|change| change.drift_p_value)),
+    ),
+    family(
+        "lbtest_sessions",
+        "Sessions by whether they stayed on their backend.",
+        |report| {
+            let Some(sessions) = &report.stickiness else {
+                return Vec::new();
+            };
+            let (moved, in_doubt) = (sessions.moved, sessions.in_doubt);
+            let stayed = sessions.sessions - moved - in_doubt;
+            [("stayed", stayed), ("moved", moved), ("in_doubt", in_doubt)]
+                .map(|(outcome, count)| Sample {
+                    labels: vec![("outcome", outcome.to_owned())],
+                    value: count as f64,
+                })
+                .into()
+        },
     ),
     family(
         "lbtest_requests",

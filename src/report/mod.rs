@@ -19,6 +19,7 @@ pub mod metrics;
 pub mod openmetrics;
 mod shard;
 pub mod standing;
+pub mod stickiness;
 pub mod text;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ use serde::Serialize;
 
 use crate::exit::ExitStatus;
 use measurement::{Measurement, ShardAgreementReport, ShardReport};
+use stickiness::StickinessReport;
 
 /// The version of the JSON contract.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -61,8 +63,10 @@ pub struct Report {
     pub target: Option<TargetReport>,
     /// What was planned.
     pub plan: PlanReport,
-    /// The tests; null when nothing was attributed.
+    /// The tests; null when nothing was attributed, and where sessions were judged.
     pub test: Option<TestReport>,
+    /// Whether sessions stayed on their backends; null where the run did not consist of sessions.
+    pub stickiness: Option<StickinessReport>,
     /// Where a sequential run stopped, and on what; null for a fixed number of requests.
     pub sequential: Option<SequentialReport>,
     /// Whether the split changed during the run; null where that cannot be told.

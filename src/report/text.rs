@@ -47,6 +47,11 @@ pub fn render(report: &Report) -> String {
             ),
         );
     }
+    if let Some(stickiness) = &report.stickiness {
+        line(&mut out, format_args!(""));
+        let told = stickiness.sentence();
+        line(&mut out, format_args!("sessions: {}", terminal(&told)));
+    }
     assignment(&mut out, report);
     totals(&mut out, report);
     out

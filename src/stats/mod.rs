@@ -40,6 +40,7 @@ pub mod sample_size;
 #[cfg(test)]
 mod scipy_reference;
 pub mod sequential;
+pub mod stickiness;
 pub mod unattributed;
 
 pub use goodness_of_fit::{GoodnessOfFit, Method};

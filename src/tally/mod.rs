@@ -11,6 +11,7 @@ pub mod latency;
 pub mod monitor;
 pub mod pods;
 pub mod sequence;
+pub mod sessions;
 pub mod windows;
 
 use std::sync::Arc;

@@ -7,6 +7,7 @@ pub mod decision;
 pub mod diagnosis;
 pub mod forecast;
 pub mod health;
+pub mod stickiness;
 pub mod words;
 
 use std::cmp::Ordering;

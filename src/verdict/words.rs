@@ -15,6 +15,7 @@ use crate::load::machine::PortShortage;
 use crate::load::{Ending, LoadError, Run, UnidentifiedSample};
 use crate::observation::Failure;
 use crate::plan::pace::Rate;
+use crate::plan::stickiness::Stickiness;
 use crate::plan::{Budget, Criterion, Plan};
 use crate::split::Split;
 use crate::stats::dependence::Clustering;
@@ -105,6 +106,9 @@ pub fn time(seconds: f64) -> String {
 /// come to a verdict at all.
 #[must_use]
 pub fn announcement(plan: &Plan) -> String {
+    if let Some(stickiness) = &plan.stickiness {
+        return sessions_announcement(plan, stickiness);
+    }
     let Some(requests) = plan.budget.requests else {
         let duration = plan.budget.duration.unwrap_or(plan.budget.max_duration);
         return format!(
@@ -135,6 +139,38 @@ pub fn announcement(plan: &Plan) -> String {
         ));
     }
     told
+}
+
+fn sessions_announcement(plan: &Plan, stickiness: &Stickiness) -> String {
+    let each = 1 + stickiness.follow_ups();
+    let many = match stickiness.sessions {
+        Some(sessions) => format!("{sessions} sessions"),
+        None => "sessions".to_owned(),
+    };
+    format!(
+        "{many} of {each} requests to {}, carried by {}: {}",
+        plan.target,
+        stickiness.by,
+        sessions_promise(stickiness, &plan.criterion)
+    )
+}
+
+/// What a verdict on sessions promises.
+#[must_use]
+pub fn sessions_promise(stickiness: &Stickiness, criterion: &Criterion) -> String {
+    let often = frequency(criterion.alpha);
+    let rate = points(stickiness.rate);
+    let too_few = match stickiness.sessions {
+        Some(sessions) if sessions.get() < stickiness.needed => format!(
+            ", but so few can't PASS: {} sessions can, which take -n {}",
+            stickiness.needed,
+            stickiness
+                .needed
+                .saturating_mul(1 + stickiness.follow_ups())
+        ),
+        _ => format!("; one that moves a share of {rate} or more of them passes at most {often}"),
+    };
+    format!("an ingress that keeps its sessions never fails{too_few}")
 }
 
 /// What to do about a run that needs more local ports than there are.

@@ -18,7 +18,11 @@ struct Folder {
 
 impl Folder {
     fn new(split: &str, text: &str) -> Self {
-        let ingress = Ingress::start(&Config::new(split.parse().unwrap())).unwrap();
+        Self::with(&Config::new(split.parse().unwrap()), text)
+    }
+
+    fn with(config: &Config, text: &str) -> Self {
+        let ingress = Ingress::start(config).unwrap();
         let url = format!("http://{}/", ingress.addr());
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lbtest.toml");
@@ -55,6 +59,152 @@ name = "again"
 expect = "v1=70%,v2=30%"
 path = "/again"
 "#;
+
+/// Six checks of an ingress whose weights are 70/30, of which v2 is the canary.
+pub(crate) const SIX: &str = r#"
+[target]
+url = "URL"
+host = "HOST"
+alpha = 1e-6
+tolerance = "10pp"
+requests = 2000
+backend = { v1 = "challenge-app", v2 = "challenge-app-v2" }
+
+[[check]]
+name = "weights"
+expect = { v1 = 70, v2 = 30 }
+
+[[check]]
+name = "header-always"
+header = { X-Canary = "always" }
+expect = { v1 = 0, v2 = 100 }
+
+[[check]]
+name = "cookie-never"
+cookie = { canary = "never" }
+expect = { v1 = 100, v2 = 0 }
+
+[[check]]
+name = "path"
+path = "/beta"
+expect = { v1 = 20, v2 = 80 }
+
+[[check]]
+name = "zero-weight"
+path = "/stable"
+expect = { v1 = 100, v2 = 0 }
+
+[[check]]
+name = "sessions"
+expect = { v1 = 70, v2 = 30 }
+expect_sticky = true
+"#;
+
+/// The names of the six with each one's verdict.
+pub(crate) fn verdicts(report: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let checks = report["checks"].as_array().unwrap().iter();
+    checks
+        .map(|check| (text(&check["name"]), text(&check["report"]["verdict"])))
+        .collect()
+}
+
+/// The verdicts of the six, where those that are named fail.
+pub(crate) fn all_but(failing: &[&str]) -> Vec<(String, String)> {
+    let names = [
+        "weights",
+        "header-always",
+        "cookie-never",
+        "path",
+        "zero-weight",
+        "sessions",
+    ];
+    names
+        .map(|name| {
+            let verdict = if failing.contains(&name) {
+                "fail"
+            } else {
+                "pass"
+            };
+            (name.to_owned(), verdict.to_owned())
+        })
+        .to_vec()
+}
+
+fn six(change: impl FnOnce(&mut Config)) -> Ran {
+    let mut config = Config::new("v1=70,v2=30".parse().unwrap());
+    config.discipline = "sticky".parse().unwrap();
+    config.route_header = Some("X-Canary".parse().unwrap());
+    config.route_cookie = Some("canary".parse().unwrap());
+    config.route_paths = ["/beta:v1=20,v2=80", "/stable:v1=1"]
+        .map(|rule| rule.parse().unwrap())
+        .to_vec();
+    change(&mut config);
+    let folder = Folder::with(&config, &SIX.replace("HOST", "shop.example"));
+    folder.run(&["--json", "-"])
+}
+
+#[test]
+fn six_checks_have_a_verdict_each_and_holm_judges_the_whole() {
+    let ran = six(|_| {});
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let report = ran.json();
+    valid(&report);
+    assert_eq!(verdicts(&report), all_but(&[]));
+    assert_eq!(codes(&report), ["checks_passed"]);
+    // Five p-values, of which Holm multiplies the smallest by the number of checks.
+    let mut tested: Vec<(f64, f64)> = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|check| {
+            Some((
+                check["p_value"].as_f64()?,
+                check["adjusted_p_value"].as_f64()?,
+            ))
+        })
+        .collect();
+    assert_eq!(tested.len(), 5);
+    tested.sort_by(|a, b| a.0.total_cmp(&b.0));
+    assert!(
+        (tested[0].1 - (6.0 * tested[0].0).min(1.0)).abs() < 1e-9,
+        "{tested:?}"
+    );
+    let sessions = &report["checks"][5]["report"]["stickiness"];
+    assert_eq!(
+        (&sessions["sessions"], &sessions["moved"]),
+        (&666.into(), &0.into())
+    );
+    assert_eq!(sessions["carried"], serde_json::json!(["INGRESSCOOKIE"]));
+}
+
+#[test]
+fn each_of_the_six_fails_alone_when_its_rule_is_broken() {
+    type Break = fn(&mut Config);
+    let broken: [(&str, Break); 5] = [
+        ("header-always", |config| config.route_header = None),
+        ("cookie-never", |config| config.route_cookie = None),
+        ("path", |config| {
+            config.route_paths = vec![
+                "/beta:v1=70,v2=30".parse().unwrap(),
+                "/stable:v1=1".parse().unwrap(),
+            ];
+        }),
+        ("zero-weight", |config| {
+            config.route_paths[1] = "/stable:v1=95,v2=5".parse().unwrap();
+        }),
+        ("sessions", |config| {
+            config.discipline = "random".parse().unwrap();
+        }),
+    ];
+    for (name, break_it) in broken {
+        let ran = six(break_it);
+        assert_eq!(ran.status, 1, "{name}: {ran:?}");
+        let report = ran.json();
+        assert_eq!(verdicts(&report), all_but(&[name]), "{name}");
+        assert_eq!(codes(&report), ["checks_failed"], "{name}");
+    }
+}
 
 fn valid(report: &Value) {
     let validator = jsonschema::validator_for(&lbtest::report::checks::schema()).unwrap();

@@ -54,6 +54,7 @@ pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
         mappings: Mappings::parse(split.labels(), &[]).expect("no mappings"),
         limits: Vec::new(),
         sequential: false,
+        stickiness: None,
         seed: 1,
         shard: None,
         run_id: None,

@@ -30,4 +30,5 @@ mod report;
 mod scenarios;
 mod serve;
 mod servers;
+mod stickiness;
 mod unreachable;

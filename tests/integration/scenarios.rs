@@ -378,6 +378,7 @@ fn plan(scenario: &Scenario, url: &str, backends: &[String], seed: u64) -> Plan 
         rules: Rules::builtin(),
         limits: Vec::new(),
         sequential: false,
+        stickiness: None,
         seed,
         shard: None,
         run_id: None,

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
+use crate::config::{SIX, all_but, verdicts};
 use crate::program::{Ran, codes, lbtest};
 
 /// A launched server; dropping it stops everything that belongs to it.
@@ -86,6 +87,41 @@ fn nginx_with_the_split_passes_and_every_other_host_is_explained() {
     let stopped = lbtest(&[&url, "--expect", "v1=70,v2=30", "--json", "-"]);
     assert_eq!(stopped.status, 4);
     assert_eq!(codes(&stopped.json())[0], "unreachable");
+}
+
+/// The checks' own error rates: see [`SIX`].
+fn six_checks(server: &Server) -> Ran {
+    let host = server.about["host"].as_str().expect("host is a string");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lbtest.toml");
+    let text = SIX.replace("URL", server.url()).replace("HOST", host);
+    std::fs::write(&file, text).unwrap();
+    lbtest(&["--config", file.to_str().unwrap(), "--json", "-"])
+}
+
+#[test]
+fn nginx_passes_six_checks_and_fails_the_one_that_is_broken() {
+    let rules = [
+        "nginx",
+        "--weights",
+        "v1=70,v2=30",
+        "--route-header",
+        "X-Canary",
+        "--route-cookie",
+        "canary",
+        "--route-path",
+        "/beta:v1=20,v2=80",
+        "--route-path",
+        "/stable:v1=1",
+    ];
+    let server = Server::start(&[&rules[..], &["--sticky"]].concat());
+    let ran = six_checks(&server);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(verdicts(&ran.json()), all_but(&[]));
+    drop(server);
+    let ran = six_checks(&Server::start(&rules));
+    assert_eq!(ran.status, 1, "{ran:?}");
+    assert_eq!(verdicts(&ran.json()), all_but(&["sessions"]));
 }
 
 #[test]

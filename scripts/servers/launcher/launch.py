@@ -108,6 +108,7 @@ class Launch:
             balance=options.balance,
             limit=options.limit,
             requests_per_connection=options.requests_per_connection,
+            rules=options.rules,
         )
 
     def _start(self) -> None:

@@ -1,12 +1,23 @@
-"""Debian's nginx: `split_clients` over a random key, and ingress-nginx's limiter."""
+"""Debian's nginx: `split_clients` over a random key, and ingress-nginx's limiter, canary rules and affinity."""
 
 import os
+import re
+from dataclasses import replace
 
 from .environment import program
 from .site import DEFAULT_BACKEND, NODE, Backend, Site
 
 # The static pages serve runs of a million requests over one connection.
 STATIC_REQUESTS_PER_CONNECTION = 1_000_000_000
+
+PROXIED = """\
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+"""
+
+# The affinity cookie of ingress-nginx.
+AFFINITY = "INGRESSCOOKIE"
 
 TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
 
@@ -15,7 +26,7 @@ def command(site: Site) -> list[str]:
     """nginx as a proxy before the apps."""
     upstreams = "".join(
         f"    upstream {backend.label} {{ server 127.0.0.1:{backend.port}; keepalive 64; }}\n"
-        for backend in site.positive()
+        for backend in site.backends
     )
     zone = limit = ""
     if site.limit is not None:
@@ -24,10 +35,9 @@ def command(site: Site) -> list[str]:
         limit = f"            limit_req zone=clients burst={site.limit.burst} nodelay;\n"
     location = f"""\
 {limit}            proxy_pass http://$backend;
-            proxy_http_version 1.1;
-            proxy_set_header Connection "";
-            proxy_set_header Host $host;
-"""
+{PROXIED}"""
+    if site.rules.sticky:
+        location += "            add_header Set-Cookie $new_affinity;\n"
     return _start(site, zone + upstreams, location, site.requests_per_connection)
 
 
@@ -76,7 +86,7 @@ events {{ worker_connections 12288; }}
 http {{
     access_log off;
     server_tokens off;
-{temporary}{keepalive}{tls}{_split(site)}{definitions}
+{temporary}{keepalive}{tls}{_split(site.positive(), "weighted")}{_rules(site)}{_path_splits(site)}{definitions}
     server {{
 {listen_default}        default_type text/plain;
         return 404 "{DEFAULT_BACKEND}";
@@ -85,21 +95,73 @@ http {{
 {listen}        server_name {site.host};
         location / {{
 {location}        }}
-    }}
+{_path_locations(site)}    }}
 }}
 """)
     return [program("nginx"), "-e", "stderr", "-p", str(site.directory), "-c", str(config)]
 
 
-def _split(site: Site) -> str:
+def _rules(site: Site) -> str:
+    """`$backend`: what the affinity cookie says, else the header, else the cookie, else the weights.
+
+    A header or cookie leads to the second label with `always` and to the first with `never`.
+    """
+    rules, labels = site.rules, [backend.label for backend in site.backends]
+    words = [f"always {labels[1]}", f"never {labels[0]}"] if len(labels) > 1 else []
+    maps, last = "", "$weighted"
+    for variable, source in [
+        ("by_cookie", rules.cookie and f"$cookie_{rules.cookie}"),
+        ("by_header", rules.header and "$http_" + rules.header.lower().replace("-", "_")),
+    ]:
+        if source:
+            maps += _map(source, variable, [*words, f"default {last}"])
+            last = f"${variable}"
+    if rules.sticky:
+        kept = [f"{label} {label}" for label in labels]
+        maps += _map(f"$cookie_{AFFINITY}", "kept", [*kept, f"default {last}"])
+        set_cookie = f'default "{AFFINITY}=$backend; Path=/; HttpOnly"'
+        known = [f'{label} ""' for label in labels]
+        maps += _map(f"$cookie_{AFFINITY}", "new_affinity", [*known, set_cookie])
+        last = "$kept"
+    # A map, since what a split draws is drawn once for a request wherever it is used.
+    return maps + _map(last, "backend", [f"default {last}"])
+
+
+def _map(source: str, variable: str, rows: list[str]) -> str:
+    body = "".join(f"        {row};\n" for row in rows)
+    return f"    map {source} ${variable} {{\n{body}    }}\n"
+
+
+def _path_splits(site: Site) -> str:
+    return "".join(
+        _split(
+            [replace(backend, weight=rule.weights.get(backend.label, 0)) for backend in site.backends],
+            f"path_{number}",
+        )
+        for number, rule in enumerate(site.rules.paths)
+    )
+
+
+def _path_locations(site: Site) -> str:
+    """The apps answer `/` alone, so that the path is rewritten, as ingress-nginx's rewrite-target does."""
+    return "".join(
+        f"""\
+        location ~ ^{re.escape(rule.path)}(/|$) {{
+            rewrite ^ / break;
+            proxy_pass http://$path_{number};
+{PROXIED}        }}
+"""
+        for number, rule in enumerate(site.rules.paths)
+    )
+
+
+def _split(backends: list[Backend], variable: str) -> str:
     """The split to 0.01 %, as far as `split_clients` goes; the last backend takes the rest.
 
     `$request_id` is 16 random bytes, so that every request is an independent draw.
     """
-    *first, last = site.positive()
-    rows = "".join(f"        {_percentage(site, backend)}% {backend.label};\n" for backend in first)
-    return f'    split_clients "$request_id" $backend {{\n{rows}        * {last.label};\n    }}\n'
-
-
-def _percentage(site: Site, backend: Backend) -> str:
-    return f"{100 * backend.weight / site.total_weight():.2f}"
+    positive = [backend for backend in backends if backend.weight > 0]
+    total = sum(backend.weight for backend in positive)
+    *first, last = positive
+    rows = "".join(f"        {100 * backend.weight / total:.2f}% {backend.label};\n" for backend in first)
+    return f'    split_clients "$request_id" ${variable} {{\n{rows}        * {last.label};\n    }}\n'

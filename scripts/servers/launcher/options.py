@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 
 from .haproxy import ALGORITHMS
-from .site import Limit
+from .site import Limit, PathRule, Rules
 
 DESCRIPTION = """\
 Starts a real ingress on free ports of 127.0.0.1 with the challenge's apps behind it, waits until it
@@ -41,6 +41,10 @@ ONLY = {
     "--app-limit": {"nginx", "haproxy", "envoy"},
     "--balance": {"haproxy"},
     "--keepalive-requests": {"nginx", "static", "envoy"},
+    "--route-header": {"nginx"},
+    "--route-cookie": {"nginx"},
+    "--route-path": {"nginx"},
+    "--sticky": {"nginx"},
 }
 
 
@@ -54,6 +58,7 @@ class Options:
     app_limit: str | None
     balance: str
     requests_per_connection: int | None
+    rules: Rules
     tls: bool
     ready_seconds: float
     attached: bool
@@ -96,6 +101,22 @@ def parse(arguments: list[str]) -> Options:
         metavar="K",
         help="nginx, static, envoy: the connection is closed after K requests",
     )
+    add(
+        "--route-header",
+        type=_token,
+        metavar="NAME",
+        help="nginx: a header that leads to the second label with 'always', to the first with 'never'",
+    )
+    add("--route-cookie", type=_token, metavar="NAME", help="nginx: a cookie that does, where the header says nothing")
+    add(
+        "--route-path",
+        type=_path_rule,
+        action="append",
+        metavar="PATH:LABEL=N,...",
+        help="nginx: a path with a split of its own; repeatable",
+    )
+    # None and not False without it, as the other options that not all kinds have.
+    add("--sticky", action="store_true", default=None, help="nginx: a cookie keeps a client on its backend")
     add("--tls", action="store_true", help="listen with TLS too, HTTP/2 and HTTP/1.1, under an authority of its own")
     add("--ready-timeout", type=float, default=30.0, metavar="SECONDS", help="give up after this long (30)")
     add(
@@ -117,6 +138,12 @@ def parse(arguments: list[str]) -> Options:
         parser.error("--attached takes no COMMAND")
     if re.fullmatch(r"[A-Za-z0-9.-]+", found.host) is None:
         parser.error(f"--host {found.host!r} is no host name")
+    rules = Rules(found.route_header, found.route_cookie, found.route_path or [], bool(found.sticky))
+    if (rules.header or rules.cookie) and len(found.weights) < 2:
+        parser.error("--route-header and --route-cookie need a second label in --weights")
+    for rule in rules.paths:
+        for label in rule.weights.keys() - found.weights.keys():
+            parser.error(f"--route-path {rule.path}: no label {label} in --weights")
     limit = None
     if found.limit_rpm is not None:
         limit = Limit(found.limit_rpm, found.burst_multiplier or 5)
@@ -129,6 +156,7 @@ def parse(arguments: list[str]) -> Options:
         app_limit=found.app_limit,
         balance=found.balance or "roundrobin",
         requests_per_connection=found.keepalive_requests,
+        rules=rules,
         tls=found.tls,
         ready_seconds=found.ready_timeout,
         attached=found.attached,
@@ -146,6 +174,19 @@ def _weights(text: str) -> dict[str, int]:
     if not any(weights.values()):
         raise argparse.ArgumentTypeError("no weight is positive")
     return weights
+
+
+def _token(text: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9-]+", text) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name of letters, digits and '-'")
+    return text
+
+
+def _path_rule(text: str) -> PathRule:
+    path, _, weights = text.partition(":")
+    if re.fullmatch(r"(/[A-Za-z0-9._-]+)+", path) is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not PATH:LABEL=N,... with a PATH such as /beta")
+    return PathRule(path, _weights(weights))
 
 
 def _fault(text: str) -> tuple[str, int]:

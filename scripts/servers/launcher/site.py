@@ -39,6 +39,26 @@ class Limit:
 
 
 @dataclass(frozen=True)
+class PathRule:
+    """A path, and what lies below it, with a split of its own."""
+
+    path: str
+    weights: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What stands above the weights, in ingress-nginx's order: an affinity cookie, a header, a cookie. A path is
+    a rule of its own, to which the others do not apply.
+    """
+
+    header: str | None
+    cookie: str | None
+    paths: list[PathRule]
+    sticky: bool
+
+
+@dataclass(frozen=True)
 class Site:
     """All that a proxy's configuration is written from. Every listener is on 127.0.0.1.
 
@@ -56,10 +76,8 @@ class Site:
     balance: str
     limit: Limit | None
     requests_per_connection: int | None
+    rules: Rules
 
     def positive(self) -> list[Backend]:
         """The backends that get traffic; there is at least one."""
         return [backend for backend in self.backends if backend.weight > 0]
-
-    def total_weight(self) -> int:
-        return sum(backend.weight for backend in self.backends)

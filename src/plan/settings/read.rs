@@ -11,6 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::plan::pace::Rate;
 use crate::plan::quantity;
+use crate::plan::stickiness::SessionBy;
 
 /// A number, or the text that the command line takes for one.
 #[derive(Debug)]
@@ -53,6 +54,28 @@ impl<'de> Deserialize<'de> for Quantity {
             }
         }
         deserializer.deserialize_any(Written)
+    }
+}
+
+/// Whether, or a text that says by what.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum Switch {
+    /// Whether.
+    Whether(bool),
+    /// By what.
+    By(String),
+}
+
+/// What carries sessions that are to stay on their backends; `true` stands for the cookies.
+pub(super) fn session_by<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SessionBy>, D::Error> {
+    let wrong = |_| D::Error::custom("write true, false, \"cookie:NAME\" or \"header:NAME\"");
+    match Switch::deserialize(deserializer).map_err(wrong)? {
+        Switch::Whether(false) => Ok(None),
+        Switch::Whether(true) => Ok(Some(SessionBy::Cookies)),
+        Switch::By(text) => text.parse().map(Some).map_err(D::Error::custom),
     }
 }
 

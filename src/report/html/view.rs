@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::chart::{self, Chart};
 use crate::report::escape::terminal;
 use crate::report::standing::{Standing, standing};
+use crate::report::stickiness::StickinessReport;
 use crate::report::text::{cut, word};
 use crate::report::{BackendReport, Named, PlanReport, Report, VerdictName};
 use crate::verdict::words::{p_value, p_value_with_log10, percent, points, time};
@@ -138,7 +139,7 @@ fn or_dash(figure: Option<String>) -> String {
 impl Section {
     pub(super) fn of((index, named): (usize, &Named<'_>)) -> Self {
         let report = named.report;
-        let (symbol, claim) = meaning(report.verdict);
+        let (symbol, claim) = meaning(report);
         let labels = |label: &Option<String>| or_dash(label.as_deref().map(shown));
         let most = report
             .pods
@@ -198,8 +199,16 @@ impl Section {
 }
 
 /// A sign for the verdict, and what it claims.
-fn meaning(verdict: VerdictName) -> (&'static str, &'static str) {
-    match verdict {
+fn meaning(report: &Report) -> (&'static str, &'static str) {
+    match report.verdict {
+        VerdictName::Pass if report.stickiness.is_some() => (
+            "✓",
+            "Every session stayed on its backend, and enough of them did.",
+        ),
+        VerdictName::Fail if report.stickiness.is_some() => (
+            "✗",
+            "A session left its backend, or a backend does what it must not.",
+        ),
         VerdictName::Pass => (
             "✓",
             "The expected split explains the counts, and what the judge holds against a PASS is ruled out.",
@@ -361,7 +370,30 @@ fn plan(plan: &PlanReport) -> Vec<Pair> {
     pairs
 }
 
+/// What the verdict on sessions rests on.
+fn sessions(stickiness: &StickinessReport) -> Vec<Pair> {
+    let began = stickiness.sessions_by_backend.iter();
+    let began: Vec<String> = began
+        .map(|(label, count)| format!("{} {count}", shown(label)))
+        .collect();
+    vec![
+        Pair::new("sessions", stickiness.sessions.to_string()),
+        Pair::new("began on", began.join(", ")),
+        Pair::new("carried by", shown(&stickiness.by)),
+        Pair::new("sent back", shown(&stickiness.carried.join(", "))),
+        Pair::new("moved", stickiness.moved.to_string()),
+        Pair::new("in doubt", stickiness.in_doubt.to_string()),
+        Pair::new("nothing to send back", stickiness.uncarried.to_string()),
+        Pair::new("needed for a PASS", stickiness.needed_sessions.to_string()),
+        Pair::new("share that is ruled out", points(stickiness.rate_share)),
+        Pair::new("its p", p_value(stickiness.p_value)),
+    ]
+}
+
 fn test(report: &Report) -> Vec<Pair> {
+    if let Some(stickiness) = &report.stickiness {
+        return sessions(stickiness);
+    }
     let Some(test) = &report.test else {
         return Vec::new();
     };

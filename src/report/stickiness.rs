@@ -1,0 +1,164 @@
+//! What a run of sessions adds to the report.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::build::coded;
+use super::{Report, VerdictName};
+use crate::identity::assignment::Assignment;
+use crate::load::Run;
+use crate::plan::Plan;
+use crate::plan::stickiness::Stickiness;
+use crate::verdict::words::{self, p_value, points};
+use crate::verdict::{Evidence, Verdict, stickiness};
+
+/// Whether sessions stayed on their backends: a request each, and follow-ups that send back what its response
+/// gave.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct StickinessReport {
+    /// What carries a session: `cookies`, `cookie:NAME` or `header:NAME`.
+    pub by: String,
+    /// The names of the cookies or the header that were sent back.
+    pub carried: Vec<String>,
+    /// Sessions with at least one follow-up.
+    pub sessions: u64,
+    /// How many of them began on which backend.
+    pub sessions_by_backend: BTreeMap<String, u64>,
+    /// The follow-ups of a whole session.
+    pub follow_ups_per_session: u64,
+    /// Sessions of which a follow-up was answered by another backend than the first request.
+    pub moved: u64,
+    /// Sessions that may have moved: a follow-up has no identity, or its backend is in doubt.
+    pub in_doubt: u64,
+    /// Sessions whose first response gave nothing to send back.
+    pub uncarried: u64,
+    /// How many sessions a PASS needs, if none moves.
+    pub needed_sessions: u64,
+    /// The smallest share of moved sessions that a PASS rules out.
+    pub rate_share: f64,
+    /// Small when that share is ruled out, even if every session in doubt had moved; a PASS needs at most
+    /// `plan.alpha`.
+    pub p_value: f64,
+    /// Some of the moves.
+    pub moves: Vec<MoveReport>,
+}
+
+/// A follow-up that another backend answered than its session's first request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MoveReport {
+    /// The session's number, from 1 in the order in which they began.
+    pub session: u64,
+    /// The follow-up's number in it, from 1.
+    pub follow_up: u64,
+    /// The backend that answered the first request.
+    pub from_label: String,
+    /// And its pod.
+    pub from_pod: String,
+    /// The backend that answered the follow-up.
+    pub to_label: String,
+    /// And its pod.
+    pub to_pod: String,
+    /// What the follow-up carried, as `NAME=VALUE`, cut to 120 characters; empty for nothing.
+    pub carried: String,
+}
+
+impl StickinessReport {
+    /// The sessions in one line.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let began: Vec<String> = self
+            .sessions_by_backend
+            .iter()
+            .map(|(label, count)| format!("{label} {count}"))
+            .collect();
+        let carried = match self.carried.len() {
+            0 => "nothing".to_owned(),
+            _ => self.carried.join(", "),
+        };
+        format!(
+            "{} of {} requests, carrying {carried}; began on {}; {} moved, {} in doubt, {} with nothing to \
+             carry; p {} against a share of {} or more that moves",
+            self.sessions,
+            1 + self.follow_ups_per_session,
+            if began.is_empty() {
+                "none".to_owned()
+            } else {
+                began.join(", ")
+            },
+            self.moved,
+            self.in_doubt,
+            self.uncarried,
+            p_value(self.p_value),
+            points(self.rate_share)
+        )
+    }
+}
+
+impl Report {
+    /// Puts the verdict on the sessions in place of one on the split, which responses that depend on each
+    /// other do not carry.
+    pub(super) fn judge_sessions(
+        &mut self,
+        plan: &Plan,
+        planned: &Stickiness,
+        run: &Run,
+        evidence: &Evidence,
+        assignment: &Assignment,
+    ) {
+        let kept = stickiness::judge(plan, planned, run, evidence, assignment);
+        let labels = plan.split.labels();
+        let began = labels.iter().zip(&kept.by_backend);
+        self.stickiness = Some(StickinessReport {
+            by: planned.by.to_string(),
+            carried: kept.carried,
+            sessions: kept.sessions,
+            sessions_by_backend: began
+                .map(|(label, &count)| (label.clone(), count))
+                .collect(),
+            follow_ups_per_session: planned.follow_ups(),
+            moved: kept.moved,
+            in_doubt: kept.in_doubt,
+            uncarried: kept.uncarried,
+            needed_sessions: planned.needed,
+            rate_share: planned.rate,
+            p_value: kept.p_value,
+            moves: kept
+                .moves
+                .into_iter()
+                .map(|told| MoveReport {
+                    session: told.session,
+                    follow_up: told.follow_up,
+                    from_label: labels[told.from.0].clone(),
+                    from_pod: told.from.1,
+                    to_label: labels[told.to.0].clone(),
+                    to_pod: told.to.1,
+                    carried: told.carried,
+                })
+                .collect(),
+        });
+        self.test = None;
+        self.change = None;
+        for backend in &mut self.backends {
+            backend.interval_low = None;
+            backend.interval_high = None;
+            backend.simultaneous_low = None;
+            backend.simultaneous_high = None;
+            backend.leak_ruled_out_share = None;
+        }
+        if run.tally.attributed() == 0 {
+            return;
+        }
+        self.reasons = coded(&kept.reasons);
+        self.reasons.extend(coded(&words::missing_answers(run)));
+        let verdict = match kept.verdict {
+            Verdict::Pass => VerdictName::Pass,
+            Verdict::Fail => VerdictName::Fail,
+            Verdict::Inconclusive => VerdictName::Inconclusive,
+        };
+        self.verdict = verdict;
+        self.split_verdict = verdict;
+        self.exit_status = self.status().code();
+    }
+}
