@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -57,13 +57,19 @@ enum Sender {
     },
 }
 
-/// The tasks behind an HTTP/2 connection; they end when the last of its users has gone.
-#[derive(Debug, Clone, Default)]
-struct Tasks(Rc<RefCell<JoinSet<()>>>);
+/// The tasks behind an HTTP/2 connection; they end when the last of its users has gone, whatever they wait for.
+type Tasks = Rc<RefCell<JoinSet<()>>>;
 
-impl<F: Future + 'static> Executor<F> for Tasks {
+/// Starts such tasks. They hold it themselves, so that it must not hold them.
+#[derive(Debug, Clone)]
+struct Spawner(Weak<RefCell<JoinSet<()>>>);
+
+impl<F: Future + 'static> Executor<F> for Spawner {
     fn execute(&self, future: F) {
-        let mut tasks = self.0.borrow_mut();
+        let Some(tasks) = self.0.upgrade() else {
+            return;
+        };
+        let mut tasks = tasks.borrow_mut();
         // The set remembers tasks until they are asked after.
         while tasks.try_join_next().is_some() {}
         tasks.spawn_local(async move {
@@ -121,14 +127,15 @@ impl Connection {
             }
             Protocol::Http2 => {
                 let tasks = Tasks::default();
-                let (sender, driver) = http2::Builder::new(tasks.clone())
+                let spawner = Spawner(Rc::downgrade(&tasks));
+                let (sender, driver) = http2::Builder::new(spawner.clone())
                     .max_header_list_size(MOST_HEAD_BYTES)
                     .initial_stream_window_size(WINDOW)
                     .initial_connection_window_size(WINDOW)
                     .handshake(io)
                     .await
                     .map_err(failed)?;
-                tasks.execute(driver);
+                spawner.execute(driver);
                 Sender::Http2 { sender, tasks }
             }
         };
@@ -148,7 +155,7 @@ impl Connection {
             Sender::Http2 { sender, tasks } => Some(Self {
                 sender: Sender::Http2 {
                     sender: sender.clone(),
-                    tasks: tasks.clone(),
+                    tasks: Rc::clone(tasks),
                 },
                 allowance: self.allowance.clone(),
                 served: Rc::clone(&self.served),

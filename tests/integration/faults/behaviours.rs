@@ -8,7 +8,7 @@ use super::answers::{
 };
 use super::peer::Step::{self, Again, HalfClose, Read, Reset, Stall};
 use super::security::{self, Certificate};
-use super::{http2, tls};
+use super::{compressed, http2, tls};
 use tokio_rustls::rustls::ServerConfig;
 
 /// How a request ends that meets a behaviour.
@@ -107,7 +107,7 @@ impl Behaviour {
     }
 
     /// On connections that are kept open.
-    fn kept_open(self) -> Self {
+    pub(crate) fn kept_open(self) -> Self {
         self.with(&["--keep-alive"])
     }
 
@@ -132,6 +132,7 @@ pub(crate) fn all() -> Vec<Behaviour> {
         bodies(),
         names(),
         kept_open(),
+        compressed::all(),
         tls::all(),
         http2::all(),
     ];

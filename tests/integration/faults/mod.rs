@@ -1,11 +1,13 @@
 //! Hostile peers: whatever one does, there is no panic, no hang beyond the time allowed, no memory without
 //! bound, and no request whose end is not counted.
 //!
-//! [`every_behaviour_ends_as_it_should`] prints the table: behaviour, outcome, time, memory.
+//! [`table::every_behaviour_ends_as_it_should`] prints the table, of behaviour, outcome, requests, seconds and
+//! mebibytes: `cargo test --locked --test integration -- every_behaviour --nocapture`.
 
 mod answers;
 mod behaviours;
 mod client;
+mod compressed;
 mod http2;
 mod peer;
 mod security;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection};
 use tokio_rustls::server::TlsStream;
 
 /// A stall ends when the client goes, and at the latest after this long.
@@ -29,6 +29,8 @@ pub(crate) enum Step {
     Send(Bytes),
     /// Sends these bytes below TLS.
     Raw(Bytes),
+    /// Takes what begins a TLS handshake, and sends so many bytes of the answer.
+    Handshake(Arc<ServerConfig>, usize),
     /// Sends these bytes, the run of `#` in them replaced by the number of the response.
     SendNumbered(Bytes),
     /// Sends these bytes so many times, or until the client goes.
@@ -218,6 +220,10 @@ pub(crate) async fn play(mut stream: impl Transport, steps: &[Step], met: &Met) 
             }
             Step::Send(bytes) => stream.write_all(bytes).await?,
             Step::Raw(bytes) => stream.socket().write_all(bytes).await?,
+            Step::Handshake(config, bytes) => {
+                let answer = handshake(&mut stream, config).await?;
+                stream.write_all(&answer[..*bytes]).await?;
+            }
             Step::SendNumbered(bytes) => {
                 let number = met.requests();
                 stream.write_all(&numbered(bytes, number)).await?;
@@ -301,6 +307,27 @@ async fn read_stream(
             return Ok(false);
         }
     }
+}
+
+/// Reads what begins a TLS handshake; what the server says to it.
+async fn handshake(
+    stream: &mut (impl AsyncRead + Unpin),
+    config: &Arc<ServerConfig>,
+) -> io::Result<Vec<u8>> {
+    let mut server = ServerConnection::new(Arc::clone(config)).expect("the configuration is good");
+    let mut answer = Vec::new();
+    while !server.wants_write() {
+        let mut bytes = Vec::new();
+        if stream.read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        server.read_tls(&mut bytes.as_slice())?;
+        server.process_new_packets().map_err(io::Error::other)?;
+    }
+    while server.wants_write() {
+        server.write_tls(&mut answer)?;
+    }
+    Ok(answer)
 }
 
 /// Waits for the client to go.

@@ -45,6 +45,17 @@ pub(crate) fn authority() -> &'static Path {
 
 /// TLS with this certificate, which agrees to one of these protocols, or to none where there are none.
 pub(crate) fn server(certificate: Certificate, protocols: &[&str]) -> Arc<ServerConfig> {
+    Arc::new(config(certificate, protocols))
+}
+
+/// Sends 10,000 tickets for further sessions behind the handshake.
+pub(crate) fn server_of_tickets() -> Arc<ServerConfig> {
+    let mut config = config(Certificate::Good, &["http/1.1"]);
+    config.send_tls13_tickets = 10_000;
+    Arc::new(config)
+}
+
+fn config(certificate: Certificate, protocols: &[&str]) -> ServerConfig {
     let name = match certificate {
         Certificate::WrongName => "elsewhere.example",
         _ => "127.0.0.1",
@@ -74,5 +85,5 @@ pub(crate) fn server(certificate: Certificate, protocols: &[&str]) -> Arc<Server
         .expect("the key is the certificate's");
     let protocols = protocols.iter().map(|name| name.as_bytes().to_vec());
     config.alpn_protocols = protocols.collect();
-    Arc::new(config)
+    config
 }

@@ -1,11 +1,13 @@
 //! What hostile peers do over TLS.
 
+use std::sync::Arc;
+
 use super::answers::{POD, body, flood, head, page, pause, send, status, under};
-use super::behaviours::Ends::{Attributed, Failed, OneOf};
+use super::behaviours::Ends::{Attributed, Failed, OneOf, Unidentified};
 use super::behaviours::{Behaviour, Protocol, answer, row, then};
-use super::http2;
-use super::peer::Step::{Cut, HalfClose, Raw, Read, Reset, Stall};
+use super::peer::Step::{self, Cut, HalfClose, Raw, Read, Reset, Stall};
 use super::security::Certificate::{Expired, Good, NotYetValid, SelfSigned, WrongName};
+use super::{http2, security};
 
 /// For peers that keep a handshake waiting.
 const DIAL_SOON: &[&str] = &["--connect-timeout", "400ms"];
@@ -31,8 +33,12 @@ fn certificates() -> Vec<Behaviour> {
     .into()
 }
 
-/// In the clear where TLS is spoken.
+/// In the clear where TLS is spoken, and within the handshake.
 fn handshakes() -> Vec<Behaviour> {
+    let server = security::server(Good, &["http/1.1"]);
+    // Of the answer to a client's first message, the message in the clear is longer than 100 bytes, and the
+    // certificate is within the first 600.
+    let hello = |bytes| Step::Handshake(Arc::clone(&server), bytes);
     let handshake = b"\x16\x03\x03\x40\x00";
     let alert = b"\x15\x03\x03\x00\x02\x02\x28";
     [
@@ -59,6 +65,38 @@ fn handshakes() -> Vec<Behaviour> {
             vec![flood([&handshake[..], &[0x0b; 0x4000]].concat())],
         )
         .with(DIAL_SOON),
+        row(
+            "closes inside a record of the handshake",
+            Failed("tls"),
+            vec![hello(60), HalfClose],
+        ),
+        row(
+            "closes behind the certificate",
+            Failed("tls"),
+            vec![hello(600), HalfClose],
+        ),
+        row(
+            "resets inside the handshake",
+            Failed("tls"),
+            vec![hello(600), pause(), Reset],
+        ),
+        row(
+            "stalls inside a record of the handshake",
+            Failed("tls"),
+            vec![hello(60), Stall],
+        )
+        .with(DIAL_SOON),
+        row(
+            "stalls behind the certificate",
+            Failed("tls"),
+            vec![hello(600), Stall],
+        )
+        .with(DIAL_SOON),
+        row(
+            "speaks HTTP inside the handshake",
+            Failed("tls"),
+            vec![hello(127), send(page(POD))],
+        ),
     ]
     .map(|behaviour| behaviour.over(Protocol::Tls))
     .into()
@@ -66,7 +104,10 @@ fn handshakes() -> Vec<Behaviour> {
 
 fn streams() -> Vec<Behaviour> {
     let record = b"\x17\x03\x03\x00\x20no record that any key has made.";
+    let mut tickets = answer("10,000 session tickets", Failed("protocol"), page(POD));
+    tickets.security = Some(security::server_of_tickets());
     [
+        tickets.over(Protocol::Tls),
         row(
             "closes after the handshake",
             Failed("reset"),
@@ -81,6 +122,16 @@ fn streams() -> Vec<Behaviour> {
             "a record that cannot be read",
             OneOf(&["protocol", "reset"]),
             vec![Read, Raw(record.as_slice().into())],
+        ),
+        row(
+            "a record cut off",
+            Failed("reset"),
+            vec![Read, Raw(record[..20].into()), pause(), Cut],
+        ),
+        row(
+            "speaks HTTP below TLS",
+            Failed("protocol"),
+            vec![Read, Raw(page(POD).into())],
         ),
         then(
             "the end of the body cut off",
@@ -104,7 +155,7 @@ fn streams() -> Vec<Behaviour> {
         answer("agrees to no protocol", Attributed, page(POD)).secured(Good, &[]),
         answer(
             "304 with a body, over TLS",
-            super::behaviours::Ends::Unidentified("304"),
+            Unidentified("304"),
             status("304 Not Modified"),
         ),
     ]

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 
 use super::answers::{POD, body, page, response, send, well_behaved};
 use super::client::{self, Met};
+use super::http2;
 use super::peer::{Peer, Script, Step};
 use crate::program::codes;
 
@@ -21,6 +22,7 @@ pub(crate) const ALL: &[Row] = &[
     ("pod names that reorder text", names_that_reorder),
     ("bodies of nothing but escape bytes", bodies_of_escapes),
     ("redirects to what is not UTF-8", odd_redirects),
+    ("GOAWAY with streams in flight", goes_away),
 ];
 
 /// The same on every connection, of which so many are accepted.
@@ -118,4 +120,18 @@ fn odd_redirects() -> Checked {
     let (status, rest) = page.split_at(page.find("\r\n").unwrap() + 2);
     let met = nothing_identified([status.as_bytes(), location, rest.as_bytes()].concat());
     ("308 without identity".to_owned(), met)
+}
+
+fn goes_away() -> Checked {
+    let peer = peer(http2::going_away(), u64::MAX);
+    let options = ["--http2", "--keep-alive", "--streams", "4"];
+    let met = client::gate(&peer.url(), 300, &options);
+    met.adds_up();
+    // Whoever was not looked at asks again, on three connections at most.
+    let resets = met.by("by_failure", "reset");
+    assert_eq!(met.count("unattributed"), resets, "{met:?}");
+    let reopened = met.report["connections"]["reopened"].as_u64();
+    assert!(reopened >= Some(2 * resets), "{met:?}");
+    assert!(reopened > Some(50), "{met:?}");
+    ("attributed or reset".to_owned(), met)
 }
