@@ -27,7 +27,7 @@ pub(crate) enum Ends {
 use Ends::{Attributed, Failed, OneOf, Unidentified};
 
 /// One row of the table.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Behaviour {
     pub(crate) name: &'static str,
     pub(crate) script: Vec<Step>,

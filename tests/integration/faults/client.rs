@@ -18,46 +18,65 @@ pub(crate) struct Met {
 
 /// Runs the gate for one backend and so many attributed requests on eight connections.
 pub(crate) fn gate(url: &str, requests: u64, options: &[&str]) -> Met {
-    let measures = tempfile::NamedTempFile::new().expect("a temporary file");
-    let began = Instant::now();
-    let output = Command::new("/usr/bin/time")
-        .args(["--quiet", "--format=%M", "--output"])
-        .arg(measures.path())
-        .args([
-            "timeout",
-            "--kill-after=5",
-            "120",
-            env!("CARGO_BIN_EXE_lbtest"),
-            url,
-        ])
-        .args(["--expect", "v1=1", "--json", "-", "-c", "8"])
-        .args(["--backend", "v1=challenge-app", "--judge", "significance"])
-        .args(["-n", &requests.to_string()])
-        .args(options)
-        .env_remove("LBTEST_URL")
-        .env_remove("LBTEST_HOST")
-        .stdin(Stdio::null())
-        .output()
-        .expect("/usr/bin/time is there: scripts/test installs it");
-    let elapsed = began.elapsed();
-    let stderr = String::from_utf8(output.stderr).expect("stderr is UTF-8");
-    let status = output.status.code().unwrap_or(-1);
-    assert!(!stderr.contains("panicked"), "{stderr}");
-    assert!(
-        [0, 1, 3, 4].contains(&status),
-        "exit status {status}: {stderr}"
-    );
-    let peak = std::fs::read_to_string(measures.path()).expect("time writes what it measured");
-    Met {
-        status,
-        report: serde_json::from_slice(&output.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {stderr}")),
-        stderr,
-        elapsed,
-        peak_kib: peak
-            .trim()
-            .parse()
-            .unwrap_or_else(|_| panic!("no size: {peak}")),
+    let client = Client {
+        connections: 8,
+        patience: Duration::from_mins(2),
+    };
+    client.gate(url, requests, options)
+}
+
+/// How the executable is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client {
+    pub(crate) connections: u32,
+    /// When it is stopped, and the test fails.
+    pub(crate) patience: Duration,
+}
+
+impl Client {
+    /// Runs the gate for one backend and so many attributed requests.
+    pub(crate) fn gate(self, url: &str, requests: u64, options: &[&str]) -> Met {
+        let measures = tempfile::NamedTempFile::new().expect("a temporary file");
+        let began = Instant::now();
+        let output = Command::new("/usr/bin/time")
+            .args(["--quiet", "--format=%M", "--output"])
+            .arg(measures.path())
+            .args([
+                "timeout",
+                "--kill-after=5",
+                &self.patience.as_secs().to_string(),
+            ])
+            .args([env!("CARGO_BIN_EXE_lbtest"), url])
+            .args(["--expect", "v1=1", "--json", "-"])
+            .args(["--backend", "v1=challenge-app", "--judge", "significance"])
+            .args(["-c", &self.connections.to_string()])
+            .args(["-n", &requests.to_string()])
+            .args(options)
+            .env_remove("LBTEST_URL")
+            .env_remove("LBTEST_HOST")
+            .stdin(Stdio::null())
+            .output()
+            .expect("/usr/bin/time is there: scripts/test installs it");
+        let elapsed = began.elapsed();
+        let stderr = String::from_utf8(output.stderr).expect("stderr is UTF-8");
+        let status = output.status.code().unwrap_or(-1);
+        assert!(!stderr.contains("panicked"), "{stderr}");
+        assert!(
+            [0, 1, 3, 4].contains(&status),
+            "exit status {status}: {stderr}"
+        );
+        let peak = std::fs::read_to_string(measures.path()).expect("time writes what it measured");
+        Met {
+            status,
+            report: serde_json::from_slice(&output.stdout)
+                .unwrap_or_else(|error| panic!("{error}: {stderr}")),
+            stderr,
+            elapsed,
+            peak_kib: peak
+                .trim()
+                .parse()
+                .unwrap_or_else(|_| panic!("no size: {peak}")),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod compressed;
 mod http2;
 mod peer;
 mod security;
+mod soak;
 mod table;
 mod tls;
 mod whole_runs;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio_rustls::rustls::ServerConfig;
 
 use super::behaviours::{self, Behaviour, Ends, Protocol};
 use super::client::{self, Met};
@@ -20,19 +22,34 @@ const MOST_MEBIBYTES: f64 = 64.0;
 const MOST_SECONDS: f64 = 60.0;
 
 /// A peer that does nothing wrong.
-fn well_behaved(protocol: Protocol) -> Script {
+pub(crate) fn well_behaved(protocol: Protocol) -> Script {
     let steps = match protocol {
         Protocol::Http1 | Protocol::Tls => answers::well_behaved(),
         Protocol::Http2 | Protocol::TlsHttp2 => http2::well_behaved(),
     };
-    let security = match protocol {
+    Script {
+        steps: steps.into(),
+        security: security(protocol),
+    }
+}
+
+/// What secures the connections of a peer that does nothing wrong.
+pub(crate) fn security(protocol: Protocol) -> Option<Arc<ServerConfig>> {
+    match protocol {
         Protocol::Http1 | Protocol::Http2 => None,
         Protocol::Tls => Some(security::server(Certificate::Good, &["http/1.1"])),
         Protocol::TlsHttp2 => Some(security::server(Certificate::Good, &["h2"])),
-    };
-    Script {
-        steps: steps.into(),
-        security,
+    }
+}
+
+/// The peer's URL, and the options of a client that speaks the protocol with it.
+pub(crate) fn target(peer: &Peer, protocol: Protocol) -> (String, Vec<&'static str>) {
+    let authority = security::authority().to_str().expect("a path in UTF-8");
+    match protocol {
+        Protocol::Http1 => (peer.url(), vec![]),
+        Protocol::Http2 => (peer.url(), vec!["--http2"]),
+        Protocol::Tls => (peer.secure_url(), vec!["--cacert", authority]),
+        Protocol::TlsHttp2 => (peer.secure_url(), vec!["--http2", "--cacert", authority]),
     }
 }
 
@@ -59,15 +76,8 @@ fn against(behaviour: &Behaviour) -> (Peer, Met) {
     } else {
         REQUESTS
     };
-    let authority = security::authority().to_str().expect("a path in UTF-8");
-    let secured = ["--cacert", authority];
-    let (url, options): (String, &[&str]) = match behaviour.protocol {
-        Protocol::Http1 => (peer.url(), &[]),
-        Protocol::Http2 => (peer.url(), &["--http2"]),
-        Protocol::Tls => (peer.secure_url(), &secured),
-        Protocol::TlsHttp2 => (peer.secure_url(), &["--http2", "--cacert", authority]),
-    };
-    let met = client::gate(&url, requests, &[options, behaviour.options].concat());
+    let (url, options) = target(&peer, behaviour.protocol);
+    let met = client::gate(&url, requests, &[&options, behaviour.options].concat());
     (peer, met)
 }
 
