@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::notices::Notices;
 use super::output::Outputs;
 use super::shard::ShardArgs;
 use super::value::{ColorArg, JudgeArg};
@@ -358,10 +359,13 @@ pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> Report {
     }
     let registry = PodRegistry::shared(plan.mappings.clone());
     let mut progress = output::ProgressBar::new(plan, args);
-    let mut announcement = Some(words::announcement(plan));
-    let result = load::run(plan, &registry, &mut |seen| match announcement.take() {
-        Some(announcement) => output::note(&announcement),
-        None => progress.show(seen),
+    let mut notices = Notices::new(words::announcement(plan));
+    let result = load::run(plan, &registry, &mut |seen| {
+        if let Some(news) = notices.news(plan, &seen) {
+            progress.clear();
+            output::note(&news);
+        }
+        progress.show(seen);
     });
     progress.clear();
     match &result {

@@ -14,6 +14,7 @@ mod lint;
 mod man;
 mod manifests;
 mod merge;
+mod notices;
 mod output;
 mod plan;
 mod serve;

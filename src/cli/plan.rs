@@ -205,7 +205,7 @@ fn render(
         told.push_str(&remedy_for_time(
             split,
             criterion,
-            rate,
+            rate.per_second(),
             seconds,
             args.max_duration,
         ));

@@ -3,7 +3,10 @@
 //! Shared by the threads; a take is two atomic additions, never a lock. A request that got no identity
 //! is replaced, up to a bound, so that n attributed requests come together whatever fails.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use crate::plan::Budget;
 
 /// Tickets for requests.
 #[derive(Debug)]
@@ -13,6 +16,8 @@ pub struct Dispenser {
     replacements: AtomicI64,
     replaced: AtomicU64,
     dispatched: AtomicU64,
+    /// Those of them that were handed out before the last restart.
+    before_restart: AtomicU64,
     stopped: AtomicBool,
     exhausted: AtomicBool,
 }
@@ -27,6 +32,7 @@ impl Dispenser {
             replacements: AtomicI64::new(signed(replacements)),
             replaced: AtomicU64::new(0),
             dispatched: AtomicU64::new(0),
+            before_restart: AtomicU64::new(0),
             stopped: AtomicBool::new(false),
             exhausted: AtomicBool::new(false),
         }
@@ -55,6 +61,21 @@ impl Dispenser {
         }
     }
 
+    /// Begins again with the whole budget; the first place in the dispatch order that belongs to it. No
+    /// other thread may take or replace anything meanwhile.
+    pub fn restart(&self, budget: &Budget) -> u64 {
+        let fresh = Self::new(budget.requests.map(NonZeroU64::get), budget.replacements());
+        let first = self.dispatched.load(Ordering::Relaxed);
+        self.before_restart.store(first, Ordering::Relaxed);
+        self.replaced.store(0, Ordering::Relaxed);
+        self.replacements
+            .store(fresh.replacements.into_inner(), Ordering::Relaxed);
+        self.exhausted.store(false, Ordering::Relaxed);
+        self.remaining
+            .store(fresh.remaining.into_inner(), Ordering::Relaxed);
+        first
+    }
+
     /// Hands out nothing more.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
@@ -66,16 +87,17 @@ impl Dispenser {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// How many tickets were handed out.
+    /// How many tickets were handed out since the last restart, those in place of requests that got no
+    /// identity not counted.
     #[must_use]
-    pub fn dispatched(&self) -> u64 {
-        self.dispatched.load(Ordering::Relaxed)
-    }
-
-    /// How many of them stand in place of requests that got no identity.
-    #[must_use]
-    pub fn replaced(&self) -> u64 {
-        self.replaced.load(Ordering::Relaxed)
+    pub fn progress(&self) -> u64 {
+        let elsewhere = [&self.before_restart, &self.replaced];
+        let elsewhere: u64 = elsewhere
+            .iter()
+            .map(|count| count.load(Ordering::Relaxed))
+            .sum();
+        let dispatched = self.dispatched.load(Ordering::Relaxed);
+        dispatched.saturating_sub(elsewhere)
     }
 
     /// Whether a request could not be replaced since the bound was reached.
@@ -102,7 +124,7 @@ mod tests {
                 .sum::<usize>()
         });
         assert_eq!(taken, 10_000);
-        assert_eq!(dispenser.dispatched(), 10_000);
+        assert_eq!(dispenser.progress(), 10_000);
     }
 
     #[test]
@@ -115,6 +137,24 @@ mod tests {
         }
         assert_eq!(taken, 5);
         assert!(dispenser.is_exhausted());
+    }
+
+    #[test]
+    fn a_restart_hands_the_whole_budget_out_again_under_later_tickets() {
+        let budget = Budget {
+            requests: NonZeroU64::new(5),
+            duration: None,
+            max_duration: std::time::Duration::from_secs(1),
+        };
+        let dispenser = Dispenser::new(Some(5), budget.replacements());
+        for _ in 0..3 {
+            dispenser.take();
+        }
+        dispenser.replace();
+        assert_eq!((dispenser.progress(), dispenser.restart(&budget)), (2, 3));
+        assert_eq!(dispenser.progress(), 0);
+        let tickets: Vec<u64> = std::iter::from_fn(|| dispenser.take()).collect();
+        assert_eq!(tickets, [3, 4, 5, 6, 7]);
     }
 
     #[test]

@@ -8,17 +8,21 @@ pub mod allowance;
 pub mod connection;
 pub mod dial;
 pub mod dispenser;
+mod epoch;
+mod harvest;
+pub mod limiter;
 pub mod machine;
 mod session;
 pub mod signals;
 pub mod signs;
 pub mod tls;
 pub mod transport;
+mod turnstile;
 mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderMap;
@@ -29,17 +33,21 @@ use crate::observation::Failure;
 use crate::plan::Plan;
 use crate::tally::Tally;
 use crate::tally::addresses::Addresses;
-use crate::tally::monitor::{Monitor, Standing};
+use crate::tally::monitor::Standing;
 use crate::tally::pods::PodRegistry;
-use crate::tally::sequence::Sequence;
 use crate::tally::sessions::Sessions;
+use crate::tally::set_aside::SetAside;
 use allowance::Allowance;
 use dial::{Address, DialError, Dialler};
 use dispenser::Dispenser;
+use epoch::Epoch;
+use harvest::Harvest;
+use limiter::Found;
 use session::SessionSource;
 use signals::Signals;
 use signs::Signs;
-use worker::{Harvest, Shared};
+use turnstile::{Epochs, Turnstile};
+use worker::Shared;
 
 /// How far a run has got; a run moves only downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -132,6 +140,12 @@ pub struct UnidentifiedSample {
 pub struct Run {
     /// The counts.
     pub tally: Tally,
+    /// What was sent and does not count for the split.
+    pub set_aside: SetAside,
+    /// The rate limiter that was recognised and kept to.
+    pub limiter: Option<Found>,
+    /// Whether it ended before it was known if rejections vanish at a lower pace.
+    pub limiter_undecided: bool,
     /// Where a sequential run stopped; `None` for a run of a fixed number of requests.
     pub standing: Option<Standing>,
     /// The sessions, of a run that consists of some.
@@ -189,10 +203,12 @@ fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) ->
 }
 
 /// How far a run has got, for a progress display.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
     /// Requests handed out, those in place of unidentified ones not counted.
     pub dispatched: u64,
+    /// The rate limiter that is kept to.
+    pub limiter: Option<Found>,
     /// From the first request until now.
     pub elapsed: Duration,
 }
@@ -228,6 +244,7 @@ async fn control(
     let mut signals = Signals::new()?;
     watch(Progress {
         dispatched: 0,
+        limiter: None,
         elapsed: Duration::ZERO,
     });
     // Refused, the limit stays as it is, and running into it has an explanation of its own.
@@ -240,25 +257,14 @@ async fn control(
     };
     let budget = &plan.budget;
     let requests = budget.requests.map(std::num::NonZeroU64::get);
-    let most_tickets = requests.map_or(u64::MAX, |n| n.saturating_add(budget.replacements()));
-    let sequence = Arc::new(Sequence::new(plan.place(most_tickets)));
-    let monitor = plan.sequential.then(|| {
-        Mutex::new(Monitor::new(
-            plan.split.clone(),
-            plan.criterion,
-            Arc::clone(registry),
-            requests.unwrap_or(u64::MAX),
-            usize::try_from(most_tickets).unwrap_or(usize::MAX),
-        ))
-    });
     let shared = Arc::new(Shared {
         plan: plan.clone(),
         dialler,
         addresses,
         dispenser: Dispenser::new(requests, budget.replacements()),
+        turnstile: Turnstile::new(plan),
+        epochs: Epochs::new(Epoch::new(plan, registry, 0)),
         registry: Arc::clone(registry),
-        sequence,
-        monitor,
         sessions: plan
             .stickiness
             .as_ref()
@@ -273,7 +279,7 @@ async fn control(
     let stopped_by = threads.watch(&shared, &phase, &mut signals, watch).await;
     let elapsed = shared.started.elapsed();
     let harvest = threads.join(&shared)?;
-    let standing = shared.monitor.as_ref().map(|monitor| {
+    let standing = harvest.epoch.monitor.as_ref().map(|monitor| {
         let monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
         monitor.standing()
     });
@@ -285,6 +291,9 @@ async fn control(
     };
     Ok(Run {
         tally: harvest.tally,
+        set_aside: harvest.set_aside,
+        limiter: shared.turnstile.found(),
+        limiter_undecided: shared.turnstile.is_undecided(),
         standing,
         sessions: harvest.sessions,
         connections: harvest.connections,
@@ -385,7 +394,8 @@ impl Threads {
                     ending = at_limit;
                 }
                 _ = tick.tick() => progress(Progress {
-                    dispatched: shared.dispenser.dispatched() - shared.dispenser.replaced(),
+                    dispatched: shared.dispenser.progress(),
+                    limiter: shared.turnstile.found(),
                     elapsed: shared.started.elapsed(),
                 }),
             }
@@ -393,13 +403,15 @@ impl Threads {
     }
 
     fn join(self, shared: &Shared) -> std::io::Result<Harvest> {
-        let (registry, sequence) = (&shared.registry, &shared.sequence);
-        let mut whole = Harvest::new(Arc::clone(registry), Arc::clone(sequence));
+        let registry = Arc::clone(&shared.registry);
+        let mut whole = Harvest::new(registry, shared.epochs.present());
         for handle in self.handles {
             let harvest = handle
                 .join()
                 .map_err(|_| std::io::Error::other("a client thread panicked"))?;
-            whole.merge(harvest?);
+            let mut harvest = harvest?;
+            harvest.keep_up(shared);
+            whole.merge(harvest);
         }
         Ok(whole)
     }

@@ -1,40 +1,34 @@
 //! One client thread: its share of the connections, each a loop of dial, exchange, identify, record.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, HOST, HeaderValue};
-use http::{HeaderMap, Request};
+use http::Request;
+use http::header::{CONNECTION, HOST, HeaderValue, RETRY_AFTER};
 use http_body_util::Full;
 use tokio::sync::{Mutex as Turns, watch};
 use tokio::task::LocalSet;
 
+use super::Phase;
 use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
 use super::dial::{Address, DialError, Dialler};
 use super::dispenser::Dispenser;
+use super::harvest::Harvest;
+use super::limiter::Answer;
 use super::session::{SessionLoop, SessionSource};
-use super::signs::Signs;
-use super::{Connections, Phase, UnidentifiedSample};
-use crate::identity::encoding;
-use crate::identity::rule::before_the_cut;
+use super::turnstile::{Entry, Epochs, Turnstile};
 use crate::observation::{Failure, Observation, Outcome, PodId};
 use crate::plan::Plan;
 use crate::plan::target::Protocol;
 use crate::stats::sequential::Look;
-use crate::tally::Tally;
-use crate::tally::addresses::Addresses;
 use crate::tally::connections::OneConnection;
-use crate::tally::monitor::{Monitor, Seen};
+use crate::tally::monitor::Seen;
 use crate::tally::pods::PodRegistry;
-use crate::tally::sequence::Sequence;
-use crate::tally::sessions::Sessions;
+use crate::tally::set_aside::Reason;
 
-/// How many bytes of an unidentified body are kept to show a person.
-const SAMPLE_BYTES: usize = 200;
 /// A run gives up when so many requests have brought no identity and none has: a backend that gets 1 %
 /// of the requests would have been seen with a chance of all but 4 in 100,000.
 const HOPELESS: u64 = 1000;
@@ -43,6 +37,8 @@ const HOPELESS: u64 = 1000;
 const MOST_CONNECTIONS_PER_REQUEST: usize = 3;
 /// A connection's body buffer gives memory beyond this back after use.
 const BUFFER_KEPT: usize = 64 * 1024;
+/// Stands for the place in the dispatch order of what has none: probes.
+const NO_TICKET: u64 = u64::MAX;
 
 /// What the threads of a run share.
 #[derive(Debug)]
@@ -51,10 +47,9 @@ pub(super) struct Shared {
     pub dialler: Dialler,
     pub addresses: Vec<Address>,
     pub dispenser: Dispenser,
+    pub turnstile: Turnstile,
+    pub epochs: Epochs,
     pub registry: Arc<PodRegistry>,
-    pub sequence: Arc<Sequence>,
-    /// Looks at the results as they come, in a run that stops when the evidence is enough.
-    pub monitor: Option<Mutex<Monitor>>,
     /// The sessions, in a run that consists of some.
     pub sessions: Option<Arc<SessionSource>>,
     pub started: Instant,
@@ -62,73 +57,6 @@ pub(super) struct Shared {
     pub identified: AtomicBool,
     /// Set when [`HOPELESS`] requests brought no identity.
     pub hopeless: AtomicBool,
-}
-
-/// What one thread, or the whole run once merged, has to tell.
-#[derive(Debug)]
-pub(super) struct Harvest {
-    pub tally: Tally,
-    pub connections: Connections,
-    pub addresses: Addresses,
-    /// The first message of each kind of failure.
-    pub failure_messages: BTreeMap<Failure, String>,
-    pub sample: Option<UnidentifiedSample>,
-    pub signs: Signs,
-    pub sessions: Sessions,
-    /// Requests begun and not yet recorded.
-    in_flight: u64,
-    /// Connections that are open.
-    open: u64,
-}
-
-impl Harvest {
-    pub(super) fn new(registry: Arc<PodRegistry>, sequence: Arc<Sequence>) -> Self {
-        Self {
-            tally: Tally::new(registry, sequence),
-            connections: Connections::default(),
-            addresses: Addresses::default(),
-            failure_messages: BTreeMap::new(),
-            sample: None,
-            signs: Signs::default(),
-            sessions: Sessions::default(),
-            in_flight: 0,
-            open: 0,
-        }
-    }
-
-    pub(super) fn merge(&mut self, other: Self) {
-        self.tally.merge(&other.tally);
-        self.signs.merge(other.signs);
-        self.sessions.merge(other.sessions);
-        self.addresses.merge(&other.addresses);
-        self.connections.opened += other.connections.opened;
-        self.connections.reopened += other.connections.reopened;
-        self.connections.most_open += other.connections.most_open;
-        for (failure, message) in other.failure_messages {
-            self.failure_messages.entry(failure).or_insert(message);
-        }
-        self.sample = match (self.sample.take(), other.sample) {
-            (Some(mine), Some(theirs)) if theirs.ticket < mine.ticket => Some(theirs),
-            (None, theirs) => theirs,
-            (mine, _) => mine,
-        };
-    }
-
-    fn opened(&mut self, address: usize) {
-        self.open += 1;
-        self.connections.opened += 1;
-        self.connections.most_open = self.connections.most_open.max(self.open);
-        self.addresses.connected(address);
-    }
-
-    fn fail(&mut self, observation: &Observation, message: impl Into<String>) {
-        if let Outcome::Failed(failure) = observation.outcome {
-            self.failure_messages
-                .entry(failure)
-                .or_insert_with(|| message.into());
-        }
-        self.tally.record(observation);
-    }
 }
 
 /// Runs `connections` request loops on this thread until no request is left, or the user quits.
@@ -143,7 +71,7 @@ pub(super) fn run(
         .build()?;
     let harvest = Rc::new(RefCell::new(Harvest::new(
         Arc::clone(&shared.registry),
-        Arc::clone(&shared.sequence),
+        shared.epochs.present(),
     )));
     let tasks = LocalSet::new();
     let streams = shared.plan.load.streams.get();
@@ -159,6 +87,7 @@ pub(super) fn run(
                 multiplexed: multiplexed.clone(),
                 session: shared.sessions.clone().map(SessionLoop::new),
                 buffer: Vec::new(),
+                held: None,
             };
             tasks.spawn_local(request_loop.run());
         }
@@ -173,14 +102,16 @@ pub(super) fn run(
     let mut harvest = Rc::into_inner(harvest)
         .expect("the request loops ended with their task set")
         .into_inner();
+    harvest.keep_up(shared);
     for _ in 0..harvest.in_flight {
         let abandoned = Observation {
-            ticket: u64::MAX,
+            ticket: NO_TICKET,
             outcome: Outcome::Failed(Failure::Abandoned),
             dispatched: shared.started.elapsed(),
             latency: shared.started.elapsed(),
         };
-        harvest.fail(&abandoned, "the run was stopped before the answer came");
+        harvest.tell(&abandoned, "the run was stopped before the answer came");
+        harvest.tally.record(&abandoned);
     }
     Ok(harvest)
 }
@@ -196,6 +127,19 @@ struct RequestLoop {
     /// The session that the next request belongs to, in a run that consists of sessions.
     session: Option<SessionLoop>,
     buffer: Vec<u8>,
+    /// A place in the dispatch order that was taken before the turnstile closed.
+    held: Option<u64>,
+}
+
+/// Leave to send.
+#[derive(Debug, Clone, Copy)]
+struct Start {
+    /// The place in the dispatch order; [`NO_TICKET`] for a probe.
+    ticket: u64,
+    /// When it was due.
+    due: Instant,
+    /// The permit of the turnstile, where that is closed.
+    permit: Option<u32>,
 }
 
 /// An open connection and what it has brought.
@@ -221,13 +165,17 @@ impl Open {
 struct Responses {
     harvest: Rc<RefCell<Harvest>>,
     of_connection: RefCell<OneConnection>,
+    /// The number of the epoch to which they belong.
+    epoch: Cell<u32>,
 }
 
 impl Drop for Responses {
     fn drop(&mut self) {
         let mut harvest = self.harvest.borrow_mut();
         harvest.open -= 1;
-        harvest.tally.close(self.of_connection.take());
+        if self.epoch.get() == harvest.epoch_number {
+            harvest.tally.close(self.of_connection.take());
+        }
     }
 }
 
@@ -239,23 +187,99 @@ struct Responded {
     status: u16,
     pod: Option<PodId>,
     reusable: bool,
+    answer: Answer,
 }
 
 impl RequestLoop {
     async fn run(mut self) {
         let mut open = None;
         while self.goes_on()
-            && let Some(ticket) = self.shared.dispenser.take()
+            && let Some(start) = self.next_start().await
         {
-            let Some(started) = self.wait_until_due(ticket).await else {
-                break;
+            self.begin();
+            let ended = if start.ticket == NO_TICKET {
+                // On a connection of its own, where there is none for several at once: what a probe leaves
+                // behind must not depend on the limiter.
+                self.request(&mut None, NO_TICKET).await
+            } else {
+                self.request(&mut open, start.ticket).await
             };
-            self.harvest.borrow_mut().in_flight += 1;
-            let ended = self.request(&mut open, ticket).await;
-            self.record(ticket, started, ended);
+            self.record(start, ended);
         }
         if let Some(session) = &mut self.session {
             session.end(&mut self.harvest.borrow_mut().sessions);
+        }
+    }
+
+    fn begin(&self) {
+        let mut harvest = self.harvest.borrow_mut();
+        harvest.keep_up(&self.shared);
+        harvest.in_flight += 1;
+    }
+
+    /// Leave for the next request; `None` when there is none, or the run stops meanwhile.
+    async fn next_start(&mut self) -> Option<Start> {
+        loop {
+            if self.shared.turnstile.is_closed() {
+                match self.pass_turnstile().await? {
+                    Some(start) => return Some(start),
+                    None => continue,
+                }
+            }
+            let ticket = match self.held.take() {
+                Some(ticket) => ticket,
+                None => self.shared.dispenser.take()?,
+            };
+            let due = self.wait_until_due(ticket).await?;
+            if !self.shared.turnstile.is_closed() {
+                return Some(Start {
+                    ticket,
+                    due,
+                    permit: None,
+                });
+            }
+            self.held = Some(ticket);
+        }
+    }
+
+    /// Waits for a permit; `Some(None)` when the turnstile opened instead.
+    async fn pass_turnstile(&mut self) -> Option<Option<Start>> {
+        let shared = Arc::clone(&self.shared);
+        let _head = tokio::select! {
+            biased;
+            _ = self.phase.wait_for(|&phase| phase != Phase::Run) => return None,
+            head = shared.turnstile.head.lock() => head,
+        };
+        loop {
+            let now = Instant::now();
+            let (dispenser, epochs) = (&shared.dispenser, &shared.epochs);
+            let since = now - shared.started;
+            let start = |ticket, permit| Start {
+                ticket,
+                due: now,
+                permit: Some(permit),
+            };
+            match shared.turnstile.entry(dispenser, epochs, self.held, since) {
+                Entry::Open => return Some(None),
+                Entry::Spent => return None,
+                Entry::Probe(permit) => return Some(Some(start(NO_TICKET, permit))),
+                Entry::Request(ticket, permit) => {
+                    self.held = None;
+                    return Some(Some(start(ticket, permit)));
+                }
+                Entry::Wait(until) => {
+                    self.sleep_until(shared.started.checked_add(until)?).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits; `None` when the run stops meanwhile.
+    async fn sleep_until(&mut self, then: Instant) -> Option<()> {
+        tokio::select! {
+            biased;
+            _ = self.phase.wait_for(|&phase| phase != Phase::Run) => None,
+            () = tokio::time::sleep_until(then.into()) => Some(()),
         }
     }
 
@@ -268,12 +292,11 @@ impl RequestLoop {
         let Some(rate) = self.shared.plan.load.rate else {
             return Some(Instant::now());
         };
-        let due = self.shared.started.checked_add(rate.due(ticket))?;
-        tokio::select! {
-            biased;
-            _ = self.phase.wait_for(|&phase| phase != Phase::Run) => None,
-            () = tokio::time::sleep_until(due.into()) => Some(due),
-        }
+        let planned = rate.due(ticket);
+        let due = planned.checked_add(self.shared.turnstile.postponed())?;
+        let due = self.shared.started.checked_add(due)?;
+        self.sleep_until(due).await?;
+        Some(due)
     }
 
     /// One request, on the open connection if it may carry another, until its response is identified.
@@ -307,7 +330,7 @@ impl RequestLoop {
                     Err((Failure::Timeout, format!("no answer within {limit:?}")))
                 }
             };
-            self.count(&open, &ended);
+            self.count(&open, &ended, ticket);
             if !last && ended.as_ref().is_ok_and(|responded| responded.reusable) {
                 *slot = Some(open).filter(|_| self.multiplexed.is_none());
             }
@@ -352,9 +375,13 @@ impl RequestLoop {
         }
     }
 
-    /// Counts how a request ended for its connection and its address.
-    fn count(&self, open: &Open, ended: &Result<Responded, Failed>) {
+    /// Counts how a request ended for its connection and its address, unless it is set aside.
+    fn count(&self, open: &Open, ended: &Result<Responded, Failed>, ticket: u64) {
         let mut harvest = self.harvest.borrow_mut();
+        let epoch = harvest.keep_up(&self.shared);
+        if ticket == NO_TICKET || ticket < harvest.epoch.first_ticket {
+            return;
+        }
         let pod = ended.as_ref().ok().and_then(|responded| responded.pod);
         let group = pod.map(|pod| harvest.tally.group(pod));
         match ended {
@@ -362,7 +389,12 @@ impl RequestLoop {
             Err(_) => harvest.addresses.failed(open.address),
         }
         if !self.shared.plan.load.connection_use.is_fresh() {
-            open.responses.of_connection.borrow_mut().record(group);
+            let responses = &open.responses;
+            let mut of_connection = responses.of_connection.borrow_mut();
+            if responses.epoch.replace(epoch) != epoch {
+                *of_connection = OneConnection::default();
+            }
+            of_connection.record(group);
         }
     }
 
@@ -376,12 +408,14 @@ impl RequestLoop {
             Ok(_) => harvest.opened(address),
             Err(_) => harvest.addresses.refused(address),
         }
+        let epoch = Cell::new(harvest.epoch_number);
         Ok(Open {
             connection: opened?,
             address,
             responses: Rc::new(Responses {
                 harvest: Rc::clone(&self.harvest),
                 of_connection: RefCell::default(),
+                epoch,
             }),
         })
     }
@@ -439,95 +473,126 @@ impl RequestLoop {
             .map_err(|message| ExchangeError::Failed(Failure::Body, message))?;
         buffer.clear();
         buffer.shrink_to(BUFFER_KEPT);
+        let answer = match (status, pod) {
+            (429, _) | (503, None) => Answer::Rejected {
+                is_explicit: status == 429,
+                retry_after: retry_after(&head.headers),
+            },
+            _ => Answer::Accepted,
+        };
         Ok(Responded {
             status,
             pod,
             reusable: end == BodyEnd::Whole,
+            answer,
         })
     }
 
-    fn record(&mut self, ticket: u64, started: Instant, ended: Result<Responded, Failed>) {
-        let shared = &self.shared;
+    fn record(&mut self, start: Start, ended: Result<Responded, Failed>) {
+        let shared = &*self.shared;
+        let ended_at = Instant::now();
+        let now = ended_at - shared.started;
+        let answer = match &ended {
+            Ok(responded) => responded.answer,
+            Err(_) => Answer::Failed,
+        };
+        if let Some(permit) = start.permit {
+            shared.answered(permit, now, answer);
+        }
         let mut harvest = self.harvest.borrow_mut();
+        harvest.keep_up(shared);
         harvest.in_flight -= 1;
         let mut observation = Observation {
-            ticket: shared.plan.place(ticket),
+            ticket: start.ticket,
             outcome: Outcome::Failed(Failure::Protocol),
-            dispatched: started - shared.started,
-            latency: started.elapsed(),
+            dispatched: start.due - shared.started,
+            latency: ended_at - start.due,
         };
         let pod = match ended {
             Ok(Responded { status, pod, .. }) => {
                 observation.outcome = Outcome::Responded { status, pod };
-                harvest.tally.record(&observation);
                 pod
             }
             Err((failure, message)) => {
                 observation.outcome = Outcome::Failed(failure);
-                harvest.fail(&observation, message);
+                harvest.tell(&observation, message);
                 None
             }
         };
+        if start.ticket == NO_TICKET {
+            harvest.set_aside.record(Reason::LimiterProbe, &observation);
+            return;
+        }
+        let Some(place) = start.ticket.checked_sub(harvest.epoch.first_ticket) else {
+            harvest.set_aside.record(Reason::BeforePacing, &observation);
+            return;
+        };
+        observation.ticket = shared.plan.place(place);
+        harvest.tally.record(&observation);
         if let Some(session) = &mut self.session {
             let answered = pod.map(|pod| (pod, harvest.tally.group(pod)));
             session.record(answered, &mut harvest.sessions);
         }
-        if let Some(monitor) = &shared.monitor {
+        if let Some(monitor) = &harvest.epoch.monitor {
             let seen = match (pod, observation.outcome) {
                 (Some(pod), _) => Seen::Group(harvest.tally.group(pod)),
                 (None, Outcome::Failed(failure)) if !failure.was_sent() => Seen::NeverSent,
                 (None, _) => Seen::Unattributed,
             };
             let mut monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
-            if monitor.place(ticket, seen) != Look::Continue {
+            if monitor.place(place, seen) != Look::Continue {
                 shared.dispenser.stop();
             }
         }
-        if pod.is_some() {
-            return;
+        if start.permit.is_none() {
+            shared.rejected(start.ticket, now, answer);
         }
-        shared.dispenser.replace();
-        if ticket >= HOPELESS && !shared.identified.load(Ordering::Relaxed) {
-            shared.hopeless.store(true, Ordering::Relaxed);
-            shared.dispenser.stop();
+        if pod.is_none() {
+            shared.replace(start.ticket);
         }
     }
 }
 
-impl Harvest {
-    fn identify(
-        &mut self,
-        shared: &Shared,
-        ticket: u64,
-        status: u16,
-        headers: &HeaderMap,
-        body: &[u8],
-        end: BodyEnd,
-    ) -> Option<PodId> {
-        self.signs.record(headers);
-        let body = &*encoding::decoded(headers, body, shared.plan.load.max_body);
-        let unharmed = match end {
-            BodyEnd::Whole => body,
-            BodyEnd::Truncated => before_the_cut(body),
-        };
-        if let Some(name) = shared.plan.rules.identify(headers, unharmed) {
-            if self.tally.attributed() == 0 {
-                shared.identified.store(true, Ordering::Relaxed);
-            }
-            return Some(self.tally.intern(&name));
-        }
-        if self
-            .sample
-            .as_ref()
-            .is_none_or(|sample| ticket < sample.ticket)
-        {
-            self.sample = Some(UnidentifiedSample {
-                ticket,
-                status,
-                headers: headers.clone(),
-                body: body[..body.len().min(SAMPLE_BYTES)].to_vec(),
-            });
-        }
-        None
+impl Shared {
+    /// Tells the limiter how a request with a permit ended.
+    fn answered(&self, permit: u32, now: Duration, answer: Answer) {
+        let (dispenser, epochs) = (&self.dispenser, &self.epochs);
+        let of_run = (&self.plan, &self.registry);
+        self.turnstile
+            .answered(dispenser, epochs, of_run, permit, now, answer);
     }
+
+    /// Tells the limiter of a rejection of a request that needed no permit.
+    fn rejected(&self, ticket: u64, now: Duration, answer: Answer) {
+        // A probe would be a session's request, whose follow-ups can't be told apart.
+        if let Answer::Rejected {
+            is_explicit,
+            retry_after,
+        } = answer
+            && self.sessions.is_none()
+        {
+            let identified = self.identified.load(Ordering::Relaxed);
+            self.turnstile
+                .rejected(ticket, now, is_explicit, retry_after, identified);
+        }
+    }
+
+    /// Has a request that got no identity sent again, unless the target is hopeless.
+    fn replace(&self, ticket: u64) {
+        self.turnstile
+            .replace(&self.dispenser, &self.epochs, ticket);
+        if ticket >= HOPELESS && !self.identified.load(Ordering::Relaxed) {
+            self.hopeless.store(true, Ordering::Relaxed);
+            self.dispenser.stop();
+        }
+    }
+}
+
+/// `Retry-After` in seconds; zero without one, or where it is a date.
+fn retry_after(headers: &http::HeaderMap) -> Duration {
+    let seconds = headers.get(RETRY_AFTER).and_then(|value| {
+        let text = value.to_str().ok()?;
+        text.trim().parse::<u64>().ok()
+    });
+    Duration::from_secs(seconds.unwrap_or(0))
 }

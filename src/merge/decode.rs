@@ -12,13 +12,14 @@ use flate2::read::ZlibDecoder;
 
 use crate::identity::assignment::Group;
 use crate::load::dial::Address;
+use crate::load::limiter::Found;
 use crate::load::signs::Signs;
 use crate::load::{self, Ending};
 use crate::observation::Failure;
 use crate::plan::Plan;
 use crate::report::measurement::{
-    AddressMeasurement, DependenceMeasurement, GroupMeasurement, ShardMeasurement,
-    WindowMeasurement,
+    AddressMeasurement, DependenceMeasurement, GroupMeasurement, LimiterMeasurement,
+    SetAsideMeasurement, ShardMeasurement, WindowMeasurement,
 };
 use crate::split::Split;
 use crate::stats::dependence::ConnectionSums;
@@ -29,6 +30,7 @@ use crate::tally::connections::Connections;
 use crate::tally::latency::Latency;
 use crate::tally::pods::{MAX_GROUPS, MAX_PODS};
 use crate::tally::sequence::{REMEMBERED, group_of};
+use crate::tally::set_aside::{Reason, SetAside};
 use crate::tally::windows::{Block, Windows};
 
 /// Counts beyond this are no counts of requests; sums stay exact in double precision.
@@ -40,6 +42,9 @@ const LONGEST: Duration = Duration::from_hours(366 * 24);
 #[derive(Debug)]
 pub(super) struct Measured {
     pub account: Account,
+    pub set_aside: SetAside,
+    pub limiter: Option<Found>,
+    pub limiter_undecided: bool,
     pub connections: load::Connections,
     pub port_waits: u64,
     pub addresses: Vec<(Address, AddressTally)>,
@@ -78,6 +83,9 @@ pub(super) fn decode(
     let started_at = humantime::parse_rfc3339(started_at);
     let signs = &shard.signs;
     Ok(Measured {
+        set_aside: set_aside(&shard.set_aside)?,
+        limiter: shard.limiter.map(limiter).transpose()?,
+        limiter_undecided: shard.limiter_undecided,
         connections: load::Connections {
             opened: count("connections_opened", shard.connections_opened)?,
             reopened: count("connections_reopened", shard.connections_reopened)?,
@@ -311,6 +319,48 @@ fn address(
     Ok((place, brought))
 }
 
+fn set_aside(measured: &SetAsideMeasurement) -> Result<SetAside, DecodeError> {
+    let reason = |(code, &requests): (&String, &u64)| {
+        let known = Reason::ALL.into_iter().find(|one| one.code() == code);
+        let reason = known.ok_or_else(|| wrong("set_aside", "names a reason that is not known"))?;
+        Ok((reason, count("set_aside", requests)?))
+    };
+    let by_reason: Vec<_> = measured
+        .by_reason
+        .iter()
+        .map(reason)
+        .collect::<Result<_, _>>()?;
+    let by_status = statuses("set_aside", &measured.by_status)?;
+    let by_failure: Vec<_> = measured
+        .by_failure
+        .iter()
+        .map(|(kind, &failures)| Ok((failure("set_aside", kind)?, count("set_aside", failures)?)))
+        .collect::<Result<_, _>>()?;
+    sum("set_aside", by_status.iter().map(|&(_, count)| count))?;
+    sum("set_aside", by_failure.iter().map(|&(_, count)| count))?;
+    SetAside::restore(by_reason, by_status, by_failure, measured.identified).ok_or_else(|| {
+        wrong(
+            "set_aside",
+            "has reasons that don't sum to its responses and failures",
+        )
+    })
+}
+
+fn limiter(measured: LimiterMeasurement) -> Result<Found, DecodeError> {
+    let is_rate = |rate: f64| rate.is_finite() && rate > 0.0;
+    if !is_rate(measured.per_second) || !is_rate(measured.pace_per_second) {
+        return Err(wrong("limiter", "has a rate that is none"));
+    }
+    Ok(Found {
+        per_second: measured.per_second,
+        accepted: count("limiter", measured.accepted)?,
+        over: seconds("limiter", measured.over_seconds)?,
+        pace_per_second: measured.pace_per_second,
+        is_explicit: measured.is_explicit,
+        slowdowns: measured.slowdowns,
+    })
+}
+
 fn statuses(part: &str, by_status: &BTreeMap<String, u64>) -> Result<Vec<(u16, u64)>, DecodeError> {
     let row = |(status, &responses): (&String, &u64)| {
         let number = status
@@ -344,11 +394,12 @@ fn seconds(part: &str, seconds: f64) -> Result<Duration, DecodeError> {
 }
 
 /// Checks that what was added up is counted exactly.
-pub(super) fn within_reach(tally: &Tally) -> Result<(), DecodeError> {
-    let failures = tally.by_failure().map(|(_, count)| count);
+pub(super) fn within_reach(tally: &Tally, set_aside: &SetAside) -> Result<(), DecodeError> {
+    let failures = tally.by_failure().chain(set_aside.by_failure());
+    let responses = [tally.responses(), set_aside.sent()];
     sum(
         "requests",
-        std::iter::once(tally.responses()).chain(failures),
+        failures.map(|(_, count)| count).chain(responses),
     )
     .map(|_| ())
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use super::decode::{DecodeError, Measured};
 use crate::load::dial::Address;
+use crate::load::limiter::Found;
 use crate::load::signs::Signs;
 use crate::load::{self, Ending, Run};
 use crate::plan::settings::{Settings, SettingsError};
@@ -17,6 +18,7 @@ use crate::tally::addresses::Addresses;
 use crate::tally::pods::PodRegistry;
 use crate::tally::sequence::Sequence;
 use crate::tally::sessions::Sessions;
+use crate::tally::set_aside::SetAside;
 use crate::verdict::ShardCounts;
 
 /// Why what the shards share is no plan.
@@ -119,6 +121,9 @@ impl Fold {
             is_fresh: plan.load.connection_use.is_fresh(),
             run: Run {
                 tally: Tally::new(registry, sequence),
+                set_aside: SetAside::default(),
+                limiter: None,
+                limiter_undecided: false,
                 standing: None,
                 sessions: Sessions::default(),
                 connections: load::Connections::default(),
@@ -145,6 +150,9 @@ impl Fold {
     pub(super) fn add(&mut self, index: u32, measured: Measured) -> Result<(), DecodeError> {
         let Measured {
             account,
+            set_aside,
+            limiter,
+            limiter_undecided,
             connections,
             port_waits,
             addresses,
@@ -156,6 +164,9 @@ impl Fold {
         } = measured;
         let run = &mut self.run;
         let added = run.tally.add_account(&account);
+        run.set_aside.merge(&set_aside);
+        run.limiter = slower(run.limiter, limiter);
+        run.limiter_undecided |= limiter_undecided;
         run.connections.opened += connections.opened;
         run.connections.reopened += connections.reopened;
         run.connections.most_open += connections.most_open;
@@ -192,11 +203,17 @@ impl Fold {
         self.ended = self.ended.max(ended);
         let elapsed = self.ended.duration_since(run.started_at);
         run.elapsed = elapsed.unwrap_or_default();
-        super::decode::within_reach(&run.tally)
+        super::decode::within_reach(&run.tally, &run.set_aside)
     }
 
     /// The run, and what each shard saw.
     pub(super) fn finish(self) -> (Run, Vec<ShardCounts>) {
         (self.run, self.shards)
     }
+}
+
+/// Of the limiters that two clients met, the one that let less through.
+fn slower(one: Option<Found>, other: Option<Found>) -> Option<Found> {
+    let both = one.into_iter().chain(other);
+    both.min_by(|one, other| one.per_second.total_cmp(&other.per_second))
 }

@@ -26,6 +26,7 @@ use crate::tally::Tally;
 use crate::tally::latency::Latency;
 use crate::tally::monitor::Standing;
 use crate::tally::pods::GroupId;
+use crate::tally::set_aside::SetAside;
 use crate::tally::windows::Block;
 use crate::verdict::decision::{Counts, Judged};
 use crate::verdict::diagnosis::{self, diagnose_run};
@@ -70,7 +71,9 @@ impl Report {
         };
         let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);
         let mut report = Self::of_judgement(&plan.split, &plan.criterion, &evidence, &judgement);
-        if tally.attributed() == 0 {
+        // What a limiter's pace left no time to repeat was measured all the same.
+        let is_paced = run.limiter.is_some() && run.set_aside.identified() > 0;
+        if tally.attributed() == 0 && !is_paced {
             report.set_not_measured();
             report.exit_status = ExitStatus::NotMeasured.code();
             report.reasons = coded(&words::not_measured(plan, run));
@@ -226,6 +229,11 @@ impl Report {
                 sent: attributed + evidence.unattributed,
                 attributed,
                 unattributed: evidence.unattributed,
+                set_aside: 0,
+                set_aside_by_reason: BTreeMap::new(),
+                set_aside_identified: 0,
+                set_aside_by_status: BTreeMap::new(),
+                set_aside_by_failure: BTreeMap::new(),
                 never_sent: 0,
                 by_status: BTreeMap::new(),
                 unidentified_by_status: BTreeMap::new(),
@@ -264,6 +272,7 @@ impl Report {
             backend.add_health(tally, &assignment.fixed, index);
         }
         self.pods = pods(&plan.split, tally, assignment);
+        self.requests.set_aside(&run.set_aside);
         self.requests.never_sent = tally.never_sent();
         self.requests.by_status = by_name(tally.by_status());
         self.requests.unidentified_by_status = by_name(tally.unidentified_by_status());
@@ -280,6 +289,18 @@ impl Report {
         self.throughput_per_second = (seconds > 0.0).then(|| tally.responses() as f64 / seconds);
         self.latency = Some(latency(&tally.latency()));
         self.windows = windows(tally, &judgement.windows);
+    }
+}
+
+impl RequestsReport {
+    fn set_aside(&mut self, set_aside: &SetAside) {
+        self.set_aside = set_aside.sent();
+        self.sent += self.set_aside;
+        let reasons = set_aside.by_reason();
+        self.set_aside_by_reason = by_name(reasons.map(|(reason, count)| (reason.code(), count)));
+        self.set_aside_identified = set_aside.identified();
+        self.set_aside_by_status = by_name(set_aside.by_status());
+        self.set_aside_by_failure = by_name(set_aside.by_failure());
     }
 }
 

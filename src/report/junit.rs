@@ -152,7 +152,8 @@ fn errors(report: &Report) -> TestCase {
 fn unattributed(report: &Report) -> TestCase {
     let told = format!(
         "{} of {} requests have no identity",
-        report.requests.unattributed, report.requests.sent
+        report.requests.unattributed,
+        report.requests.attributed + report.requests.unattributed
     );
     let decisive = ["too_many_unattributed", "unattributed_decide"];
     let status = report

@@ -113,6 +113,20 @@ fn details(out: &mut String, report: &Report) {
         "- requests: {} sent, {} attributed, {} without identity, {} never sent",
         requests.sent, requests.attributed, requests.unattributed, requests.never_sent
     );
+    if requests.set_aside > 0 {
+        let reasons = &requests.set_aside_by_reason;
+        let told: Vec<String> = reasons
+            .iter()
+            .map(|(reason, count)| format!("{} × {count}", field(reason)))
+            .collect();
+        let _ = writeln!(
+            out,
+            "- set aside: {} of the sent, {} of them identified ({})",
+            requests.set_aside,
+            requests.set_aside_identified,
+            told.join(", ")
+        );
+    }
     if let Some(rate) = report.throughput_per_second {
         let duration = time(report.duration_seconds);
         let _ = writeln!(out, "- {duration}, {rate:.0} responses a second");

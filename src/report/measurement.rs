@@ -112,6 +112,15 @@ pub struct ShardMeasurement {
     pub by_failure: BTreeMap<String, u64>,
     /// The first message of each kind of failure.
     pub failure_messages: BTreeMap<String, String>,
+    /// What was sent and does not count for the split.
+    #[serde(default)]
+    pub set_aside: SetAsideMeasurement,
+    /// The rate limiter that was kept to; null where none was met.
+    #[serde(default)]
+    pub limiter: Option<LimiterMeasurement>,
+    /// Whether it ended before it was known if rejections vanish at a lower pace.
+    #[serde(default)]
+    pub limiter_undecided: bool,
     /// Latencies of whole responses without an identity: `HdrHistogram` V2 deflate, base64, microseconds.
     pub histogram: String,
     /// How many places of the run's dispatch order a window spans.
@@ -133,6 +142,36 @@ pub struct ShardMeasurement {
     pub dependence: Option<DependenceMeasurement>,
     /// What headers showed.
     pub signs: SignsMeasurement,
+}
+
+/// Requests that do not count for the split.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SetAsideMeasurement {
+    /// Requests that were written, by the reason why they do not count.
+    pub by_reason: BTreeMap<String, u64>,
+    /// Whole responses by status.
+    pub by_status: BTreeMap<String, u64>,
+    /// Requests without a whole response by kind of failure.
+    pub by_failure: BTreeMap<String, u64>,
+    /// Responses that named a pod.
+    pub identified: u64,
+}
+
+/// A rate limiter that a shard recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LimiterMeasurement {
+    /// What it lets through.
+    pub per_second: f64,
+    /// The accepted requests from which that is known.
+    pub accepted: u64,
+    /// The time in which they were.
+    pub over_seconds: f64,
+    /// The pace that was kept.
+    pub pace_per_second: f64,
+    /// Whether it answers 429.
+    pub is_explicit: bool,
+    /// How often the pace had to be lowered.
+    pub slowdowns: u32,
 }
 
 /// What one address of the target brought.

@@ -148,6 +148,7 @@ pub const FAMILIES: [Family; 31] = [
             [
                 ("attributed", requests.attributed),
                 ("unattributed", requests.unattributed),
+                ("set_aside", requests.set_aside),
                 ("never_sent", requests.never_sent),
             ]
             .map(sample)

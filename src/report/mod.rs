@@ -380,7 +380,7 @@ pub struct AssignmentReport {
     pub reason: String,
 }
 
-/// What became of the requests; `sent = attributed + unattributed`.
+/// What became of the requests; `sent = attributed + unattributed + set_aside`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RequestsReport {
     /// Requests that were written.
@@ -389,9 +389,19 @@ pub struct RequestsReport {
     pub attributed: u64,
     /// Those without: a response that names no pod, or none at all.
     pub unattributed: u64,
+    /// Those that do not count for the split, whatever came back: warm-up, and what a rate limiter spoilt.
+    pub set_aside: u64,
+    /// Why they do not: `wait_ready`, `warmup`, `limiter_probe`, `before_pacing`.
+    pub set_aside_by_reason: BTreeMap<String, u64>,
+    /// Those of them whose response named a pod.
+    pub set_aside_identified: u64,
+    /// Whole responses to them by status.
+    pub set_aside_by_status: BTreeMap<String, u64>,
+    /// Those of them without a whole response, and those that were never written, by kind of failure.
+    pub set_aside_by_failure: BTreeMap<String, u64>,
     /// Requests that were never written, since no connection came about.
     pub never_sent: u64,
-    /// Whole responses by status.
+    /// Whole responses by status, those set aside not counted, as in what follows.
     pub by_status: BTreeMap<String, u64>,
     /// Whole responses without an identity by status.
     pub unidentified_by_status: BTreeMap<String, u64>,

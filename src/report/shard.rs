@@ -13,18 +13,20 @@ use http::header::{COOKIE, HOST};
 use super::build::{by_name, timestamp};
 use super::measurement::{
     AddressMeasurement, DependenceMeasurement, DifferingShard, GroupMeasurement, LimitMeasurement,
-    Measurement, ShardAgreementReport, ShardMeasurement, ShardReport, SharedPlan, SignsMeasurement,
-    WindowMeasurement,
+    LimiterMeasurement, Measurement, SetAsideMeasurement, ShardAgreementReport, ShardMeasurement,
+    ShardReport, SharedPlan, SignsMeasurement, WindowMeasurement,
 };
 use super::{Coded, Report, VerdictName};
 use crate::load::Run;
 use crate::load::dial::Address;
+use crate::load::limiter::Found;
 use crate::plan::pace::Rate;
 use crate::plan::shard::Sharding;
 use crate::plan::{ConnectionUse, Limit, Plan};
 use crate::split::Split;
 use crate::tally::account::{Account, GroupAccount};
 use crate::tally::connections::{Connections, SAMPLED};
+use crate::tally::set_aside::SetAside;
 use crate::verdict::Agreement;
 
 impl Report {
@@ -151,6 +153,9 @@ impl ShardMeasurement {
                 .flatten()
                 .map(|(failure, message)| (failure.to_string(), message.clone()))
                 .collect(),
+            set_aside: run.map_or_else(SetAsideMeasurement::default, |run| (&run.set_aside).into()),
+            limiter: run.and_then(|run| run.limiter).map(Into::into),
+            limiter_undecided: run.is_some_and(|run| run.limiter_undecided),
             histogram: STANDARD.encode(account.unidentified_latency.to_hdr_v2_deflate()),
             window_length: account.windows.length(),
             windows: account
@@ -191,6 +196,31 @@ fn addresses(run: &Run) -> Vec<AddressMeasurement> {
         }
     };
     run.addresses.iter().enumerate().map(row).collect()
+}
+
+impl From<&SetAside> for SetAsideMeasurement {
+    fn from(set_aside: &SetAside) -> Self {
+        let reasons = set_aside.by_reason();
+        Self {
+            by_reason: by_name(reasons.map(|(reason, count)| (reason.code(), count))),
+            by_status: by_name(set_aside.by_status()),
+            by_failure: by_name(set_aside.by_failure()),
+            identified: set_aside.identified(),
+        }
+    }
+}
+
+impl From<Found> for LimiterMeasurement {
+    fn from(found: Found) -> Self {
+        Self {
+            per_second: found.per_second,
+            accepted: found.accepted,
+            over_seconds: found.over.as_secs_f64(),
+            pace_per_second: found.pace_per_second,
+            is_explicit: found.is_explicit,
+            slowdowns: found.slowdowns,
+        }
+    }
 }
 
 impl GroupMeasurement {

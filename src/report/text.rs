@@ -186,13 +186,6 @@ fn totals(out: &mut String, report: &Report) {
         Some(rate) => format!(", {} ({rate:.0}/s)", time(report.duration_seconds)),
         None => String::new(),
     };
-    line(
-        out,
-        format_args!(
-            "requests: {} sent = {} attributed + {} without identity; {} never sent{rate}",
-            requests.sent, requests.attributed, requests.unattributed, requests.never_sent
-        ),
-    );
     let listed = |counts: &std::collections::BTreeMap<String, u64>| {
         let told: Vec<String> = counts
             .iter()
@@ -200,6 +193,29 @@ fn totals(out: &mut String, report: &Report) {
             .collect();
         told.join(", ")
     };
+    let set_aside = if requests.set_aside > 0 {
+        format!(" + {} set aside", requests.set_aside)
+    } else {
+        String::new()
+    };
+    line(
+        out,
+        format_args!(
+            "requests: {} sent = {} attributed + {} without identity{set_aside}; {} never sent{rate}",
+            requests.sent, requests.attributed, requests.unattributed, requests.never_sent
+        ),
+    );
+    if requests.set_aside > 0 {
+        line(
+            out,
+            format_args!(
+                "set aside: {} ({} of them identified; statuses: {})",
+                listed(&requests.set_aside_by_reason),
+                requests.set_aside_identified,
+                listed(&requests.set_aside_by_status)
+            ),
+        );
+    }
     if !requests.by_status.is_empty() {
         line(
             out,

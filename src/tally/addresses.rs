@@ -68,6 +68,17 @@ impl Addresses {
         self.entry(address).merge(brought);
     }
 
+    /// Forgets the answers, and keeps the connections.
+    pub fn start_over(&mut self) {
+        for address in &mut self.by_address {
+            *address = AddressTally {
+                connections: address.connections,
+                failed_dials: address.failed_dials,
+                ..AddressTally::default()
+            };
+        }
+    }
+
     /// Adds what another thread counted.
     pub fn merge(&mut self, other: &Self) {
         for (address, theirs) in other.by_address.iter().enumerate() {

@@ -12,6 +12,7 @@ pub mod monitor;
 pub mod pods;
 pub mod sequence;
 pub mod sessions;
+pub mod set_aside;
 pub mod windows;
 
 use std::sync::Arc;
@@ -69,6 +70,14 @@ impl Tally {
             sequence,
             connections: Connections::default(),
         }
+    }
+
+    /// Forgets what was counted and begins again, with the same numbers for pods.
+    pub fn start_over(&mut self, sequence: Arc<Sequence>) {
+        let registry = Arc::clone(self.interner.registry());
+        let fresh = Self::new(registry, sequence);
+        let counted = std::mem::replace(self, fresh);
+        self.interner = counted.interner;
     }
 
     /// The number that stands for the pod called `name`, the same in every tally of this registry.

@@ -228,7 +228,7 @@ impl Interner {
 
     /// The shared registry.
     #[must_use]
-    pub fn registry(&self) -> &PodRegistry {
+    pub fn registry(&self) -> &Arc<PodRegistry> {
         &self.registry
     }
 }

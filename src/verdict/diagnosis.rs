@@ -19,6 +19,8 @@
 //! | `canary_failing`, `primary_failing` | one backend's share of the requests failed |
 //! | `backend_not_identified` | one backend's share of the responses names no pod |
 //! | `backend_limited` | one backend answered at first, and then hardly |
+//! | `rate_limited` | rejections that vanish at a lower pace |
+//! | `limiter_suspected` | rejections of which there was no time to tell that |
 //! | `rate_limited`, `outage` | from some request on hardly any is answered, whatever the backend |
 //! | `errors_clustered` | failures within a short part of the run |
 //! | `errors_before_split` | failures that no backend's share explains |
@@ -38,6 +40,7 @@ mod change;
 mod client;
 mod constant;
 mod gather;
+mod limiter;
 mod missing;
 mod notes;
 #[cfg(test)]

@@ -11,10 +11,10 @@ use http::header::{CONTENT_ENCODING, HOST, LOCATION};
 
 use crate::identity::assignment::Assignment;
 use crate::identity::encoding;
+use crate::load::limiter::Found;
 use crate::load::machine::PortShortage;
 use crate::load::{Ending, LoadError, Run, UnidentifiedSample};
 use crate::observation::Failure;
-use crate::plan::pace::Rate;
 use crate::plan::stickiness::Stickiness;
 use crate::plan::{Budget, Criterion, Plan};
 use crate::split::Split;
@@ -133,7 +133,7 @@ pub fn announcement(plan: &Plan) -> String {
         told.push_str(&remedy_for_time(
             &plan.split,
             &plan.criterion,
-            rate,
+            rate.per_second(),
             seconds,
             plan.budget.max_duration,
         ));
@@ -185,12 +185,32 @@ pub fn port_shortage(shortage: PortShortage) -> String {
     )
 }
 
-/// What to do about a run of `seconds` at `rate` that is longer than `allowed`; empty when it fits.
+/// What is said when a rate limiter was recognised, `elapsed` after the first request.
+#[must_use]
+pub fn limited(plan: &Plan, found: &Found, elapsed: Duration) -> String {
+    let pace = found.pace_per_second;
+    let mut told = format!(
+        "a rate limiter lets about {:.0} requests a minute through: what was sent so far is set aside, and \
+         {:.0} a minute are sent from here on",
+        60.0 * found.per_second,
+        60.0 * pace
+    );
+    if let Some(requests) = plan.budget.requests {
+        let seconds = requests.get() as f64 / pace;
+        let allowed = plan.budget.max_duration.saturating_sub(elapsed);
+        let _ = write!(told, "; {requests} requests take {}", time(seconds));
+        let (split, criterion) = (&plan.split, &plan.criterion);
+        told.push_str(&remedy_for_time(split, criterion, pace, seconds, allowed));
+    }
+    told
+}
+
+/// What to do about a run of `seconds` at `per_second` that is longer than `allowed`; empty when it fits.
 #[must_use]
 pub fn remedy_for_time(
     split: &Split,
     criterion: &Criterion,
-    rate: Rate,
+    per_second: f64,
     seconds: f64,
     allowed: Duration,
 ) -> String {
@@ -203,13 +223,13 @@ pub fn remedy_for_time(
         clippy::cast_sign_loss,
         reason = "a positive number of requests, rounded down; saturates"
     )]
-    let affordable = (most * rate.per_second()) as u64;
+    let affordable = (most * per_second) as u64;
     let remedy = match affordable_tolerance(split, criterion.alpha, affordable) {
         Some(tolerance) => format!("--tolerance {:.1} would fit", 100.0 * tolerance),
         None => "no tolerance would fit".to_owned(),
     };
     format!(
-        ", which is more than --max-duration {} allows: {remedy}",
+        ", which is more than the {} that --max-duration allows: {remedy}",
         time(most)
     )
 }
@@ -612,10 +632,20 @@ pub fn cut_short(plan: &Plan, run: &Run) -> Option<String> {
     match run.ending {
         Ending::Complete => None,
         _ if decided => None,
-        Ending::MaxDuration => Some(format!(
-            "--max-duration {:?} passed with {attributed}{planned} requests attributed",
-            plan.budget.max_duration
-        )),
+        Ending::MaxDuration => {
+            let slow = match (run.limiter, plan.budget.requests) {
+                (Some(found), Some(requests)) => format!(
+                    "; at the {:.0} a minute that the rate limiter lets through they take {}",
+                    60.0 * found.pace_per_second,
+                    time(requests.get() as f64 / found.pace_per_second)
+                ),
+                _ => String::new(),
+            };
+            Some(format!(
+                "--max-duration {:?} passed with {attributed}{planned} requests attributed{slow}",
+                plan.budget.max_duration
+            ))
+        }
         Ending::Interrupted => Some(format!(
             "it was interrupted with {attributed}{planned} requests attributed"
         )),

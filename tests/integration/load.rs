@@ -72,9 +72,10 @@ pub(crate) fn report(plan: &Plan) -> Report {
 }
 
 fn identified(report: &Report) -> u64 {
+    let requests = &report.requests;
     assert_eq!(
-        report.requests.sent,
-        report.requests.attributed + report.requests.unattributed
+        requests.sent,
+        requests.attributed + requests.unattributed + requests.set_aside
     );
     report.requests.attributed
 }
@@ -155,7 +156,8 @@ fn responses_without_identity_are_replaced_up_to_the_bound_that_is_stated() {
     let plan = plan(&format!("http://{}/", ingress.addr()), "v1=70,v2=30", 500);
     let report = report(&plan);
     assert_eq!(report.plan.replacements, Some(500));
-    assert_eq!(report.requests.sent, 1000);
+    identified(&report);
+    assert_eq!(report.requests.sent - report.requests.set_aside, 1000);
     assert!(
         report
             .reasons

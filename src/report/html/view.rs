@@ -445,6 +445,7 @@ fn run(report: &Report) -> Vec<Pair> {
         ("sent", requests.sent),
         ("attributed", requests.attributed),
         ("without identity", requests.unattributed),
+        ("set aside", requests.set_aside),
         ("never sent", requests.never_sent),
     ] {
         pairs.push(Pair::new(name, count.to_string()));

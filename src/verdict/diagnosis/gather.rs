@@ -2,7 +2,7 @@
 
 use http::header::COOKIE;
 
-use super::{Finding, Symptoms, client, diagnose};
+use super::{Finding, Symptoms, client, diagnose, limiter};
 use crate::identity::assignment::Backend;
 use crate::load::Run;
 use crate::observation::Failure;
@@ -27,7 +27,7 @@ pub fn diagnose_run(plan: &Plan, run: &Run, judgement: &Judgement) -> Vec<Findin
     let failures: Vec<(Failure, u64)> = tally.by_failure().collect();
     let judged = &judgement.judged;
     let change = judgement.change.as_ref();
-    let mut findings = diagnose(&Symptoms {
+    let found = diagnose(&Symptoms {
         split: &plan.split,
         alpha: plan.criterion.alpha,
         seed: plan.seed,
@@ -48,6 +48,7 @@ pub fn diagnose_run(plan: &Plan, run: &Run, judgement: &Judgement) -> Vec<Findin
         signs: run.signs,
         sends_cookie: plan.request.headers.contains_key(COOKIE),
     });
+    let mut findings = limiter::before(run, found);
     findings.extend(client::findings(plan, run));
     findings
 }

@@ -1,0 +1,153 @@
+//! What one client thread, or the whole run once merged, has to tell.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::HeaderMap;
+
+use super::connection::BodyEnd;
+use super::epoch::Epoch;
+use super::signs::Signs;
+use super::worker::Shared;
+use super::{Connections, UnidentifiedSample};
+use crate::identity::encoding;
+use crate::identity::rule::before_the_cut;
+use crate::observation::{Failure, Observation, Outcome, PodId};
+use crate::tally::Tally;
+use crate::tally::addresses::Addresses;
+use crate::tally::pods::PodRegistry;
+use crate::tally::sessions::Sessions;
+use crate::tally::set_aside::{Reason, SetAside};
+
+/// How many bytes of an unidentified body are kept to show a person.
+const SAMPLE_BYTES: usize = 200;
+
+/// Counts, and what else a person may want to know.
+#[derive(Debug)]
+pub(super) struct Harvest {
+    /// Of the present epoch alone.
+    pub tally: Tally,
+    pub epoch: Arc<Epoch>,
+    pub epoch_number: u32,
+    pub set_aside: SetAside,
+    pub connections: Connections,
+    /// Without what is set aside, but for the connections.
+    pub addresses: Addresses,
+    /// The first message of each kind of failure.
+    pub failure_messages: BTreeMap<Failure, String>,
+    pub sample: Option<UnidentifiedSample>,
+    pub signs: Signs,
+    pub sessions: Sessions,
+    /// Requests begun and not yet recorded.
+    pub in_flight: u64,
+    /// Connections that are open.
+    pub open: u64,
+}
+
+impl Harvest {
+    pub(super) fn new(
+        registry: Arc<PodRegistry>,
+        (epoch_number, epoch): (u32, Arc<Epoch>),
+    ) -> Self {
+        Self {
+            tally: Tally::new(registry, Arc::clone(&epoch.sequence)),
+            epoch,
+            epoch_number,
+            set_aside: SetAside::default(),
+            connections: Connections::default(),
+            addresses: Addresses::default(),
+            failure_messages: BTreeMap::new(),
+            sample: None,
+            signs: Signs::default(),
+            sessions: Sessions::default(),
+            in_flight: 0,
+            open: 0,
+        }
+    }
+
+    /// Sets aside what was counted in an epoch that has ended; the number of the present one.
+    pub(super) fn keep_up(&mut self, shared: &Shared) -> u32 {
+        if self.epoch_number != shared.epochs.number.load(Ordering::Relaxed) {
+            (self.epoch_number, self.epoch) = shared.epochs.present();
+            self.set_aside.add(Reason::BeforePacing, &self.tally);
+            self.tally.start_over(Arc::clone(&self.epoch.sequence));
+            self.addresses.start_over();
+        }
+        self.epoch_number
+    }
+
+    /// Counts a connection to one of the run's addresses.
+    pub(super) fn opened(&mut self, address: usize) {
+        self.open += 1;
+        self.connections.opened += 1;
+        self.connections.most_open = self.connections.most_open.max(self.open);
+        self.addresses.connected(address);
+    }
+
+    /// Adds what another thread harvested in the same epoch.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.tally.merge(&other.tally);
+        self.set_aside.merge(&other.set_aside);
+        self.signs.merge(other.signs);
+        self.sessions.merge(other.sessions);
+        self.addresses.merge(&other.addresses);
+        self.connections.opened += other.connections.opened;
+        self.connections.reopened += other.connections.reopened;
+        self.connections.most_open += other.connections.most_open;
+        for (failure, message) in other.failure_messages {
+            self.failure_messages.entry(failure).or_insert(message);
+        }
+        self.sample = match (self.sample.take(), other.sample) {
+            (Some(mine), Some(theirs)) if theirs.ticket < mine.ticket => Some(theirs),
+            (None, theirs) => theirs,
+            (mine, _) => mine,
+        };
+    }
+
+    /// Keeps the first message of a kind of failure.
+    pub(super) fn tell(&mut self, observation: &Observation, message: impl Into<String>) {
+        if let Outcome::Failed(failure) = observation.outcome {
+            self.failure_messages
+                .entry(failure)
+                .or_insert_with(|| message.into());
+        }
+    }
+
+    /// Who answered.
+    pub(super) fn identify(
+        &mut self,
+        shared: &Shared,
+        ticket: u64,
+        status: u16,
+        headers: &HeaderMap,
+        body: &[u8],
+        end: BodyEnd,
+    ) -> Option<PodId> {
+        self.signs.record(headers);
+        let body = &*encoding::decoded(headers, body, shared.plan.load.max_body);
+        let unharmed = match end {
+            BodyEnd::Whole => body,
+            BodyEnd::Truncated => before_the_cut(body),
+        };
+        if let Some(name) = shared.plan.rules.identify(headers, unharmed) {
+            if self.tally.attributed() == 0 {
+                shared.identified.store(true, Ordering::Relaxed);
+            }
+            return Some(self.tally.intern(&name));
+        }
+        if self
+            .sample
+            .as_ref()
+            .is_none_or(|sample| ticket < sample.ticket)
+        {
+            self.sample = Some(UnidentifiedSample {
+                ticket,
+                status,
+                headers: headers.clone(),
+                body: body[..body.len().min(SAMPLE_BYTES)].to_vec(),
+            });
+        }
+        None
+    }
+}

@@ -1,0 +1,88 @@
+//! A rate limiter: one that the client recognised and kept to, or one that it had no time to recognise.
+
+use super::Finding;
+use crate::load::Run;
+
+/// What may be meant by rejections of which it is not known whether a limiter's they are.
+const UNDECIDED: [&str; 4] = [
+    "errors_clustered",
+    "errors_before_split",
+    "outage",
+    "rate_limited",
+];
+
+/// Puts what is known of a limiter before what the counts look like.
+pub(super) fn before(run: &Run, mut findings: Vec<Finding>) -> Vec<Finding> {
+    if let Some(finding) = recognised(run) {
+        findings.insert(0, finding);
+    } else if run.limiter_undecided {
+        findings.retain(|finding| !UNDECIDED.contains(&finding.code));
+        findings.insert(0, undecided(run));
+    }
+    findings
+}
+
+/// What is known of the limiter that a run met; `None` where it met none.
+fn recognised(run: &Run) -> Option<Finding> {
+    let found = run.limiter?;
+    let per_minute = 60.0 * found.per_second;
+    let pace = 60.0 * found.pace_per_second;
+    let answers = if found.is_explicit { "429" } else { "503" };
+    let whose = if found.slowdowns == 0 {
+        String::new()
+    } else {
+        format!(
+            "; the pace had to be lowered {} times, as where a limiter in one backend alone rejects",
+            found.slowdowns
+        )
+    };
+    let message = format!(
+        "a rate limiter lets about {per_minute:.0} requests a minute of one client through and answers \
+         {answers} to the rest ({} were let through in {:.1} s after its burst){whose}; {} requests sent \
+         before it was known are set aside, {} of them rejected, and the others kept to {pace:.0} a minute",
+        found.accepted,
+        found.over.as_secs_f64(),
+        run.set_aside.sent(),
+        run.set_aside.rejections(),
+    );
+    Some(
+        Finding::new("rate_limited", message)
+            .with("limit_per_minute", per_minute)
+            .with("pace_per_minute", pace)
+            .with("measured_requests", found.accepted as f64)
+            .with("measured_seconds", found.over.as_secs_f64())
+            .with("slowdowns", f64::from(found.slowdowns))
+            .with("set_aside", run.set_aside.sent() as f64)
+            .with("rejections_set_aside", run.set_aside.rejections() as f64),
+    )
+}
+
+/// That there was no time to tell.
+fn undecided(run: &Run) -> Finding {
+    let status = |wanted: u16| {
+        let counted = run.tally.by_status().chain(run.set_aside.by_status());
+        let of_status = counted.filter(|&(status, _)| status == wanted);
+        of_status.map(|(_, count)| count).sum::<u64>()
+    };
+    let (unavailable, too_many) = (status(503), status(429));
+    let (code, what) = if too_many > 0 {
+        (
+            "rate_limited",
+            "a rate limiter rejects them, and the run ended before its limit was known",
+        )
+    } else {
+        (
+            "limiter_suspected",
+            "the run ended before it was known whether that ends at a lower pace, as where a rate limiter \
+             rejects them",
+        )
+    };
+    let message = format!(
+        "{} requests were answered with 429 or 503: {what}; give it more time (--max-duration) or a --rate",
+        unavailable + too_many
+    );
+    Finding::new(code, message)
+        .with("too_many_requests", too_many as f64)
+        .with("service_unavailable", unavailable as f64)
+        .with("set_aside", run.set_aside.sent() as f64)
+}
