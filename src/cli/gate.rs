@@ -358,16 +358,16 @@ pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> Report {
         output::warn(&words::port_shortage(shortage));
     }
     let registry = PodRegistry::shared(plan.mappings.clone());
-    let mut progress = output::ProgressBar::new(plan, args);
+    let mut progress = output::ProgressBar::new(plan, &registry, args);
     let mut notices = Notices::new(words::announcement(plan));
     let result = load::run(plan, &registry, &mut |seen| {
         if let Some(news) = notices.news(plan, &seen) {
             progress.clear();
             output::note(&news);
         }
-        progress.show(seen);
+        progress.show(&seen);
     });
-    progress.clear();
+    drop(progress);
     match &result {
         Ok(run) => Report::of_run(plan, run),
         Err(error) => Report::of_error(plan, error),

@@ -5,6 +5,7 @@
 //! response there is neither a lock nor a channel. The calling thread watches the clock and the signals.
 
 pub mod allowance;
+mod board;
 pub mod connection;
 pub mod dial;
 pub mod dispenser;
@@ -38,6 +39,8 @@ use crate::tally::pods::PodRegistry;
 use crate::tally::sessions::Sessions;
 use crate::tally::set_aside::SetAside;
 use allowance::Allowance;
+use board::Board;
+pub use board::SoFar;
 use dial::{Address, DialError, Dialler};
 use dispenser::Dispenser;
 use epoch::Epoch;
@@ -203,7 +206,7 @@ fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) ->
 }
 
 /// How far a run has got, for a progress display.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     /// Requests handed out, those in place of unidentified ones not counted.
     pub dispatched: u64,
@@ -211,6 +214,8 @@ pub struct Progress {
     pub limiter: Option<Found>,
     /// From the first request until now.
     pub elapsed: Duration,
+    /// What has come back, as of a fraction of a second ago.
+    pub so_far: SoFar,
 }
 
 /// Runs a plan: blocks until the budget is spent, the time is up, or the user stops it.
@@ -246,6 +251,7 @@ async fn control(
         dispatched: 0,
         limiter: None,
         elapsed: Duration::ZERO,
+        so_far: SoFar::default(),
     });
     // Refused, the limit stays as it is, and running into it has an explanation of its own.
     let _ = machine::raise_open_files();
@@ -269,6 +275,7 @@ async fn control(
             .stickiness
             .as_ref()
             .map(|stickiness| Arc::new(SessionSource::new(plan, stickiness))),
+        board: Board::new(plan.load.threads.get()),
         started: Instant::now(),
         identified: AtomicBool::new(false),
         hopeless: AtomicBool::new(false),
@@ -397,6 +404,7 @@ impl Threads {
                     dispatched: shared.dispenser.progress(),
                     limiter: shared.turnstile.found(),
                     elapsed: shared.started.elapsed(),
+                    so_far: shared.board.sum(),
                 }),
             }
         }

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex as Turns, watch};
 use tokio::task::LocalSet;
 
 use super::Phase;
+use super::board::Board;
 use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
 use super::dial::{Address, DialError, Dialler};
 use super::dispenser::Dispenser;
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     pub registry: Arc<PodRegistry>,
     /// The sessions, in a run that consists of some.
     pub sessions: Option<Arc<SessionSource>>,
+    pub board: Board,
     pub started: Instant,
     /// Whether any response was identified yet.
     pub identified: AtomicBool,
@@ -97,6 +99,7 @@ pub(super) fn run(
             biased;
             _ = phase.wait_for(|&phase| phase == Phase::Quit) => {}
             () = tasks => {}
+            () = shared.board.keep(thread, &harvest) => {}
         }
     });
     let mut harvest = Rc::into_inner(harvest)

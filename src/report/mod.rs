@@ -13,6 +13,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod lint;
+pub mod live;
 pub mod markdown;
 pub mod measurement;
 pub mod metrics;

@@ -31,4 +31,5 @@ mod scenarios;
 mod serve;
 mod servers;
 mod stickiness;
+mod terminal;
 mod unreachable;

@@ -1,64 +1,156 @@
-//! The progress display.
+//! The progress display on stderr: a line that is repainted on a terminal, a line every few seconds in a log.
+//!
+//! A repaint is one write of the line over the one before, padded with spaces: no escape sequence, so that
+//! there is nothing for a terminal not to know, and nothing to restore but the line itself.
 
+use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::ascii;
 use crate::cli::gate::OutputArgs;
+use crate::identity::assignment::{Assignment, assign};
 use crate::load::Progress;
 use crate::plan::Plan;
+use crate::report::live::Live;
+use crate::tally::pods::PodRegistry;
 
-/// A progress display on stderr, when that is a terminal.
-pub(in crate::cli) struct ProgressBar {
-    planned: Option<u64>,
-    duration: Option<Duration>,
-    shown: bool,
-    enabled: bool,
+/// The width of a terminal that does not tell.
+const WIDTH: usize = 80;
+/// A log gets a line so often.
+const LOGGED_EVERY: Duration = Duration::from_secs(3);
+/// The pace is that of this long.
+const PACE_OVER: Duration = Duration::from_secs(3);
+
+/// Where progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Nowhere,
+    /// On a terminal, where so many characters of the last line stand.
+    Terminal(usize),
+    /// In a log, which got a line at this time of the run.
+    Log(Duration),
 }
 
-impl ProgressBar {
-    const WIDTH: usize = 30;
+/// The progress display of one run.
+#[derive(Debug)]
+pub(in crate::cli) struct ProgressBar<'a> {
+    plan: &'a Plan,
+    registry: Arc<PodRegistry>,
+    place: Place,
+    /// Which group is which backend, as of so many groups.
+    assignment: Option<(usize, Assignment)>,
+    /// Requests that had ended by what time.
+    pace: VecDeque<(Duration, u64)>,
+}
 
-    pub(in crate::cli) fn new(plan: &Plan, args: &OutputArgs) -> Self {
-        Self {
-            planned: plan.budget.requests.map(std::num::NonZeroU64::get),
-            duration: plan.budget.duration,
-            shown: false,
-            enabled: !args.no_progress && io::stderr().is_terminal(),
-        }
-    }
-
-    pub(in crate::cli) fn show(&mut self, seen: Progress) {
-        if !self.enabled {
-            return;
-        }
-        let done = match (self.planned, self.duration) {
-            (Some(planned), _) => seen.dispatched as f64 / planned as f64,
-            (None, Some(duration)) => seen.elapsed.as_secs_f64() / duration.as_secs_f64(),
-            (None, None) => 0.0,
+impl<'a> ProgressBar<'a> {
+    pub(in crate::cli) fn new(
+        plan: &'a Plan,
+        registry: &Arc<PodRegistry>,
+        args: &OutputArgs,
+    ) -> Self {
+        let place = match (args.no_progress, io::stderr().is_terminal()) {
+            (true, _) => Place::Nowhere,
+            (false, true) => Place::Terminal(0),
+            (false, false) => Place::Log(Duration::ZERO),
         };
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "clamped to 0..=WIDTH"
-        )]
-        let filled = (done.clamp(0.0, 1.0) * Self::WIDTH as f64) as usize;
-        let of = self.planned.map_or(String::new(), |n| format!(" of {n}"));
-        let _ = write!(
-            anstream::stderr(),
-            "\r[{}{}] {}{of} requests, {:.1} s\x1b[K",
-            "#".repeat(filled),
-            " ".repeat(Self::WIDTH - filled),
-            seen.dispatched,
-            seen.elapsed.as_secs_f64()
-        );
-        self.shown = true;
-    }
-
-    /// Takes the display away.
-    pub(in crate::cli) fn clear(&mut self) {
-        if self.shown {
-            let _ = write!(anstream::stderr(), "\r\x1b[K");
-            self.shown = false;
+        Self {
+            plan,
+            registry: Arc::clone(registry),
+            place,
+            assignment: None,
+            pace: VecDeque::new(),
         }
     }
+
+    pub(in crate::cli) fn show(&mut self, seen: &Progress) {
+        match self.place {
+            Place::Nowhere => {}
+            Place::Terminal(before) => {
+                let width = terminal_size::terminal_size_of(io::stderr())
+                    .map_or(WIDTH, |(terminal_size::Width(width), _)| usize::from(width));
+                // In the last column some terminals wrap.
+                let line = self.live(seen).line(self.plan, width.saturating_sub(1));
+                let line = ascii::shown(&line);
+                let length = line.chars().count();
+                let pad = before.min(width.saturating_sub(1)).saturating_sub(length);
+                write(&format!("\r{line}{}", " ".repeat(pad)));
+                self.place = Place::Terminal(length);
+            }
+            Place::Log(last) => {
+                let live = self.live(seen);
+                if seen.elapsed.saturating_sub(last) >= LOGGED_EVERY {
+                    super::note(&live.log_line(self.plan));
+                    self.place = Place::Log(seen.elapsed);
+                }
+            }
+        }
+    }
+
+    fn live(&mut self, seen: &Progress) -> Live {
+        let so_far = &seen.so_far;
+        let ended = so_far.attributed() + so_far.unattributed;
+        self.pace.push_back((seen.elapsed, ended));
+        while self
+            .pace
+            .get(1)
+            .is_some_and(|(time, _)| seen.elapsed.saturating_sub(*time) >= PACE_OVER)
+        {
+            self.pace.pop_front();
+        }
+        let per_second = self.pace.front().and_then(|(time, before)| {
+            let seconds = seen.elapsed.saturating_sub(*time).as_secs_f64();
+            (seconds > 0.0).then(|| ended.saturating_sub(*before) as f64 / seconds)
+        });
+        Live {
+            dispatched: seen.dispatched,
+            elapsed: seen.elapsed,
+            observed: self.observed(&so_far.by_group),
+            unattributed: so_far.unattributed,
+            failed: so_far.failed,
+            per_second,
+        }
+    }
+
+    /// Counts by backend; a group whose backend is in doubt counts for none.
+    fn observed(&mut self, by_group: &[u64]) -> Vec<u64> {
+        let labels = self.plan.split.labels();
+        let known = self.assignment.as_ref().map(|(groups, _)| *groups);
+        if known.is_none_or(|groups| groups < by_group.len()) {
+            let groups = self.registry.groups();
+            self.assignment = Some((groups.len(), assign(labels, &groups)));
+        }
+        let mut observed = vec![0; labels.len()];
+        let fixed = self.assignment.iter().flat_map(|(_, found)| &found.fixed);
+        for (count, backend) in by_group.iter().zip(fixed) {
+            if let Some(backend) = backend {
+                observed[*backend] += count;
+            }
+        }
+        observed
+    }
+
+    /// Takes the display away, until it is shown again.
+    pub(in crate::cli) fn clear(&mut self) {
+        if let Place::Terminal(before @ 1..) = self.place {
+            write(&format!("\r{}\r", " ".repeat(before)));
+            self.place = Place::Terminal(0);
+        }
+    }
+}
+
+impl Drop for ProgressBar<'_> {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// One write. A closed stderr is no reason to fail.
+fn write(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr
+        .write_all(text.as_bytes())
+        .and_then(|()| stderr.flush());
 }

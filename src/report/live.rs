@@ -1,0 +1,298 @@
+//! One line on a run under way.
+//!
+//! Its shares and intervals are interim figures and no verdict: a run is looked at again and again, and an
+//! interval that holds once does not hold at every look. The line says so, and names labels of the expected
+//! split alone; nothing in it comes from a response.
+
+use std::time::Duration;
+
+use super::escape::terminal;
+use crate::plan::Plan;
+use crate::stats::intervals;
+use crate::verdict::words::time;
+
+/// Intervals miss the share that they are for at most this often, at one look.
+const INTERVAL_ERROR_RATE: f64 = 0.05;
+/// The width of the bar, and of what is around it.
+const BAR: usize = 20;
+/// More backends than this are counted.
+const MOST_BACKENDS: usize = 6;
+
+/// A run under way.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Live {
+    /// Requests handed out, those in place of unidentified ones not counted.
+    pub dispatched: u64,
+    /// From the first request until now.
+    pub elapsed: Duration,
+    /// Identified responses by backend.
+    pub observed: Vec<u64>,
+    /// Requests without an identity, those without a response included.
+    pub unattributed: u64,
+    /// Requests without a whole response.
+    pub failed: u64,
+    /// Requests that ended within the last seconds, each second; `None` where that is not known yet.
+    pub per_second: Option<f64>,
+}
+
+/// A part of the line, and how soon it is left out where there is no room: the greatest first.
+struct Part {
+    text: String,
+    dispensable: u8,
+}
+
+impl Live {
+    /// The share of the run that is done, from 0 to 1; `None` where that is not known.
+    fn done(&self, plan: &Plan) -> Option<f64> {
+        let by_requests = plan
+            .budget
+            .requests
+            .map(|requests| self.dispatched as f64 / requests.get() as f64);
+        let by_time = plan
+            .budget
+            .duration
+            .map(|duration| self.elapsed.as_secs_f64() / duration.as_secs_f64());
+        let done = match (by_requests, by_time) {
+            (Some(requests), Some(time)) => requests.max(time),
+            (Some(done), None) | (None, Some(done)) => done,
+            (None, None) => return None,
+        };
+        Some(done.clamp(0.0, 1.0))
+    }
+
+    /// The time until the run ends at the latest, at the pace so far.
+    fn left(&self, plan: &Plan) -> Option<f64> {
+        let limit = plan.budget.duration.unwrap_or(Duration::MAX);
+        let limit = limit.min(plan.budget.max_duration);
+        let by_time = limit.saturating_sub(self.elapsed).as_secs_f64();
+        let Some(requests) = plan.budget.requests else {
+            return Some(by_time);
+        };
+        let rate = self.per_second.filter(|&rate| rate > 0.0)?;
+        let by_requests = requests.get().saturating_sub(self.dispatched) as f64 / rate;
+        Some(by_requests.min(by_time))
+    }
+
+    /// The line in at most `width` characters.
+    #[must_use]
+    pub fn line(&self, plan: &Plan, width: usize) -> String {
+        let mut parts = Vec::new();
+        if let Some(done) = self.done(plan) {
+            parts.push(Part {
+                text: bar(done),
+                dispensable: 7,
+            });
+        }
+        parts.extend(self.parts(plan, true));
+        let fits = |parts: &[Part]| length(parts, "  ") <= width;
+        if !fits(&parts) {
+            // Intervals go before anything that is no figure of the split.
+            let bare = self.parts(plan, false);
+            let kept = parts.len() - bare.len();
+            parts.truncate(kept);
+            parts.extend(bare);
+        }
+        while !fits(&parts) && parts.len() > 1 {
+            let most = parts
+                .iter()
+                .enumerate()
+                .max_by_key(|(_, part)| part.dispensable);
+            if let Some((place, _)) = most {
+                parts.remove(place);
+            }
+        }
+        let text: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
+        text.join("  ").chars().take(width).collect()
+    }
+
+    /// The line for a log, as long as it needs to be.
+    #[must_use]
+    pub fn log_line(&self, plan: &Plan) -> String {
+        let parts = self.parts(plan, true);
+        let text: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
+        format!("{} (interim figures, no verdict)", text.join(", "))
+    }
+
+    fn parts(&self, plan: &Plan, with_intervals: bool) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut say = |dispensable: u8, text: String| parts.push(Part { text, dispensable });
+        let of = plan
+            .budget
+            .requests
+            .map_or(String::new(), |n| format!(" of {n}"));
+        say(0, format!("{}{of} requests", self.dispatched));
+        if let Some(split) = self.split(plan, with_intervals) {
+            say(1, split);
+        }
+        if let Some(rate) = self.per_second {
+            say(4, format!("{rate:.0}/s"));
+        }
+        say(
+            if self.failed > 0 { 3 } else { 6 },
+            format!("{} failed", self.failed),
+        );
+        let unidentified = self.unattributed.saturating_sub(self.failed);
+        if unidentified > 0 {
+            say(5, format!("{unidentified} unidentified"));
+        }
+        if let Some(left) = self.left(plan) {
+            say(2, format!("{} left", coarse(left)));
+        }
+        parts
+    }
+
+    /// `interim v1 69.8 % (68.3 to 71.2), v2 …`; intervals only where responses are independent.
+    fn split(&self, plan: &Plan, with_intervals: bool) -> Option<String> {
+        let total: u64 = self.observed.iter().sum();
+        if total == 0 {
+            return None;
+        }
+        let is_independent = plan.load.connection_use.is_fresh() && plan.stickiness.is_none();
+        let told = |(label, &count): (&String, &u64)| {
+            let share = format!(
+                "{} {:.1} %",
+                terminal(label),
+                100.0 * count as f64 / total as f64
+            );
+            if !(with_intervals && is_independent) {
+                return share;
+            }
+            let interval = intervals::wilson(count, total, INTERVAL_ERROR_RATE);
+            format!(
+                "{share} ({:.1} to {:.1})",
+                100.0 * interval.low,
+                100.0 * interval.high
+            )
+        };
+        let labels = plan.split.labels();
+        let mut all: Vec<String> = labels
+            .iter()
+            .zip(&self.observed)
+            .take(MOST_BACKENDS)
+            .map(told)
+            .collect();
+        if let Some(more) = labels.len().checked_sub(MOST_BACKENDS + 1) {
+            all.push(format!("{} more", more + 1));
+        }
+        Some(format!("interim {}", all.join(", ")))
+    }
+}
+
+fn length(parts: &[Part], gap: &str) -> usize {
+    let text: usize = parts.iter().map(|part| part.text.chars().count()).sum();
+    text + gap.len() * parts.len().saturating_sub(1)
+}
+
+fn bar(done: f64) -> String {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a share of the bar's width"
+    )]
+    let filled = (done * BAR as f64) as usize;
+    format!("[{}{}]", "#".repeat(filled), ".".repeat(BAR - filled))
+}
+
+/// A time to the second, which does not jump about.
+fn coarse(seconds: f64) -> String {
+    if seconds < 100.0 {
+        format!("{:.0} s", seconds.ceil())
+    } else {
+        time(seconds.ceil())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::plan::settings::Settings;
+
+    fn plan(table: serde_json::Value) -> Plan {
+        let settings: Settings = serde_json::from_value(table).unwrap();
+        settings.plan().unwrap()
+    }
+
+    fn live() -> Live {
+        Live {
+            dispatched: 1832,
+            elapsed: Duration::from_secs(2),
+            observed: vec![1270, 530],
+            unattributed: 3,
+            failed: 1,
+            per_second: Some(916.0),
+        }
+    }
+
+    #[test]
+    fn a_wide_terminal_has_everything() {
+        let told = live().line(&plan(json!({"expect": "v1=70,v2=30"})), 200);
+        assert_eq!(
+            told,
+            "[##########..........]  1832 of 3664 requests  interim v1 70.6 % (68.4 to 72.6), \
+             v2 29.4 % (27.4 to 31.6)  916/s  1 failed  2 unidentified  2 s left"
+        );
+    }
+
+    #[test]
+    fn a_line_never_is_wider_than_the_terminal_and_keeps_what_matters_most() {
+        let plan = plan(json!({"expect": "v1=70,v2=30"}));
+        for width in 0..200 {
+            let told = live().line(&plan, width);
+            assert!(told.chars().count() <= width, "{width}: {told}");
+        }
+        let narrow = live().line(&plan, 60);
+        assert_eq!(
+            narrow,
+            "1832 of 3664 requests  interim v1 70.6 %, v2 29.4 %"
+        );
+        assert_eq!(live().line(&plan, 22), "1832 of 3664 requests");
+    }
+
+    #[test]
+    fn responses_that_depend_on_each_other_have_no_interval() {
+        let shared = plan(json!({"expect": "v1=70,v2=30", "keep_alive": true}));
+        assert!(
+            !live().line(&shared, 200).contains("to"),
+            "{}",
+            live().line(&shared, 200)
+        );
+    }
+
+    #[test]
+    fn a_log_line_says_that_it_is_no_verdict() {
+        let told = live().log_line(&plan(json!({"expect": "v1=70,v2=30"})));
+        assert!(
+            told.starts_with("1832 of 3664 requests, interim v1"),
+            "{told}"
+        );
+        assert!(
+            told.ends_with("2 s left (interim figures, no verdict)"),
+            "{told}"
+        );
+    }
+
+    #[test]
+    fn the_time_left_is_that_of_the_duration_where_it_bounds_the_run() {
+        let timed = plan(json!({"expect": "v1=70,v2=30", "duration": "10s"}));
+        assert!(live().line(&timed, 200).contains("8 s left"));
+        let nothing = Live::default().line(&timed, 200);
+        assert_eq!(
+            nothing,
+            "[....................]  0 requests  0 failed  10 s left"
+        );
+    }
+
+    #[test]
+    fn many_backends_are_counted() {
+        let expect: Vec<String> = (0..30).map(|n| format!("backend-{n}=1")).collect();
+        let plan = plan(json!({"expect": expect.join(",")}));
+        let told = Live {
+            observed: vec![10; 30],
+            ..live()
+        };
+        assert!(told.log_line(&plan).contains("24 more"));
+        assert!(told.line(&plan, 80).chars().count() <= 80);
+    }
+}
