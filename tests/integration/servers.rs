@@ -36,28 +36,69 @@ impl Server {
     }
 
     fn url(&self) -> &str {
-        self.about["url"].as_str().expect("url is a string")
+        self.told("url")
     }
 
-    /// Runs the gate against it, for 70/30, at an error rate that keeps these tests from failing by chance
-    /// more than once in 100,000 runs: a real ingress has no seed.
+    /// A part of what the launcher told of the server.
+    fn told(&self, part: &str) -> &str {
+        let told = self.about[part].as_str();
+        told.unwrap_or_else(|| panic!("no {part}: {}", self.about))
+    }
+
+    /// Runs the gate against it, for 70/30.
     fn gate(&self, more: &[&str]) -> Ran {
-        let host = self.about["host"].as_str().expect("host is a string");
-        let base = [
-            self.url(),
-            "--json",
-            "-",
-            "--expect",
-            "v1=70,v2=30",
-            "--alpha",
-            "1e-6",
-        ];
+        let options = ["--expect", "v1=70,v2=30"];
+        self.gate_at(self.url(), &[&options, more].concat())
+    }
+
+    /// Runs the gate at an error rate that keeps these tests from failing by chance more than once in
+    /// 100,000 runs: a real ingress has no seed.
+    fn gate_at(&self, url: &str, more: &[&str]) -> Ran {
+        let base = [url, "--json", "-", "--alpha", "1e-6"];
         let host = if more.contains(&"--host") {
             vec![]
         } else {
-            vec!["--host", host]
+            vec!["--host", self.told("host")]
         };
         lbtest(&[&base[..], &host, more].concat())
+    }
+
+    /// A server launched with 70/30 and `--tls` passes that and fails 50/50, over HTTP/1.1 and HTTP/2, in
+    /// the clear and over TLS, on fresh connections and on those that are kept open.
+    fn passes_and_fails_over_each_protocol(&self) {
+        let authority = self.told("ca_file");
+        let ways: [(&str, &[&str]); 4] = [
+            ("url", &[]),
+            ("h2c_url", &["--http2"]),
+            ("tls_url", &["--cacert", authority]),
+            ("tls_url", &["--cacert", authority, "--http2"]),
+        ];
+        for (url, options) in ways {
+            let kept_open: &[&str] = if options.contains(&"--http2") {
+                &["-c", "5", "--keep-alive", "--streams", "4"]
+            } else {
+                &["-c", "20", "--requests-per-connection", "20"]
+            };
+            let run = |expected, uses: &[&str]| {
+                let base = ["--expect", expected, "--tolerance", "15"];
+                let ran = self.gate_at(self.told(url), &[&base, options, uses].concat());
+                let report = ran.json();
+                let requests = &report["requests"];
+                assert_eq!(requests["unattributed"], 0, "{url} {options:?}: {ran:?}");
+                (ran.status, report)
+            };
+            let (status, report) = run("v1=70,v2=30", &[]);
+            assert_eq!(status, 0, "{url} {options:?}: {report:#}");
+            let sent = &report["requests"]["sent"];
+            assert_eq!(&report["connections"]["opened"], sent, "{report:#}");
+            let (status, report) = run("v1=50,v2=50", &[]);
+            assert_eq!(status, 1, "{url} {options:?}: {report:#}");
+            // One run in 100 takes the first responses of connections alone, and has not enough of them.
+            let (status, report) = run("v1=70,v2=30", kept_open);
+            assert_ne!(status, 1, "{url} {options:?}: {report:#}");
+            let (status, report) = run("v1=50,v2=50", kept_open);
+            assert_ne!(status, 0, "{url} {options:?}: {report:#}");
+        }
     }
 }
 
@@ -91,7 +132,7 @@ fn nginx_with_the_split_passes_and_every_other_host_is_explained() {
 
 /// The checks' own error rates: see [`SIX`].
 fn six_checks(server: &Server) -> Ran {
-    let host = server.about["host"].as_str().expect("host is a string");
+    let host = server.told("host");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lbtest.toml");
     let text = SIX.replace("URL", server.url()).replace("HOST", host);
@@ -141,34 +182,24 @@ fn nginx_with_a_dead_canary_fails_by_name() {
 }
 
 #[test]
-fn haproxy_passes_the_split_and_fails_another() {
-    // Not `random`: HAProxy 2.6 draws on a ring of hashes, where 70/30 comes out as 67.25/32.75.
-    for balance in ["roundrobin", "static-rr"] {
-        let options = ["haproxy", "--weights", "v1=70,v2=30", "--balance", balance];
-        assert_eq!(Server::start(&options).gate(&[]).status, 0, "{balance}");
-    }
-    assert_eq!(
-        Server::start(&["haproxy", "--weights", "v1=60,v2=40"])
-            .gate(&[])
-            .status,
-        1
-    );
+fn nginx_passes_the_split_and_fails_another_over_each_protocol() {
+    let server = Server::start(&["nginx", "--weights", "v1=70,v2=30", "--tls"]);
+    server.passes_and_fails_over_each_protocol();
 }
 
 #[test]
-fn envoy_passes_the_split_and_fails_another() {
-    assert_eq!(
-        Server::start(&["envoy", "--weights", "v1=70,v2=30"])
-            .gate(&[])
-            .status,
-        0
-    );
-    assert_eq!(
-        Server::start(&["envoy", "--weights", "v1=60,v2=40"])
-            .gate(&[])
-            .status,
-        1
-    );
+fn haproxy_passes_the_split_and_fails_another_over_each_protocol() {
+    let options = ["haproxy", "--weights", "v1=70,v2=30", "--tls"];
+    Server::start(&options).passes_and_fails_over_each_protocol();
+    // Not `random`: HAProxy 2.6 draws on a ring of hashes, where 70/30 comes out as 67.25/32.75.
+    let server = Server::start(&[&options[..], &["--balance", "static-rr"]].concat());
+    assert_eq!(server.gate(&[]).status, 0);
+}
+
+#[test]
+fn envoy_passes_the_split_and_fails_another_over_each_protocol() {
+    let server = Server::start(&["envoy", "--weights", "v1=70,v2=30", "--tls"]);
+    server.passes_and_fails_over_each_protocol();
 }
 
 /// Twenty times the requests may take at most 1 MiB more. The release build is measured with a million.
