@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -74,13 +74,17 @@ pub async fn resolve(plan: &Plan) -> Result<Vec<Address>, DialError> {
     let refused = |message: String| DialError::new(Failure::Resolve, message);
     let limit = plan.load.connect_timeout;
     let lookup = tokio::net::lookup_host((host, port));
-    let found = match tokio::time::timeout(limit, lookup).await {
-        Ok(Ok(found)) => found,
+    let found: Vec<SocketAddr> = match tokio::time::timeout(limit, lookup).await {
+        Ok(Ok(found)) => found.collect(),
+        // That name is the loopback's whatever a resolver says (RFC 6761, 6.3); an image from scratch has no /etc/hosts.
+        Ok(Err(_)) if host.eq_ignore_ascii_case("localhost") => {
+            vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]
+        }
         Ok(Err(error)) => return Err(refused(error.to_string())),
         Err(_) => return Err(refused(format!("no answer within {limit:?}"))),
     };
     let mut addresses = Vec::new();
-    for address in found.map(Address::Ip) {
+    for address in found.into_iter().map(Address::Ip) {
         if !addresses.contains(&address) {
             addresses.push(address);
         }
