@@ -50,8 +50,9 @@ pub fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
     Ok((listener, address))
 }
 
-/// Serves at most `connections` at a time (further ones wait in the listener's queue) until `shutdown`
-/// completes; then takes none any more, and lets what is in flight end within `grace`.
+/// Serves at most `connections` at a time until `shutdown` completes; then takes none any more, and lets
+/// what is in flight end within `grace`. While all places are taken further connections wait in the
+/// listener's queue, and `make_room` is called before each.
 ///
 /// Dropping the future tells the connections that it is over.
 pub async fn serve_until<F: Future<Output = ()> + Send + 'static>(
@@ -59,6 +60,7 @@ pub async fn serve_until<F: Future<Output = ()> + Send + 'static>(
     connections: u32,
     grace: Duration,
     serve: impl Fn(TcpStream, IpAddr, watch::Receiver<Stage>) -> F,
+    make_room: impl Fn(),
     shutdown: impl Future<Output = ()>,
 ) {
     let (stage, _) = watch::channel(Stage::Serving);
@@ -68,7 +70,7 @@ pub async fn serve_until<F: Future<Output = ()> + Send + 'static>(
         let accepted = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &places, &make_room) => accepted,
         };
         let (stream, client, place) = accepted;
         // Without it an answer in two segments waits for the client's delayed acknowledgement. A socket
@@ -93,7 +95,11 @@ pub async fn serve_until<F: Future<Output = ()> + Send + 'static>(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
+    make_room: &impl Fn(),
 ) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    if places.available_permits() == 0 {
+        make_room();
+    }
     let place = Arc::clone(places)
         .acquire_owned()
         .await

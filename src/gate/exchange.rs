@@ -26,6 +26,7 @@ use super::body::{self, BodyError};
 use super::call::{Call, CallError, Payload};
 use super::check::QueueFull;
 use super::metrics;
+use super::places::Place;
 use crate::serving::{self, Stage};
 
 /// A request's head is to be there within this, the wait for it on an idle connection included.
@@ -54,23 +55,37 @@ pub(super) async fn serve(
     shared: Arc<Shared>,
     mut stage: watch::Receiver<Stage>,
 ) {
+    let place = Arc::new(shared.places.enter());
+    let own_place = Arc::clone(&place);
     let mut exchanges = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MOST_HEAD_BYTES)
         .serve_connection(
             TokioIo::new(stream),
-            service_fn(move |request| respond(Arc::clone(&shared), request)),
+            service_fn(move |request| {
+                respond(Arc::clone(&shared), Arc::clone(&own_place), request)
+            }),
         );
-    let whole = serving::exchange(&mut exchanges, &mut stage);
-    if tokio::time::timeout(LIFETIME, whole).await.is_err() {
-        Pin::new(&mut exchanges).graceful_shutdown();
-        let last = serving::exchange(&mut exchanges, &mut stage);
-        let _ = tokio::time::timeout(LAST, last).await;
+    let whole = async {
+        let all = serving::exchange(&mut exchanges, &mut stage);
+        if tokio::time::timeout(LIFETIME, all).await.is_err() {
+            Pin::new(&mut exchanges).graceful_shutdown();
+            let last = serving::exchange(&mut exchanges, &mut stage);
+            let _ = tokio::time::timeout(LAST, last).await;
+        }
+    };
+    tokio::select! {
+        () = whole => {}
+        () = place.left() => {}
     }
 }
 
-async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answered, Gone> {
+async fn respond(
+    shared: Arc<Shared>,
+    place: Arc<Place>,
+    request: Request<Incoming>,
+) -> Result<Answered, Gone> {
     let (head, body) = request.into_parts();
     // Read before anything is decided, so that the connection can carry the next request.
     let resource = Resource::of(head.uri.path());
@@ -90,6 +105,7 @@ async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> Result<Answ
             response
         }
     };
+    place.renew();
     let status = response.status().as_u16();
     shared.requests.count(resource.name(), status);
     let no_store = HeaderValue::from_static("no-store");

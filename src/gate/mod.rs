@@ -12,6 +12,7 @@
 //! | `call` | what a request asks for |
 //! | `answer` | the JSON contract |
 //! | `metrics` | what Prometheus scrapes |
+//! | `places` | which connection goes when there are too many |
 //! | `exchange` | one connection, one request, one response |
 
 pub mod answer;
@@ -21,6 +22,7 @@ mod call;
 mod check;
 mod exchange;
 mod metrics;
+mod places;
 mod runs;
 mod token;
 
@@ -34,6 +36,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+use crate::load::machine;
 use crate::plan::config::serve::Serve;
 use crate::plan::settings::Settings;
 use crate::report::{Finding, Report};
@@ -41,6 +44,7 @@ use crate::serving;
 use crate::split::Split;
 use board::Board;
 use metrics::Requests;
+use places::Places;
 pub use token::{Token, TokenError};
 
 /// How long requests in flight may take once the gate stops.
@@ -93,7 +97,7 @@ pub enum GateError {
 pub struct Gate {
     listener: TcpListener,
     address: SocketAddr,
-    connections: NonZeroUsize,
+    connections: u32,
     shared: Arc<Shared>,
 }
 
@@ -104,6 +108,7 @@ struct Shared {
     board: Mutex<Board>,
     token: Option<Token>,
     requests: Requests,
+    places: Arc<Places>,
     /// Told when a run may begin.
     wake: Notify,
     is_stopping: AtomicBool,
@@ -144,12 +149,13 @@ impl Gate {
         Ok(Self {
             listener,
             address,
-            connections: serve.max_connections,
+            connections: connections(serve.max_connections),
             shared: Arc::new(Shared {
                 board: Mutex::new(Board::new(&checks, &limits)),
                 checks,
                 token,
                 requests: Requests::default(),
+                places: Arc::default(),
                 wake: Notify::new(),
                 is_stopping: AtomicBool::new(false),
             }),
@@ -184,12 +190,21 @@ impl Gate {
             shared.wake.notify_one();
         };
         let connect = |stream, _client, stage| exchange::serve(stream, Arc::clone(&shared), stage);
-        let connections = u32::try_from(connections.get()).unwrap_or(u32::MAX);
+        let make_room = || shared.places.make_room();
         tokio::join!(
-            serving::serve_until(listener, connections, GRACE, connect, stopping),
+            serving::serve_until(listener, connections, GRACE, connect, make_room, stopping),
             runs::keep(&shared, tell),
         );
     }
+}
+
+/// How many connections are served at a time: runs need open files too.
+fn connections(most: NonZeroUsize) -> u32 {
+    let most = u32::try_from(most.get()).unwrap_or(u32::MAX);
+    // Refused, the limit stays as it is, and connections wait in the listener's queue.
+    let files = machine::raise_open_files().unwrap_or(u64::MAX);
+    most.min(u32::try_from(files / 2).unwrap_or(u32::MAX))
+        .max(1)
 }
 
 impl Shared {

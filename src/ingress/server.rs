@@ -135,7 +135,17 @@ impl Ingress {
                 stage,
             )
         };
-        serving::serve_until(self.listener, MAX_CONNECTIONS, GRACE, connect, shutdown).await;
+        // Connections beyond those wait.
+        let wait = || {};
+        serving::serve_until(
+            self.listener,
+            MAX_CONNECTIONS,
+            GRACE,
+            connect,
+            wait,
+            shutdown,
+        )
+        .await;
         self.shared.counts()
     }
 }

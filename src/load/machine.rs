@@ -8,12 +8,12 @@ use crate::plan::Plan;
 use crate::plan::endpoint::Endpoint;
 
 /// Raises the soft limit of open files to the hard one, so that connections are limited by the machine and
-/// not by a shell's default.
+/// not by a shell's default; returns what it is then.
 ///
 /// # Errors
 /// The system refuses.
-pub fn raise_open_files() -> io::Result<()> {
-    rlimit::increase_nofile_limit(u64::MAX).map(drop)
+pub fn raise_open_files() -> io::Result<u64> {
+    rlimit::increase_nofile_limit(u64::MAX)
 }
 
 /// A run that opens more connections to an address than there are local ports.

@@ -1,135 +1,12 @@
-//! `lbtest serve`: what rollout controllers, Prometheus and probes get to hear.
+//! Calls and their answers, one by one.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
 
-use lbtest::ingress::{Config, Handle, Ingress};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::http::{Response, exchange};
+use super::{ONE, Served, now, valid};
+use crate::http::exchange;
 use crate::program::{Ran, command};
-
-/// Whatever is awaited comes within this.
-const PATIENCE: Duration = Duration::from_secs(90);
-
-/// A running `lbtest serve` before an embedded ingress; dropping it stops both.
-struct Served {
-    child: Option<Child>,
-    address: String,
-    ingress: Handle,
-    _folder: TempDir,
-}
-
-/// One check that is run when it is asked for alone.
-const ONE: &str = r#"
-[serve]
-interval = "off"
-
-[[check]]
-name = "shop"
-url = "URL"
-expect = "v1=70,v2=30"
-"#;
-
-impl Served {
-    /// Serves `text`, whose `URL` becomes the address of an ingress that applies `split`.
-    fn start(split: &str, text: &str, environment: &[(&str, &str)]) -> Self {
-        Self::before(&Config::new(split.parse().unwrap()), text, environment)
-    }
-
-    fn before(config: &Config, text: &str, environment: &[(&str, &str)]) -> Self {
-        let ingress = Ingress::start(config).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let url = format!("http://{}/", ingress.addr());
-        fs::write(folder.path().join("lbtest.toml"), text.replace("URL", &url)).unwrap();
-        let mut child = command(&["serve", "--listen", "0"])
-            .current_dir(folder.path())
-            .envs(environment.iter().copied())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listening = lines.map_while(Result::ok).find_map(|line| {
-            let rest = line.strip_prefix("listening on http://")?;
-            Some(rest.trim_end_matches('/').to_owned())
-        });
-        let Some(address) = listening else {
-            let ran = Ran::from(child.wait_with_output().unwrap());
-            panic!("{ran:?}");
-        };
-        Self {
-            child: Some(child),
-            address,
-            ingress,
-            _folder: folder,
-        }
-    }
-
-    fn get(&self, path: &str) -> Response {
-        exchange(&self.address, "GET", path, &[], b"")
-    }
-
-    fn flagger(&self, name: &str, body: &str) -> Response {
-        let path = format!("/flagger/{name}");
-        let json = ["Content-Type: application/json"];
-        exchange(&self.address, "POST", &path, &json, body.as_bytes())
-    }
-
-    /// Asks until there is a verdict, and returns the answer.
-    fn verdict(&self, path: &str) -> Value {
-        let begun = Instant::now();
-        loop {
-            let answer = valid(&self.get(path));
-            if answer["verdict"] != "running" {
-                return answer;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{answer}");
-            thread::sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Sends SIGTERM and waits for the end.
-    fn stop(mut self) -> Ran {
-        let child = self.child.take().unwrap();
-        terminate(&child);
-        child.wait_with_output().unwrap().into()
-    }
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            terminate(&child);
-            let _ = child.wait();
-        }
-    }
-}
-
-/// SIGTERM to coreutils' `timeout`, which passes it on.
-fn terminate(child: &Child) {
-    let pid = child.id().to_string();
-    Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-}
-
-/// The answer in a response, which its published schema accepts.
-fn valid(response: &Response) -> Value {
-    let answer = serde_json::from_str(&response.body)
-        .unwrap_or_else(|error| panic!("{error}: {response:?}"));
-    let validator = jsonschema::validator_for(&lbtest::gate::answer::schema()).unwrap();
-    let errors: Vec<String> = validator
-        .iter_errors(&answer)
-        .map(|error| error.to_string())
-        .collect();
-    assert!(errors.is_empty(), "{errors:?}: {answer}");
-    answer
-}
-
-fn now() -> String {
-    humantime::format_rfc3339_millis(SystemTime::now()).to_string()
-}
 
 #[test]
 fn a_check_runs_when_it_is_asked_for_and_answers_all_along() {
@@ -329,5 +206,95 @@ fn what_cannot_be_served_is_one_sentence_and_status_2() {
     assert!(
         ran.status == 2 && ran.stderr.contains("--config"),
         "{ran:?}"
+    );
+}
+
+#[test]
+fn a_verdict_beyond_the_age_limit_is_not_given() {
+    let text = ONE.replace("[serve]", "[serve]\nmax_age = \"1s\"");
+    let served = Served::start("v1=70,v2=30", &text, &[]);
+    let first = served.verdict("/verdict/shop");
+    assert_eq!(first["verdict"], "pass");
+    assert!(first["age_seconds"].as_f64() < Some(1.0), "{first}");
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let stale = valid(&served.get("/verdict/shop"));
+    assert_eq!(stale["verdict"], "running", "{stale}");
+    let again = served.verdict("/verdict/shop");
+    assert_ne!(again["run_id"], first["run_id"]);
+}
+
+#[test]
+fn the_background_measures_without_being_asked_and_tells_what_it_could_not() {
+    // One request a connection, to where nobody listens.
+    let text = r#"
+[serve]
+interval = "1s"
+[[check]]
+name = "nobody"
+url = "http://127.0.0.1:9/"
+expect = "v1=1"
+[[check]]
+name = "shop"
+url = "URL"
+expect = "v1=70,v2=30"
+"#;
+    let served = Served::start("v1=70,v2=30", text, &[]);
+    let error = served.verdict("/verdict/nobody");
+    assert_eq!(error["verdict"], "error");
+    assert_eq!(error["reasons"][0]["code"], "unreachable");
+    assert_eq!(served.flagger("nobody", "{}").status, 425);
+    let first = served.verdict("/verdict/shop");
+    // Another run replaces it, though nobody asks for one.
+    let begun = std::time::Instant::now();
+    while valid(&served.get("/verdict/shop"))["run_id"] == first["run_id"] {
+        assert!(begun.elapsed() < super::PATIENCE);
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn manifests_say_what_a_check_expects() {
+    let manifests = r#"
+[serve]
+interval = "off"
+[target]
+url = "URL"
+tolerance = 10
+[[check]]
+name = "shop"
+expect_from = "shop.yaml"
+"#;
+    let route = r#"
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: shop, namespace: shop}
+spec:
+  hostnames: [shop.example]
+  rules:
+    - backendRefs:
+        - {name: challenge-app, port: 80, weight: 70}
+        - {name: challenge-app-v2, port: 80, weight: 30}
+"#;
+    let config = lbtest::ingress::Config {
+        host: Some("shop.example".to_owned()),
+        ..lbtest::ingress::Config::new("v1=70,v2=30".parse().unwrap())
+    };
+    let files = [("lbtest.toml", manifests), ("shop.yaml", route)];
+    let served = Served::with_files(&config, &files, &[]);
+    let answer = served.verdict("/verdict/shop");
+    assert_eq!(answer["verdict"], "pass", "{answer}");
+    assert_eq!(answer["expect"], "challenge-app=70,challenge-app-v2=30");
+    let step = "/verdict/shop?expect=challenge-app=50,challenge-app-v2=50";
+    assert_eq!(served.verdict(step)["verdict"], "fail");
+    // The same file is one for the gate.
+    let ran: Ran = command(&["--json", "-"])
+        .current_dir(served.folder())
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(
+        ran.json()["checks"][0]["report"]["target"]["host"],
+        "shop.example"
     );
 }

@@ -1,0 +1,107 @@
+//! A rollout that moves in steps, asked for as Argo Rollouts and Flagger ask.
+
+use lbtest::ingress::Config;
+use serde_json::{Value, json};
+
+use super::{Served, now, valid};
+use crate::program::lbtest;
+
+/// Requests after which the ingress moves on.
+const STEP: u64 = 10_000;
+
+const STEPS: [&str; 3] = [
+    "stable=90,canary=10",
+    "stable=70,canary=30",
+    "stable=50,canary=50",
+];
+
+const TEXT: &str = r#"
+[serve]
+interval = "off"
+
+[[check]]
+name = "shop"
+url = "URL"
+expect = "stable=100,canary=0"
+tolerance = 10
+"#;
+
+/// An ingress that goes from one step to the next after so many requests.
+fn moving() -> Config {
+    let mut config = Config::new(STEPS[0].parse().unwrap());
+    for (index, step) in (1..).zip(&STEPS[1..]) {
+        config
+            .shifts
+            .push(format!("{}:{step}", STEP * index).parse().unwrap());
+    }
+    config
+}
+
+/// Sends the traffic that is missing until the ingress has moved to a step.
+fn move_to(served: &Served, step: u64) {
+    let seen: u64 = served.ingress.counts().routed().iter().sum();
+    let missing = (step * STEP)
+        .checked_sub(seen)
+        .expect("the runs have sent less");
+    let url = format!("http://{}/", served.ingress.addr());
+    let requests = missing.to_string();
+    lbtest(&[
+        &url,
+        "--expect",
+        STEPS[0],
+        "--keep-alive",
+        "--judge",
+        "significance",
+        "-n",
+        &requests,
+    ]);
+    let seen: u64 = served.ingress.counts().routed().iter().sum();
+    assert_eq!(seen, step * STEP);
+}
+
+#[test]
+fn argos_web_metric_gets_the_verdict_of_every_step() {
+    let served = Served::before(&moving(), TEXT, &[]);
+    for (index, step) in (0..).zip(STEPS) {
+        if index > 0 {
+            // Asked too early, the step fails: the ingress still applies the one before.
+            let early = served.verdict(&format!("/verdict/shop?expect={step}"));
+            assert_eq!(early["verdict"], "fail", "{early}");
+            move_to(&served, index);
+        }
+        let path = format!("/verdict/shop?expect={step}&not_before={}", now());
+        // Neither of Argo's conditions is met: result == "pass", result == "fail".
+        assert_eq!(valid(&served.get(&path))["verdict"], "running");
+        let answer = served.verdict(&path);
+        assert_eq!(answer["verdict"], "pass", "{answer}");
+        assert_eq!(answer["expect"], step);
+    }
+}
+
+#[test]
+fn flaggers_webhook_waits_for_every_step() {
+    let served = Served::before(&moving(), TEXT, &[]);
+    for (index, step) in (0..).zip(STEPS) {
+        move_to(&served, index);
+        let payload = json!({
+            "name": "shop",
+            "namespace": "test",
+            "phase": "Progressing",
+            "checksum": "85d557f47b",
+            "metadata": {"expect": step, "not_before": now()},
+        });
+        let mut response = served.flagger("shop", &payload.to_string());
+        assert_eq!(response.status, 425, "{response:?}");
+        let begun = std::time::Instant::now();
+        while response.status == 425 && begun.elapsed() < super::PATIENCE {
+            std::thread::sleep(std::time::Duration::from_millis(100));
+            response = served.flagger("shop", &payload.to_string());
+        }
+        assert_eq!(response.status, 200, "{response:?}");
+        let answer: Value = valid(&response);
+        assert_eq!(
+            (&answer["verdict"], &answer["expect"]),
+            (&json!("pass"), &json!(step))
+        );
+    }
+}
