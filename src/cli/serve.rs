@@ -41,9 +41,11 @@ const ROUTES: &str = "\
 Answers, always from what is known:
   GET  /verdict/NAME   JSON with \"verdict\": pass, fail, inconclusive, error or running (Argo Rollouts' web metric)
        ?expect=stable=70,canary=30&not_before=2026-01-31T12:00:00Z
-                       the split of a rollout's step, and since when it applies: an older verdict is not given
+                       the split of a rollout's step, and since when it applies: an older verdict is not given;
+       &backend=canary=*-6b8464cddd-*
+                       says which pods are whose, as --backend does, where that changes with every rollout
   POST /flagger/NAME   Flagger's webhook: 200 for PASS, 409 for FAIL, 425 until there is a verdict; its metadata
-                       may have expect, not_before and token
+                       may have expect, not_before, backend and token
   GET  /metrics        the last report of every check, for Prometheus
   GET  /healthz, /readyz
 

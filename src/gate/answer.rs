@@ -5,10 +5,10 @@ use std::time::SystemTime;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::check::Step;
 use crate::report::{BackendReport, Coded, Report, SCHEMA_VERSION, VerdictName};
-use crate::split::Split;
 
-/// What is known about one split of one check; the contract of `schema/verdict.v1.json`.
+/// What is known about one step of one check; the contract of `schema/verdict.v1.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Answer {
     /// The version of this contract.
@@ -19,7 +19,9 @@ pub struct Answer {
     pub verdict: AnswerVerdict,
     /// The expected split that the verdict is about.
     pub expect: String,
-    /// Whether a run of this split is under way, or waits for its turn.
+    /// Which pods are whose, where the call says it (`backend`); empty where the configuration does.
+    pub assigned: Vec<String>,
+    /// Whether a run of this step is under way, or waits for its turn.
     pub under_way: bool,
     /// Names the run; null while it is awaited.
     pub run_id: Option<String>,
@@ -74,12 +76,13 @@ pub struct AnswerBackend {
 
 impl Answer {
     /// The run that will answer has not ended.
-    pub(super) fn running(check: &str, split: &Split) -> Self {
+    pub(super) fn running(check: &str, step: &Step) -> Self {
         Self {
             schema_version: SCHEMA_VERSION,
             check: check.to_owned(),
             verdict: AnswerVerdict::Running,
-            expect: split.to_string(),
+            expect: step.split.to_string(),
+            assigned: step.backends.clone(),
             under_way: true,
             run_id: None,
             started_at: None,
@@ -93,7 +96,7 @@ impl Answer {
     }
 
     /// What a run's report says.
-    pub(super) fn of_report(check: &str, split: &Split, report: &Report) -> Self {
+    pub(super) fn of_report(check: &str, step: &Step, report: &Report) -> Self {
         Self {
             verdict: report.verdict.into(),
             under_way: false,
@@ -104,12 +107,12 @@ impl Answer {
             reasons: report.reasons.clone(),
             p_value: report.test.as_ref().map(|test| test.p_value),
             backends: report.backends.iter().map(Into::into).collect(),
-            ..Self::running(check, split)
+            ..Self::running(check, step)
         }
     }
 
     /// There was no run: `why` it could not be.
-    pub(super) fn of_failure(check: &str, split: &Split, why: &str) -> Self {
+    pub(super) fn of_failure(check: &str, step: &Step, why: &str) -> Self {
         Self {
             verdict: AnswerVerdict::Error,
             under_way: false,
@@ -118,7 +121,7 @@ impl Answer {
                 code: "not_run".to_owned(),
                 message: why.to_owned(),
             }],
-            ..Self::running(check, split)
+            ..Self::running(check, step)
         }
     }
 

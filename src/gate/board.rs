@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, AnswerVerdict};
-use super::check::{Check, QueueFull, Reply};
+use super::check::{Check, QueueFull, Reply, Step};
 use super::{Limits, NamedCheck};
 use crate::report::Report;
-use crate::split::Split;
 
 /// The checks, by index.
 #[derive(Debug)]
@@ -36,7 +35,7 @@ struct Told {
 }
 
 /// Begins a run of a check, if one is due.
-type Start = fn(&mut Check<Told>, SystemTime) -> Option<Split>;
+type Start = fn(&mut Check<Told>, SystemTime) -> Option<Step>;
 
 /// What a run brought: its report, or why there was none.
 pub(super) type Brought = Result<Report, String>;
@@ -44,7 +43,7 @@ pub(super) type Brought = Result<Report, String>;
 impl Board {
     pub(super) fn new(checks: &[NamedCheck], limits: &Limits) -> Self {
         let state = |check: &NamedCheck| State {
-            check: Check::new(check.split.clone(), limits.interval, limits.max_age),
+            check: Check::new(check.step(), limits.interval, limits.max_age),
             report: None,
             ended: BTreeMap::new(),
         };
@@ -59,19 +58,19 @@ impl Board {
     pub(super) fn ask(
         &mut self,
         (index, named): (usize, &NamedCheck),
-        split: &Split,
+        step: &Step,
         not_before: Option<SystemTime>,
         now: SystemTime,
     ) -> Result<Answer, QueueFull> {
-        let reply = self.states[index].check.ask(split, not_before, now)?;
+        let reply = self.states[index].check.ask(step, not_before, now)?;
         Ok(match reply {
-            Reply::Running => Answer::running(&named.name, split),
+            Reply::Running => Answer::running(&named.name, step),
             Reply::Known(told, under_way) => told.answer.told(told.finished, now, under_way),
         })
     }
 
     /// The run to begin now, if one may; it counts as begun. What somebody waits for comes first.
-    pub(super) fn start(&mut self, now: SystemTime) -> Option<(usize, Split)> {
+    pub(super) fn start(&mut self, now: SystemTime) -> Option<(usize, Step)> {
         if self.is_full() {
             return None;
         }
@@ -79,9 +78,9 @@ impl Board {
         let all = self.states.len();
         for start in starts {
             for index in (self.first..all).chain(0..self.first) {
-                if let Some(split) = start(&mut self.states[index].check, now) {
+                if let Some(step) = start(&mut self.states[index].check, now) {
                     self.first = (index + 1) % all;
-                    return Some((index, split));
+                    return Some((index, step));
                 }
             }
         }
@@ -104,13 +103,13 @@ impl Board {
     pub(super) fn finish(
         &mut self,
         (index, named): (usize, &NamedCheck),
-        split: &Split,
+        step: &Step,
         brought: Brought,
         now: SystemTime,
     ) {
         let answer = match &brought {
-            Ok(report) => Answer::of_report(&named.name, split, report),
-            Err(why) => Answer::of_failure(&named.name, split, why),
+            Ok(report) => Answer::of_report(&named.name, step, report),
+            Err(why) => Answer::of_failure(&named.name, step, why),
         };
         let state = &mut self.states[index];
         state.report = brought.ok();

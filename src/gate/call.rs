@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime};
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
+use super::check::Step;
+use crate::identity::assignment::Mappings;
 use crate::split::{Split, SplitError};
 
 /// Clocks of the machines of a cluster differ by less; what lies further ahead is a mistake.
@@ -18,16 +20,18 @@ pub(super) struct Call {
     expect: Option<String>,
     /// The earliest start of a run that counts, as the caller writes it.
     not_before: Option<String>,
+    /// Which pods are whose, as `--backend` takes it.
+    backends: Vec<String>,
 }
 
 /// What a call may name.
-const KEYS: [&str; 2] = ["expect", "not_before"];
+const KEYS: [&str; 3] = ["expect", "not_before", "backend"];
 
 /// Why a call cannot be answered; the message says what to write.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub(super) enum CallError {
     /// A key of the query has no meaning, and would be silently without effect.
-    #[error("unknown parameter '{0}': known are expect and not_before")]
+    #[error("unknown parameter '{0}': known are expect, not_before and backend")]
     Unknown(String),
     /// A key stands twice.
     #[error("{0} is given twice")]
@@ -49,6 +53,9 @@ pub(super) enum CallError {
         /// Those that are configured.
         known: String,
     },
+    /// What assigns no pods.
+    #[error("{0}")]
+    Backend(String),
     /// What is no time.
     #[error(
         "not_before: '{0}' is not a time: write it as 2026-01-31T12:00:00Z or in seconds since 1970"
@@ -77,6 +84,11 @@ impl Call {
         let place = match key {
             "expect" => &mut self.expect,
             "not_before" => &mut self.not_before,
+            "backend" => {
+                let mappings = value.split(',').map(|text| text.trim().to_owned());
+                self.backends.extend(mappings);
+                return Ok(());
+            }
             _ => return Err(CallError::Unknown(key.escape_debug().to_string())),
         };
         match place.replace(value.to_owned()) {
@@ -85,8 +97,17 @@ impl Call {
         }
     }
 
+    /// What a run is to find, where `configured` says the backends.
+    pub(super) fn step(&self, configured: &Split) -> Result<Step, CallError> {
+        let split = self.split(configured)?;
+        Mappings::parse(split.labels(), &self.backends)
+            .map_err(|error| CallError::Backend(error.to_string().replace("--", "")))?;
+        let backends = self.backends.clone();
+        Ok(Step { split, backends })
+    }
+
     /// The split, with the labels of the configured one in their order.
-    pub(super) fn split(&self, configured: &Split) -> Result<Split, CallError> {
+    fn split(&self, configured: &Split) -> Result<Split, CallError> {
         let Some(text) = &self.expect else {
             return Ok(configured.clone());
         };
@@ -246,6 +267,22 @@ mod tests {
         }
         for text in ["", "stable", "stable=70,stable=30", "stable=0,canary=0"] {
             assert!(split(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_may_say_whose_pods_are_whose() {
+        let step = |query: &str| Call::of_query(query).unwrap().step(&configured());
+        let both = ["stable=*-6b8464cddd-*", "canary=*-5857ccdfc5-*"];
+        let joined = step(&format!("backend={}", both.join(","))).unwrap();
+        assert_eq!(joined.backends, both);
+        assert_eq!(
+            step(&format!("backend={}&backend={}", both[0], both[1])),
+            Ok(joined)
+        );
+        for query in ["backend=", "backend=stable", "backend=v3=a-*"] {
+            let error = step(query).unwrap_err().to_string();
+            assert!(error.starts_with("backend"), "{query}: {error}");
         }
     }
 

@@ -1,16 +1,16 @@
 //! What is known about one check, what is asked for, and what runs: a state machine without a clock.
 //!
-//! A verdict answers a call only if it is of the call's split, if its run started no earlier than the
-//! call allows, and if its last response is no older than the limit. Whatever else is asked for waits its
-//! turn; one run answers everybody who waits for it.
+//! A verdict answers a call only if it is of the call's step, if its run started no earlier than the call
+//! allows, and if it is no older than the limit. Whatever else is asked for waits its turn; one run answers
+//! everybody who waits for it.
 
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
 use crate::split::Split;
 
-/// Splits whose outcomes are remembered, and splits that may wait: a rollout has few steps at a time.
-const MOST_SPLITS: usize = 8;
+/// Steps whose outcomes are remembered, and steps that may wait: a rollout has few at a time.
+const MOST_STEPS: usize = 8;
 
 /// After a run that could not measure, the next one waits this long: a target that is down answers at once.
 const RETRY: Duration = Duration::from_secs(10);
@@ -18,26 +18,33 @@ const RETRY: Duration = Duration::from_secs(10);
 /// Shares that differ by less are the same split, written otherwise (70/30 and 7/3).
 const SAME_SHARE: f64 = 1e-9;
 
+/// What a run is to find: that of the configuration, or that of a rollout's step.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Step {
+    /// The expected split, with the labels of the configured one in its order.
+    pub(super) split: Split,
+    /// Which pods are whose, as `--backend` takes it; empty where the configuration says it.
+    pub(super) backends: Vec<String>,
+}
+
 /// The runs of one check; `O` is what a run brings.
-///
-/// Every split that is passed in has the labels of the configured one, in its order.
 #[derive(Debug)]
 pub(super) struct Check<O> {
-    configured: Split,
+    configured: Step,
     /// From start to start in the background; `None` runs what is asked for alone.
     interval: Option<Duration>,
     max_age: Duration,
     outcomes: Vec<Outcome<O>>,
     queue: VecDeque<Asked>,
     running: Option<Running>,
-    /// When the configured split last began to run.
+    /// When the configured step last began to run.
     begun: Option<SystemTime>,
 }
 
 /// What one run brought.
 #[derive(Debug, Clone)]
 pub(super) struct Outcome<O> {
-    split: Split,
+    step: Step,
     started: SystemTime,
     finished: SystemTime,
     /// Whether it is a verdict; else the run could not measure.
@@ -47,33 +54,33 @@ pub(super) struct Outcome<O> {
 
 #[derive(Debug)]
 struct Asked {
-    split: Split,
+    step: Step,
     /// The earliest start that serves somebody who waits.
     not_before: Option<SystemTime>,
 }
 
 #[derive(Debug)]
 struct Running {
-    split: Split,
+    step: Step,
     started: SystemTime,
 }
 
 /// The answer to a call.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Reply<'a, O> {
-    /// A run has ended that counts for the call; whether another of the same split is on its way.
+    /// A run has ended that counts for the call; whether another of the same step is on its way.
     Known(&'a O, bool),
     /// A run that will count is under way, or waits.
     Running,
 }
 
-/// As many splits wait as may.
+/// As many steps wait as may.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{MOST_SPLITS} other splits of this check wait for their run already: ask again later")]
+#[error("{MOST_STEPS} other steps of this check wait for their run already: ask again later")]
 pub(super) struct QueueFull;
 
 impl<O> Check<O> {
-    pub(super) fn new(configured: Split, interval: Option<Duration>, max_age: Duration) -> Self {
+    pub(super) fn new(configured: Step, interval: Option<Duration>, max_age: Duration) -> Self {
         Self {
             configured,
             interval,
@@ -85,27 +92,27 @@ impl<O> Check<O> {
         }
     }
 
-    /// Answers a call for `split`, by a run that started no earlier than `not_before`; what is not known
+    /// Answers a call for `step`, by a run that started no earlier than `not_before`; what is not known
     /// will run.
     pub(super) fn ask(
         &mut self,
-        split: &Split,
+        step: &Step,
         not_before: Option<SystemTime>,
         now: SystemTime,
     ) -> Result<Reply<'_, O>, QueueFull> {
         let counts = |started| not_before.is_none_or(|earliest| started >= earliest);
         let known = self.outcomes.iter().position(|outcome| {
-            is_same(&outcome.split, split)
+            outcome.step.is_same(step)
                 && counts(outcome.started)
                 && is_fresh(outcome.finished, self.max_age, now)
         });
         let is_under_way = self
             .running
             .as_ref()
-            .is_some_and(|run| is_same(&run.split, split) && counts(run.started));
+            .is_some_and(|run| run.step.is_same(step) && counts(run.started));
         let Some(known) = known else {
             if !is_under_way {
-                self.enqueue(split, not_before)?;
+                self.enqueue(step, not_before)?;
             }
             return Ok(Reply::Running);
         };
@@ -119,41 +126,38 @@ impl<O> Check<O> {
         let again = is_under_way
             || !is_verdict
                 && !is_fresh(finished, RETRY, now)
-                && self.enqueue(split, not_before).is_ok();
+                && self.enqueue(step, not_before).is_ok();
         Ok(Reply::Known(&self.outcomes[known].brought, again))
     }
 
-    fn enqueue(&mut self, split: &Split, not_before: Option<SystemTime>) -> Result<(), QueueFull> {
+    fn enqueue(&mut self, step: &Step, not_before: Option<SystemTime>) -> Result<(), QueueFull> {
         let waiting = self.queue.iter_mut();
-        if let Some(asked) = waiting
-            .into_iter()
-            .find(|asked| is_same(&asked.split, split))
-        {
+        if let Some(asked) = waiting.into_iter().find(|asked| asked.step.is_same(step)) {
             // Whoever needs a later start asks again after it.
             asked.not_before = asked.not_before.min(not_before);
             return Ok(());
         }
-        if self.queue.len() >= MOST_SPLITS {
+        if self.queue.len() >= MOST_STEPS {
             return Err(QueueFull);
         }
-        let split = split.clone();
-        self.queue.push_back(Asked { split, not_before });
+        let step = step.clone();
+        self.queue.push_back(Asked { step, not_before });
         Ok(())
     }
 
-    /// The split to run now because somebody waits for it; it counts as running from here on.
-    pub(super) fn start_asked(&mut self, now: SystemTime) -> Option<Split> {
+    /// The step to run now because somebody waits for it; it counts as running from here on.
+    pub(super) fn start_asked(&mut self, now: SystemTime) -> Option<Step> {
         if self.running.is_some() {
             return None;
         }
         let is_due = |asked: &Asked| asked.not_before.is_none_or(|earliest| earliest <= now);
         let next = self.queue.iter().position(is_due)?;
         let asked = self.queue.remove(next)?;
-        Some(self.start(asked.split, now))
+        Some(self.start(asked.step, now))
     }
 
-    /// The configured split, when its turn in the background has come; it counts as running from here on.
-    pub(super) fn start_in_background(&mut self, now: SystemTime) -> Option<Split> {
+    /// The configured step, when its turn in the background has come; it counts as running from here on.
+    pub(super) fn start_in_background(&mut self, now: SystemTime) -> Option<Step> {
         let interval = self.interval?;
         let is_due = self
             .begun
@@ -164,32 +168,32 @@ impl<O> Check<O> {
         Some(self.start(self.configured.clone(), now))
     }
 
-    fn start(&mut self, split: Split, now: SystemTime) -> Split {
-        if is_same(&split, &self.configured) {
+    fn start(&mut self, step: Step, now: SystemTime) -> Step {
+        if step.is_same(&self.configured) {
             self.begun = Some(now);
         }
         self.running = Some(Running {
-            split: split.clone(),
+            step: step.clone(),
             started: now,
         });
-        split
+        step
     }
 
-    /// Takes what the run brought, in place of what an earlier run of its split did.
+    /// Takes what the run brought, in place of what an earlier run of its step did.
     ///
     /// # Panics
     /// If nothing runs.
     pub(super) fn finish(&mut self, brought: O, is_verdict: bool, now: SystemTime) {
-        let Running { split, started } = self.running.take().expect("a run is under way");
-        self.outcomes.retain(|known| !is_same(&known.split, &split));
-        if self.outcomes.len() >= MOST_SPLITS {
-            // The outcomes stand in the order in which they came. That of the configured split stays.
-            let is_other = |known: &Outcome<O>| !is_same(&known.split, &self.configured);
+        let Running { step, started } = self.running.take().expect("a run is under way");
+        self.outcomes.retain(|known| !known.step.is_same(&step));
+        if self.outcomes.len() >= MOST_STEPS {
+            // The outcomes stand in the order in which they came. That of the configuration stays.
+            let is_other = |known: &Outcome<O>| !known.step.is_same(&self.configured);
             let oldest = self.outcomes.iter().position(is_other).unwrap_or(0);
             self.outcomes.remove(oldest);
         }
         self.outcomes.push(Outcome {
-            split,
+            step,
             started,
             finished: now,
             is_verdict,
@@ -224,7 +228,7 @@ impl<O> Check<O> {
         self.running.is_some()
     }
 
-    /// Splits that wait for their run.
+    /// Steps that wait for their run.
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
     }
@@ -235,11 +239,13 @@ fn is_fresh(time: SystemTime, age: Duration, now: SystemTime) -> bool {
     now.duration_since(time).is_ok_and(|passed| passed < age)
 }
 
-/// Whether two splits of the same labels expect the same shares.
-fn is_same(one: &Split, other: &Split) -> bool {
-    debug_assert_eq!(one.labels(), other.labels());
-    let pairs = one.shares().iter().zip(other.shares());
-    pairs.into_iter().all(|(a, b)| (a - b).abs() < SAME_SHARE)
+impl Step {
+    /// Whether both say the same, in whatever numbers.
+    fn is_same(&self, other: &Self) -> bool {
+        debug_assert_eq!(self.split.labels(), other.split.labels());
+        let mut pairs = self.split.shares().iter().zip(other.split.shares());
+        self.backends == other.backends && pairs.all(|(a, b)| (a - b).abs() < SAME_SHARE)
+    }
 }
 
 #[cfg(test)]
@@ -249,12 +255,15 @@ mod tests {
     const INTERVAL: Duration = Duration::from_mins(5);
     const MAX_AGE: Duration = Duration::from_mins(10);
 
-    fn split(stable: u32) -> Split {
-        Split::new([
-            ("stable", f64::from(stable)),
-            ("canary", f64::from(100 - stable)),
-        ])
-        .unwrap()
+    fn weights(stable: f64, canary: f64) -> Step {
+        Step {
+            split: Split::new([("stable", stable), ("canary", canary)]).unwrap(),
+            backends: Vec::new(),
+        }
+    }
+
+    fn split(stable: u32) -> Step {
+        weights(f64::from(stable), f64::from(100 - stable))
     }
 
     fn at(seconds: u64) -> SystemTime {
@@ -388,7 +397,7 @@ mod tests {
     #[test]
     fn the_same_shares_in_other_numbers_are_the_same_split() {
         let mut check = on_demand();
-        let sevenths = Split::new([("stable", 7.0), ("canary", 3.0)]).unwrap();
+        let sevenths = weights(7.0, 3.0);
         let _ = check.ask(&sevenths, None, at(0));
         check.start_asked(at(0)).unwrap();
         check.finish("pass", true, at(1));
@@ -400,12 +409,29 @@ mod tests {
     }
 
     #[test]
+    fn the_same_weights_for_other_pods_are_another_step() {
+        let mut check = on_demand();
+        let of = |hash: &str| Step {
+            backends: vec![format!("canary=*-{hash}-*")],
+            ..split(70)
+        };
+        let _ = check.ask(&of("6b84"), None, at(0));
+        check.start_asked(at(0)).unwrap();
+        check.finish("pass", true, at(1));
+        let known = check.ask(&of("6b84"), None, at(2));
+        assert_eq!(known, Ok(Reply::Known(&"pass", false)));
+        // The next rollout of the same weights has pods of its own.
+        assert_eq!(check.ask(&of("5d9f"), None, at(2)), Ok(Reply::Running));
+        assert_eq!(check.ask(&split(70), None, at(2)), Ok(Reply::Running));
+    }
+
+    #[test]
     fn what_is_remembered_and_what_waits_is_bounded() {
         let mut check = on_demand();
         for stable in 0..100 {
             let _ = check.ask(&split(stable), None, at(0));
         }
-        assert_eq!(check.queued(), MOST_SPLITS);
+        assert_eq!(check.queued(), MOST_STEPS);
         assert_eq!(check.ask(&split(99), None, at(0)), Err(QueueFull));
         assert_eq!(check.ask(&split(0), None, at(0)), Ok(Reply::Running));
         let mut check = on_demand();
@@ -414,7 +440,7 @@ mod tests {
             check.start_asked(at(0)).unwrap();
             check.finish("pass", true, at(1));
         }
-        assert_eq!(check.outcomes.len(), MOST_SPLITS);
+        assert_eq!(check.outcomes.len(), MOST_STEPS);
         // The configured split's outlives the others.
         assert_eq!(
             check.ask(&split(70), None, at(2)),

@@ -248,13 +248,13 @@ fn told(
     let now = SystemTime::now();
     let asked = || {
         let call = call()?;
-        Ok::<_, CallError>((call.split(&check.1.split)?, call.not_before(now)?))
+        Ok::<_, CallError>((call.step(&check.1.split)?, call.not_before(now)?))
     };
-    let (split, not_before) = match asked() {
+    let (step, not_before) = match asked() {
         Ok(asked) => asked,
         Err(error) => return refused(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    let answer: Result<Answer, QueueFull> = shared.board().ask(check, &split, not_before, now);
+    let answer: Result<Answer, QueueFull> = shared.board().ask(check, &step, not_before, now);
     match answer {
         Ok(answer) => {
             shared.wake.notify_one();

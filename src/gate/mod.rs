@@ -43,6 +43,7 @@ use crate::report::{Finding, Report};
 use crate::serving;
 use crate::split::Split;
 use board::Board;
+use check::Step;
 use metrics::Requests;
 use places::Places;
 pub use token::{Token, TokenError};
@@ -205,6 +206,16 @@ fn connections(most: NonZeroUsize) -> u32 {
     let files = machine::raise_open_files().unwrap_or(u64::MAX);
     most.min(u32::try_from(files / 2).unwrap_or(u32::MAX))
         .max(1)
+}
+
+impl NamedCheck {
+    /// What the configuration expects.
+    fn step(&self) -> Step {
+        Step {
+            split: self.split.clone(),
+            backends: Vec::new(),
+        }
+    }
 }
 
 impl Shared {

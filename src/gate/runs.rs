@@ -6,18 +6,18 @@ use std::time::{Duration, SystemTime};
 use tokio::task::{JoinError, JoinSet, spawn_blocking};
 
 use super::board::Brought;
+use super::check::Step;
 use super::{Ended, NamedCheck, Shared};
 use crate::load;
 use crate::plan::settings::Settings;
 use crate::report::Report;
-use crate::split::Split;
 use crate::tally::pods::PodRegistry;
 
 /// The clock may be set meanwhile: what is due is looked for at least this often.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// A run that has ended.
-type Finished = (usize, Split, Result<Brought, JoinError>);
+type Finished = (usize, Step, Result<Brought, JoinError>);
 
 /// Keeps the checks running until the gate stops, and awaits the runs that are under way then.
 ///
@@ -26,9 +26,9 @@ pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&Ended<'_>))
     let mut runs: JoinSet<Finished> = JoinSet::new();
     loop {
         while !shared.is_stopping()
-            && let Some((index, split)) = shared.board().start(SystemTime::now())
+            && let Some((index, step)) = shared.board().start(SystemTime::now())
         {
-            begin(&mut runs, shared, index, split);
+            begin(&mut runs, shared, index, step);
         }
         if shared.is_stopping() && runs.is_empty() {
             return;
@@ -48,18 +48,23 @@ pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&Ended<'_>))
     }
 }
 
-fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, split: Split) {
+fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, step: Step) {
     let shared = Arc::clone(shared);
-    let expected = split.clone();
+    let expected = step.clone();
     // A run blocks: it has runtimes of its own.
     let run = spawn_blocking(move || measure(&shared.checks[index], &expected));
-    runs.spawn(async move { (index, split, run.await) });
+    runs.spawn(async move { (index, step, run.await) });
 }
 
-/// Sends a check's load, expecting `split`, and judges what came back.
-fn measure(check: &NamedCheck, split: &Split) -> Brought {
+/// Sends a check's load for a step, and judges what came back.
+fn measure(check: &NamedCheck, step: &Step) -> Brought {
     let settings = Settings {
-        expect: Some(split.to_string()),
+        expect: Some(step.split.to_string()),
+        backend: if step.backends.is_empty() {
+            check.settings.backend.clone()
+        } else {
+            step.backends.clone()
+        },
         ..check.settings.clone()
     };
     let plan = settings.plan().map_err(|error| error.to_string())?;
@@ -73,15 +78,15 @@ fn measure(check: &NamedCheck, split: &Split) -> Brought {
 }
 
 fn take(shared: &Shared, finished: Finished, tell: &mut impl FnMut(&Ended<'_>)) {
-    let (index, split, joined) = finished;
+    let (index, step, joined) = finished;
     let brought = joined.unwrap_or_else(|_| Err("the run panicked".to_owned()));
     let check = &shared.checks[index];
     tell(&Ended {
         check: &check.name,
-        split: &split,
+        split: &step.split,
         brought: brought.as_ref().map_err(String::as_str),
     });
     shared
         .board()
-        .finish((index, check), &split, brought, SystemTime::now());
+        .finish((index, check), &step, brought, SystemTime::now());
 }

@@ -26,7 +26,7 @@ pub struct Serve {
     #[serde(deserialize_with = "interval")]
     #[schemars(with = "Quantity")]
     pub interval: Option<Duration>,
-    /// A verdict whose last response is older than this is never given (default: 10m).
+    /// A verdict that is older than this is never given (default: 10m).
     #[serde(deserialize_with = "duration")]
     #[schemars(with = "Quantity")]
     pub max_age: Duration,

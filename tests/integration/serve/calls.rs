@@ -61,7 +61,7 @@ fn a_verdict_from_before_the_step_is_not_given() {
     assert_eq!(after["verdict"], "pass");
     assert_ne!(after["run_id"], before["run_id"]);
     assert!(
-        after["started_at"].as_str() > Some(&step),
+        after["started_at"].as_str() >= Some(&step),
         "{step}: {after}"
     );
 }
@@ -264,7 +264,7 @@ tolerance = 10
 name = "shop"
 expect_from = "shop.yaml"
 "#;
-    let route = r#"
+    let route = r"
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: shop, namespace: shop}
@@ -274,7 +274,7 @@ spec:
     - backendRefs:
         - {name: challenge-app, port: 80, weight: 70}
         - {name: challenge-app-v2, port: 80, weight: 30}
-"#;
+";
     let config = lbtest::ingress::Config {
         host: Some("shop.example".to_owned()),
         ..lbtest::ingress::Config::new("v1=70,v2=30".parse().unwrap())

@@ -105,3 +105,35 @@ fn flaggers_webhook_waits_for_every_step() {
         );
     }
 }
+
+/// Both versions of an Argo Rollout are pods of one name, whose hashes tell them apart.
+#[test]
+fn a_call_says_which_pods_are_the_canarys() {
+    let text = r#"
+[serve]
+interval = "off"
+[[check]]
+name = "shop"
+url = "URL"
+expect = "stable=100,canary=0"
+"#;
+    let served = Served::start("v1=70,v2=30", text, &[]);
+    let hashes: Vec<String> = served
+        .ingress
+        .counts()
+        .backends
+        .iter()
+        .map(|backend| backend.pods[0].name.rsplit('-').nth(1).unwrap().to_owned())
+        .collect();
+    let path = |stable: &str, canary: &str| {
+        format!(
+            "/verdict/shop?expect=stable=70,canary=30&backend=stable=*-{stable}-*&backend=canary=*-{canary}-*"
+        )
+    };
+    let answer = served.verdict(&path(&hashes[0], &hashes[1]));
+    assert_eq!(answer["verdict"], "pass", "{answer}");
+    assert_eq!(answer["assigned"][1], format!("canary=*-{}-*", hashes[1]));
+    // Those of another rollout are not what was measured.
+    let turned = served.verdict(&path(&hashes[1], &hashes[0]));
+    assert_eq!(turned["verdict"], "fail", "{turned}");
+}
