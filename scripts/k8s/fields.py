@@ -4,7 +4,8 @@ Kubernetes ignores a field that a custom resource does not know, or refuses the 
 cluster: a misspelt one is found here. A leaf is `str`, `int`, `bool` or a tuple of the values allowed;
 `MAP` is any map of texts, and `JOB` is a Job's spec, which is checked as a Job.
 
-Source: argo-rollouts, manifests/crds/analysis-template-crd.yaml.
+Sources: argo-rollouts, manifests/crds/analysis-template-crd.yaml and docs/analysis/web.md; flagger,
+artifacts/flagger/crd.yaml (canaries.flagger.app).
 """
 
 MAP = object()
@@ -23,8 +24,19 @@ _ARGO_METRIC = {
     "failureCondition": str,
     "provider": {
         "job": {"metadata": {"annotations": MAP, "labels": MAP}, "spec": JOB},
+        "web": {
+            "url": str,
+            "method": str,
+            "body": str,
+            "timeoutSeconds": int,
+            "headers": [{"key": str, "value": str}],
+            "jsonPath": str,
+            "insecure": bool,
+        },
     },
 }
+
+_REFERENCE = {"apiVersion": str, "kind": str, "name": str}
 
 RESOURCES = {
     ("argoproj.io/v1alpha1", "AnalysisTemplate"): {
@@ -38,6 +50,28 @@ RESOURCES = {
         "metrics": [_ARGO_METRIC],
         "dryRun": [{"metricName": str}],
         "measurementRetention": [{"metricName": str, "limit": int}],
+    },
+    ("flagger.app/v1beta1", "Canary"): {
+        "provider": str,
+        "metricsServer": str,
+        "progressDeadlineSeconds": int,
+        "targetRef": _REFERENCE,
+        "autoscalerRef": _REFERENCE,
+        "ingressRef": _REFERENCE,
+        "service": {"name": str, "port": int, "portName": str, "targetPort": NUMBER, "portDiscovery": bool},
+        "skipAnalysis": bool,
+        "revertOnDeletion": bool,
+        "analysis": {
+            "interval": str,
+            "iterations": int,
+            "threshold": int,
+            "maxWeight": int,
+            "stepWeight": int,
+            "stepWeightPromotion": int,
+            "mirror": bool,
+            "mirrorWeight": int,
+            "webhooks": [{"name": str, "type": str, "url": str, "timeout": str, "metadata": MAP}],
+        },
     },
 }
 

@@ -12,7 +12,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import kubernetes_validate
@@ -80,7 +84,7 @@ class Objects(unittest.TestCase):
                 self.assertEqual(list(problems("spec", document["spec"], RESOURCES[key])), [])
                 for spec in jobs(document["spec"], RESOURCES[key]):
                     validate({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": spec})
-        self.assertLessEqual({"Job", "CronJob", "Pod", "AnalysisTemplate"}, kinds)
+        self.assertLessEqual({"Job", "CronJob", "Pod", "AnalysisTemplate", "Canary", "Deployment", "Service"}, kinds)
 
     def test_a_misspelt_field_is_found_anywhere(self):
         def maps(value):
@@ -91,9 +95,10 @@ class Objects(unittest.TestCase):
                 for part in value:
                     yield from maps(part)
 
-        for name, document in documents():
+        specified = [(name, document) for name, document in documents() if "spec" in document]
+        for name, document in specified:
             key = (document["apiVersion"], document["kind"])
-            for index, _ in enumerate(maps(document["spec"] if "spec" in document else {})):
+            for index, _ in enumerate(maps(document["spec"])):
                 spoilt = copy.deepcopy(document)
                 place = list(maps(spoilt["spec"]))[index]
                 if all(isinstance(value, str) for value in place.values()) and key not in RESOURCES:
@@ -129,7 +134,8 @@ class Objects(unittest.TestCase):
         policies = [
             spec["podFailurePolicy"]["rules"]
             for _, document in documents()
-            for spec in (document["spec"], document["spec"].get("jobTemplate", {}).get("spec", {}))
+            for whole in [document.get("spec", {})]
+            for spec in (whole, whole.get("jobTemplate", {}).get("spec", {}))
             if "podFailurePolicy" in spec
         ]
         self.assertEqual(len(policies), 2)
@@ -142,21 +148,36 @@ class Objects(unittest.TestCase):
             self.assertEqual(by_code, {1: "FailJob", 2: "FailJob", 3: "FailJob", 4: "Count"})
 
 
+class Server:
+    """An lbtest that listens, until it is stopped."""
+
+    def __init__(self, *arguments, environment=None):
+        self.process = subprocess.Popen(
+            [LBTEST, *arguments],
+            stdout=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            text=True,
+        )
+        # The address comes last.
+        listening = (re.search(r"listening on http://([^/]+)/", line) for line in self.process.stdout)
+        self.address = next(found.group(1) for found in listening if found)
+
+    def stop(self):
+        self.process.terminate()
+        status = self.process.wait(timeout=SECONDS)
+        self.process.stdout.close()
+        return status
+
+
 class Arguments(unittest.TestCase):
     """What lbtest says to the arguments, sent to an ingress on this machine instead."""
 
     @classmethod
     def setUpClass(cls):
-        cls.ingress = subprocess.Popen(
-            [LBTEST, "ingress", "--split", SPLIT, "--listen", "127.0.0.1:0"],
-            stdout=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            text=True,
-        )
-        cls.addClassCleanup(cls.stop)
-        # The pods come first, the address last.
-        listening = (re.search(r"listening on http://([^/]+)/", line) for line in cls.ingress.stdout)
-        cls.address = next(found.group(1) for found in listening if found)
+        ingress = Server("ingress", "--split", SPLIT, "--listen", "127.0.0.1:0")
+        cls.addClassCleanup(ingress.stop)
+        cls.address = ingress.address
         ran = cls.lbtest([f"http://{cls.address}/", f"--expect={SPLIT}", "-n", "100", "--json", "-"])
         pods = {pod["label"]: pod["name"] for pod in json.loads(ran.stdout)["pods"]}
         hashes = {label: name.split("-")[-2] for label, name in pods.items()}
@@ -167,13 +188,9 @@ class Arguments(unittest.TestCase):
             "canary": "30",
             "stable-hash": hashes["v1"],
             "canary-hash": hashes["v2"],
+            "check": "shop",
+            "token": "s3cret",
         }
-
-    @classmethod
-    def stop(cls):
-        cls.ingress.terminate()
-        cls.ingress.wait(timeout=SECONDS)
-        cls.ingress.stdout.close()
 
     @classmethod
     def lbtest(cls, arguments, **environment):
@@ -183,15 +200,19 @@ class Arguments(unittest.TestCase):
 
     def arguments(self, container):
         """A container's arguments, with what Argo Rollouts puts into them, and this machine's ingress."""
-        substituted = [re.sub(r"\{\{args\.([\w-]+)\}\}", lambda m: self.argo[m.group(1)], a) for a in container["args"]]
-        return [*substituted, "--connect-to", f"::{self.address}"]
+        return [*map(self.substituted, container["args"]), "--connect-to", f"::{self.address}"]
+
+    def substituted(self, text):
+        """A text of an AnalysisTemplate, as Argo Rollouts puts its arguments into it."""
+        return re.sub(r"\{\{args\.([\w-]+)\}\}", lambda found: self.argo[found.group(1)], text)
 
     def gates(self):
         """(file, object, container) of every container that is a gate."""
         for name, document in documents():
             for spec in pod_specs(document):
                 for container in spec["containers"]:
-                    yield name, document, container
+                    if container["args"][0] != "serve":
+                        yield name, document, container
 
     def test_every_gate_measures(self):
         files = set()
@@ -222,6 +243,90 @@ class Arguments(unittest.TestCase):
         report = json.loads(merged.stdout)
         self.assertEqual((merged.returncode, report["verdict"], report["run_id"]), (0, "pass", "9d7e"))
         self.assertEqual(report["requests"]["attributed"], 3664)
+
+    def serve(self):
+        """The Deployment's container with the ConfigMap's file, both for this machine."""
+        objects = {document["kind"]: document for name, document in documents() if name == "serve.yaml"}
+        config = objects["ConfigMap"]["data"]["lbtest.toml"]
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        Path(folder.name, "token").write_text("s3cret\n")
+        for there, here in {
+            "/run/secrets/lbtest": folder.name,
+            "http://ingress-nginx-controller.ingress-nginx.svc/": f"http://{self.address}/",
+            "shop-primary": "challenge-app",
+            'canary = "shop"': 'canary = "challenge-app-v2"',
+        }.items():
+            self.assertIn(there, config)
+            config = config.replace(there, here)
+        Path(folder.name, "lbtest.toml").write_text(config)
+        container = next(pod_specs(objects["Deployment"]))["containers"][0]
+        arguments = [argument.replace("/etc/lbtest", folder.name) for argument in container["args"]]
+        server = Server(*arguments, "--listen", "127.0.0.1:0", environment={})
+        self.addCleanup(server.stop)
+        self.assertEqual(ask(server, container["livenessProbe"]["httpGet"]["path"])[0], 200)
+        self.assertEqual(ask(server, container["readinessProbe"]["httpGet"]["path"])[0], 200)
+        return server
+
+    def awaited(self, server, *request, **more):
+        """What is answered in the end."""
+        deadline = time.monotonic() + SECONDS
+        while True:
+            status, answer = ask(server, *request, **more)
+            if answer["verdict"] != "running":
+                return status, answer["verdict"]
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+
+    def test_argos_web_metric_is_answered(self):
+        server = self.serve()
+        web = next(
+            document["spec"]["metrics"][0]["provider"]["web"]
+            for _, document in documents()
+            if document["metadata"]["name"] == "lbtest-web"
+        )
+        path = re.fullmatch(r"http://lbtest\.default\.svc:8080(/.*)", self.substituted(web["url"])).group(1)
+        headers = {header["key"]: self.substituted(header["value"]) for header in web["headers"]}
+        self.assertEqual(web["jsonPath"], "{$.verdict}")
+        self.assertEqual(ask(server, path)[0], 401)
+        self.assertEqual(self.awaited(server, path, headers=headers), (200, "pass"))
+        wrong = path.replace("stable=70,canary=30", "stable=30,canary=70")
+        self.assertNotEqual(wrong, path)
+        self.assertEqual(self.awaited(server, wrong, headers=headers), (200, "fail"))
+
+    def test_flaggers_webhook_is_answered(self):
+        server = self.serve()
+        hook = next(
+            document["spec"]["analysis"]["webhooks"][0] for _, document in documents() if document["kind"] == "Canary"
+        )
+        path = re.fullmatch(r"http://lbtest\.default\.svc:8080(/.*)", hook["url"]).group(1)
+        payload = {
+            "name": "shop",
+            "namespace": "default",
+            "phase": "Progressing",
+            "checksum": "85d557f47b",
+            "metadata": hook["metadata"],
+        }
+        self.assertEqual(ask(server, path, payload)[0], 401)
+        hook["metadata"]["token"] = "s3cret"
+        self.assertEqual(ask(server, path, payload)[0], 425)
+        self.assertEqual(self.awaited(server, path, payload), (200, "pass"))
+        hook["metadata"]["expect"] = "primary=30,canary=70"
+        self.assertEqual(self.awaited(server, path, payload), (409, "fail"))
+
+
+def ask(server, path, payload=None, headers=None):
+    """The status and the body, read as JSON where it is, of a GET, or of a POST with a payload."""
+    body = None if payload is None else json.dumps(payload).encode()
+    types = {} if payload is None else {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://{server.address}{path}", body, {**types, **(headers or {})})
+    try:
+        with urllib.request.urlopen(request, timeout=SECONDS) as response:
+            status, text = response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            status, text = error.code, error.read()
+    return status, json.loads(text) if text.startswith(b"{") else None
 
 
 if __name__ == "__main__":
