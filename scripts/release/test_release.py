@@ -4,7 +4,7 @@
     scripts/test release
 
 `LBTEST_DIST` names a folder that scripts/release/build has filled; without it the executable is built here, hardly optimised,
-which takes a third of the time.
+which takes less time.
 """
 
 import hashlib
@@ -222,7 +222,9 @@ class Image(unittest.TestCase):
         size = self.archive.stat().st_size
         print(f"image: {size} bytes, executable: {len(content)} bytes", file=sys.stderr)
         self.assertLess(size, MOST_BYTES)
-        self.assertLess(len(content), MOST_BYTES)
+        if "LBTEST_DIST" in os.environ:
+            # Optimised, as it is released, it is small unpacked as well.
+            self.assertLess(len(content), MOST_BYTES)
         executable = root / "usr/local/bin/lbtest"
         executable.parent.mkdir(parents=True)
         executable.write_bytes(content)
