@@ -11,6 +11,7 @@ mod calibration;
 mod canary;
 mod challenge_servers;
 mod config;
+mod dashboards;
 mod demo;
 mod errors;
 mod faults;

@@ -23,7 +23,7 @@ use crate::program::{Ran, command};
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A running `lbtest serve` before an embedded ingress; dropping it stops both.
-struct Served {
+pub(crate) struct Served {
     child: Option<Child>,
     address: String,
     ingress: Handle,
@@ -31,7 +31,7 @@ struct Served {
 }
 
 /// One check that is run when it is asked for alone.
-const ONE: &str = r#"
+pub(crate) const ONE: &str = r#"
 [serve]
 interval = "off"
 
@@ -43,7 +43,7 @@ expect = "v1=70,v2=30"
 
 impl Served {
     /// Serves `text`, whose `URL` becomes the address of an ingress that applies `split`.
-    fn start(split: &str, text: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start(split: &str, text: &str, environment: &[(&str, &str)]) -> Self {
         Self::before(&Config::new(split.parse().unwrap()), text, environment)
     }
 
@@ -84,7 +84,7 @@ impl Served {
         self.folder.path()
     }
 
-    fn get(&self, path: &str) -> Response {
+    pub(crate) fn get(&self, path: &str) -> Response {
         exchange(&self.address, "GET", path, &[], b"")
     }
 
@@ -95,7 +95,7 @@ impl Served {
     }
 
     /// Asks until there is a verdict, and returns the answer.
-    fn verdict(&self, path: &str) -> Value {
+    pub(crate) fn verdict(&self, path: &str) -> Value {
         let begun = Instant::now();
         loop {
             let answer = valid(&self.get(path));
