@@ -1,6 +1,7 @@
 //! The dashboards and alert rules against what the program writes, both ways.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -183,7 +184,7 @@ fn promtool_accepts_the_rules_their_tests_and_every_query() {
             .replace("$check", ".*");
         assert!(!filled.contains('$'), "{filled}");
         let quoted = serde_json::to_string(&filled).unwrap();
-        rules.push_str(&format!("  - record: query:{number}\n    expr: {quoted}\n"));
+        writeln!(rules, "  - record: query:{number}\n    expr: {quoted}").unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("queries.yaml");

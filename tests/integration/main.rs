@@ -7,6 +7,7 @@
 
 mod allocation;
 mod analyze;
+mod browser;
 mod calibration;
 mod canary;
 mod challenge_servers;

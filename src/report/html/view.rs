@@ -380,12 +380,18 @@ fn sessions(stickiness: &StickinessReport) -> Vec<Pair> {
         Pair::new("sessions", stickiness.sessions.to_string()),
         Pair::new("began on", began.join(", ")),
         Pair::new("carried by", shown(&stickiness.by)),
-        Pair::new("sent back", shown(&stickiness.carried.join(", "))),
+        Pair::new(
+            "sent back",
+            match stickiness.carried.len() {
+                0 => "nothing".to_owned(),
+                _ => shown(&stickiness.carried.join(", ")),
+            },
+        ),
         Pair::new("moved", stickiness.moved.to_string()),
         Pair::new("in doubt", stickiness.in_doubt.to_string()),
         Pair::new("nothing to send back", stickiness.uncarried.to_string()),
         Pair::new("needed for a PASS", stickiness.needed_sessions.to_string()),
-        Pair::new("share that is ruled out", points(stickiness.rate_share)),
+        Pair::new("share to rule out", points(stickiness.rate_share)),
         Pair::new("its p", p_value(stickiness.p_value)),
     ]
 }

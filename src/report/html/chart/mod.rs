@@ -42,7 +42,8 @@ pub(super) struct Chart {
 pub(super) fn charts(report: &Report, section: usize) -> Vec<Chart> {
     let charts = [
         shift::chart(report, section),
-        running::chart(report, section),
+        // Its funnel is for responses that are independent.
+        running::chart(report, section).filter(|_| report.stickiness.is_none()),
         windows::chart(report, section),
         latency::chart(report, section),
     ];

@@ -44,7 +44,14 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
     let axis = Axis::linear((-reach * 100.0, reach * 100.0), (MARGIN, WIDTH - MARGIN));
     let bottom = ROW * rows.len() as f64;
     let mut svg = Svg::default();
-    axis.draw(&mut svg, bottom, 0.0, 6, |points| format!("{points:+} pp"));
+    axis.draw(&mut svg, bottom, 0.0, 6, |points| {
+        // Rounding leaves zero a sign.
+        if points.abs() < 1e-9 {
+            "0 pp".to_owned()
+        } else {
+            format!("{points:+} pp")
+        }
+    });
     svg.line(
         "expected",
         (axis.place(0.0), 0.0),
