@@ -8,6 +8,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lbtest::identity::assignment::Mappings;
 use lbtest::identity::rule::Rules;
 use lbtest::ingress::{Config, Ingress};
+use lbtest::plan::preparation::Preparation;
 use lbtest::plan::{self, Budget, ConnectionUse, LoadShape, Plan, target};
 use lbtest::split::Split;
 use lbtest::stats::judge::Judge;
@@ -38,6 +39,7 @@ fn end_to_end(criterion: &mut Criterion) {
             duration: None,
             max_duration: Duration::from_mins(1),
         },
+        preparation: Preparation::default(),
         load: LoadShape {
             concurrency: NonZeroUsize::new(20).expect("20 is not 0"),
             threads: NonZeroUsize::MIN,

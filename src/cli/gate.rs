@@ -14,6 +14,7 @@ use super::{CommandError, checks, manifests, output};
 use crate::exit::ExitStatus;
 use crate::load::{self, machine};
 use crate::plan::pace::Rate;
+use crate::plan::preparation::Warmup;
 use crate::plan::settings::Settings;
 use crate::plan::stickiness::SessionBy;
 use crate::plan::{Plan, quantity};
@@ -137,6 +138,12 @@ pub(super) struct LoadArgs {
     /// Give up after this long; a run cut short cannot pass (default: 10m)
     #[arg(long, value_name = "D", value_parser = quantity::duration)]
     pub max_duration: Option<Duration>,
+    /// Send this first and discard it: a time (2s) or a number of requests (500); both stand in the report
+    #[arg(long, value_name = "N|D")]
+    pub warmup: Option<Warmup>,
+    /// Poll first until every backend of positive weight has answered, for at most this long
+    #[arg(long, value_name = "D", value_parser = quantity::duration)]
+    pub wait_ready: Option<Duration>,
     /// Requests in flight at once (default: 50)
     #[arg(short = 'c', long, value_name = "N", value_parser = quantity::small_count)]
     pub concurrency: Option<NonZeroUsize>,
@@ -244,6 +251,8 @@ impl LoadArgs {
             requests: self.requests.or(lower.requests),
             duration: self.duration.or(lower.duration),
             max_duration: self.max_duration.or(lower.max_duration),
+            warmup: self.warmup.or(lower.warmup),
+            wait_ready: self.wait_ready.or(lower.wait_ready),
             concurrency: self.concurrency.or(lower.concurrency),
             threads: self.threads.or(lower.threads),
             rate: self.rate.or(lower.rate),

@@ -10,6 +10,8 @@ pub(super) struct Notices {
     announcement: Option<String>,
     /// Of the rate limiter: how often its pace had been lowered then.
     slowdowns: Option<u32>,
+    has_doubted: bool,
+    has_told_of_cache: bool,
 }
 
 impl Notices {
@@ -18,6 +20,8 @@ impl Notices {
         Self {
             announcement: Some(announcement),
             slowdowns: None,
+            has_doubted: false,
+            has_told_of_cache: false,
         }
     }
 
@@ -25,6 +29,14 @@ impl Notices {
     pub(super) fn news(&mut self, plan: &Plan, seen: &Progress) -> Option<String> {
         if let Some(announcement) = self.announcement.take() {
             return Some(announcement);
+        }
+        if let Some(doubt) = seen.doubt.as_ref().filter(|_| !self.has_doubted) {
+            self.has_doubted = true;
+            return Some(words::doubt(plan, doubt, seen.elapsed));
+        }
+        if seen.is_cached && !self.has_told_of_cache {
+            self.has_told_of_cache = true;
+            return Some(words::cache_in_front());
         }
         let found = seen.limiter?;
         if self.slowdowns == Some(found.slowdowns) {

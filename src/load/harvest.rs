@@ -8,8 +8,8 @@ use http::HeaderMap;
 
 use super::connection::BodyEnd;
 use super::epoch::Epoch;
+use super::shared::Shared;
 use super::signs::Signs;
-use super::worker::Shared;
 use super::{Connections, UnidentifiedSample};
 use crate::identity::encoding;
 use crate::identity::rule::before_the_cut;
@@ -125,6 +125,9 @@ impl Harvest {
         end: BodyEnd,
     ) -> Option<PodId> {
         self.signs.record(headers);
+        if self.signs.cached == 1 {
+            shared.cached.store(true, Ordering::Relaxed);
+        }
         let body = &*encoding::decoded(headers, body, shared.plan.load.max_body);
         let unharmed = match end {
             BodyEnd::Whole => body,
@@ -141,12 +144,14 @@ impl Harvest {
             .as_ref()
             .is_none_or(|sample| ticket < sample.ticket)
         {
-            self.sample = Some(UnidentifiedSample {
+            let sample = UnidentifiedSample {
                 ticket,
                 status,
                 headers: headers.clone(),
                 body: body[..body.len().min(SAMPLE_BYTES)].to_vec(),
-            });
+            };
+            shared.unidentified(&sample);
+            self.sample = Some(sample);
         }
         None
     }

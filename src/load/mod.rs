@@ -13,7 +13,9 @@ mod epoch;
 mod harvest;
 pub mod limiter;
 pub mod machine;
+mod preparation;
 mod session;
+mod shared;
 pub mod signals;
 pub mod signs;
 pub mod tls;
@@ -22,9 +24,9 @@ mod turnstile;
 mod worker;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use tokio::sync::{mpsc, watch};
@@ -37,20 +39,17 @@ use crate::tally::addresses::Addresses;
 use crate::tally::monitor::Standing;
 use crate::tally::pods::PodRegistry;
 use crate::tally::sessions::Sessions;
-use crate::tally::set_aside::SetAside;
+use crate::tally::set_aside::{Reason, SetAside};
 use allowance::Allowance;
-use board::Board;
 pub use board::SoFar;
 use dial::{Address, DialError, Dialler};
 use dispenser::Dispenser;
-use epoch::Epoch;
 use harvest::Harvest;
 use limiter::Found;
-use session::SessionSource;
+use preparation::Prepared;
+use shared::Shared;
 use signals::Signals;
 use signs::Signs;
-use turnstile::{Epochs, Turnstile};
-use worker::Shared;
 
 /// How far a run has got; a run moves only downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -125,6 +124,15 @@ pub struct Connections {
     pub most_open: u64,
 }
 
+impl Connections {
+    /// Adds those of an earlier part of the run.
+    fn add_earlier(&mut self, earlier: Self) {
+        self.opened += earlier.opened;
+        self.reopened += earlier.reopened;
+        self.most_open = self.most_open.max(earlier.most_open);
+    }
+}
+
 /// A response that named no pod, kept to show a person what came instead.
 #[derive(Debug, Clone)]
 pub struct UnidentifiedSample {
@@ -186,6 +194,18 @@ pub enum LoadError {
         /// What each address answered; `None` stands for the name.
         errors: Vec<(Option<Address>, DialError)>,
     },
+    /// A backend did not answer in the time that was given for that.
+    #[error("{}", not_ready_message(*.limit, .missing, .answered, *.polls))]
+    NotReady {
+        /// The time.
+        limit: Duration,
+        /// The labels that no pod is known to belong to.
+        missing: Vec<String>,
+        /// The workloads that did answer.
+        answered: Vec<String>,
+        /// The requests that were sent.
+        polls: u64,
+    },
     /// The user stopped the run before it began.
     #[error("interrupted before the first request")]
     Interrupted,
@@ -205,13 +225,54 @@ fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) ->
     format!("cannot reach {target}: {}", told.join("; "))
 }
 
+fn not_ready_message(
+    limit: Duration,
+    missing: &[String],
+    answered: &[String],
+    polls: u64,
+) -> String {
+    let escaped = |names: &[String]| {
+        let names = names
+            .iter()
+            .take(8)
+            .map(|name| name.escape_debug().to_string());
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let missing = escaped(missing);
+    if answered.is_empty() {
+        return format!(
+            "no backend answered within --wait-ready {limit:?} ({polls} requests): {missing} missing"
+        );
+    }
+    format!(
+        "not ready within --wait-ready {limit:?}: {missing} did not answer ({polls} requests, answered by {}); \
+         a pod whose name does not tell its backend is mapped with --backend LABEL=WORKLOAD",
+        escaped(answered)
+    )
+}
+
+/// Why it is doubtful that a run will measure anything: nothing was identified yet.
+#[derive(Debug, Clone)]
+pub enum Doubt {
+    /// No request has ended.
+    Silent,
+    /// A response named no pod.
+    Unidentified(Arc<UnidentifiedSample>),
+    /// A request brought no whole response, for this reason.
+    Failing(Failure, Arc<str>),
+}
+
 /// How far a run has got, for a progress display.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Progress {
     /// Requests handed out, those in place of unidentified ones not counted.
     pub dispatched: u64,
     /// The rate limiter that is kept to.
     pub limiter: Option<Found>,
+    /// Why it is doubtful after a second that it will measure anything.
+    pub doubt: Option<Doubt>,
+    /// Whether a response came from a cache.
+    pub is_cached: bool,
     /// From the first request until now.
     pub elapsed: Duration,
     /// What has come back, as of a fraction of a second ago.
@@ -250,42 +311,44 @@ async fn control(
     watch(Progress {
         dispatched: 0,
         limiter: None,
+        doubt: None,
+        is_cached: false,
         elapsed: Duration::ZERO,
         so_far: SoFar::default(),
     });
     // Refused, the limit stays as it is, and running into it has an explanation of its own.
     let _ = machine::raise_open_files();
-    let dialler = Dialler::new(plan)?;
-    let addresses = tokio::select! {
-        biased;
-        () = signals.next() => return Err(LoadError::Interrupted),
-        addresses = reachable_addresses(plan, &dialler) => addresses?,
+    let dialler = Arc::new(Dialler::new(plan)?);
+    let mut prepared = Prepared::default();
+    let addresses = if let Some(limit) = plan.preparation.wait_ready {
+        preparation::wait_ready(plan, limit, &dialler, &mut signals, &mut prepared).await?
+    } else {
+        tokio::select! {
+            biased;
+            () = signals.next() => return Err(LoadError::Interrupted),
+            addresses = reachable_addresses(plan, &dialler) => addresses?,
+        }
     };
+    if let Some(warmup) = plan.preparation.warmup {
+        let (signals, prepared) = (&mut signals, &mut prepared);
+        preparation::warm_up(plan, warmup, &dialler, &addresses, signals, prepared).await?;
+    }
     let budget = &plan.budget;
     let requests = budget.requests.map(std::num::NonZeroU64::get);
-    let shared = Arc::new(Shared {
-        plan: plan.clone(),
-        dialler,
-        addresses,
-        dispenser: Dispenser::new(requests, budget.replacements()),
-        turnstile: Turnstile::new(plan),
-        epochs: Epochs::new(Epoch::new(plan, registry, 0)),
-        registry: Arc::clone(registry),
-        sessions: plan
-            .stickiness
-            .as_ref()
-            .map(|stickiness| Arc::new(SessionSource::new(plan, stickiness))),
-        board: Board::new(plan.load.threads.get()),
-        started: Instant::now(),
-        identified: AtomicBool::new(false),
-        hopeless: AtomicBool::new(false),
-    });
+    let dispenser = Dispenser::new(requests, budget.replacements());
+    let plan = plan.clone();
+    let shared = Arc::new(Shared::new(
+        plan, dialler, addresses, dispenser, registry, None,
+    ));
     let started_at = SystemTime::now();
-    let (phase, _) = watch::channel(Phase::Run);
-    let mut threads = Threads::start(&shared, &phase);
-    let stopped_by = threads.watch(&shared, &phase, &mut signals, watch).await;
-    let elapsed = shared.started.elapsed();
-    let harvest = threads.join(&shared)?;
+    let Driven {
+        stopped_by,
+        elapsed,
+        mut harvest,
+    } = drive(&shared, &mut signals, watch).await?;
+    harvest.set_aside.merge(&prepared.set_aside);
+    harvest.connections.add_earlier(prepared.connections);
+    harvest.addresses.merge(&prepared.addresses);
     let standing = harvest.epoch.monitor.as_ref().map(|monitor| {
         let monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
         monitor.standing()
@@ -313,6 +376,30 @@ async fn control(
         started_at,
         elapsed,
         ending,
+    })
+}
+
+/// What sending came to.
+struct Driven {
+    /// Who stopped it, if it did not end by itself.
+    stopped_by: Option<Ending>,
+    elapsed: Duration,
+    harvest: Harvest,
+}
+
+/// Sends what is planned, until that is done, the time is up, or the user stops it.
+async fn drive(
+    shared: &Arc<Shared>,
+    signals: &mut Signals,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Driven, LoadError> {
+    let (phase, _) = watch::channel(Phase::Run);
+    let mut threads = Threads::start(shared, &phase);
+    let stopped_by = threads.watch(shared, &phase, signals, progress).await;
+    Ok(Driven {
+        stopped_by,
+        elapsed: shared.started.elapsed(),
+        harvest: threads.join(shared)?,
     })
 }
 
@@ -379,6 +466,8 @@ impl Threads {
         } else {
             (budget.max_duration, Some(Ending::MaxDuration))
         };
+        // Whoever polls has no use for an answer that comes later.
+        let is_poll = shared.set_aside_as == Some(Reason::WaitReady);
         let mut tick = tokio::time::interval(Duration::from_millis(100));
         let mut ending = None;
         loop {
@@ -397,15 +486,15 @@ impl Threads {
                 }
                 () = tokio::time::sleep(left), if !shared.dispenser.is_stopped() => {
                     shared.dispenser.stop();
-                    phase.send_replace(Phase::Drain);
+                    phase.send_replace(if is_poll { Phase::Quit } else { Phase::Drain });
                     ending = at_limit;
                 }
-                _ = tick.tick() => progress(Progress {
-                    dispatched: shared.dispenser.progress(),
-                    limiter: shared.turnstile.found(),
-                    elapsed: shared.started.elapsed(),
-                    so_far: shared.board.sum(),
-                }),
+                _ = tick.tick() => {
+                    progress(shared.progress());
+                    if is_poll && shared.dispenser.is_stopped() {
+                        phase.send_replace(Phase::Quit);
+                    }
+                }
             }
         }
     }

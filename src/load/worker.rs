@@ -2,7 +2,6 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,53 +12,30 @@ use tokio::sync::{Mutex as Turns, watch};
 use tokio::task::LocalSet;
 
 use super::Phase;
-use super::board::Board;
 use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
-use super::dial::{Address, DialError, Dialler};
-use super::dispenser::Dispenser;
+use super::dial::DialError;
 use super::harvest::Harvest;
 use super::limiter::Answer;
-use super::session::{SessionLoop, SessionSource};
-use super::turnstile::{Entry, Epochs, Turnstile};
+use super::session::SessionLoop;
+use super::shared::Shared;
+use super::turnstile::Entry;
 use crate::observation::{Failure, Observation, Outcome, PodId};
-use crate::plan::Plan;
 use crate::plan::target::Protocol;
 use crate::stats::sequential::Look;
 use crate::tally::connections::OneConnection;
 use crate::tally::monitor::Seen;
-use crate::tally::pods::PodRegistry;
 use crate::tally::set_aside::Reason;
 
-/// A run gives up when so many requests have brought no identity and none has: a backend that gets 1 %
-/// of the requests would have been seen with a chance of all but 4 in 100,000.
-const HOPELESS: u64 = 1000;
 /// How many connections one request may find closed before it counts as failed. Over HTTP/1.1 the second one
 /// is fresh and can't be found so; over HTTP/2 others may have used it meanwhile.
 const MOST_CONNECTIONS_PER_REQUEST: usize = 3;
 /// A connection's body buffer gives memory beyond this back after use.
 const BUFFER_KEPT: usize = 64 * 1024;
+/// The pause where nobody answers, and how often it doubles: up to 320 ms.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(5);
+const MOST_DOUBLINGS: u32 = 6;
 /// Stands for the place in the dispatch order of what has none: probes.
 const NO_TICKET: u64 = u64::MAX;
-
-/// What the threads of a run share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub plan: Plan,
-    pub dialler: Dialler,
-    pub addresses: Vec<Address>,
-    pub dispenser: Dispenser,
-    pub turnstile: Turnstile,
-    pub epochs: Epochs,
-    pub registry: Arc<PodRegistry>,
-    /// The sessions, in a run that consists of some.
-    pub sessions: Option<Arc<SessionSource>>,
-    pub board: Board,
-    pub started: Instant,
-    /// Whether any response was identified yet.
-    pub identified: AtomicBool,
-    /// Set when [`HOPELESS`] requests brought no identity.
-    pub hopeless: AtomicBool,
-}
 
 /// Runs `connections` request loops on this thread until no request is left, or the user quits.
 pub(super) fn run(
@@ -90,6 +66,7 @@ pub(super) fn run(
                 session: shared.sessions.clone().map(SessionLoop::new),
                 buffer: Vec::new(),
                 held: None,
+                unanswered: 0,
             };
             tasks.spawn_local(request_loop.run());
         }
@@ -132,6 +109,8 @@ struct RequestLoop {
     buffer: Vec<u8>,
     /// A place in the dispatch order that was taken before the turnstile closed.
     held: Option<u64>,
+    /// Requests one after the other for which no connection came about, or no answer.
+    unanswered: u32,
 }
 
 /// Leave to send.
@@ -207,11 +186,28 @@ impl RequestLoop {
             } else {
                 self.request(&mut open, start.ticket).await
             };
+            let is_unanswered = matches!(
+                ended,
+                Err((Failure::Connect | Failure::Tls | Failure::Timeout, _))
+            );
             self.record(start, ended);
+            self.back_off(is_unanswered).await;
         }
         if let Some(session) = &mut self.session {
             session.end(&mut self.harvest.borrow_mut().sessions);
         }
+    }
+
+    /// Pauses where nobody answers, twice as long each time: a request in its place would fail at once, too, and
+    /// while an ingress reloads they would all be spent.
+    async fn back_off(&mut self, is_unanswered: bool) {
+        if !is_unanswered {
+            self.unanswered = 0;
+            return;
+        }
+        let pause = FIRST_BACK_OFF * 2_u32.pow(self.unanswered);
+        self.unanswered = (self.unanswered + 1).min(MOST_DOUBLINGS);
+        self.sleep_until(Instant::now() + pause).await;
     }
 
     fn begin(&self) {
@@ -518,6 +514,7 @@ impl RequestLoop {
             }
             Err((failure, message)) => {
                 observation.outcome = Outcome::Failed(failure);
+                shared.failed(failure, &message);
                 harvest.tell(&observation, message);
                 None
             }
@@ -552,41 +549,6 @@ impl RequestLoop {
         }
         if pod.is_none() {
             shared.replace(start.ticket);
-        }
-    }
-}
-
-impl Shared {
-    /// Tells the limiter how a request with a permit ended.
-    fn answered(&self, permit: u32, now: Duration, answer: Answer) {
-        let (dispenser, epochs) = (&self.dispenser, &self.epochs);
-        let of_run = (&self.plan, &self.registry);
-        self.turnstile
-            .answered(dispenser, epochs, of_run, permit, now, answer);
-    }
-
-    /// Tells the limiter of a rejection of a request that needed no permit.
-    fn rejected(&self, ticket: u64, now: Duration, answer: Answer) {
-        // A probe would be a session's request, whose follow-ups can't be told apart.
-        if let Answer::Rejected {
-            is_explicit,
-            retry_after,
-        } = answer
-            && self.sessions.is_none()
-        {
-            let identified = self.identified.load(Ordering::Relaxed);
-            self.turnstile
-                .rejected(ticket, now, is_explicit, retry_after, identified);
-        }
-    }
-
-    /// Has a request that got no identity sent again, unless the target is hopeless.
-    fn replace(&self, ticket: u64) {
-        self.turnstile
-            .replace(&self.dispenser, &self.epochs, ticket);
-        if ticket >= HOPELESS && !self.identified.load(Ordering::Relaxed) {
-            self.hopeless.store(true, Ordering::Relaxed);
-            self.dispenser.stop();
         }
     }
 }

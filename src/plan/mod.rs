@@ -5,6 +5,7 @@
 pub mod config;
 pub mod endpoint;
 pub mod pace;
+pub mod preparation;
 pub mod quantity;
 pub mod settings;
 pub mod shard;
@@ -22,6 +23,7 @@ use crate::stats::judge::Judge;
 use crate::stats::sample_size;
 use crate::stats::sequential::cap;
 use pace::Rate;
+use preparation::Preparation;
 use shard::Sharding;
 use stickiness::Stickiness;
 use target::{RequestTemplate, Target};
@@ -39,6 +41,8 @@ pub struct Plan {
     pub criterion: Criterion,
     /// How much is sent.
     pub budget: Budget,
+    /// What is sent first and does not count.
+    pub preparation: Preparation,
     /// How it is sent.
     pub load: LoadShape,
     /// How a response tells which pod answered.

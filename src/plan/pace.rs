@@ -35,6 +35,15 @@ impl Unit {
 pub struct RateError(String);
 
 impl Rate {
+    /// So many requests a second, which must be a positive number.
+    #[must_use]
+    pub const fn a_second(requests: f64) -> Self {
+        Self {
+            requests,
+            unit: Unit::Second,
+        }
+    }
+
     /// Requests a second.
     #[must_use]
     pub fn per_second(self) -> f64 {

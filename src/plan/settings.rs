@@ -22,6 +22,7 @@ use serde::Deserialize;
 
 use super::endpoint::Detours;
 use super::pace::Rate;
+use super::preparation::{Preparation, Warmup};
 use super::quantity::{self, QuantityError};
 use super::stickiness::{SessionBy, Stickiness};
 use super::target::{self, Dialling, Protocol, TargetError};
@@ -88,6 +89,14 @@ pub struct Settings {
     #[serde(deserialize_with = "read::duration")]
     #[schemars(with = "Quantity")]
     pub max_duration: Option<Duration>,
+    /// Sent first and discarded: a time, such as "2s", or a number of requests, such as 500.
+    #[serde(deserialize_with = "read::warmup")]
+    #[schemars(with = "Quantity")]
+    pub warmup: Option<Warmup>,
+    /// Poll first, for this long at most, until every backend of positive weight has answered.
+    #[serde(deserialize_with = "read::duration")]
+    #[schemars(with = "Quantity")]
+    pub wait_ready: Option<Duration>,
     /// Requests in flight at once.
     #[serde(deserialize_with = "read::small_count")]
     #[schemars(with = "Quantity")]
@@ -353,6 +362,10 @@ impl Settings {
                 requests,
                 duration: self.duration,
                 max_duration: self.max_duration.unwrap_or(Duration::from_mins(10)),
+            },
+            preparation: Preparation {
+                wait_ready: self.wait_ready,
+                warmup: self.warmup,
             },
             load: LoadShape {
                 concurrency,

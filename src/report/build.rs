@@ -17,6 +17,7 @@ use crate::exit::ExitStatus;
 use crate::identity::assignment::{Assignment, Basis, Group};
 use crate::load::dial::Address;
 use crate::load::{Ending, LoadError, Run};
+use crate::plan::preparation::Warmup;
 use crate::plan::{ConnectionUse, Criterion, Limit, Plan};
 use crate::split::Split;
 use crate::stats::chi_square::ChiSquare;
@@ -310,6 +311,9 @@ impl PlanReport {
             requests: None,
             duration_seconds: None,
             max_duration_seconds: None,
+            wait_ready_seconds: None,
+            warmup_requests: None,
+            warmup_seconds: None,
             concurrency: None,
             streams: None,
             threads: None,
@@ -331,6 +335,13 @@ impl PlanReport {
         self.requests = plan.budget.requests.map(std::num::NonZeroU64::get);
         self.duration_seconds = plan.budget.duration.as_ref().map(Duration::as_secs_f64);
         self.max_duration_seconds = Some(plan.budget.max_duration.as_secs_f64());
+        let wait_ready = plan.preparation.wait_ready.as_ref();
+        self.wait_ready_seconds = wait_ready.map(Duration::as_secs_f64);
+        match plan.preparation.warmup {
+            Some(Warmup::Requests(requests)) => self.warmup_requests = Some(requests.get()),
+            Some(Warmup::Duration(time)) => self.warmup_seconds = Some(time.as_secs_f64()),
+            None => {}
+        }
         self.concurrency = Some(count(plan.load.concurrency.get()));
         self.streams = Some(count(plan.load.streams.get()));
         self.threads = Some(count(plan.load.threads.get()));

@@ -208,6 +208,12 @@ pub struct PlanReport {
     pub duration_seconds: Option<f64>,
     /// When the run would have given up; null when lbtest did not measure.
     pub max_duration_seconds: Option<f64>,
+    /// How long the target was polled at most until every backend had answered; null for not at all.
+    pub wait_ready_seconds: Option<f64>,
+    /// Requests of warm-up, which are set aside; null for none, or where a time was given.
+    pub warmup_requests: Option<u64>,
+    /// Time of warm-up, whose requests are set aside; null for none, or where a number was given.
+    pub warmup_seconds: Option<f64>,
     /// Connections, or requests in flight where each has its own, wanted at once; null when lbtest did not
     /// measure.
     pub concurrency: Option<u64>,

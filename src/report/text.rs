@@ -183,7 +183,16 @@ fn assignment(out: &mut String, report: &Report) {
 fn totals(out: &mut String, report: &Report) {
     let requests = &report.requests;
     let rate = match report.throughput_per_second {
-        Some(rate) => format!(", {} ({rate:.0}/s)", time(report.duration_seconds)),
+        Some(rate) => {
+            let asked = report.plan.rate_per_second;
+            let of = asked.map_or(String::new(), |asked| format!(" of {asked:.1}/s asked for"));
+            let rate = if asked.is_some() {
+                format!("{rate:.1}/s")
+            } else {
+                format!("{rate:.0}/s")
+            };
+            format!(", {} ({rate}{of})", time(report.duration_seconds))
+        }
         None => String::new(),
     };
     let listed = |counts: &std::collections::BTreeMap<String, u64>| {

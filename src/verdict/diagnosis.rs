@@ -33,6 +33,7 @@
 //! | `backend_errors` | one backend answers with more errors than the others |
 //! | `weighted_round_robin` | more regular than independent draws |
 //! | `ports_scarce`, `concurrency_not_reached` | this machine lacked ports, files or memory |
+//! | `rate_not_reached` | fewer requests were in flight than the rate takes |
 //! | `unexplained` | none of these |
 
 mod cause;

@@ -13,8 +13,9 @@ use crate::identity::assignment::Assignment;
 use crate::identity::encoding;
 use crate::load::limiter::Found;
 use crate::load::machine::PortShortage;
-use crate::load::{Ending, LoadError, Run, UnidentifiedSample};
+use crate::load::{Doubt, Ending, LoadError, Run, UnidentifiedSample};
 use crate::observation::Failure;
+use crate::plan::preparation::Warmup;
 use crate::plan::stickiness::Stickiness;
 use crate::plan::{Budget, Criterion, Plan};
 use crate::split::Split;
@@ -106,6 +107,29 @@ pub fn time(seconds: f64) -> String {
 /// come to a verdict at all.
 #[must_use]
 pub fn announcement(plan: &Plan) -> String {
+    let mut told = planned(plan);
+    if let Some(limit) = plan.preparation.wait_ready {
+        let _ = write!(
+            told,
+            "; before, the target is polled for at most {limit:?} until every backend has answered"
+        );
+    }
+    match plan.preparation.warmup {
+        Some(Warmup::Requests(requests)) => {
+            let _ = write!(
+                told,
+                "; {requests} requests of warm-up go first and are discarded"
+            );
+        }
+        Some(Warmup::Duration(duration)) => {
+            let _ = write!(told, "; {duration:?} of warm-up go first and are discarded");
+        }
+        None => {}
+    }
+    told
+}
+
+fn planned(plan: &Plan) -> String {
     if let Some(stickiness) = &plan.stickiness {
         return sessions_announcement(plan, stickiness);
     }
@@ -203,6 +227,33 @@ pub fn limited(plan: &Plan, found: &Found, elapsed: Duration) -> String {
         told.push_str(&remedy_for_time(split, criterion, pace, seconds, allowed));
     }
     told
+}
+
+/// What is said when nothing was identified after a while.
+#[must_use]
+pub fn doubt(plan: &Plan, doubt: &Doubt, elapsed: Duration) -> String {
+    let what = match doubt {
+        Doubt::Silent => format!(
+            "no answer yet; a request is given up after --timeout {:?}",
+            plan.load.timeout
+        ),
+        Doubt::Unidentified(sample) => unidentified(plan, None, sample).message,
+        Doubt::Failing(failure, message) => {
+            format!("requests fail ({failure}: {})", message.escape_debug())
+        }
+    };
+    format!(
+        "after {}: {what} (the run ends by itself if that stays so)",
+        time(elapsed.as_secs_f64())
+    )
+}
+
+/// What is said of the first response from a cache.
+#[must_use]
+pub fn cache_in_front() -> String {
+    "a response came from a cache (Age, X-Cache or the like): what a cache answers was not split by the \
+     ingress; go around it, or keep it out with a query that it does not know (--path)"
+        .to_owned()
 }
 
 /// What to do about a run of `seconds` at `per_second` that is longer than `allowed`; empty when it fits.
@@ -668,6 +719,7 @@ pub fn unmeasurable(error: &LoadError) -> Reason {
                 "{error}; is the address right, and the ingress up? To try lbtest without one: lbtest demo --expect v1=70,v2=30"
             ),
         ),
+        LoadError::NotReady { .. } => Reason::new("not_ready", error.to_string()),
         LoadError::Interrupted => Reason::new("interrupted", error.to_string()),
         LoadError::Setup(_) => Reason::new("setup", error.to_string()),
     }
@@ -679,7 +731,7 @@ pub fn not_measured(plan: &Plan, run: &Run) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let responses = run.tally.responses();
     if let Some(sample) = &run.sample {
-        reasons.push(unidentified(plan, responses, sample));
+        reasons.push(unidentified(plan, Some(responses), sample));
     }
     reasons.extend(failures(run));
     if reasons.is_empty() {
@@ -688,7 +740,14 @@ pub fn not_measured(plan: &Plan, run: &Run) -> Vec<Reason> {
     reasons
 }
 
-fn unidentified(plan: &Plan, responses: u64, sample: &UnidentifiedSample) -> Reason {
+/// What a response without an identity says; `responses` came in all, if that is known.
+fn unidentified(plan: &Plan, responses: Option<u64>, sample: &UnidentifiedSample) -> Reason {
+    let told = |of_which: &str| match responses {
+        Some(responses) => format!("{responses} responses, {of_which}"),
+        None => format!("responses came, {of_which}"),
+    };
+    let none_from_a_pod = told("none from a pod");
+    let none_names_a_pod = told("none of which names a pod");
     let body = String::from_utf8_lossy(&sample.body);
     let shown = body.escape_debug();
     let host = plan
@@ -701,7 +760,7 @@ fn unidentified(plan: &Plan, responses: u64, sample: &UnidentifiedSample) -> Rea
         return Reason::new(
             "default_backend",
             format!(
-                "{responses} responses, none from a pod: the ingress answers 404 \"{shown}\", its default \
+                "{none_from_a_pod}: the ingress answers 404 \"{shown}\", its default \
                  backend, since no rule matches Host {host}; check --host and the path"
             ),
         );
@@ -714,7 +773,7 @@ fn unidentified(plan: &Plan, responses: u64, sample: &UnidentifiedSample) -> Rea
         return Reason::new(
             "redirected",
             format!(
-                "{responses} responses, none from a pod: the ingress redirects ({status}) to {}; \
+                "{none_from_a_pod}: the ingress redirects ({status}) to {}; \
                  use that URL",
                 location.as_deref().unwrap_or("nowhere").escape_debug()
             ),
@@ -723,9 +782,7 @@ fn unidentified(plan: &Plan, responses: u64, sample: &UnidentifiedSample) -> Rea
     if status >= 400 {
         return Reason::new(
             "error_pages",
-            format!(
-                "{responses} responses, none from a pod: the first is a {status} to Host {host}: \"{shown}\""
-            ),
+            format!("{none_from_a_pod}: the first is a {status} to Host {host}: \"{shown}\""),
         );
     }
     let coding = sample.headers.get(CONTENT_ENCODING);
@@ -734,7 +791,7 @@ fn unidentified(plan: &Plan, responses: u64, sample: &UnidentifiedSample) -> Rea
         return Reason::new(
             "unreadable_body",
             format!(
-                "{responses} responses, none of which names a pod: bodies come coded as {}, though none was \
+                "{none_names_a_pod}: bodies come coded as {}, though none was \
                  asked for, and only gzip and deflate can be read; say who answers with --identify header:NAME",
                 coding.escape_debug()
             ),
@@ -743,7 +800,7 @@ fn unidentified(plan: &Plan, responses: u64, sample: &UnidentifiedSample) -> Rea
     Reason::new(
         "nothing_identified",
         format!(
-            "{responses} responses, none of which names a pod; the first ({status}) begins \"{shown}\"; say \
+            "{none_names_a_pod}; the first ({status}) begins \"{shown}\"; say \
              how yours does with --identify REGEX, header:NAME or json:/pointer"
         ),
     )

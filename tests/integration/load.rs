@@ -10,6 +10,7 @@ use bytes::Bytes;
 use lbtest::identity::assignment::Mappings;
 use lbtest::identity::rule::Rules;
 use lbtest::ingress::{Config, Ingress};
+use lbtest::plan::preparation::Preparation;
 use lbtest::plan::{Budget, ConnectionUse, Criterion, LoadShape, Plan, target};
 use lbtest::report::Report;
 use lbtest::split::Split;
@@ -40,6 +41,7 @@ pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
             duration: None,
             max_duration: Duration::from_mins(1),
         },
+        preparation: Preparation::default(),
         load: LoadShape {
             concurrency: NonZeroUsize::new(20).expect("20 is not 0"),
             threads: NonZeroUsize::MIN,

@@ -12,6 +12,7 @@ use lbtest::identity::assignment::Mappings;
 use lbtest::identity::rule::Rules;
 use lbtest::ingress::{Config, Ingress};
 use lbtest::load;
+use lbtest::plan::preparation::Preparation;
 use lbtest::plan::{Budget, ConnectionUse, Criterion, LoadShape, Plan, target};
 use lbtest::report::{Report, VerdictName};
 use lbtest::split::Split;
@@ -376,6 +377,7 @@ fn plan(scenario: &Scenario, url: &str, backends: &[String], seed: u64) -> Plan 
             duration: None,
             max_duration,
         },
+        preparation: Preparation::default(),
         load: LoadShape {
             concurrency: NonZeroUsize::new(8).unwrap(),
             threads: NonZeroUsize::MIN,

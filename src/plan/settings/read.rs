@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use crate::plan::pace::Rate;
+use crate::plan::preparation::Warmup;
 use crate::plan::quantity;
 use crate::plan::stickiness::SessionBy;
 
@@ -180,6 +181,7 @@ quantities! {
     percentage: f64 = quantity::percentage;
     percentage_points: f64 = quantity::percentage_points;
     rate: Rate = str::parse;
+    warmup: Warmup = str::parse;
 }
 
 /// The expected weights, as the text that the command line takes.

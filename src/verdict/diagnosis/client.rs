@@ -10,6 +10,7 @@ pub(super) fn findings(plan: &Plan, run: &Run) -> Vec<Finding> {
     ports(run)
         .into_iter()
         .chain(concurrency(plan, run))
+        .chain(rate(plan, run))
         .collect()
 }
 
@@ -43,4 +44,36 @@ fn concurrency(plan: &Plan, run: &Run) -> Option<Finding> {
             .with("wanted", wanted as f64)
             .with("reached", reached as f64)
     })
+}
+
+/// Below this part of its rate a run is said to have fallen behind, …
+const BEHIND: f64 = 0.9;
+/// … if it took this long: the last answer of a short one is a large part of its time.
+const LONG_ENOUGH_SECONDS: f64 = 2.0;
+
+/// The rate that was asked for, where it was not reached.
+fn rate(plan: &Plan, run: &Run) -> Option<Finding> {
+    let wanted = plan.load.rate?.per_second();
+    let seconds = run.elapsed.as_secs_f64();
+    let failures = run.tally.by_failure().map(|(_, count)| count);
+    let sent = run.tally.responses() + failures.sum::<u64>();
+    let achieved = sent as f64 / seconds;
+    // What a limiter's pace or its probes took is no fault of the concurrency.
+    let is_limited = run.limiter.is_some() || run.set_aside.rejections() > 0;
+    if is_limited || seconds < LONG_ENOUGH_SECONDS || achieved >= BEHIND * wanted {
+        return None;
+    }
+    let in_flight = plan.load.concurrency.get() * plan.load.streams.get();
+    // With all of them always in flight their answers take so long (Little's law), and the rate needs more.
+    let needed = (in_flight as f64 * wanted / achieved).ceil();
+    let message = format!(
+        "{achieved:.1} requests a second were sent of the {wanted:.1} that --rate asks for: with {in_flight} in \
+         flight at once answers take too long; it takes about -c {needed:.0}, if target and machine keep up"
+    );
+    Some(
+        Finding::new("rate_not_reached", message)
+            .with("wanted_per_second", wanted)
+            .with("achieved_per_second", achieved)
+            .with("concurrency_needed", needed),
+    )
 }
