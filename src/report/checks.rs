@@ -187,17 +187,8 @@ impl ChecksReport {
             let _ = writeln!(out, "{bold}{}{bold:#}", check.name);
             let _ = writeln!(out, "{}", text::render(&check.report));
         }
-        let header = ["check", "verdict", "attributed", "p", "adjusted p"].map(str::to_owned);
-        let told = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), p_value);
-        let rows = self.checks.iter().map(|check| {
-            [
-                check.name.clone(),
-                word(check.report.verdict).to_owned(),
-                check.report.requests.attributed.to_string(),
-                told(check.p_value),
-                told(check.adjusted_p_value),
-            ]
-        });
+        let header = COLUMNS.map(str::to_owned);
+        let rows = self.checks.iter().map(CheckReport::row);
         out.push_str(&table(&[vec![header], rows.collect()].concat(), 2));
         let style = verdict_style(self.verdict);
         let word = word(self.verdict);
@@ -208,6 +199,23 @@ impl ChecksReport {
             let _ = writeln!(out, "  - {reason}");
         }
         out
+    }
+}
+
+/// The columns of a list of checks.
+pub(super) const COLUMNS: [&str; 5] = ["check", "verdict", "attributed", "p", "adjusted p"];
+
+impl CheckReport {
+    /// The check's row in a list of several; see [`COLUMNS`].
+    pub(super) fn row(&self) -> [String; 5] {
+        let told = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), p_value);
+        [
+            self.name.clone(),
+            word(self.report.verdict).to_owned(),
+            self.report.requests.attributed.to_string(),
+            told(self.p_value),
+            told(self.adjusted_p_value),
+        ]
     }
 }
 

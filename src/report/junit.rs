@@ -9,16 +9,24 @@ use std::time::Duration;
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
+use super::checks::ChecksReport;
 use super::escape::terminal;
 use super::standing::{Standing, sentence, standing};
 use super::{Coded, LimitReport, Named, Report, VerdictName, text};
 
-/// Writes one test suite for each report.
+/// Writes one test suite for each report, and before several checks one for what follows from them together.
 ///
 /// # Errors
 /// As `out` does.
-pub fn write(reports: &[Named<'_>], out: &mut dyn Write) -> io::Result<()> {
+pub fn write(
+    reports: &[Named<'_>],
+    whole: Option<&ChecksReport>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut document = quick_junit::Report::new("lbtest");
+    if let Some(whole) = whole {
+        document.add_test_suite(whole_suite(whole));
+    }
     for named in reports {
         document.add_test_suite(suite(named));
     }
@@ -31,6 +39,29 @@ pub fn write(reports: &[Named<'_>], out: &mut dyn Write) -> io::Result<()> {
     let rendered = rendered.replacen(&skipped, "", 1);
     out.write_all(rendered.as_bytes())?;
     out.flush()
+}
+
+/// One case: the verdict on all checks.
+fn whole_suite(whole: &ChecksReport) -> TestSuite {
+    let first = whole.reasons.first();
+    let (code, message) = first.map_or(("", ""), |reason| (&reason.code, &reason.message));
+    let status = match whole.verdict {
+        _ if whole.interrupted => ended(NonSuccessKind::Error, "interrupted", message),
+        VerdictName::Pass | VerdictName::Measured => TestCaseStatus::success(),
+        VerdictName::Fail => ended(NonSuccessKind::Failure, code, message),
+        VerdictName::Inconclusive | VerdictName::Error => {
+            ended(NonSuccessKind::Error, code, message)
+        }
+    };
+    let lines = whole.reasons.iter().map(|reason| terminal(&reason.message));
+    let mut case = TestCase::new("all checks", status);
+    case.set_system_out(lines.collect::<Vec<_>>().join("\n"));
+    case.set_classname("lbtest");
+    let mut suite = TestSuite::new("lbtest");
+    // The checks' own suites have the time.
+    suite.set_time(Duration::ZERO);
+    suite.add_test_case(case);
+    suite
 }
 
 fn suite(named: &Named<'_>) -> TestSuite {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::checks::{COLUMNS, ChecksReport};
 use super::escape::markdown;
 use super::text::{cut, interval, word};
 use super::{BackendReport, Named, Report};
@@ -20,13 +21,17 @@ const SENTENCE_WIDTH: usize = 2000;
 /// Room for the line that says what was left out.
 const RESERVED: usize = 100;
 
-/// Writes a section for each report, as many as fit in `room` bytes.
+/// Writes what follows from several checks together, then a section for each report, as many as fit in
+/// `room` bytes.
 #[must_use]
-pub fn render(reports: &[Named<'_>], room: usize) -> String {
+pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>, room: usize) -> String {
     let Some(room) = room.min(MOST_BYTES).checked_sub(RESERVED) else {
         return String::new();
     };
-    let mut out = String::new();
+    let mut out = whole.map_or_else(String::new, whole_section);
+    if out.len() > room {
+        out.clear();
+    }
     for (index, named) in reports.iter().enumerate() {
         let section = section(named);
         if out.len() + section.len() > room {
@@ -36,6 +41,27 @@ pub fn render(reports: &[Named<'_>], room: usize) -> String {
         }
         out.push_str(&section);
     }
+    out
+}
+
+/// What follows from several checks together.
+fn whole_section(whole: &ChecksReport) -> String {
+    let mut out = String::new();
+    let word = word(whole.verdict);
+    let _ = writeln!(out, "## {word} – {} checks\n", whole.checks.len());
+    for (index, reason) in whole.reasons.iter().enumerate() {
+        let told = sentence(&reason.message);
+        let _ = match index {
+            0 => writeln!(out, "**{told}**\n"),
+            _ => writeln!(out, "- {told}"),
+        };
+    }
+    let _ = writeln!(out, "\n| {} |\n|:--|:--|--:|--:|--:|", COLUMNS.join(" | "));
+    for check in &whole.checks {
+        let row = check.row().map(|cell| field(&cell));
+        let _ = writeln!(out, "| {} |", row.join(" | "));
+    }
+    out.push('\n');
     out
 }
 
@@ -186,10 +212,10 @@ mod tests {
             name: Some("check"),
             report: &report,
         };
-        let all = render(&[named; 5], MOST_BYTES);
+        let all = render(&[named; 5], None, MOST_BYTES);
         assert_eq!(all.matches("## ").count(), 5);
         let room = all.len() / 2;
-        let half = render(&[named; 5], room);
+        let half = render(&[named; 5], None, room);
         let shown = half.matches("## ").count();
         assert!((1..5).contains(&shown), "{half}");
         assert!(half.len() <= room);
@@ -198,6 +224,6 @@ mod tests {
             "{half}"
         );
         let endless = vec![named; 10_000];
-        assert!(render(&endless, usize::MAX).len() <= MOST_BYTES);
+        assert!(render(&endless, None, usize::MAX).len() <= MOST_BYTES);
     }
 }

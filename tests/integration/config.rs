@@ -179,6 +179,24 @@ fn six_checks_have_a_verdict_each_and_holm_judges_the_whole() {
 }
 
 #[test]
+fn every_format_has_the_whole_beside_its_checks() {
+    let wrong = TWO.replace("\"v1=70%,v2=30%\"", "\"v1=30,v2=70\"");
+    let folder = Folder::new("v1=70,v2=30", &wrong);
+    let names = ["junit.xml", "summary.md", "page.html"];
+    let [junit, markdown, html] = names;
+    let ran = folder.run(&["--junit", junit, "--markdown", markdown, "--html", html]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    let [junit, markdown, html] =
+        names.map(|name| fs::read_to_string(folder.place.path().join(name)).unwrap());
+    assert!(junit.contains("<testcase name=\"all checks\""), "{junit}");
+    assert!(junit.contains("type=\"checks_failed\""), "{junit}");
+    assert!(markdown.starts_with("## FAIL – 2 checks"), "{markdown}");
+    assert!(markdown.contains("| weights | PASS |"), "{markdown}");
+    assert!(html.contains("1 of 2 checks failed, at alpha"), "{html}");
+    assert!(html.contains("<title>1 of 2 checks pass"), "{html}");
+}
+
+#[test]
 fn each_of_the_six_fails_alone_when_its_rule_is_broken() {
     type Break = fn(&mut Config);
     let broken: [(&str, Break); 5] = [

@@ -70,8 +70,7 @@ impl Outputs {
     /// Writes the report to every destination, and the text where people look.
     pub(in crate::cli) fn write(&mut self, report: &Report) -> Result<(), CommandError> {
         let named = [Named { name: None, report }];
-        let json = |out: &mut dyn Write| json::write(report, out);
-        self.deliver(text::render(report), &named, &json)
+        self.deliver(text::render(report), &named, None)
     }
 
     /// The same for several checks, which are one document.
@@ -79,15 +78,14 @@ impl Outputs {
         &mut self,
         report: &ChecksReport,
     ) -> Result<(), CommandError> {
-        let json = |out: &mut dyn Write| json::write_document(report, out);
-        self.deliver(report.text(), &report.named(), &json)
+        self.deliver(report.text(), &report.named(), Some(report))
     }
 
     fn deliver(
         &mut self,
         mut told: String,
         named: &[Named<'_>],
-        json: &WriteJson<'_>,
+        whole: Option<&ChecksReport>,
     ) -> Result<(), CommandError> {
         if self.is_github {
             told.extend(annotation::render(named));
@@ -107,7 +105,7 @@ impl Outputs {
         // One destination that fails must not cost the others.
         let mut written = Ok(());
         for (format, sink) in self.sinks.drain(..) {
-            let result = write_one(format, sink, named, json)
+            let result = write_one(format, sink, named, whole)
                 .map_err(|error| CommandError::usage(format!("{}: {error}", format.flag())));
             written = written.and(result);
         }
@@ -115,25 +113,27 @@ impl Outputs {
     }
 }
 
-/// Writes the JSON document of one report, or of several.
-type WriteJson<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
-
 fn write_one(
     format: Format,
     sink: Sink,
     named: &[Named<'_>],
-    json: &WriteJson<'_>,
+    whole: Option<&ChecksReport>,
 ) -> io::Result<()> {
     let room = match &sink {
         Sink::Appended(file, _) => markdown::MOST_BYTES.saturating_sub(length(file)),
         Sink::Stdout | Sink::Replaced(..) | Sink::Direct(_) => markdown::MOST_BYTES,
     };
     sink.write(|out| match format {
-        Format::Json => json(out),
-        Format::Junit => junit::write(named, out),
-        Format::Markdown => out.write_all(markdown::render(named, room).as_bytes()),
+        Format::Json => match whole {
+            Some(whole) => json::write_document(whole, out),
+            None => named
+                .iter()
+                .try_for_each(|named| json::write(named.report, out)),
+        },
+        Format::Junit => junit::write(named, whole, out),
+        Format::Markdown => out.write_all(markdown::render(named, whole, room).as_bytes()),
         Format::OpenMetrics => out.write_all(openmetrics::render(named).as_bytes()),
-        Format::Html => out.write_all(html::render(named).as_bytes()),
+        Format::Html => out.write_all(html::render(named, whole).as_bytes()),
     })
 }
 

@@ -10,7 +10,8 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
 use super::Named;
-use view::Section;
+use super::checks::ChecksReport;
+use view::{Section, Whole};
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -20,13 +21,13 @@ const SCRIPT: &str = include_str!("script.js");
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
     script-src 'sha256-QQTJAOI0HVBDkFs+wg0R8/AgZ/QMfJHxbnM1i1j8lUI='; base-uri 'none'; form-action 'none'";
 
-/// Writes a page with a section for each report.
+/// Writes a page with what follows from several checks together, and a section for each report.
 ///
 /// # Panics
 /// Never for lack of anything in the reports: the templates are part of the program, and tests render
 /// all of them.
 #[must_use]
-pub fn render(reports: &[Named<'_>]) -> String {
+pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>) -> String {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -40,6 +41,7 @@ pub fn render(reports: &[Named<'_>]) -> String {
         script => SCRIPT,
         version => env!("CARGO_PKG_VERSION"),
         title => view::title(reports),
+        whole => Serde(whole.map(Whole::of)),
         sections => Serde(sections),
     })
     .expect("the template uses what the view has")

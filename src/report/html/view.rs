@@ -4,6 +4,7 @@ use minijinja::Value;
 use serde::Serialize;
 
 use super::chart::{self, Chart};
+use crate::report::checks::ChecksReport;
 use crate::report::escape::terminal;
 use crate::report::standing::{Standing, standing};
 use crate::report::stickiness::StickinessReport;
@@ -104,6 +105,36 @@ struct LimitRow {
     label: String,
     limit: String,
     word: &'static str,
+}
+
+/// What follows from several checks together.
+#[derive(Debug, Serialize)]
+pub(super) struct Whole {
+    verdict: &'static str,
+    word: &'static str,
+    reasons: Vec<String>,
+    /// The p-value of each check, and the same adjusted for their number.
+    p_values: Vec<[String; 2]>,
+}
+
+impl Whole {
+    pub(super) fn of(whole: &ChecksReport) -> Self {
+        let told = |p: Option<f64>| or_dash(p.map(p_value));
+        Self {
+            verdict: whole.verdict.code(),
+            word: word(whole.verdict),
+            reasons: whole
+                .reasons
+                .iter()
+                .map(|reason| sentence(&reason.message))
+                .collect(),
+            p_values: whole
+                .checks
+                .iter()
+                .map(|check| [told(check.p_value), told(check.adjusted_p_value)])
+                .collect(),
+        }
+    }
 }
 
 /// The page's title.
