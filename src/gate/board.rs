@@ -150,3 +150,93 @@ impl State {
         &self.ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::plan::settings::Settings;
+
+    fn checks(names: &[&str]) -> Vec<NamedCheck> {
+        let check = |name: &&str| NamedCheck {
+            name: (*name).to_owned(),
+            settings: Settings::default(),
+            split: "v1=70,v2=30".parse().unwrap(),
+            findings: Vec::new(),
+        };
+        names.iter().map(check).collect()
+    }
+
+    fn board(checks: &[NamedCheck], interval: Option<Duration>, most_runs: usize) -> Board {
+        let limits = Limits {
+            interval,
+            max_age: Duration::from_mins(10),
+            max_runs: NonZeroUsize::new(most_runs).unwrap(),
+        };
+        Board::new(checks, &limits)
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
+    }
+
+    /// The check that begins to run.
+    fn begun(board: &mut Board, now: SystemTime) -> Option<usize> {
+        board.start(now).map(|(index, _)| index)
+    }
+
+    #[test]
+    fn what_is_asked_for_runs_before_the_background_and_no_more_run_than_may() {
+        let checks = checks(&["a", "b", "c"]);
+        let mut board = board(&checks, Some(Duration::from_mins(5)), 2);
+        let step = checks[2].step();
+        let answer = board.ask((2, &checks[2]), &step, None, at(0)).unwrap();
+        assert_eq!(answer.verdict, AnswerVerdict::Running);
+        assert_eq!(begun(&mut board, at(0)), Some(2));
+        assert_eq!(begun(&mut board, at(0)), Some(0));
+        assert_eq!(begun(&mut board, at(0)), None);
+        // Nothing begins of itself while all places are taken.
+        assert_eq!(board.idle_for(at(0)), None);
+        board.finish((2, &checks[2]), &step, Err("no plan".to_owned()), at(1));
+        assert_eq!(board.idle_for(at(1)), Some(Duration::ZERO));
+        assert_eq!(begun(&mut board, at(1)), Some(1));
+    }
+
+    #[test]
+    fn a_run_that_could_not_be_is_an_error_with_its_reason() {
+        let checks = checks(&["a"]);
+        let mut board = board(&checks, None, 1);
+        let step = checks[0].step();
+        let _ = board.ask((0, &checks[0]), &step, None, at(0));
+        assert_eq!(begun(&mut board, at(0)), Some(0));
+        board.finish((0, &checks[0]), &step, Err("no plan".to_owned()), at(2));
+        let answer = board.ask((0, &checks[0]), &step, None, at(5)).unwrap();
+        assert_eq!(answer.verdict, AnswerVerdict::Error);
+        assert_eq!(answer.reasons[0].message, "no plan");
+        assert_eq!(
+            (answer.exit_status, answer.age_seconds),
+            (Some(4), Some(3.0))
+        );
+        assert_eq!(board.states()[0].ended()["error"], 1);
+        assert!(board.states()[0].report(at(5)).is_none());
+    }
+
+    #[test]
+    fn checks_that_are_always_asked_for_take_turns() {
+        let checks = checks(&["a", "b"]);
+        let mut board = board(&checks, None, 1);
+        let mut order = Vec::new();
+        for second in 0..4 {
+            for asked in checks.iter().enumerate() {
+                let now = Some(at(second * 10));
+                let _ = board.ask(asked, &asked.1.step(), now, at(second * 10));
+            }
+            let (index, step) = board.start(at(second * 10)).unwrap();
+            order.push(index);
+            let brought = Err(String::new());
+            board.finish((index, &checks[index]), &step, brought, at(second * 10 + 1));
+        }
+        assert_eq!(order, [0, 1, 0, 1]);
+    }
+}

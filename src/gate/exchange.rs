@@ -92,18 +92,8 @@ async fn respond(
     let mut response = match body::read(&head.headers, body).await {
         Ok(body) => resource.answer(&shared, &head, &body),
         Err(BodyError::Broken) => return Err(Gone),
-        Err(error) => {
-            let (status, why) = match error {
-                BodyError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-                BodyError::Slow | BodyError::Broken => {
-                    (StatusCode::REQUEST_TIMEOUT, "the body did not come in time")
-                }
-            };
-            let mut response = refused(status, why);
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(CONNECTION, close);
-            response
-        }
+        Err(BodyError::TooLarge) => last(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        Err(BodyError::Slow) => last(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     };
     place.renew();
     let status = response.status().as_u16();
@@ -288,6 +278,14 @@ struct Refusal<'a> {
 
 fn refused(status: StatusCode, why: &str) -> Answered {
     json(status, &Refusal { error: why })
+}
+
+/// The refusal of a request whose rest is not read, which is the connection's last.
+fn last(status: StatusCode, why: &str) -> Answered {
+    let mut response = refused(status, why);
+    let close = HeaderValue::from_static("close");
+    response.headers_mut().insert(CONNECTION, close);
+    response
 }
 
 fn json(status: StatusCode, document: &impl Serialize) -> Answered {
