@@ -39,17 +39,20 @@ pub(super) struct ServeArgs {
 
 const ROUTES: &str = "\
 Answers, always from what is known:
-  GET  /verdict/NAME   JSON with \"verdict\": pass, fail, inconclusive, error or running (Argo Rollouts' web metric)
-       ?expect=stable=70,canary=30&not_before=2026-01-31T12:00:00Z
-                       the split of a rollout's step, and since when it applies: an older verdict is not given;
-       &backend=canary=*-6b8464cddd-*
-                       says which pods are whose, as --backend does, where that changes with every rollout
-  POST /flagger/NAME   Flagger's webhook: 200 for PASS, 409 for FAIL, 425 until there is a verdict; its metadata
-                       may have expect, not_before, backend and token
-  GET  /metrics        the last report of every check, for Prometheus
-  GET  /healthz, /readyz
+  GET /verdict/NAME      JSON whose \"verdict\" is pass, fail, inconclusive, error
+                         or running: for Argo Rollouts' web metric
+  POST /flagger/NAME     Flagger's webhook: 200 PASS, 409 FAIL, 425 none yet
+  GET /metrics           the last report of every check, for Prometheus
+  GET /healthz, /readyz  for probes
 
-NAME is that of a [[check]]. Anything but the loopback needs a bearer token, from LBTEST_TOKEN or a file.";
+NAME is that of a [[check]]. The query of /verdict and the metadata of Flagger
+may say:
+  expect=stable=70,canary=30       the split of a rollout's step
+  not_before=2026-01-31T12:00:00Z  since when; an older verdict is not given
+  backend=canary=*-6b8464cddd-*    whose pods are whose, as --backend does
+
+Anything but the loopback needs a token, from LBTEST_TOKEN or a file. Callers
+send it as a bearer token, Flagger as token in its metadata.";
 
 /// Serves until Ctrl-C or SIGTERM.
 pub(super) fn run(args: &ServeArgs) -> Result<ExitStatus, CommandError> {
