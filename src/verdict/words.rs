@@ -276,6 +276,10 @@ pub fn remedy_for_time(
     )]
     let affordable = (most * per_second) as u64;
     let remedy = match affordable_tolerance(split, criterion.alpha, affordable) {
+        // More were asked for than the promise takes.
+        Some(tolerance) if tolerance <= criterion.tolerance => {
+            format!("-n {affordable} would fit, and carries the promise")
+        }
         Some(tolerance) => format!("--tolerance {:.1} would fit", 100.0 * tolerance),
         None => "no tolerance would fit".to_owned(),
     };

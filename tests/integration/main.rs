@@ -27,6 +27,7 @@ mod manifests;
 mod merge;
 mod metrics;
 mod plan;
+mod preparation;
 mod program;
 mod report;
 mod scenarios;

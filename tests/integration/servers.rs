@@ -187,6 +187,43 @@ fn nginx_passes_the_split_and_fails_another_over_each_protocol() {
     server.passes_and_fails_over_each_protocol();
 }
 
+/// ingress-nginx's limiter, ten times as fast as the exercise's, so that the test takes half a minute.
+#[test]
+fn nginx_with_a_limiter_is_judged_at_the_pace_that_it_lets_through() {
+    let limit = ["--limit-rpm", "1800", "--burst-multiplier", "1"];
+    let server = Server::start(&[&["nginx", "--weights", "v1=70,v2=30"], &limit[..]].concat());
+    // The warm-up takes the burst, which is as large as what a minute lets through.
+    let ran = server.gate(&["--tolerance", "15", "--warmup", "2600"]);
+    let report = ran.json();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let finding = &report["findings"][0];
+    assert_eq!(finding["code"], "rate_limited", "{report:#}");
+    let found = finding["evidence"]["limit_per_minute"].as_f64().unwrap();
+    assert!((1620.0..=1980.0).contains(&found), "{found} a minute");
+    let set_aside = &report["requests"]["set_aside_by_reason"];
+    assert!(set_aside["before_pacing"].as_u64() > Some(0), "{report:#}");
+    assert!(ran.stderr.contains("a rate limiter lets about"), "{ran:?}");
+
+    // The bucket is empty again: what a short time leaves is no verdict.
+    let short = server.gate(&["--tolerance", "15", "--max-duration", "8s"]);
+    assert_eq!(short.status, 3, "{short:?}");
+}
+
+#[test]
+fn a_canary_that_answers_503_behind_a_limiter_is_no_limiter() {
+    let limit = ["--limit-rpm", "6000", "--fault", "v2=503"];
+    let server = Server::start(&[&["nginx", "--weights", "v1=70,v2=30"], &limit[..]].concat());
+    let ran = server.gate(&["--tolerance", "15"]);
+    let report = ran.json();
+    assert_eq!(
+        (ran.status, codes(&report)[0]),
+        (1, "backend_never_answered")
+    );
+    let findings = report["findings"].as_array().unwrap();
+    let is_limiter = |finding: &Value| finding["code"] == "rate_limited";
+    assert!(!findings.iter().any(is_limiter), "{report:#}");
+}
+
 #[test]
 fn haproxy_passes_the_split_and_fails_another_over_each_protocol() {
     let options = ["haproxy", "--weights", "v1=70,v2=30", "--tls"];
