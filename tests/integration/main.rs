@@ -7,6 +7,7 @@
 
 mod allocation;
 mod analyze;
+mod book;
 mod browser;
 mod calibration;
 mod canary;
@@ -36,3 +37,4 @@ mod servers;
 mod stickiness;
 mod terminal;
 mod unreachable;
+mod walkthrough_servers;
