@@ -170,7 +170,7 @@ impl Gate {
     }
 
     /// Serves until `shutdown` completes; then takes no further connection, begins no further run, finishes
-    /// what is in flight within 2 s, and waits for the runs that are under way, which the same signal ends.
+    /// what is in flight within 2 s, and waits up to 25 s for the runs under way, which the same signal ends.
     /// `tell` hears of every run that has ended.
     ///
     /// Dropping the future cuts all connections off; runs that are under way are not awaited.

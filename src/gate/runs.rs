@@ -16,6 +16,10 @@ use crate::tally::pods::PodRegistry;
 /// The clock may be set meanwhile: what is due is looked for at least this often.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Runs that are under way end within this once the gate stops, or are left to themselves: Kubernetes waits
+/// 30 s before it kills (`terminationGracePeriodSeconds`).
+const LAST: Duration = Duration::from_secs(25);
+
 /// A run that has ended.
 type Finished = (usize, Step, Result<Brought, JoinError>);
 
@@ -25,25 +29,26 @@ type Finished = (usize, Step, Result<Brought, JoinError>);
 pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&Ended<'_>)) {
     let mut runs: JoinSet<Finished> = JoinSet::new();
     loop {
-        while !shared.is_stopping()
-            && let Some((index, step)) = shared.board().start(SystemTime::now())
-        {
-            begin(&mut runs, shared, index, step);
-        }
-        if shared.is_stopping() && runs.is_empty() {
+        if shared.is_stopping() {
+            let last = async {
+                while let Some(joined) = runs.join_next().await {
+                    take(shared, joined, &mut tell);
+                }
+            };
+            let _ = tokio::time::timeout(LAST, last).await;
             return;
+        }
+        while let Some((index, step)) = shared.board().start(SystemTime::now()) {
+            begin(&mut runs, shared, index, step);
         }
         let idle = shared
             .board()
             .idle_for(SystemTime::now())
             .map(|idle| idle.min(LOOK));
         tokio::select! {
-            Some(joined) = runs.join_next() => {
-                let finished = joined.expect("a run's panic is caught within");
-                take(shared, finished, &mut tell);
-            }
+            Some(joined) = runs.join_next() => take(shared, joined, &mut tell),
             () = shared.wake.notified() => {}
-            () = tokio::time::sleep(idle.unwrap_or(LOOK)), if !shared.is_stopping() => {}
+            () = tokio::time::sleep(idle.unwrap_or(LOOK)) => {}
         }
     }
 }
@@ -77,8 +82,8 @@ fn measure(check: &NamedCheck, step: &Step) -> Brought {
     Ok(report)
 }
 
-fn take(shared: &Shared, finished: Finished, tell: &mut impl FnMut(&Ended<'_>)) {
-    let (index, step, joined) = finished;
+fn take(shared: &Shared, finished: Result<Finished, JoinError>, tell: &mut impl FnMut(&Ended<'_>)) {
+    let (index, step, joined) = finished.expect("a run's panic is caught within");
     let brought = joined.unwrap_or_else(|_| Err("the run panicked".to_owned()));
     let check = &shared.checks[index];
     tell(&Ended {
