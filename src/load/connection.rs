@@ -9,6 +9,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -20,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
 use super::allowance::Allowance;
+use super::deadline::Deadline;
 use super::dial::{Address, DialError, Dialler};
 use super::transport::Transport;
 use crate::observation::Failure;
@@ -48,13 +50,40 @@ pub struct Connection {
 enum Sender {
     Http1 {
         sender: http1::SendRequest<Full<Bytes>>,
-        /// `None` once the connection has ended.
-        driver: Option<Box<Driver>>,
+        driver: Driving,
     },
     Http2 {
         sender: http2::SendRequest<Full<Bytes>>,
         tasks: Tasks,
     },
+}
+
+/// hyper's side of an HTTP/1.1 connection.
+#[derive(Debug)]
+enum Driving {
+    /// It reads and writes when it is polled.
+    Running(Box<Driver>),
+    /// It has ended; what it used is still open.
+    Ended(Option<Transport>),
+}
+
+impl Driving {
+    /// Polls the connection until it can get no further, or has ended.
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        if let Self::Running(driver) = self
+            && Pin::new(driver).poll(cx).is_ready()
+        {
+            *self = Self::Ended(std::mem::replace(self, Self::Ended(None)).into_transport());
+        }
+    }
+
+    /// What it used, still open.
+    fn into_transport(self) -> Option<Transport> {
+        match self {
+            Self::Running(driver) => Some(driver.into_parts().io.into_inner()),
+            Self::Ended(transport) => transport,
+        }
+    }
 }
 
 /// The tasks behind an HTTP/2 connection; they end when the last of its users has gone, whatever they wait for.
@@ -98,19 +127,23 @@ pub enum BodyEnd {
 }
 
 impl Connection {
-    /// Dials `address` and prepares HTTP on it.
+    /// Dials `address` and prepares HTTP on it; `deadline` is the timer that bounds the dial.
     ///
     /// # Errors
     /// As [`Dialler::open`].
     ///
     /// # Panics
-    /// Over HTTP/2 outside of a [`tokio::task::LocalSet`].
+    /// Over HTTP/2 outside of a [`tokio::runtime::LocalRuntime`].
     ///
     /// # Cancel safety
     /// Dropping it closes the socket.
-    pub async fn open(dialler: &Dialler, address: &Address) -> Result<Self, DialError> {
+    pub async fn open(
+        dialler: &Dialler,
+        address: &Address,
+        deadline: &mut Deadline,
+    ) -> Result<Self, DialError> {
         let allowance = Allowance::default();
-        let io = TokioIo::new(dialler.open(address, allowance.clone()).await?);
+        let io = TokioIo::new(dialler.open(address, allowance.clone(), deadline).await?);
         let failed = |error: hyper::Error| DialError {
             failure: Failure::Protocol,
             message: error.to_string(),
@@ -119,10 +152,11 @@ impl Connection {
             Protocol::Http1 => {
                 let (sender, driver) = http1::Builder::new()
                     .max_buf_size(MOST_HEAD_BYTES as usize)
+                    .writev(dialler.sends_bodies())
                     .handshake(io)
                     .await
                     .map_err(failed)?;
-                let driver = Some(Box::new(driver));
+                let driver = Driving::Running(Box::new(driver));
                 Sender::Http1 { sender, driver }
             }
             Protocol::Http2 => {
@@ -163,6 +197,15 @@ impl Connection {
         }
     }
 
+    /// What an HTTP/1.1 connection used, still open.
+    #[must_use]
+    pub fn into_transport(self) -> Option<Transport> {
+        match self.sender {
+            Sender::Http1 { driver, .. } => driver.into_transport(),
+            Sender::Http2 { .. } => None,
+        }
+    }
+
     /// How many responses this connection has brought.
     #[must_use]
     pub fn served(&self) -> u64 {
@@ -175,6 +218,8 @@ impl Connection {
     /// Dropping it changes nothing.
     pub async fn is_reusable(&mut self) -> bool {
         match &mut self.sender {
+            // Whether the peer has closed it meanwhile, the connection finds out before it takes a request.
+            Sender::Http1 { sender, .. } if sender.is_ready() => true,
             Sender::Http1 { sender, driver } => {
                 let ready = poll_fn(|cx| sender.poll_ready(cx));
                 drive(driver, ready).await.is_ok()
@@ -233,11 +278,18 @@ impl Connection {
     ) -> Result<(T, BodyEnd), String> {
         buffer.clear();
         loop {
-            let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
-            let frame = match &mut self.sender {
-                Sender::Http1 { driver, .. } => drive(driver, frame).await,
-                Sender::Http2 { .. } => frame.await,
-            };
+            let next = poll_fn(|cx| {
+                // A short body came with the head and waits already.
+                if let ready @ Poll::Ready(_) = Pin::new(&mut body).poll_frame(cx) {
+                    return ready;
+                }
+                if let Sender::Http1 { driver, .. } = &mut self.sender {
+                    driver.advance(cx);
+                    return Pin::new(&mut body).poll_frame(cx);
+                }
+                Poll::Pending
+            });
+            let frame = next.await;
             let frame = match frame {
                 Some(frame) => frame.map_err(|error| describe(&error))?,
                 None => return Ok((read(buffer, BodyEnd::Whole), BodyEnd::Whole)),
@@ -262,14 +314,10 @@ impl Connection {
 }
 
 /// Polls the connection, then `future`, until `future` is ready.
-async fn drive<F: Future>(driver: &mut Option<Box<Driver>>, future: F) -> F::Output {
+async fn drive<F: Future>(driver: &mut Driving, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
-        if let Some(running) = driver
-            && Pin::new(running).poll(cx).is_ready()
-        {
-            *driver = None;
-        }
+        driver.advance(cx);
         future.as_mut().poll(cx)
     })
     .await

@@ -4,15 +4,17 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rustls_pki_types::ServerName;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::allowance::{Allowance, Metered};
+use super::deadline::{Deadline, Elapsed};
 use super::tls;
 use super::transport::{Socket, Transport};
 use crate::observation::Failure;
@@ -99,6 +101,7 @@ pub async fn resolve(plan: &Plan) -> Result<Vec<Address>, DialError> {
 pub struct Dialler {
     limit: Duration,
     port_waits: AtomicU64,
+    sends_bodies: bool,
     protocol: Protocol,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
@@ -129,6 +132,7 @@ impl Dialler {
         Ok(Self {
             limit: plan.load.connect_timeout,
             port_waits: AtomicU64::new(0),
+            sends_bodies: !plan.request.body.is_empty(),
             protocol,
             tls,
         })
@@ -140,13 +144,20 @@ impl Dialler {
         self.protocol
     }
 
+    /// Whether requests have a body, which goes out without being copied behind the head.
+    #[must_use]
+    pub fn sends_bodies(&self) -> bool {
+        self.sends_bodies
+    }
+
     /// How many dials have waited for a local port so far.
     #[must_use]
     pub fn port_waits(&self) -> u64 {
         self.port_waits.load(Ordering::Relaxed)
     }
 
-    /// Connects to `address`, the TLS handshake included, which uses up some of `allowance`.
+    /// Connects to `address`, the TLS handshake included, which uses up some of `allowance`; `deadline` is
+    /// the timer for it.
     ///
     /// # Errors
     /// The dial or the handshake failed, or they took longer than the time allowed for a dial.
@@ -157,24 +168,32 @@ impl Dialler {
         &self,
         address: &Address,
         allowance: Allowance,
+        deadline: &mut Deadline,
     ) -> Result<Transport, DialError> {
-        let deadline = Instant::now() + self.limit;
+        let due = Instant::now().checked_add(self.limit);
         let late = |failure, what: &str| {
             DialError::new(failure, format!("no {what} within {:?}", self.limit))
         };
-        let socket = match timeout_at(deadline, self.connect(address, deadline)).await {
+        let connected = {
+            let connecting = pin!(self.connect(address, due));
+            deadline.until(due, connecting).await
+        };
+        let socket = match connected {
             Ok(connected) => connected.map_err(|error| refused(&error))?,
-            Err(_) => return Err(late(Failure::Connect, "connection")),
+            Err(Elapsed) => return Err(late(Failure::Connect, "connection")),
         };
         let socket = Metered::new(socket, allowance);
         let Some((connector, server_name)) = &self.tls else {
             return Ok(Transport::Plain(socket));
         };
-        let handshake = connector.connect(server_name.clone(), socket);
-        let stream = match timeout_at(deadline, handshake).await {
+        let secured = {
+            let handshake = pin!(connector.connect(server_name.clone(), socket));
+            deadline.until(due, handshake).await
+        };
+        let stream = match secured {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(DialError::new(Failure::Tls, tls::explain(&error))),
-            Err(_) => return Err(late(Failure::Tls, "TLS handshake")),
+            Err(Elapsed) => return Err(late(Failure::Tls, "TLS handshake")),
         };
         let agreed = stream.get_ref().1.alpn_protocol();
         if self.protocol == Protocol::Http2 && agreed != Some(Protocol::Http2.name().as_bytes()) {
@@ -187,14 +206,14 @@ impl Dialler {
     }
 
     /// Connects, if need be as soon as a local port is free again.
-    async fn connect(&self, address: &Address, deadline: Instant) -> io::Result<Socket> {
+    async fn connect(&self, address: &Address, due: Option<Instant>) -> io::Result<Socket> {
         let mut has_waited = false;
         loop {
             let error = match connect(address).await {
                 Ok(socket) => return Ok(socket),
                 Err(error) => error,
             };
-            let is_over = Instant::now() + PORT_POLL >= deadline;
+            let is_over = due.is_some_and(|due| Instant::now() + PORT_POLL >= due);
             if error.raw_os_error() != Some(NO_PORT) || is_over {
                 return Err(error);
             }

@@ -6,7 +6,9 @@
 
 pub mod allowance;
 mod board;
+mod closing;
 pub mod connection;
+pub mod deadline;
 pub mod dial;
 pub mod dispenser;
 mod epoch;
@@ -29,8 +31,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
-use tokio::task::LocalSet;
 
 use crate::observation::Failure;
 use crate::plan::Plan;
@@ -42,6 +44,7 @@ use crate::tally::sessions::Sessions;
 use crate::tally::set_aside::{Reason, SetAside};
 use allowance::Allowance;
 pub use board::SoFar;
+use deadline::Deadline;
 use dial::{Address, DialError, Dialler};
 use dispenser::Dispenser;
 use harvest::Harvest;
@@ -293,10 +296,8 @@ pub fn run(
 ) -> Result<Run, LoadError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
-    let tasks = LocalSet::new();
-    let result = tasks.block_on(&runtime, control(plan, registry, watch));
-    drop(tasks);
+        .build_local(LocalOptions::default())?;
+    let result = runtime.block_on(control(plan, registry, watch));
     // A resolver thread that still waits for an answer must not hold the exit up.
     runtime.shutdown_background();
     result
@@ -413,8 +414,12 @@ async fn reachable_addresses(plan: &Plan, dialler: &Dialler) -> Result<Vec<Addre
         .await
         .map_err(|error| unreachable(vec![(None, error)]))?;
     let (mut reachable, mut errors) = (Vec::new(), Vec::new());
+    let mut deadline = Deadline::default();
     for address in addresses {
-        match dialler.open(&address, Allowance::default()).await {
+        match dialler
+            .open(&address, Allowance::default(), &mut deadline)
+            .await
+        {
             Ok(_) => reachable.push(address),
             Err(error) => errors.push((Some(address), error)),
         }

@@ -1,6 +1,7 @@
 //! One client thread: its share of the connections, each a loop of dial, exchange, identify, record.
 
 use std::cell::{Cell, RefCell};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,11 +9,14 @@ use std::time::{Duration, Instant};
 use http::Request;
 use http::header::{CONNECTION, HOST, HeaderValue, RETRY_AFTER};
 use http_body_util::Full;
+use tokio::runtime::LocalOptions;
 use tokio::sync::{Mutex as Turns, watch};
-use tokio::task::LocalSet;
+use tokio::task::JoinSet;
 
 use super::Phase;
+use super::closing::Closing;
 use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
+use super::deadline::{Deadline, Elapsed};
 use super::dial::DialError;
 use super::harvest::Harvest;
 use super::limiter::Answer;
@@ -46,41 +50,45 @@ pub(super) fn run(
 ) -> std::io::Result<Harvest> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()?;
+        .build_local(LocalOptions::default())?;
     let harvest = Rc::new(RefCell::new(Harvest::new(
         Arc::clone(&shared.registry),
         shared.epochs.present(),
     )));
-    let tasks = LocalSet::new();
-    let streams = shared.plan.load.streams.get();
-    for slot in 0..connections {
-        let multiplexed = (streams > 1).then(|| Rc::new(Turns::new(None)));
-        for _ in 0..streams {
-            let request_loop = RequestLoop {
-                shared: Arc::clone(shared),
-                harvest: Rc::clone(&harvest),
-                phase: phase.clone(),
-                // Addresses are used in turn; the loops of all threads start at different ones.
-                dials: thread + slot * shared.plan.load.threads.get(),
-                multiplexed: multiplexed.clone(),
-                session: shared.sessions.clone().map(SessionLoop::new),
-                buffer: Vec::new(),
-                held: None,
-                unanswered: 0,
-            };
-            tasks.spawn_local(request_loop.run());
-        }
-    }
+    let mut loops = JoinSet::new();
     runtime.block_on(async {
+        let closing = Rc::<RefCell<Closing>>::default();
+        let streams = shared.plan.load.streams.get();
+        for slot in 0..connections {
+            let multiplexed = (streams > 1).then(|| Rc::new(Turns::new(None)));
+            for _ in 0..streams {
+                let request_loop = RequestLoop {
+                    shared: Arc::clone(shared),
+                    harvest: Rc::clone(&harvest),
+                    phase: phase.clone(),
+                    // Addresses are used in turn; the loops of all threads start at different ones.
+                    dials: thread + slot * shared.plan.load.threads.get(),
+                    multiplexed: multiplexed.clone(),
+                    session: shared.sessions.clone().map(SessionLoop::new),
+                    closing: Rc::clone(&closing),
+                    buffer: Vec::new(),
+                    held: None,
+                    unanswered: 0,
+                };
+                loops.spawn_local(request_loop.run());
+            }
+        }
         tokio::select! {
             biased;
             _ = phase.wait_for(|&phase| phase == Phase::Quit) => {}
-            () = tasks => {}
+            () = ended(&mut loops) => {}
             () = shared.board.keep(thread, &harvest) => {}
         }
     });
+    // What is still under way goes with the runtime that it runs on.
+    drop((loops, runtime));
     let mut harvest = Rc::into_inner(harvest)
-        .expect("the request loops ended with their task set")
+        .expect("the request loops ended with their runtime")
         .into_inner();
     harvest.keep_up(shared);
     for _ in 0..harvest.in_flight {
@@ -96,6 +104,17 @@ pub(super) fn run(
     Ok(harvest)
 }
 
+/// Waits for all request loops; a panic in one goes on here.
+async fn ended(loops: &mut JoinSet<()>) {
+    while let Some(ended) = loops.join_next().await {
+        if let Err(error) = ended
+            && let Ok(panic) = error.try_into_panic()
+        {
+            std::panic::resume_unwind(panic);
+        }
+    }
+}
+
 /// One request at a time.
 struct RequestLoop {
     shared: Arc<Shared>,
@@ -106,6 +125,8 @@ struct RequestLoop {
     multiplexed: Option<Rc<Turns<Option<Open>>>>,
     /// The session that the next request belongs to, in a run that consists of sessions.
     session: Option<SessionLoop>,
+    /// Where the connections go that have served.
+    closing: Rc<RefCell<Closing>>,
     buffer: Vec<u8>,
     /// A place in the dispatch order that was taken before the turnstile closed.
     held: Option<u64>,
@@ -122,6 +143,13 @@ struct Start {
     due: Instant,
     /// The permit of the turnstile, where that is closed.
     permit: Option<u32>,
+}
+
+/// The timers of a request loop: one would move between the two limits with every request.
+#[derive(Default)]
+struct Timers {
+    dial: Deadline,
+    exchange: Deadline,
 }
 
 /// An open connection and what it has brought.
@@ -175,6 +203,7 @@ struct Responded {
 impl RequestLoop {
     async fn run(mut self) {
         let mut open = None;
+        let mut timers = Timers::default();
         while self.goes_on()
             && let Some(start) = self.next_start().await
         {
@@ -182,9 +211,9 @@ impl RequestLoop {
             let ended = if start.ticket == NO_TICKET {
                 // On a connection of its own, where there is none for several at once: what a probe leaves
                 // behind must not depend on the limiter.
-                self.request(&mut None, NO_TICKET).await
+                self.request(&mut None, &mut timers, NO_TICKET).await
             } else {
-                self.request(&mut open, start.ticket).await
+                self.request(&mut open, &mut timers, start.ticket).await
             };
             let is_unanswered = matches!(
                 ended,
@@ -299,24 +328,26 @@ impl RequestLoop {
     }
 
     /// One request, on the open connection if it may carry another, until its response is identified.
-    async fn request(&mut self, slot: &mut Option<Open>, ticket: u64) -> Result<Responded, Failed> {
+    async fn request(
+        &mut self,
+        slot: &mut Option<Open>,
+        timers: &mut Timers,
+        ticket: u64,
+    ) -> Result<Responded, Failed> {
         let limit = self.shared.plan.load.timeout;
         let connection_use = self.shared.plan.load.connection_use;
         for _ in 0..MOST_CONNECTIONS_PER_REQUEST {
             let mut open = self
-                .connection(slot)
+                .connection(slot, &mut timers.dial)
                 .await
                 .map_err(|error| (error.failure, error.message))?;
             let last = !connection_use.allows_another(open.connection.served() + 1);
-            let outgoing = self.outgoing(last);
-            let exchange = async {
-                let connection = &mut open.connection;
-                if connection.served() > 0 && !connection.is_reusable().await {
-                    return Err(ExchangeError::Unsent);
-                }
-                self.exchange(connection, outgoing, ticket).await
+            let ended = {
+                // Pinned here and lent, since a future is moved with all the room that it will need.
+                let exchange = pin!(self.exchange(&mut open.connection, last, ticket));
+                timers.exchange.within(limit, exchange).await
             };
-            let ended = match tokio::time::timeout(limit, exchange).await {
+            let ended = match ended {
                 Ok(Ok(responded)) => Ok(responded),
                 Ok(Err(ExchangeError::Unsent)) => {
                     self.harvest.borrow_mut().connections.reopened += 1;
@@ -324,14 +355,18 @@ impl RequestLoop {
                     continue;
                 }
                 Ok(Err(ExchangeError::Failed(failure, message))) => Err((failure, message)),
-                Err(_) => {
+                Err(Elapsed) => {
                     self.discard(&open).await;
                     Err((Failure::Timeout, format!("no answer within {limit:?}")))
                 }
             };
             self.count(&open, &ended, ticket);
-            if !last && ended.as_ref().is_ok_and(|responded| responded.reusable) {
-                *slot = Some(open).filter(|_| self.multiplexed.is_none());
+            if self.multiplexed.is_none() && ended.as_ref().is_ok_and(|ended| ended.reusable) {
+                if !last {
+                    *slot = Some(open);
+                } else if let Some(transport) = open.connection.into_transport() {
+                    self.closing.borrow_mut().push(transport);
+                }
             }
             return ended;
         }
@@ -340,11 +375,15 @@ impl RequestLoop {
     }
 
     /// The connection that the next request goes over.
-    async fn connection(&mut self, slot: &mut Option<Open>) -> Result<Open, DialError> {
+    async fn connection(
+        &mut self,
+        slot: &mut Option<Open>,
+        deadline: &mut Deadline,
+    ) -> Result<Open, DialError> {
         let Some(multiplexed) = self.multiplexed.clone() else {
             return match slot.take() {
                 Some(open) => Ok(open),
-                None => self.dial().await,
+                None => self.dial(deadline).await,
             };
         };
         let mut current = multiplexed.lock().await;
@@ -354,7 +393,7 @@ impl RequestLoop {
         {
             return Ok(shared);
         }
-        let open = self.dial().await?;
+        let open = self.dial(deadline).await?;
         let shared = open.share();
         Ok(match shared {
             Some(shared) => {
@@ -397,11 +436,11 @@ impl RequestLoop {
         }
     }
 
-    async fn dial(&mut self) -> Result<Open, DialError> {
+    async fn dial(&mut self, deadline: &mut Deadline) -> Result<Open, DialError> {
         let addresses = &self.shared.addresses;
         let address = self.dials % addresses.len();
         self.dials = self.dials.wrapping_add(1);
-        let opened = Connection::open(&self.shared.dialler, &addresses[address]).await;
+        let opened = Connection::open(&self.shared.dialler, &addresses[address], deadline).await;
         let mut harvest = self.harvest.borrow_mut();
         match &opened {
             Ok(_) => harvest.opened(address),
@@ -445,9 +484,13 @@ impl RequestLoop {
     async fn exchange(
         &mut self,
         connection: &mut Connection,
-        outgoing: Outgoing,
+        last_on_its_connection: bool,
         ticket: u64,
     ) -> Result<Responded, ExchangeError> {
+        if connection.served() > 0 && !connection.is_reusable().await {
+            return Err(ExchangeError::Unsent);
+        }
+        let outgoing = self.outgoing(last_on_its_connection);
         let (head, body) = connection.send(outgoing).await?.into_parts();
         let status = head.status.as_u16();
         let Self {
