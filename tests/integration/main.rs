@@ -23,6 +23,7 @@ mod http;
 mod layers;
 mod lint;
 mod load;
+mod localhost;
 mod machine;
 mod manifests;
 mod merge;

@@ -1,0 +1,64 @@
+//! A name with addresses of both families, and a server on one of them alone: no request fails.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
+
+use lbtest::ingress::{Config, Handle, Ingress};
+
+use crate::program::lbtest;
+
+const ADDRESSES: [IpAddr; 2] = [
+    IpAddr::V6(Ipv6Addr::LOCALHOST),
+    IpAddr::V4(Ipv4Addr::LOCALHOST),
+];
+
+/// An ingress on a port that nobody else has, on this address alone.
+fn ingress_on(address: IpAddr) -> Handle {
+    let config = Config {
+        listen: SocketAddr::new(address, 0),
+        ..Config::new("v1=70,v2=30".parse().unwrap())
+    };
+    Ingress::start(&config).unwrap()
+}
+
+/// Runs the gate against `localhost` at the ingress's port, and checks that every request came there.
+fn no_request_fails(ingress: &Handle, options: &[&str]) {
+    let address = ingress.addr();
+    let url = format!("http://localhost:{}/", address.port());
+    let base = [url.as_str(), "--expect", "v1=70,v2=30", "--json", "-"];
+    let ran = lbtest(&[&base, options].concat());
+    assert_eq!(ran.status, 0, "{address} {options:?}: {ran:?}");
+    let report = ran.json();
+    let requests = &report["requests"];
+    assert_eq!(requests["unattributed"], 0, "{report:#}");
+    assert_eq!(requests["never_sent"], 0, "{report:#}");
+    let used = report["addresses"].as_array().unwrap();
+    let used: Vec<&str> = used
+        .iter()
+        .map(|used| used["address"].as_str().unwrap())
+        .collect();
+    assert_eq!(used, [address.to_string()], "{report:#}");
+}
+
+#[test]
+fn a_server_on_one_of_two_addresses_gets_every_request_in_whichever_order_they_come() {
+    for address in ADDRESSES {
+        let ingress = ingress_on(address);
+        for order in ["[::1],127.0.0.1", "127.0.0.1,[::1]"] {
+            let resolve = format!("*:{}:{order}", ingress.addr().port());
+            for more in [&[][..], &["--requests-per-connection", "10"], &["--http2"]] {
+                no_request_fails(&ingress, &[&["--resolve", &resolve], more].concat());
+            }
+        }
+    }
+}
+
+/// The real name, with the addresses that this machine gives it.
+#[test]
+fn a_server_on_one_address_of_localhost_gets_every_request() {
+    let found = ("localhost", 0).to_socket_addrs().unwrap();
+    for address in ADDRESSES {
+        if found.clone().any(|found| found.ip() == address) {
+            no_request_fails(&ingress_on(address), &[]);
+        }
+    }
+}
