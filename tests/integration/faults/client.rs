@@ -102,8 +102,11 @@ impl Met {
     /// Checks that every request is in exactly one place of every table.
     pub(crate) fn adds_up(&self) {
         let (attributed, unattributed) = (self.count("attributed"), self.count("unattributed"));
+        let set_aside = self.count("set_aside");
         let unidentified = self.sum("unidentified_by_status");
-        assert_eq!(self.count("sent"), attributed + unattributed, "{self:?}");
+        let sent = attributed + unattributed + set_aside;
+        assert_eq!(self.count("sent"), sent, "{self:?}");
+        assert_eq!(self.sum("set_aside_by_reason"), set_aside, "{self:?}");
         assert_eq!(self.sum("by_status"), attributed + unidentified, "{self:?}");
         let failed = self.sum("by_failure");
         assert_eq!(

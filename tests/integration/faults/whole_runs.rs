@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use super::answers::{POD, body, page, response, send, well_behaved};
+use super::answers::{POD, body, page, page_with, response, send, well_behaved};
 use super::client::{self, Met};
 use super::http2;
 use super::peer::{Peer, Script, Step};
@@ -23,6 +23,11 @@ pub(crate) const ALL: &[Row] = &[
     ("bodies of nothing but escape bytes", bodies_of_escapes),
     ("redirects to what is not UTF-8", odd_redirects),
     ("GOAWAY with streams in flight", goes_away),
+    ("429, again after an age", || limits("99999999999999999999")),
+    ("429, again after what is no number", || {
+        limits("\t-1, soon")
+    }),
+    ("429, again after half a minute", || limits("30")),
 ];
 
 /// The same on every connection, of which so many are accepted.
@@ -134,4 +139,16 @@ fn goes_away() -> Checked {
     assert!(reopened >= Some(2 * resets), "{met:?}");
     assert!(reopened > Some(50), "{met:?}");
     ("attributed or reset".to_owned(), met)
+}
+
+/// Every response is a rejection: the run ends when its time does, whatever it is told to wait.
+fn limits(retry_after: &str) -> Checked {
+    let rejected = page_with(&format!("Retry-After: {retry_after}\r\n"));
+    let rejected = rejected.replacen("200 OK", "429 Too Many Requests", 1);
+    let peer = peer(vec![Step::Read, send(rejected)], u64::MAX);
+    let met = client::gate(&peer.url(), 200, &["--max-duration", "2s"]);
+    met.adds_up();
+    assert_eq!(met.count("sent"), peer.met()[0].requests(), "{met:?}");
+    assert!(met.elapsed.as_secs() < 30, "{met:?}");
+    ("429".to_owned(), met)
 }
