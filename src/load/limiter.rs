@@ -20,7 +20,10 @@ mod tests;
 mod trial;
 
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 
 use measure::{Measure, Measured};
 use trial::{Finding, Trial};
@@ -360,4 +363,20 @@ impl Found {
         Duration::try_from_secs_f64(2.0 / self.per_second)
             .map_or(LONGEST_PAUSE, |pause| pause.min(LONGEST_PAUSE))
     }
+}
+
+/// How long `Retry-After` asks to wait, in seconds or until a date (RFC 9110 §10.2.3); zero without one.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Duration {
+    let text = headers
+        .get(RETRY_AFTER)
+        .and_then(|value| value.to_str().ok());
+    let text = text.unwrap_or_default().trim();
+    if let Ok(seconds) = text.parse() {
+        return Duration::from_secs(seconds);
+    }
+    let until = httpdate::parse_http_date(text).ok();
+    until
+        .and_then(|until| until.duration_since(now).ok())
+        .unwrap_or_default()
 }

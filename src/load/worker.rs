@@ -4,10 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::Request;
-use http::header::{CONNECTION, HOST, HeaderValue, RETRY_AFTER};
+use http::header::{CONNECTION, HOST, HeaderValue};
 use http_body_util::Full;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Mutex as Turns, watch};
@@ -19,7 +19,7 @@ use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
 use super::deadline::{Deadline, Elapsed};
 use super::dial::DialError;
 use super::harvest::Harvest;
-use super::limiter::Answer;
+use super::limiter::{self, Answer};
 use super::session::SessionLoop;
 use super::shared::Shared;
 use super::turnstile::Entry;
@@ -518,7 +518,7 @@ impl RequestLoop {
         let answer = match (status, pod) {
             (429, _) | (503, None) => Answer::Rejected {
                 is_explicit: status == 429,
-                retry_after: retry_after(&head.headers),
+                retry_after: limiter::retry_after(&head.headers, SystemTime::now()),
             },
             _ => Answer::Accepted,
         };
@@ -594,13 +594,4 @@ impl RequestLoop {
             shared.replace(start.ticket);
         }
     }
-}
-
-/// `Retry-After` in seconds; zero without one, or where it is a date.
-fn retry_after(headers: &http::HeaderMap) -> Duration {
-    let seconds = headers.get(RETRY_AFTER).and_then(|value| {
-        let text = value.to_str().ok()?;
-        text.trim().parse::<u64>().ok()
-    });
-    Duration::from_secs(seconds.unwrap_or(0))
 }

@@ -363,3 +363,21 @@ fn an_absurd_retry_after_does_not_hold_the_run_for_ever() {
     assert_eq!(limiter.permit(Duration::ZERO), Permit::Wait(LONGEST_PAUSE));
     assert!(matches!(limiter.permit(LONGEST_PAUSE), Permit::Probe(_)));
 }
+
+#[test]
+fn retry_after_is_a_number_of_seconds_or_a_date() {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
+    for (text, seconds) in [
+        ("7", 7),
+        (" 120 ", 120),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 7),
+        ("Sun, 06 Nov 1994 08:49:00 GMT", 0),
+        ("soon", 0),
+        ("-5", 0),
+    ] {
+        let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
+        let wait = retry_after(&headers, now);
+        assert_eq!(wait, Duration::from_secs(seconds), "{text}");
+    }
+    assert_eq!(retry_after(&HeaderMap::new(), now), Duration::ZERO);
+}
