@@ -5,10 +5,10 @@
 //! that keeps below that is never rejected. A backend that is broken fails at any pace.
 //!
 //! 1. *Free*: requests are sent as planned. Only rejections (429, or 503 without an identity) are looked at;
-//!    [`SUSPECTS`] of them close together begin a measurement.
-//! 2. *Measuring* ([`measure`]): pause, send probes until one is rejected, pause again. What comes through
+//!    `SUSPECTS` of them close together begin a measurement.
+//! 2. *Measuring* (`measure`): pause, send probes until one is rejected, pause again. What comes through
 //!    between two rejections is what flowed in meanwhile.
-//! 3. *Trial* ([`trial`]): probes at slightly less than that. If hardly any is rejected, the rejections came
+//! 3. *Trial* (`trial`): probes at slightly less than that. If hardly any is rejected, the rejections came
 //!    from a limiter; if as many are as before, they did not.
 //! 4. *Paced*: the plan's requests at the pace of the trial. Rejections that set in again lower it.
 //!
