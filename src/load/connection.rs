@@ -50,40 +50,13 @@ pub struct Connection {
 enum Sender {
     Http1 {
         sender: http1::SendRequest<Full<Bytes>>,
-        driver: Driving,
+        /// `None` once the connection has ended.
+        driver: Option<Box<Driver>>,
     },
     Http2 {
         sender: http2::SendRequest<Full<Bytes>>,
         tasks: Tasks,
     },
-}
-
-/// hyper's side of an HTTP/1.1 connection.
-#[derive(Debug)]
-enum Driving {
-    /// It reads and writes when it is polled.
-    Running(Box<Driver>),
-    /// It has ended; what it used is still open.
-    Ended(Option<Transport>),
-}
-
-impl Driving {
-    /// Polls the connection until it can get no further, or has ended.
-    fn advance(&mut self, cx: &mut Context<'_>) {
-        if let Self::Running(driver) = self
-            && Pin::new(driver).poll(cx).is_ready()
-        {
-            *self = Self::Ended(std::mem::replace(self, Self::Ended(None)).into_transport());
-        }
-    }
-
-    /// What it used, still open.
-    fn into_transport(self) -> Option<Transport> {
-        match self {
-            Self::Running(driver) => Some(driver.into_parts().io.into_inner()),
-            Self::Ended(transport) => transport,
-        }
-    }
 }
 
 /// The tasks behind an HTTP/2 connection; they end when the last of its users has gone, whatever they wait for.
@@ -156,7 +129,7 @@ impl Connection {
                     .handshake(io)
                     .await
                     .map_err(failed)?;
-                let driver = Driving::Running(Box::new(driver));
+                let driver = Some(Box::new(driver));
                 Sender::Http1 { sender, driver }
             }
             Protocol::Http2 => {
@@ -194,15 +167,6 @@ impl Connection {
                 allowance: self.allowance.clone(),
                 served: Rc::clone(&self.served),
             }),
-        }
-    }
-
-    /// What an HTTP/1.1 connection used, still open.
-    #[must_use]
-    pub fn into_transport(self) -> Option<Transport> {
-        match self.sender {
-            Sender::Http1 { driver, .. } => driver.into_transport(),
-            Sender::Http2 { .. } => None,
         }
     }
 
@@ -284,7 +248,7 @@ impl Connection {
                     return ready;
                 }
                 if let Sender::Http1 { driver, .. } = &mut self.sender {
-                    driver.advance(cx);
+                    advance(driver, cx);
                     return Pin::new(&mut body).poll_frame(cx);
                 }
                 Poll::Pending
@@ -314,13 +278,22 @@ impl Connection {
 }
 
 /// Polls the connection, then `future`, until `future` is ready.
-async fn drive<F: Future>(driver: &mut Driving, future: F) -> F::Output {
+async fn drive<F: Future>(driver: &mut Option<Box<Driver>>, future: F) -> F::Output {
     let mut future = pin!(future);
     poll_fn(|cx| {
-        driver.advance(cx);
+        advance(driver, cx);
         future.as_mut().poll(cx)
     })
     .await
+}
+
+/// Polls the connection until it can get no further, or has ended.
+fn advance(driver: &mut Option<Box<Driver>>, cx: &mut Context<'_>) {
+    if let Some(running) = driver
+        && Pin::new(running).poll(cx).is_ready()
+    {
+        *driver = None;
+    }
 }
 
 /// The kind of failure that hyper's error stands for.

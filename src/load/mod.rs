@@ -6,7 +6,6 @@
 
 pub mod allowance;
 mod board;
-mod closing;
 pub mod connection;
 pub mod deadline;
 pub mod dial;

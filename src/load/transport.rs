@@ -73,8 +73,7 @@ impl AsyncWrite for Socket {
     }
 
     /// Does nothing: hyper and rustls shut a stream down right before they drop it, and what closes then says
-    /// the same to the peer with one system call less. It also leaves a peer that closes too the time to be
-    /// the first, see `closing`.
+    /// the same to the peer with one system call less.
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

@@ -14,7 +14,6 @@ use tokio::sync::{Mutex as Turns, watch};
 use tokio::task::JoinSet;
 
 use super::Phase;
-use super::closing::Closing;
 use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
 use super::deadline::{Deadline, Elapsed};
 use super::dial::DialError;
@@ -57,7 +56,6 @@ pub(super) fn run(
     )));
     let mut loops = JoinSet::new();
     runtime.block_on(async {
-        let closing = Rc::<RefCell<Closing>>::default();
         let streams = shared.plan.load.streams.get();
         for slot in 0..connections {
             let multiplexed = (streams > 1).then(|| Rc::new(Turns::new(None)));
@@ -70,7 +68,6 @@ pub(super) fn run(
                     dials: thread + slot * shared.plan.load.threads.get(),
                     multiplexed: multiplexed.clone(),
                     session: shared.sessions.clone().map(SessionLoop::new),
-                    closing: Rc::clone(&closing),
                     buffer: Vec::new(),
                     held: None,
                     unanswered: 0,
@@ -125,8 +122,6 @@ struct RequestLoop {
     multiplexed: Option<Rc<Turns<Option<Open>>>>,
     /// The session that the next request belongs to, in a run that consists of sessions.
     session: Option<SessionLoop>,
-    /// Where the connections go that have served.
-    closing: Rc<RefCell<Closing>>,
     buffer: Vec<u8>,
     /// A place in the dispatch order that was taken before the turnstile closed.
     held: Option<u64>,
@@ -361,12 +356,8 @@ impl RequestLoop {
                 }
             };
             self.count(&open, &ended, ticket);
-            if self.multiplexed.is_none() && ended.as_ref().is_ok_and(|ended| ended.reusable) {
-                if !last {
-                    *slot = Some(open);
-                } else if let Some(transport) = open.connection.into_transport() {
-                    self.closing.borrow_mut().push(transport);
-                }
+            if !last && ended.as_ref().is_ok_and(|responded| responded.reusable) {
+                *slot = Some(open).filter(|_| self.multiplexed.is_none());
             }
             return ended;
         }
