@@ -1,14 +1,15 @@
 //! TLS by rustls: who is trusted, what ALPN offers, and what its errors mean to a person.
 
 use std::io;
-use std::sync::Arc;
+use std::iter;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
+use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
 use tokio_rustls::rustls::crypto::{self, CryptoProvider};
 use tokio_rustls::rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
@@ -29,14 +30,9 @@ pub fn connector(trust: &Trust, protocol: Protocol) -> io::Result<TlsConnector> 
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let mut config = match trust {
-        Trust::Anyone => builder
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
-            .with_no_client_auth(),
-        Trust::System => builder
-            .with_root_certificates(system_roots())
-            .with_no_client_auth(),
+    let verifier: Arc<dyn ServerCertVerifier> = match trust {
+        Trust::Anyone => Arc::new(AnyCertificate(provider)),
+        Trust::System => Arc::new(OnceAMinute::new(system_roots(), provider)?),
         Trust::Authorities(certificates) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates {
@@ -44,9 +40,13 @@ pub fn connector(trust: &Trust, protocol: Protocol) -> io::Result<TlsConnector> 
                     io::Error::other(format!("--cacert: a certificate cannot be used: {error}"))
                 })?;
             }
-            builder.with_root_certificates(roots).with_no_client_auth()
+            Arc::new(OnceAMinute::new(roots, provider)?)
         }
     };
+    let mut config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![protocol.name().as_bytes().to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
@@ -90,6 +90,94 @@ pub fn explain(error: &io::Error) -> String {
     format!("the TLS handshake failed: {error}; {remedy}")
 }
 
+/// Verifies certificates by the Web PKI, the same ones for the same name once a minute: fresh connections to one
+/// ingress bring the same chain over and over. That the peer holds the key is checked on each of them.
+#[derive(Debug)]
+struct OnceAMinute {
+    verifier: Arc<WebPkiServerVerifier>,
+    last: Mutex<Option<Verified>>,
+}
+
+/// A chain, end entity first, that was found trustworthy for a name.
+#[derive(Debug)]
+struct Verified {
+    chain: Vec<CertificateDer<'static>>,
+    name: ServerName<'static>,
+    at: UnixTime,
+}
+
+impl OnceAMinute {
+    fn new(roots: RootCertStore, provider: Arc<CryptoProvider>) -> io::Result<Self> {
+        let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+        Ok(Self {
+            verifier: builder.build().map_err(io::Error::other)?,
+            last: Mutex::default(),
+        })
+    }
+}
+
+impl ServerCertVerifier for OnceAMinute {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let chain = || iter::once(end_entity).chain(intermediates);
+        let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_known = last().as_ref().is_some_and(|last| {
+            let age = now.as_secs().checked_sub(last.at.as_secs());
+            age.is_some_and(|age| age < 60)
+                && last.name == *server_name
+                && last.chain.iter().eq(chain())
+        });
+        if is_known {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let verified = self.verifier.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        )?;
+        *last() = Some(Verified {
+            chain: chain()
+                .map(|certificate| certificate.clone().into_owned())
+                .collect(),
+            name: server_name.to_owned(),
+            at: now,
+        });
+        Ok(verified)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier
+            .verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.verifier
+            .verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.supported_verify_schemes()
+    }
+}
+
 /// Takes any certificate, and checks that the peer holds its key.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
@@ -128,5 +216,59 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    #[test]
+    fn what_was_verified_holds_for_its_name_and_a_minute_alone() {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(issuer.der().clone()).unwrap();
+        let verifier = OnceAMinute::new(roots, Arc::new(crypto::ring::default_provider())).unwrap();
+
+        let mut params = CertificateParams::new(vec!["app.example".to_owned()]).unwrap();
+        params.not_before = date_time_ymd(2026, 1, 1);
+        params.not_after = date_time_ymd(2026, 1, 2);
+        let key = KeyPair::generate().unwrap();
+        let trusted = params.signed_by(&key, &issuer).unwrap();
+        let unknown = params.self_signed(&key).unwrap();
+        let end = u64::try_from(params.not_after.unix_timestamp()).unwrap();
+        let verify = |certificate: &rcgen::Certificate, name: &'static str, seconds| {
+            let name = ServerName::try_from(name).unwrap();
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+            verifier
+                .verify_server_cert(certificate.der(), &[], &name, &[], now)
+                .is_ok()
+        };
+
+        assert!(
+            !verify(&unknown, "app.example", end - 30),
+            "nothing is known yet"
+        );
+        assert!(verify(&trusted, "app.example", end - 30));
+        assert!(
+            verify(&trusted, "app.example", end + 29),
+            "known, though just expired"
+        );
+        assert!(
+            !verify(&unknown, "app.example", end - 30),
+            "another certificate"
+        );
+        assert!(!verify(&trusted, "other.example", end - 30), "another name");
+        assert!(!verify(&trusted, "app.example", end + 30), "a minute later");
+        assert!(
+            !verify(&trusted, "app.example", end - 31 + 120),
+            "and later"
+        );
     }
 }
