@@ -30,9 +30,9 @@ pub fn connector(trust: &Trust, protocol: Protocol) -> io::Result<TlsConnector> 
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let verifier: Arc<dyn ServerCertVerifier> = match trust {
-        Trust::Anyone => Arc::new(AnyCertificate(provider)),
-        Trust::System => Arc::new(OnceAMinute::new(system_roots(), provider)?),
+    let chains = match trust {
+        Trust::Anyone => None,
+        Trust::System => Some(Chains::new(system_roots(), &provider)?),
         Trust::Authorities(certificates) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates {
@@ -40,12 +40,12 @@ pub fn connector(trust: &Trust, protocol: Protocol) -> io::Result<TlsConnector> 
                     io::Error::other(format!("--cacert: a certificate cannot be used: {error}"))
                 })?;
             }
-            Arc::new(OnceAMinute::new(roots, provider)?)
+            Some(Chains::new(roots, &provider)?)
         }
     };
     let mut config = builder
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
+        .with_custom_certificate_verifier(Arc::new(Verifier { chains, provider }))
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![protocol.name().as_bytes().to_vec()];
@@ -90,11 +90,62 @@ pub fn explain(error: &io::Error) -> String {
     format!("the TLS handshake failed: {error}; {remedy}")
 }
 
-/// Verifies certificates by the Web PKI, the same ones for the same name once a minute: fresh connections to one
-/// ingress bring the same chain over and over. That the peer holds the key is checked on each of them.
+/// Checks that the peer holds its certificate's key, and whether the certificate is trusted.
 #[derive(Debug)]
-struct OnceAMinute {
-    verifier: Arc<WebPkiServerVerifier>,
+struct Verifier {
+    /// `None`: any certificate is.
+    chains: Option<Chains>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match &self.chains {
+            Some(chains) => {
+                chains.verify(end_entity, intermediates, server_name, ocsp_response, now)
+            }
+            None => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        crypto::verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        crypto::verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
+
+/// Certificate chains by the Web PKI. The last one that was verified is not verified again for a minute: fresh
+/// connections to one ingress bring the same chain over and over.
+#[derive(Debug)]
+struct Chains {
+    web_pki: Arc<WebPkiServerVerifier>,
     last: Mutex<Option<Verified>>,
 }
 
@@ -106,22 +157,22 @@ struct Verified {
     at: UnixTime,
 }
 
-impl OnceAMinute {
-    fn new(roots: RootCertStore, provider: Arc<CryptoProvider>) -> io::Result<Self> {
+impl Chains {
+    fn new(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> io::Result<Self> {
+        let provider = Arc::clone(provider);
         let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
         Ok(Self {
-            verifier: builder.build().map_err(io::Error::other)?,
+            web_pki: builder.build().map_err(io::Error::other)?,
             last: Mutex::default(),
         })
     }
-}
 
-impl ServerCertVerifier for OnceAMinute {
-    fn verify_server_cert(
+    /// As [`ServerCertVerifier::verify_server_cert`].
+    fn verify(
         &self,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
+        name: &ServerName<'_>,
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
@@ -129,93 +180,22 @@ impl ServerCertVerifier for OnceAMinute {
         let last = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let is_known = last().as_ref().is_some_and(|last| {
             let age = now.as_secs().checked_sub(last.at.as_secs());
-            age.is_some_and(|age| age < 60)
-                && last.name == *server_name
-                && last.chain.iter().eq(chain())
+            age.is_some_and(|age| age < 60) && last.name == *name && last.chain.iter().eq(chain())
         });
         if is_known {
             return Ok(ServerCertVerified::assertion());
         }
-        let verified = self.verifier.verify_server_cert(
-            end_entity,
-            intermediates,
-            server_name,
-            ocsp_response,
-            now,
-        )?;
+        let verified =
+            self.web_pki
+                .verify_server_cert(end_entity, intermediates, name, ocsp_response, now)?;
         *last() = Some(Verified {
             chain: chain()
                 .map(|certificate| certificate.clone().into_owned())
                 .collect(),
-            name: server_name.to_owned(),
+            name: name.to_owned(),
             at: now,
         });
         Ok(verified)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
-            .verify_tls12_signature(message, certificate, signed)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.verifier
-            .verify_tls13_signature(message, certificate, signed)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
-    }
-}
-
-/// Takes any certificate, and checks that the peer holds its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        crypto::verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        crypto::verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -234,7 +214,9 @@ mod tests {
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let mut roots = RootCertStore::empty();
         roots.add(issuer.der().clone()).unwrap();
-        let verifier = OnceAMinute::new(roots, Arc::new(crypto::ring::default_provider())).unwrap();
+        let provider = Arc::new(crypto::ring::default_provider());
+        let chains = Some(Chains::new(roots, &provider).unwrap());
+        let verifier = Verifier { chains, provider };
 
         let mut params = CertificateParams::new(vec!["app.example".to_owned()]).unwrap();
         params.not_before = date_time_ymd(2026, 1, 1);
