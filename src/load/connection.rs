@@ -43,7 +43,7 @@ pub struct Connection {
     sender: Sender,
     /// What the peer has sent without progress.
     allowance: Allowance,
-    served: Rc<Cell<u64>>,
+    begun: Rc<Cell<u64>>,
 }
 
 #[derive(Debug)]
@@ -86,7 +86,7 @@ pub enum ExchangeError {
     /// No backend can have got the request: the connection had closed before it was written, or the peer
     /// says that it did not look at it (RFC 9113 §8.7).
     Unsent,
-    /// The request was written, or the connection was fresh, and no whole response came.
+    /// The request was written, or was the connection's first, and no whole response came.
     Failed(Failure, String),
 }
 
@@ -149,7 +149,7 @@ impl Connection {
         Ok(Self {
             sender,
             allowance,
-            served: Rc::default(),
+            begun: Rc::default(),
         })
     }
 
@@ -165,15 +165,15 @@ impl Connection {
                     tasks: Rc::clone(tasks),
                 },
                 allowance: self.allowance.clone(),
-                served: Rc::clone(&self.served),
+                begun: Rc::clone(&self.begun),
             }),
         }
     }
 
-    /// How many responses this connection has brought.
+    /// How many requests were given to this connection.
     #[must_use]
-    pub fn served(&self) -> u64 {
-        self.served.get()
+    pub fn begun(&self) -> u64 {
+        self.begun.get()
     }
 
     /// Waits until another request may be written; `false` when the connection has ended.
@@ -195,13 +195,15 @@ impl Connection {
     /// Writes a request and reads the head of its response.
     ///
     /// # Errors
-    /// [`ExchangeError::Unsent`] on a connection that has served before, if nothing was written;
-    /// otherwise how it failed.
+    /// [`ExchangeError::Unsent`] on a connection that was given a request before this one, if no backend can have
+    /// got it; otherwise how it failed.
     ///
     /// # Cancel safety
     /// Dropping it leaves an HTTP/1.1 connection in the middle of an exchange: drop the connection too.
     pub async fn send(&mut self, request: Outgoing) -> Result<Response<Incoming>, ExchangeError> {
         self.allowance.renew();
+        // Where several are sent at once the others may be refused before the first is answered.
+        let is_first = self.begun.replace(self.begun() + 1) == 0;
         let ended = match &mut self.sender {
             Sender::Http1 { sender, driver } => {
                 let response = sender.try_send_request(request);
@@ -212,14 +214,13 @@ impl Connection {
         let mut error = match ended {
             Ok(response) => {
                 self.allowance.renew();
-                self.served.set(self.served() + 1);
                 return Ok(response);
             }
             Err(error) => error,
         };
         let is_unwritten = error.take_message().is_some();
         let error = error.into_error();
-        if self.served() > 0 && (is_unwritten || was_refused_unseen(&error)) {
+        if !is_first && (is_unwritten || was_held_back(&error) || was_refused_unseen(&error)) {
             return Err(ExchangeError::Unsent);
         }
         Err(ExchangeError::Failed(classify(&error), describe(&error)))
@@ -315,7 +316,10 @@ fn classify(error: &hyper::Error) -> Failure {
             Failure::Protocol
         };
     }
-    let closed = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+    let closed = error.is_incomplete_message()
+        || error.is_closed()
+        || error.is_canceled()
+        || was_held_back(error);
     match io_error(error).map(io::Error::kind) {
         Some(io::ErrorKind::TimedOut) => Failure::Timeout,
         Some(io::ErrorKind::InvalidData) => Failure::Protocol,
@@ -333,6 +337,12 @@ fn io_error(error: &hyper::Error) -> Option<&io::Error> {
 
 fn http2_error(error: &hyper::Error) -> Option<&h2::Error> {
     std::error::Error::source(error)?.downcast_ref()
+}
+
+/// Whether the connection ended while the request waited for the peer to allow a further stream: hyper then drops
+/// what it has not written, and calls that an error of its user's, which a request of ours never is.
+fn was_held_back(error: &hyper::Error) -> bool {
+    error.is_user()
 }
 
 /// Whether the peer says that it has not looked at the request: it refused the stream, or closed the

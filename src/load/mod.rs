@@ -119,8 +119,8 @@ impl Ending {
 pub struct Connections {
     /// Connections that were opened.
     pub opened: u64,
-    /// Requests that hyper handed back unsent from an idle connection that had closed, and that were
-    /// sent on a new one.
+    /// Requests that were given to a connection that had closed, or whose peer did not look at them, and that
+    /// were sent on another.
     pub reopened: u64,
     /// The most that were open at once (what each thread had at most, summed).
     pub most_open: u64,

@@ -29,9 +29,8 @@ use crate::tally::connections::OneConnection;
 use crate::tally::monitor::Seen;
 use crate::tally::set_aside::Reason;
 
-/// How many connections one request may find closed before it counts as failed. Over HTTP/1.1 the second one
-/// is fresh and can't be found so; over HTTP/2 others may have used it meanwhile.
-const MOST_CONNECTIONS_PER_REQUEST: usize = 3;
+/// How many connections that others use too may turn a request away unseen before it gets one of its own.
+const MOST_SHARED_CONNECTIONS: u32 = 2;
 /// A connection's body buffer gives memory beyond this back after use.
 const BUFFER_KEPT: usize = 64 * 1024;
 /// The pause where nobody answers, and how often it doubles: up to 320 ms.
@@ -331,12 +330,16 @@ impl RequestLoop {
     ) -> Result<Responded, Failed> {
         let limit = self.shared.plan.load.timeout;
         let connection_use = self.shared.plan.load.connection_use;
-        for _ in 0..MOST_CONNECTIONS_PER_REQUEST {
-            let mut open = self
-                .connection(slot, &mut timers.dial)
-                .await
-                .map_err(|error| (error.failure, error.message))?;
-            let last = !connection_use.allows_another(open.connection.served() + 1);
+        let mut turned_away = 0;
+        loop {
+            // The first request of a connection is never handed back unsent, so that this comes to an end.
+            let opened = if turned_away < MOST_SHARED_CONNECTIONS {
+                self.connection(slot, &mut timers.dial).await
+            } else {
+                self.dial(&mut timers.dial).await
+            };
+            let mut open = opened.map_err(|error| (error.failure, error.message))?;
+            let last = !connection_use.allows_another(open.connection.begun() + 1);
             let ended = {
                 // Pinned here and lent, since a future is moved with all the room that it will need.
                 let exchange = pin!(self.exchange(&mut open.connection, last, ticket));
@@ -347,6 +350,7 @@ impl RequestLoop {
                 Ok(Err(ExchangeError::Unsent)) => {
                     self.harvest.borrow_mut().connections.reopened += 1;
                     self.discard(&open).await;
+                    turned_away += 1;
                     continue;
                 }
                 Ok(Err(ExchangeError::Failed(failure, message))) => Err((failure, message)),
@@ -361,8 +365,6 @@ impl RequestLoop {
             }
             return ended;
         }
-        let message = "connections closed before the request was written, one after the other";
-        Err((Failure::Reset, message.to_owned()))
     }
 
     /// The connection that the next request goes over.
@@ -478,7 +480,7 @@ impl RequestLoop {
         last_on_its_connection: bool,
         ticket: u64,
     ) -> Result<Responded, ExchangeError> {
-        if connection.served() > 0 && !connection.is_reusable().await {
+        if connection.begun() > 0 && !connection.is_reusable().await {
             return Err(ExchangeError::Unsent);
         }
         let outgoing = self.outgoing(last_on_its_connection);

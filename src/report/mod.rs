@@ -421,7 +421,8 @@ pub struct RequestsReport {
 pub struct ConnectionsReport {
     /// Opened for requests.
     pub opened: u64,
-    /// Requests sent again on a new connection, since the idle one had closed before they were written.
+    /// Requests sent again on another connection, since theirs had closed before they were written, or its peer said
+    /// that it had not looked at them.
     pub reopened: u64,
     /// Requests that a connection carried on average; null when none was opened.
     pub requests_per_connection: Option<f64>,

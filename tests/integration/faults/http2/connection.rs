@@ -1,9 +1,9 @@
 //! What concerns a connection, or ends a stream: settings, resets, floods.
 
 use super::{
-    DATA, ENHANCE_YOUR_CALM, GOAWAY, INTERNAL_ERROR, NO_ERROR, OK, PADDED, PING, PRIORITY,
-    REFUSED_STREAM, RST_STREAM, SETTINGS, UNKNOWN, WINDOW_UPDATE, answered, asked, asked_under,
-    endless, frame, frames, go_away, headers, http2, page_on, reset, setting,
+    DATA, ENHANCE_YOUR_CALM, GOAWAY, INTERNAL_ERROR, MAX_CONCURRENT_STREAMS, NO_ERROR, OK, PADDED,
+    PING, PRIORITY, REFUSED_STREAM, RST_STREAM, SETTINGS, UNKNOWN, WINDOW_UPDATE, answered, asked,
+    asked_under, endless, frame, frames, go_away, headers, http2, page_on, reset, setting,
 };
 use crate::faults::answers::{POD, body, flood, page, pause, send};
 use crate::faults::behaviours::Behaviour;
@@ -110,7 +110,6 @@ fn resets() -> Vec<Behaviour> {
 /// RFC 9113 §6.5.2.
 fn settings() -> Vec<Behaviour> {
     const ENABLE_PUSH: u16 = 2;
-    const MAX_CONCURRENT_STREAMS: u16 = 3;
     const INITIAL_WINDOW_SIZE: u16 = 4;
     const MAX_FRAME_SIZE: u16 = 5;
     let refused =

@@ -23,6 +23,8 @@ const CONTINUATION: u8 = 9;
 /// Of no frame that RFC 9113 knows; such are to be ignored (§5.5).
 const UNKNOWN: u8 = 0x60;
 
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+
 const ACKNOWLEDGED: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
@@ -98,7 +100,11 @@ fn asked_under(settings: &[u8]) -> Step {
 
 /// Takes and answers so many requests.
 fn answered(requests: u32) -> Vec<Step> {
-    let first = vec![asked(), send(page_on(1))];
+    answered_under(&frame(SETTINGS, 0, 0, []), requests)
+}
+
+fn answered_under(settings: &[u8], requests: u32) -> Vec<Step> {
+    let first = vec![asked_under(settings), send(page_on(1))];
     let others = (1..requests).flat_map(|number| {
         let asked = Step::ReadStream(Bytes::new());
         [asked, send(page_on(2 * number + 1))]
@@ -109,6 +115,18 @@ fn answered(requests: u32) -> Vec<Step> {
 /// Answers one request, and says that no other was looked at.
 pub(crate) fn going_away() -> Vec<Step> {
     [answered(1), vec![send(go_away(1, NO_ERROR))]].concat()
+}
+
+/// The same in the other order.
+pub(crate) fn going_away_first() -> Vec<Step> {
+    vec![asked(), send(go_away(1, NO_ERROR)), send(page_on(1))]
+}
+
+/// Lets one request through at a time, and closes in order after eight.
+pub(crate) fn going_away_with_others_held_back() -> Vec<Step> {
+    let one_stream = setting(MAX_CONCURRENT_STREAMS, 1);
+    let going = send(go_away(15, NO_ERROR));
+    [answered_under(&one_stream, 8), vec![going]].concat()
 }
 
 /// The response of a well-behaved pod to the first request of a connection.
