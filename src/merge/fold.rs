@@ -19,7 +19,7 @@ use crate::tally::pods::PodRegistry;
 use crate::tally::sequence::Sequence;
 use crate::tally::sessions::Sessions;
 use crate::tally::set_aside::SetAside;
-use crate::verdict::ShardCounts;
+use crate::verdict::PartCounts;
 
 /// Why what the shards share is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -109,7 +109,7 @@ pub(super) struct Fold {
     run: Run,
     places: HashMap<Address, usize>,
     ended: SystemTime,
-    shards: Vec<ShardCounts>,
+    shards: Vec<PartCounts>,
 }
 
 impl Fold {
@@ -180,7 +180,7 @@ impl Fold {
             brought.observed = added.renumbered(&brought.observed);
             run.by_address.add(place, &brought);
         }
-        self.shards.push(ShardCounts {
+        self.shards.push(PartCounts {
             index,
             observed: if self.is_fresh {
                 added.observed
@@ -207,7 +207,7 @@ impl Fold {
     }
 
     /// The run, and what each shard saw.
-    pub(super) fn finish(self) -> (Run, Vec<ShardCounts>) {
+    pub(super) fn finish(self) -> (Run, Vec<PartCounts>) {
         (self.run, self.shards)
     }
 }

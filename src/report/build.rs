@@ -32,7 +32,7 @@ use crate::tally::windows::Block;
 use crate::verdict::decision::{Counts, Judged};
 use crate::verdict::diagnosis::{self, diagnose_run};
 use crate::verdict::health::{self, Breach, Health};
-use crate::verdict::{Change, Evidence, Judgement, Reason, ShardCounts, Verdict, decide, words};
+use crate::verdict::{Change, Evidence, Judgement, PartCounts, Reason, Verdict, decide, words};
 
 /// Intervals miss the share that they are for at most this often.
 const INTERVAL_ERROR_RATE: f64 = 0.05;
@@ -50,7 +50,7 @@ impl Report {
 
     /// Judges a run that several shards measured, and reports it; `shards` is what each of them saw.
     #[must_use]
-    pub fn of_shards(plan: &Plan, run: &Run, shards: Vec<ShardCounts>) -> Self {
+    pub fn of_shards(plan: &Plan, run: &Run, shards: Vec<PartCounts>) -> Self {
         let tally = &run.tally;
         let groups = tally.registry().groups();
         let evidence = Evidence {

@@ -29,6 +29,7 @@
 //! | `zero_weight_leak` | a backend of weight 0 answered |
 //! | `cache_in_front` | responses say that they come from a cache |
 //! | `cookie_affinity` | a `Set-Cookie`, or a `Cookie` of the user's own |
+//! | `addresses_differ` | one address of a name splits otherwise than the others |
 //! | `per_connection_balancing` | the same backend within a connection |
 //! | `backend_errors` | one backend answers with more errors than the others |
 //! | `weighted_round_robin` | more regular than independent draws |
@@ -36,6 +37,7 @@
 //! | `rate_not_reached` | fewer requests were in flight than the rate takes |
 //! | `unexplained` | none of these |
 
+mod addresses;
 mod cause;
 mod change;
 mod client;
@@ -57,6 +59,9 @@ use crate::stats::change_point::ChangePoint;
 use crate::stats::dependence::Clustering;
 use crate::stats::drift::Drift;
 use missing::Missing;
+
+/// The code where no known cause fits.
+const UNEXPLAINED: &str = "unexplained";
 
 /// What a run shows, as far as it helps to find a cause. Slices "by backend" have one entry for each
 /// backend of the split, in its order.

@@ -73,12 +73,12 @@ pub struct Evidence {
     /// Where a sequential run stopped; its counts are judged instead of `observed`.
     pub standing: Option<Standing>,
     /// What each shard saw, of a run that several shared; empty for others.
-    pub shards: Vec<ShardCounts>,
+    pub shards: Vec<PartCounts>,
 }
 
-/// What one shard of a run saw, for the question whether all saw the same split.
+/// What one part of a run saw, a shard or an address, for the question whether all saw the same split.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShardCounts {
+pub struct PartCounts {
     /// Its number.
     pub index: u32,
     /// Independent responses by group: the first of each connection where connections carry several.
@@ -104,17 +104,59 @@ pub struct Judgement {
     pub agreement: Option<Agreement>,
 }
 
-/// Whether the shards of a run saw one split.
+/// Whether the parts of a run saw one split.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Agreement {
     /// The tests.
     pub homogeneity: Homogeneity,
     /// Whether they saw different splits, significantly at the promised error rate.
     pub is_refuted: bool,
-    /// The shards that differ from the others, and their shares by backend.
+    /// The parts that differ from the others, and their shares by backend.
     pub differing: Vec<(u32, Vec<f64>)>,
     /// The shares of all others together; `None` where no majority agrees.
     pub others: Option<Vec<f64>>,
+}
+
+impl Agreement {
+    /// Tests whether the parts saw one split; `None` where they could not differ.
+    fn of(
+        criterion: &Criterion,
+        split: &Split,
+        backends: &[Backend],
+        parts: &[PartCounts],
+    ) -> Option<Self> {
+        let row = |part: &PartCounts| {
+            let counts = counts(split, &part.observed, 0, backends, Doubtful::Foreign);
+            let mut row = counts.observed;
+            row.push(counts.foreign);
+            row
+        };
+        let rows: Vec<Vec<u64>> = parts.iter().map(row).collect();
+        let homogeneity = homogeneity(&rows, criterion.alpha)?;
+        let shares = |of: &dyn Fn(usize) -> bool| {
+            let mut sums = vec![0; split.len()];
+            for (_, row) in rows.iter().enumerate().filter(|&(place, _)| of(place)) {
+                for (sum, count) in sums.iter_mut().zip(row) {
+                    *sum += count;
+                }
+            }
+            let total = sums.iter().sum::<u64>().max(1) as f64;
+            sums.iter().map(|&sum| sum as f64 / total).collect()
+        };
+        let outliers = &homogeneity.outliers;
+        let differing = outliers
+            .iter()
+            .map(|&place| (parts[place].index, shares(&|other| other == place)));
+        let others = |place| !outliers.contains(&place);
+        let has_others = (0..rows.len())
+            .any(|place| others(place) && rows[place].iter().any(|&count| count > 0));
+        Some(Self {
+            is_refuted: homogeneity.p_value <= criterion.alpha,
+            differing: differing.collect(),
+            others: has_others.then(|| shares(&others)),
+            homogeneity,
+        })
+    }
 }
 
 /// Whether and where the split changed during the run.
@@ -167,7 +209,7 @@ pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Eviden
     let windows = evidence.windows_by_backend(split, &backends);
     let change = evidence.change(criterion, split, &backends, &judged, &windows);
     let drifted = change.as_ref().is_some_and(|change| change.is_significant);
-    let agreement = evidence.agreement(criterion, split, &backends);
+    let agreement = Agreement::of(criterion, split, &backends, &evidence.shards);
     let disagree = agreement.as_ref().filter(|agreement| agreement.is_refuted);
     let is_doubtful = !assignment.ambiguous.is_empty();
     let verdict = match judged.verdict {
@@ -255,46 +297,6 @@ impl Evidence {
         let row =
             |by_group: &Vec<u64>| counts(split, by_group, 0, backends, Doubtful::Foreign).observed;
         self.windows.iter().map(row).collect()
-    }
-
-    /// Tests whether the shards saw one split.
-    fn agreement(
-        &self,
-        criterion: &Criterion,
-        split: &Split,
-        backends: &[Backend],
-    ) -> Option<Agreement> {
-        let row = |shard: &ShardCounts| {
-            let counts = counts(split, &shard.observed, 0, backends, Doubtful::Foreign);
-            let mut row = counts.observed;
-            row.push(counts.foreign);
-            row
-        };
-        let rows: Vec<Vec<u64>> = self.shards.iter().map(row).collect();
-        let homogeneity = homogeneity(&rows, criterion.alpha)?;
-        let shares = |of: &dyn Fn(usize) -> bool| {
-            let mut sums = vec![0; split.len()];
-            for (_, row) in rows.iter().enumerate().filter(|&(place, _)| of(place)) {
-                for (sum, count) in sums.iter_mut().zip(row) {
-                    *sum += count;
-                }
-            }
-            let total = sums.iter().sum::<u64>().max(1) as f64;
-            sums.iter().map(|&sum| sum as f64 / total).collect()
-        };
-        let outliers = &homogeneity.outliers;
-        let differing = outliers
-            .iter()
-            .map(|&place| (self.shards[place].index, shares(&|other| other == place)));
-        let others = |place| !outliers.contains(&place);
-        let has_others = (0..rows.len())
-            .any(|place| others(place) && rows[place].iter().any(|&count| count > 0));
-        Some(Agreement {
-            is_refuted: homogeneity.p_value <= criterion.alpha,
-            differing: differing.collect(),
-            others: has_others.then(|| shares(&others)),
-            homogeneity,
-        })
     }
 
     /// Tests whether the split changed. Connections that keep to a backend make waves of their own, which

@@ -499,33 +499,47 @@ fn observed_shares(split: &Split, shares: &[f64]) -> String {
     told.join(", ")
 }
 
-/// At most so many shards are named one by one.
-const NAMED_SHARDS: usize = 8;
+/// At most so many parts of a run are named one by one.
+const NAMED_PARTS: usize = 8;
 
 /// That some shards saw another split than the others, and which.
 pub(super) fn shards_differ(split: &Split, criterion: &Criterion, agreement: &Agreement) -> Reason {
+    let name = |index| format!("shard {index}");
+    Reason::new(
+        "shards_differ",
+        parts_differ("shards", name, split, criterion, agreement),
+    )
+}
+
+/// That some parts of a run saw another split than the others, and which.
+pub(super) fn parts_differ(
+    parts: &str,
+    name: impl Fn(u32) -> String,
+    split: &Split,
+    criterion: &Criterion,
+    agreement: &Agreement,
+) -> String {
     let differing = &agreement.differing;
     let named: Vec<String> = differing
         .iter()
-        .take(NAMED_SHARDS)
-        .map(|(index, shares)| format!("shard {index} saw {}", observed_shares(split, shares)))
+        .take(NAMED_PARTS)
+        .map(|&(index, ref shares)| {
+            format!("{} saw {}", name(index), observed_shares(split, shares))
+        })
         .collect();
-    let more = match differing.len().saturating_sub(NAMED_SHARDS) {
+    let more = match differing.len().saturating_sub(NAMED_PARTS) {
         0 => String::new(),
         more => format!(", and {more} more differ"),
     };
     let others = agreement.others.as_ref().map_or(String::new(), |shares| {
         format!("; the others saw {}", observed_shares(split, shares))
     });
-    Reason::new(
-        "shards_differ",
-        format!(
-            "the shards saw different splits: {}{more}{others} (p {} ≤ {}); does every replica of the \
-             ingress have the same weights?",
-            named.join("; "),
-            p_value(agreement.homogeneity.p_value),
-            criterion.alpha
-        ),
+    format!(
+        "the {parts} saw different splits: {}{more}{others} (p {} ≤ {}); does every replica of the \
+         ingress have the same weights?",
+        named.join("; "),
+        p_value(agreement.homogeneity.p_value),
+        criterion.alpha
     )
 }
 

@@ -1,10 +1,11 @@
-//! A name with addresses of both families, and a server on one of them alone: no request fails.
+//! A name with several addresses: with a server on one of them alone no request fails, and where two split
+//! differently that is said.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use lbtest::ingress::{Config, Handle, Ingress};
 
-use crate::program::lbtest;
+use crate::program::{codes, lbtest};
 
 const ADDRESSES: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -61,4 +62,44 @@ fn a_server_on_one_address_of_localhost_gets_every_request() {
             no_request_fails(&ingress_on(address), &[]);
         }
     }
+}
+
+/// Two replicas of an ingress, of which the second has other weights.
+#[test]
+fn an_address_that_splits_otherwise_than_the_other_is_named() {
+    let first = ingress_on(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    let port = first.addr().port();
+    let stale = Config {
+        listen: SocketAddr::new(Ipv4Addr::new(127, 0, 0, 2).into(), port),
+        ..Config::new("v1=50,v2=50".parse().unwrap())
+    };
+    let _second = Ingress::start(&stale).unwrap();
+    let url = format!("http://app.example:{port}/");
+    let resolve = format!("app.example:{port}:127.0.0.1,127.0.0.2");
+    let gate = |expected| {
+        let base = [url.as_str(), "--resolve", &resolve, "--json", "-"];
+        lbtest(&[&base[..], &["--expect", expected]].concat())
+    };
+    let told = |report: &serde_json::Value, place: usize| {
+        let finding = &report["findings"][place];
+        assert_eq!(finding["code"], "addresses_differ", "{report:#}");
+        let message = finding["message"].as_str().unwrap();
+        assert!(
+            message.contains(&format!("127.0.0.2:{port} saw v1 ")),
+            "{message}"
+        );
+    };
+
+    let ran = gate("v1=70,v2=30");
+    assert_eq!(
+        (ran.status, codes(&ran.json())),
+        (1, vec!["split_off"]),
+        "{ran:?}"
+    );
+    told(&ran.json(), 0);
+
+    // What both do together is 60/40.
+    let ran = gate("v1=60,v2=40");
+    assert_eq!(ran.status, 0, "{ran:?}");
+    told(&ran.json(), 0);
 }

@@ -6,7 +6,7 @@
 
 use super::cause::Cause;
 use super::missing::Missing;
-use super::{Finding, Symptoms};
+use super::{Finding, Symptoms, UNEXPLAINED};
 use crate::stats::chi_square::pearson;
 use crate::stats::density::deviance;
 use crate::stats::goodness_of_fit::goodness_of_fit;
@@ -182,7 +182,7 @@ pub(super) fn unexplained(symptoms: &Symptoms<'_>, missing: &Missing) -> Finding
         "none of the known causes explains the counts: {}",
         symptoms.told(&seen)
     );
-    let finding = Finding::new("unexplained", message);
+    let finding = Finding::new(UNEXPLAINED, message);
     match explained.next {
         Some((code, log_likelihood)) => {
             let mut finding = finding.with("log_likelihood", log_likelihood);

@@ -2,7 +2,7 @@
 
 use http::header::COOKIE;
 
-use super::{Finding, Symptoms, client, diagnose, limiter};
+use super::{Finding, Symptoms, addresses, client, diagnose, limiter};
 use crate::identity::assignment::Backend;
 use crate::load::Run;
 use crate::observation::Failure;
@@ -48,6 +48,7 @@ pub fn diagnose_run(plan: &Plan, run: &Run, judgement: &Judgement) -> Vec<Findin
         signs: run.signs,
         sends_cookie: plan.request.headers.contains_key(COOKIE),
     });
+    let found = addresses::beside(plan, run, judgement, found);
     let mut findings = limiter::before(run, found);
     findings.extend(client::findings(plan, run));
     findings

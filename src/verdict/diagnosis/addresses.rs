@@ -1,0 +1,54 @@
+//! Addresses of one name that split differently.
+
+use super::{Finding, UNEXPLAINED};
+use crate::load::Run;
+use crate::plan::Plan;
+use crate::verdict::words::parts_differ;
+use crate::verdict::{Agreement, Judgement, PartCounts};
+
+/// Puts it first, and in place of no known cause, where the split is off, and last where it is not.
+pub(super) fn beside(
+    plan: &Plan,
+    run: &Run,
+    judgement: &Judgement,
+    mut findings: Vec<Finding>,
+) -> Vec<Finding> {
+    let Some(finding) = differ(plan, run, judgement) else {
+        return findings;
+    };
+    if judgement.judged.p_value <= plan.criterion.alpha {
+        findings.retain(|finding| finding.code != UNEXPLAINED);
+        findings.insert(0, finding);
+    } else {
+        findings.push(finding);
+    }
+    findings
+}
+
+/// That some addresses saw another split than the others. Of connections that carry several requests the
+/// responses are not independent: then it cannot be told.
+fn differ(plan: &Plan, run: &Run, judgement: &Judgement) -> Option<Finding> {
+    if !plan.load.connection_use.is_fresh() {
+        return None;
+    }
+    let parts: Vec<PartCounts> = (0..)
+        .zip(&run.addresses)
+        .map(|(index, _)| PartCounts {
+            index,
+            observed: run.by_address.get(index as usize).observed,
+        })
+        .collect();
+    let (split, criterion) = (&plan.split, &plan.criterion);
+    let assigned = &judgement.assignment.fixed;
+    let agreement = Agreement::of(criterion, split, assigned, &parts)?;
+    agreement.is_refuted.then(|| {
+        let name = |index: u32| run.addresses[index as usize].to_string();
+        let message = parts_differ("addresses", name, split, criterion, &agreement);
+        let tested = &agreement.homogeneity;
+        Finding::new("addresses_differ", message)
+            .with("differing", agreement.differing.len() as f64)
+            .with("p_value", tested.p_value)
+            .with("chi_square", tested.statistic)
+            .with("degrees_of_freedom", tested.degrees_of_freedom as f64)
+    })
+}
