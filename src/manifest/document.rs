@@ -104,7 +104,14 @@ fn yaml(text: &str) -> Result<Vec<Document>, String> {
         },
     };
     let read = serde_saphyr::from_multiple_with_options::<Spanned<Value>>(text, options);
-    let read = read.map_err(|error| unusable(error.without_snippet()))?;
+    let read = read.map_err(|error| {
+        let hint = if text.contains("{{") {
+            "; it seems to be a template: give what it renders to (helm template)"
+        } else {
+            ""
+        };
+        unusable(error.without_snippet()) + hint
+    })?;
     let document = |spanned: Spanned<Value>| Document {
         line: Some(spanned.referenced.line()),
         value: spanned.value,

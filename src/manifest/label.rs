@@ -1,7 +1,8 @@
 //! What the backends are called in the report: versions where their pods carry them, else Service names.
 
 use super::ManifestError;
-use super::route::Route;
+use super::object::full_name;
+use super::route::{PodsOf, Route};
 use super::workload::{Workload, versions};
 use crate::identity::assignment::{Group, assign};
 use crate::split::Split;
@@ -18,7 +19,10 @@ pub(super) fn labels(route: &Route<'_>, workloads: &[Vec<&Workload<'_>>]) -> Vec
         let is_one_service = backends
             .iter()
             .all(|backend| backend.name == backends[0].name);
-        all.collect::<Option<Vec<_>>>().filter(|_| is_one_service)
+        // The port of a lone Service tells it from nothing; a subset is what it is called all the same.
+        let tells = backends.len() > 1 || matches!(backends[0].pods, PodsOf::Subset(_));
+        all.collect::<Option<Vec<_>>>()
+            .filter(|_| is_one_service && tells)
     };
     let names = || {
         backends
@@ -34,6 +38,7 @@ pub(super) fn labels(route: &Route<'_>, workloads: &[Vec<&Workload<'_>>]) -> Vec
             None => backend.name.clone(),
         })
     };
+    let full_names = || apart(|backend| full_name(backend.namespace.as_deref(), &backend.name));
     let longest = || {
         apart(|backend| {
             let namespace = backend.namespace.as_deref().unwrap_or_default();
@@ -41,10 +46,11 @@ pub(super) fn labels(route: &Route<'_>, workloads: &[Vec<&Workload<'_>>]) -> Vec
             format!("{namespace}/{}:{variant}", backend.name)
         })
     };
-    let candidates: [Option<Vec<String>>; 5] = [
+    let candidates: [Option<Vec<String>>; 6] = [
         versions,
         variants(),
         Some(names()),
+        Some(full_names()),
         Some(longer()),
         Some(longest()),
     ];

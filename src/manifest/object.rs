@@ -10,6 +10,9 @@ use super::ManifestError;
 use super::document::documents;
 use super::field::Field;
 
+/// What says how manifests are put together is none itself, though it lies beside them.
+const KUSTOMIZE: &str = "kustomize.config.k8s.io";
+
 /// One file, or standard input, as it was read.
 #[derive(Debug, Clone)]
 pub struct Input {
@@ -201,6 +204,9 @@ fn add(value: Value, origin: Origin, objects: &mut Vec<Object>) -> Result<(), Ma
         return Ok(());
     }
     let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
+    if group == KUSTOMIZE {
+        return Ok(());
+    }
     let mut object = Object {
         index: objects.len(),
         origin,

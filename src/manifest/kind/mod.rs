@@ -15,8 +15,8 @@ use super::object::Object;
 use super::route::Route;
 
 /// The kinds that are read, for a person.
-pub(super) const KINDS: &str = "Ingress, HTTPRoute, GRPCRoute, VirtualService, TraefikService, IngressRoute, TrafficSplit, \
-     Rollout, Canary (Flagger), HTTPProxy and Route (OpenShift)";
+pub(super) const KINDS: &str = "Ingress, HTTPRoute, GRPCRoute, VirtualService (its http), TraefikService, IngressRoute, TrafficSplit, \
+     Rollout (its canary strategy), Canary (Flagger), HTTPProxy and Route (OpenShift)";
 
 /// All rules of all objects, in their order.
 ///
