@@ -31,6 +31,7 @@ pub(super) struct Missing {
     never_sent: u64,
     other: u64,
     told: Vec<String>,
+    told_unsent: Vec<String>,
 }
 
 impl Missing {
@@ -54,6 +55,8 @@ impl Missing {
                 missing.told.push(format!("{failure} × {count}"));
             } else {
                 missing.never_sent += count;
+                let told = format!("{failure} × {count}, never sent");
+                missing.told_unsent.push(told);
             }
         }
         missing
@@ -73,14 +76,14 @@ impl Missing {
         2 * self.rejections > self.sent()
     }
 
-    /// `status 503 × 1100, reset × 3`.
+    /// `status 503 × 1100, reset × 3`: of what was sent.
     pub(super) fn told(&self) -> String {
-        const SHOWN: usize = 6;
-        let mut told = self.told[..self.told.len().min(SHOWN)].join(", ");
-        if self.told.len() > SHOWN {
-            told.push_str(", …");
-        }
-        told
+        listed(&self.told)
+    }
+
+    /// The same, and what was never sent.
+    fn told_all(&self) -> String {
+        listed(&[&self.told[..], &self.told_unsent].concat())
     }
 
     /// What a run without a single identified response looks like, where it was answered with errors.
@@ -218,7 +221,7 @@ impl Missing {
         let message = format!(
             "{held} of {total} requests without an identity ({}) lie between about request {from} and {:.0}: \
              as where the ingress reloads, or a pod is replaced, in mid-run",
-            self.told(),
+            self.told_all(),
             from as f64 + span
         );
         let finding = Finding::new("errors_clustered", message)
@@ -239,7 +242,7 @@ impl Missing {
             percent(change.before[0]),
             change.index,
             percent(change.after[0]),
-            self.told()
+            self.told_all()
         );
         let finding = if self.is_mostly_rejections() {
             Finding::new(
@@ -264,6 +267,15 @@ impl Missing {
             .with("log_likelihood_gain", change.log_likelihood_gain);
         Some(finding)
     }
+}
+
+fn listed(told: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let mut list = told[..told.len().min(SHOWN)].join(", ");
+    if told.len() > SHOWN {
+        list.push_str(", …");
+    }
+    list
 }
 
 /// Where hardly anything is missing before and much is after, beyond chance.

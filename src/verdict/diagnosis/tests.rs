@@ -273,6 +273,10 @@ fn errors_close_together_are_a_reload() {
         .missing(502, 8)
         .sequence(brought.clone());
     assert_eq!(reload.first(), ["errors_clustered"]);
+    let mut refused = case("v1=70,v2=30", &[0, 0]).sequence(brought.clone());
+    refused.failures.push((Failure::Connect, 8));
+    let message = &refused.found()[0].message;
+    assert!(message.contains("(connect × 8, never sent)"), "{message}");
     for (place, spread) in [900, 903, 905, 908, 911, 914, 917, 920]
         .into_iter()
         .zip(0..)
