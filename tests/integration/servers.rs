@@ -52,9 +52,10 @@ impl Server {
     }
 
     /// Runs the gate at an error rate that keeps these tests from failing by chance more than once in
-    /// 100,000 runs: a real ingress has no seed.
+    /// 100,000 runs: a real ingress has no seed. A machine that stands still for some seconds fails no request.
     fn gate_at(&self, url: &str, more: &[&str]) -> Ran {
-        let base = [url, "--json", "-", "--alpha", "1e-6"];
+        let patience = ["--timeout", "60s", "--connect-timeout", "60s"];
+        let base = [&[url, "--json", "-", "--alpha", "1e-6"][..], &patience].concat();
         let host = if more.contains(&"--host") {
             vec![]
         } else {

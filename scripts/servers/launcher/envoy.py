@@ -22,7 +22,10 @@ def command(site: Site) -> list[str]:
 
 def _listener(site: Site, name: str, port: int, transport: dict[str, Any] | None) -> dict[str, Any]:
     weights = [{"name": backend.label, "weight": backend.weight} for backend in site.positive()]
-    apps = {"match": {"prefix": "/"}, "route": {"weighted_clusters": {"clusters": weights}}}
+    # As Istio has it: a connection to an app that breaks before an answer is no answer of the app's.
+    retries = {"retry_on": "connect-failure,refused-stream,reset", "num_retries": 2}
+    route = {"weighted_clusters": {"clusters": weights}, "retry_policy": retries}
+    apps = {"match": {"prefix": "/"}, "route": route}
     unknown = {"match": {"prefix": "/"}, "direct_response": {"status": 404, "body": {"inline_string": DEFAULT_BACKEND}}}
     manager: dict[str, Any] = {
         "@type": f"{TYPES}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -70,7 +73,7 @@ def _cluster(backend: Backend) -> dict[str, Any]:
     endpoint = {"endpoint": {"address": _address(backend.port)}}
     return {
         "name": backend.label,
-        "connect_timeout": "3s",
+        "connect_timeout": "30s",
         "load_assignment": {"cluster_name": backend.label, "endpoints": [{"lb_endpoints": [endpoint]}]},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {

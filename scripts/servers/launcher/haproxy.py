@@ -28,7 +28,7 @@ global
     log stderr format raw local0 warning
 defaults
     mode http
-    timeout connect 3s
+    timeout connect 30s
     timeout client 60s
     timeout server 60s
     http-reuse always
