@@ -65,7 +65,7 @@ pub(super) fn run(args: &CanaryArgs) -> Result<ExitStatus, CommandError> {
     for note in &canary.notes {
         output::note(&format!("note: {}", terminal(note)));
     }
-    output::document(&to_yaml(&canary.objects));
+    output::document(&to_yaml(&canary.objects))?;
     Ok(ExitStatus::Pass)
 }
 

@@ -21,6 +21,6 @@ pub(super) fn run(
 ) -> Result<ExitStatus, CommandError> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut command, "lbtest", &mut script);
-    output::document(&String::from_utf8(script).map_err(CommandError::usage)?);
+    output::document(&String::from_utf8(script).map_err(CommandError::usage)?)?;
     Ok(ExitStatus::Pass)
 }

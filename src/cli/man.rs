@@ -55,7 +55,7 @@ pub(super) fn run(args: &ManArgs, command: Command) -> Result<ExitStatus, Comman
             ))
         })?,
     };
-    output::document(&page(asked)?);
+    output::document(&page(asked)?)?;
     Ok(ExitStatus::Pass)
 }
 

@@ -5,10 +5,11 @@ mod progress;
 mod reports;
 mod sink;
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use anstream::ColorChoice;
 
+use super::CommandError;
 use super::value::ColorArg;
 pub(super) use progress::ProgressBar;
 pub(super) use reports::Outputs;
@@ -24,15 +25,26 @@ pub(super) fn color(choice: ColorArg) {
     .write_global();
 }
 
-/// A result on stdout, in words. A closed stdout is no reason to fail.
+/// A result on stdout, in words. A stdout that cannot be written to is no reason to fail.
 pub(super) fn print(text: &str) {
-    document(&ascii::shown(text));
+    if let Err(error) = written(&ascii::shown(text)) {
+        warn(&format!("the result could not be printed: {error}"));
+    }
 }
 
-/// A result on stdout that programs read: it is printed as it is.
-pub(super) fn document(text: &str) {
+/// A result on stdout that programs read: it is printed as it is, and as a whole.
+pub(super) fn document(text: &str) -> Result<(), CommandError> {
+    written(text).map_err(|error| CommandError::usage(format!("stdout: {error}")))
+}
+
+/// Writes to stdout. A reader that went away (`| head`) has seen what it wanted.
+fn written(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.or_else(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Ok(()),
+        _ => Err(error),
+    })
 }
 
 /// What is said before load is sent, or after the result.

@@ -1,8 +1,9 @@
 //! Bad input gets one clear sentence that names the flag or value, and exit status 2.
 
+use std::fs::OpenOptions;
 use std::net::TcpListener;
 
-use crate::program::{lbtest, lbtest_reading};
+use crate::program::{Ran, command, lbtest, lbtest_reading};
 
 /// One `error:` line (warnings may stand before it) that holds `named`.
 fn refused(arguments: &[&str], named: &str) {
@@ -142,4 +143,20 @@ fn a_log_of_junk_is_read_without_harm() {
     let ran = lbtest_reading(&["analyze", "--expect", "v1=1,v2=1"], &junk);
     assert_eq!(ran.status, 4, "{ran:?}");
     assert!(!ran.stdout.contains('\u{1b}'), "{ran:?}");
+}
+
+#[test]
+fn what_a_full_disk_cannot_take_is_not_passed_over() {
+    let ran = |arguments: &[&str]| -> Ran {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        command(arguments).stdout(full).output().unwrap().into()
+    };
+    // Half a script or manifest is none.
+    for arguments in [&["completions", "bash"][..], &["man"]] {
+        let ran = ran(arguments);
+        assert_eq!(ran.status, 2, "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.starts_with("error: stdout: No space"), "{ran:?}");
+    }
+    let plan = ran(&["plan", "--expect", "v1=70,v2=30"]);
+    assert!(plan.stderr.contains("could not be printed"), "{plan:?}");
 }
