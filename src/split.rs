@@ -26,7 +26,7 @@ pub enum SplitError {
     #[error("no backends given: write label=weight pairs such as v1=70,v2=30")]
     Empty,
     /// An item lacks its `=weight`.
-    #[error("'{0}' has no weight: write it as {0}=NUMBER")]
+    #[error("'{0}' has no weight: write LABEL=WEIGHT pairs such as v1=70,v2=30")]
     NoWeight(String),
     /// An item has an empty label, or one with white space or control characters in it.
     #[error("'{0}' is not a backend label: use letters, digits, '-', '_', '.' or '/'")]

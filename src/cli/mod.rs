@@ -122,7 +122,7 @@ pub fn run() -> ExitCode {
         output::error(&sentence);
         return ExitStatus::Usage.into();
     }
-    let parsed = help::arranged(command)
+    let parsed = taking_negative_numbers(help::arranged(command))
         .try_get_matches()
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
@@ -157,6 +157,13 @@ pub fn run() -> ExitCode {
             error.status.into()
         }
     }
+}
+
+/// The command with `-5` taken for a value, so that its refusal names the option that it was given to.
+fn taking_negative_numbers(command: clap::Command) -> clap::Command {
+    command
+        .allow_negative_numbers(true)
+        .mut_subcommands(|subcommand| subcommand.allow_negative_numbers(true))
 }
 
 /// What clap says over several paragraphs, in one sentence: its message, its tip, and where to read on.

@@ -220,8 +220,11 @@ fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) ->
     let told: Vec<String> = errors
         .iter()
         .map(|(address, error)| match address {
-            Some(address) => format!("{address}: {}", error.message),
-            None => error.message.clone(),
+            // What the user gave is not said twice.
+            Some(address) if address.to_string() != target => {
+                format!("{address}: {}", error.message)
+            }
+            _ => error.message.clone(),
         })
         .collect();
     format!("cannot reach {target}: {}", told.join("; "))

@@ -111,6 +111,18 @@ pub fn percentage(text: &str) -> Result<f64, QuantityError> {
     hundredths(text, "%", "a percentage, such as 1%")
 }
 
+/// Reads a percentage of a whole, as a share.
+///
+/// # Errors
+/// Anything but a number from 0 to 100.
+pub fn part(text: &str) -> Result<f64, QuantityError> {
+    let share = percentage(text)?;
+    if (0.0..=1.0).contains(&share) {
+        return Ok(share);
+    }
+    Err(error(text, "a percentage from 0 to 100, such as 1%"))
+}
+
 /// Reads percentage points, `5` or `5pp`, as a share (0.05).
 ///
 /// # Errors

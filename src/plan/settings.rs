@@ -350,7 +350,7 @@ impl Settings {
             "--max-error",
             &self.max_error,
             &split,
-            |text| quantity::percentage(text).map(Limit::Errors),
+            |text| quantity::part(text).map(Limit::Errors),
         )?);
         let sessions = stickiness.as_ref().and_then(|sticky| sticky.sessions);
         let concurrency = self.concurrency(sessions.or(requests));
@@ -594,6 +594,8 @@ mod tests {
             json!({"expect": "v1=1", "keep_alive": true, "requests_per_connection": 5}),
             json!({"expect": "v1=1", "keep_alive": true, "sequential": true}),
             json!({"expect": "v1=1", "max_p99": "v2=1s"}),
+            json!({"expect": "v1=1", "max_error": "v1=200%"}),
+            json!({"expect": "v1=1", "max_error": "v1=-1%"}),
             json!({"expect": "v1=1", "http2": true, "streams": 2}),
             json!({"expect": "v1=1", "keep_alive": true, "streams": 2}),
             json!({"expect": "v1=1", "url": "https://x", "insecure": true, "cacert": "a.pem"}),

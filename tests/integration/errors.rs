@@ -25,6 +25,7 @@ fn each_bad_argument_is_named_in_one_sentence() {
     let expect = ["--expect", "v1=70,v2=30"];
     for (expect, named) in [
         ("v1=70,v2", "'v2' has no weight"),
+        ("70,30", "such as v1=70,v2=30"),
         ("v1=-1,v2=2", "'-1'"),
         ("v1=0", "sum to 0"),
         ("v1=1,v1=2", "twice"),
@@ -43,6 +44,8 @@ fn each_bad_argument_is_named_in_one_sentence() {
         (&["--json", "/"], "--json"),
         (&["-n", "0"], "--requests"),
         (&["-n", "ten"], "--requests"),
+        (&["-n", "-5"], "--requests"),
+        (&["--tolerance", "-1"], "--tolerance"),
         (&["-c", "0"], "--concurrency"),
         (&["-z", "0"], "--duration"),
         (&["-t", "-1s"], "-1"),
@@ -63,6 +66,7 @@ fn each_bad_argument_is_named_in_one_sentence() {
         (&["--backend", "v2"], "--backend"),
         (&["--max-p99", "v2"], "--max-p99"),
         (&["--max-error", "v9=1%"], "--max-error"),
+        (&["--max-error", "v2=200%"], "from 0 to 100"),
         (&["--sequential", "--keep-alive"], "--sequential"),
         (&["--tolerence", "5"], "--tolerance"),
         (&["ftp://localhost/"], "'ftp'"),

@@ -30,7 +30,8 @@ fn a_refused_connection_names_the_address_and_the_demo() {
         "-",
     ]);
     assert_eq!(ran.status, 4);
-    assert!(ran.stderr.contains("127.0.0.1:9"), "{ran:?}");
+    let once = "cannot reach 127.0.0.1:9: Connection refused";
+    assert!(ran.stderr.contains(once), "{ran:?}");
     assert!(ran.stderr.contains("lbtest demo"), "{ran:?}");
     let report = ran.json();
     assert_eq!(report["verdict"], "error");
