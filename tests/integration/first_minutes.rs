@@ -178,6 +178,14 @@ fn every_shell_gets_completions_and_an_unknown_one_is_refused() {
         "--tolerance",
         "{bash:?}"
     );
+    // A subcommand stands where zsh's script expects the URL, and a URL where fish's expects a subcommand.
+    let zsh = lbtest(&["completions", "zsh"]).stdout;
+    let start = zsh.split_once("_lbtest() {\n").unwrap().1;
+    let first = start.lines().next().unwrap();
+    assert!(first.contains("$words[2] == (demo|ingress|"), "{first}");
+    let fish = lbtest(&["completions", "fish"]).stdout;
+    let last = fish.rfind("function __fish_lbtest_needs_command").unwrap();
+    assert!(fish[last..].contains("\"$cmd[2]\" demo ingress"), "{fish}");
     let refused = lbtest(&["completions", "tcsh"]);
     assert_eq!(refused.status, 2);
     assert!(refused.stderr.contains("zsh"), "{refused:?}");
