@@ -22,6 +22,8 @@ const WIDTH: usize = 80;
 const LOGGED_EVERY: Duration = Duration::from_secs(3);
 /// The pace is that of this long.
 const PACE_OVER: Duration = Duration::from_secs(3);
+/// No pace is told from less.
+const PACE_FROM: Duration = Duration::from_millis(500);
 
 /// Where progress is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +43,8 @@ pub(in crate::cli) struct ProgressBar<'a> {
     place: Place,
     /// Which group is which backend, as of so many groups.
     assignment: Option<(usize, Assignment)>,
-    /// Requests that had ended by what time.
+    /// Requests that had been sent by what time. What has ended is known a few times a second only, and the pace
+    /// would stumble with it.
     pace: VecDeque<(Duration, u64)>,
 }
 
@@ -91,8 +94,7 @@ impl<'a> ProgressBar<'a> {
 
     fn live(&mut self, seen: &Progress) -> Live {
         let so_far = &seen.so_far;
-        let ended = so_far.attributed() + so_far.unattributed;
-        self.pace.push_back((seen.elapsed, ended));
+        self.pace.push_back((seen.elapsed, seen.dispatched));
         while self
             .pace
             .get(1)
@@ -101,8 +103,9 @@ impl<'a> ProgressBar<'a> {
             self.pace.pop_front();
         }
         let per_second = self.pace.front().and_then(|(time, before)| {
-            let seconds = seen.elapsed.saturating_sub(*time).as_secs_f64();
-            (seconds > 0.0).then(|| ended.saturating_sub(*before) as f64 / seconds)
+            let past = seen.elapsed.saturating_sub(*time);
+            let sent = seen.dispatched.saturating_sub(*before);
+            (past >= PACE_FROM).then(|| sent as f64 / past.as_secs_f64())
         });
         Live {
             dispatched: seen.dispatched,
@@ -153,4 +156,42 @@ fn write(text: &str) {
     let _ = stderr
         .write_all(text.as_bytes())
         .and_then(|()| stderr.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::identity::assignment::Mappings;
+    use crate::load::SoFar;
+    use crate::plan::settings::Settings;
+
+    #[test]
+    fn the_pace_does_not_stumble_over_counts_that_come_late() {
+        let settings: Settings = serde_json::from_value(json!({"expect": "v1=70,v2=30"})).unwrap();
+        let plan = settings.plan().unwrap();
+        let mappings = Mappings::parse(plan.split.labels(), &[]).unwrap();
+        let registry = PodRegistry::shared(mappings);
+        let mut bar = ProgressBar {
+            plan: &plan,
+            registry,
+            place: Place::Nowhere,
+            assignment: None,
+            pace: VecDeque::new(),
+        };
+        for tenths in 0..40 {
+            let seen = Progress {
+                dispatched: 100 * tenths,
+                limiter: None,
+                doubt: None,
+                is_cached: false,
+                elapsed: Duration::from_millis(100 * tenths),
+                so_far: SoFar::default(),
+            };
+            let told = bar.live(&seen).per_second.map(f64::round);
+            let expected = (tenths >= 5).then_some(1000.0);
+            assert_eq!(told, expected, "after {tenths} tenths of a second");
+        }
+    }
 }
