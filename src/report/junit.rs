@@ -150,6 +150,7 @@ fn backend_status(report: &Report, backend: &super::BackendReport) -> TestCaseSt
     match standing(report, backend) {
         Standing::Off => ended(NonSuccessKind::Failure, "share_off", &sentence(backend)),
         Standing::Unsettled => skipped("the evidence does not settle the backend's share"),
+        Standing::NotJudged => skipped("a check of sessions does not judge the backends' shares"),
         Standing::Fits => own
             .find_map(|limit| breach(limit, limit.max_p99_seconds.is_some()))
             .unwrap_or_else(TestCaseStatus::success),

@@ -12,6 +12,8 @@ pub enum Standing {
     Off,
     /// The evidence doesn't settle it.
     Unsettled,
+    /// The run asked another question: whether sessions stay on their backends.
+    NotJudged,
 }
 
 /// How a backend stands, which never contradicts the verdict on the split.
@@ -20,6 +22,9 @@ pub enum Standing {
 /// interval does not hold the expected share, or that must get nothing and got something.
 #[must_use]
 pub fn standing(report: &Report, backend: &BackendReport) -> Standing {
+    if report.stickiness.is_some() {
+        return standing_in_sessions(report, backend);
+    }
     let (Some(low), Some(high)) = (backend.simultaneous_low, backend.simultaneous_high) else {
         return Standing::Unsettled;
     };
@@ -39,24 +44,38 @@ pub fn standing(report: &Report, backend: &BackendReport) -> Standing {
     }
 }
 
+/// How a backend stands whose sessions were judged: its share matters only where it must get nothing.
+fn standing_in_sessions(report: &Report, backend: &BackendReport) -> Standing {
+    let is_hit_against_zero = backend.expected_share == 0.0 && backend.observed > 0;
+    match report.split_verdict {
+        VerdictName::Fail if is_hit_against_zero => Standing::Off,
+        _ => Standing::NotJudged,
+    }
+}
+
 /// A backend's share in words: `30.6 %, expected 30 %, 95 % interval 29.1 % to 32.1 %`.
 #[must_use]
 pub fn sentence(backend: &BackendReport) -> String {
     let expected = percent(backend.expected_share);
-    let (Some(share), Some(low), Some(high)) =
-        (backend.share, backend.interval_low, backend.interval_high)
-    else {
+    let Some(share) = backend.share else {
         return format!("no response was attributed; expected {expected}");
     };
     let rounded = |share: f64| format!("{:.2} %", share * 100.0);
-    format!(
-        "{} of the responses ({}), expected {expected} within {}; 95 % interval {} to {}",
+    let observed = format!(
+        "{} of the responses ({}), expected {expected}",
         rounded(share),
-        backend.observed,
-        points(backend.tolerance_share),
-        rounded(low),
-        rounded(high)
-    )
+        backend.observed
+    );
+    match (backend.interval_low, backend.interval_high) {
+        (Some(low), Some(high)) => format!(
+            "{observed} within {}; 95 % interval {} to {}",
+            points(backend.tolerance_share),
+            rounded(low),
+            rounded(high)
+        ),
+        // The responses of a session depend on each other.
+        _ => observed,
+    }
 }
 
 #[cfg(test)]

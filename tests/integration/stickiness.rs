@@ -198,3 +198,19 @@ fn every_report_tells_of_the_sessions() {
     assert!(metrics.contains("lbtest_sessions{") && metrics.contains("outcome=\"moved\""));
     assert!(read(&html).contains("sent back"));
 }
+
+#[test]
+fn reports_say_that_shares_are_not_judged() {
+    let sessions = ["--expect-sticky", "--discipline", "sticky"];
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (junit, html) = (path("a.xml"), path("a.html"));
+    let ran = demo(&[&sessions[..], &["--junit", &junit, "--html", &html]].concat());
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let junit = std::fs::read_to_string(junit).unwrap();
+    assert!(junit.contains("does not judge the backends"), "{junit}");
+    assert!(!junit.contains("no response was attributed"), "{junit}");
+    let html = std::fs::read_to_string(html).unwrap();
+    assert!(html.contains("How requests are split is not judged here."));
+    assert!(!html.contains(">unsettled<"), "{html}");
+}

@@ -73,7 +73,8 @@ struct FindingRow {
 struct BackendRow {
     label: String,
     workload: String,
-    standing: &'static str,
+    /// `None` where its share is not judged.
+    standing: Option<&'static str>,
     expected: String,
     tolerance: String,
     observed: u64,
@@ -234,7 +235,7 @@ fn meaning(report: &Report) -> (&'static str, &'static str) {
     match report.verdict {
         VerdictName::Pass if report.stickiness.is_some() => (
             "✓",
-            "Every session stayed on its backend, and enough of them did.",
+            "Every session stayed on its backend, and enough of them did. How requests are split is not judged here.",
         ),
         VerdictName::Fail if report.stickiness.is_some() => (
             "✗",
@@ -285,9 +286,10 @@ impl FindingRow {
 impl BackendRow {
     fn of(report: &Report, backend: &BackendReport) -> Self {
         let standing = match standing(report, backend) {
-            Standing::Fits => "fits",
-            Standing::Off => "off",
-            Standing::Unsettled => "unsettled",
+            Standing::Fits => Some("fits"),
+            Standing::Off => Some("off"),
+            Standing::Unsettled => Some("unsettled"),
+            Standing::NotJudged => None,
         };
         Self {
             label: shown(&backend.label),

@@ -93,7 +93,7 @@ fn draw(svg: &mut Svg, axis: &Axis, top: f64, row: &Row<'_>) {
     let class = match row.standing {
         Standing::Fits => "fits",
         Standing::Off => "off",
-        Standing::Unsettled => "unsettled",
+        Standing::Unsettled | Standing::NotJudged => "unsettled",
     };
     let (low, high) = (place(row.low), place(row.high));
     let line = format!("interval {class}");
