@@ -370,3 +370,28 @@ fn a_page_allows_its_own_script_alone() {
         "the script's hash is {hash}"
     );
 }
+
+#[test]
+fn a_page_names_what_stands_for_the_backends_beyond_the_colours() {
+    let seven = "a=20,b=20,c=20,d=10,e=10,f=10,g=10";
+    let html = page(&["demo", "--expect", seven], None);
+    assert!(html.contains(">others</text>"), "{html}");
+}
+
+#[test]
+fn a_page_of_several_checks_nests_its_headings_and_tells_its_regions_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("lbtest.toml");
+    let checks = "[target]\nurl = \"http://127.0.0.1:9/\"\n\
+                  [[check]]\nname = \"one\"\nexpect = \"v1=70,v2=30\"\n\
+                  [[check]]\nname = \"two\"\nexpect = \"v1=70,v2=30\"\n";
+    fs::write(&config, checks).unwrap();
+    let html = page(&["--config", config.to_str().unwrap()], None);
+    for name in ["one", "two"] {
+        for region in ["Verdict", "Backends"] {
+            let label = format!("aria-label=\"{region} of {name}\"");
+            assert_eq!(html.matches(&label).count(), 1, "{label}");
+        }
+    }
+    assert_eq!(html.matches("<h3>Backends</h3>").count(), 2);
+}

@@ -80,7 +80,12 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
             svg.text(
                 "tick",
                 (x.place(index), floor + 16.0),
-                Anchor::Middle,
+                // In the middle of its place the first would touch the share below which it stands.
+                if index == 0.0 {
+                    Anchor::Start
+                } else {
+                    Anchor::Middle
+                },
                 &time(start),
             );
         }
@@ -115,7 +120,7 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
             &format!("windows-{section}"),
             title,
             &described.join(". "),
-            HEIGHT + 46.0,
+            HEIGHT + 22.0,
         ),
     })
 }
@@ -176,13 +181,20 @@ fn boundaries(svg: &mut Svg, y: &Axis, report: &Report) {
 
 fn legend(svg: &mut Svg, report: &Report) {
     let shown_count = report.backends.len().min(MOST_SERIES);
-    let room = (WIDTH - LEFT - MARGIN) / shown_count.max(1) as f64;
-    for (backend, about) in shown(report) {
-        let x = LEFT + room * backend as f64;
-        svg.rect(&format!("s{backend}"), x, 3.0, 11.0, 11.0);
-        let label: String = short(&about.label);
-        let width = if shown_count > 3 { 7 } else { 16 };
-        let label = crate::report::text::cut(&label, width);
+    let has_others = report.backends.len() > shown_count;
+    let places = shown_count + usize::from(has_others);
+    let room = (WIDTH - LEFT - MARGIN) / places.max(1) as f64;
+    let mut tell = |place: usize, class: &str, label: &str| {
+        let x = LEFT + room * place as f64;
+        svg.rect(class, x, 3.0, 11.0, 11.0);
+        let width = if places > 3 { 7 } else { 16 };
+        let label = crate::report::text::cut(label, width);
         svg.text("tick", (x + 15.0, 13.0), Anchor::Start, &label);
+    };
+    for (backend, about) in shown(report) {
+        tell(backend, &format!("s{backend}"), &short(&about.label));
+    }
+    if has_others {
+        tell(shown_count, "others", "others");
     }
 }
