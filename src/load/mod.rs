@@ -356,7 +356,12 @@ async fn control(
         let monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
         monitor.standing()
     });
+    let attributed = harvest.tally.attributed();
     let ending = match stopped_by {
+        // Time ran out while the last answers were awaited, and they came.
+        Some(Ending::MaxDuration) if requests.is_some_and(|asked| attributed >= asked) => {
+            Ending::Complete
+        }
         Some(ending) => ending,
         None if shared.hopeless.load(Ordering::Relaxed) => Ending::NothingIdentified,
         None if shared.dispenser.is_exhausted() => Ending::ReplacementsSpent,

@@ -267,3 +267,16 @@ fn a_peer_that_closes_without_answering_is_a_failure() {
     }
     drop(ingress);
 }
+
+/// In flight when time is up, and awaited: nothing of what was planned is missing.
+#[test]
+fn a_run_whose_last_answers_come_after_the_time_is_complete() {
+    let slow = ["--delay", "v1=500ms", "--delay", "v2=500ms"];
+    let at_once = ["-n", "20", "-c", "20", "--judge", "significance"];
+    let short = ["--max-duration", "250ms", "--json", "-"];
+    let base = ["demo", "--expect", "v1=70,v2=30"];
+    let ran = lbtest(&[&base[..], &slow, &at_once, &short].concat());
+    let report = ran.json();
+    assert_eq!(report["requests"]["attributed"], 20, "{ran:?}");
+    assert_eq!(ran.status, 0, "{ran:?}");
+}
