@@ -211,7 +211,10 @@ impl RequestLoop {
             };
             let is_unanswered = matches!(
                 ended,
-                Err((Failure::Connect | Failure::Tls | Failure::Timeout, _))
+                Err((
+                    Failure::Connect | Failure::Tls | Failure::Timeout | Failure::Local,
+                    _
+                ))
             );
             self.record(start, ended);
             self.back_off(is_unanswered).await;
@@ -222,7 +225,7 @@ impl RequestLoop {
     }
 
     /// Pauses where nobody answers, twice as long each time: a request in its place would fail at once, too, and
-    /// while an ingress reloads they would all be spent.
+    /// while an ingress reloads, or this machine is short of something, they would all be spent.
     async fn back_off(&mut self, is_unanswered: bool) {
         if !is_unanswered {
             self.unanswered = 0;

@@ -18,7 +18,7 @@ fn too_few_open_files_are_explained_and_no_request_is_lost() {
             "--expect",
             "v1=70,v2=30",
             "-c",
-            "200",
+            "60",
             "-n",
             "2000",
             "--threads",
@@ -41,10 +41,9 @@ fn too_few_open_files_are_explained_and_no_request_is_lost() {
         number("never_sent"),
         requests["by_failure"]["local"].as_u64().unwrap()
     );
-    assert!(
-        number("never_sent") > 0 && number("attributed") > 0,
-        "{ran:?}"
-    );
+    assert!(number("never_sent") > 0, "{ran:?}");
+    // Those that get no connection wait, so that the others have time for all that is asked for.
+    assert_eq!(number("attributed"), 2000, "{ran:?}");
     let most_open = report["connections"]["most_open"].as_u64().unwrap();
     assert!((1..40).contains(&most_open), "{most_open}");
     assert!(ran.stdout.contains("ulimit -n"), "{ran:?}");
