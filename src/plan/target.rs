@@ -87,6 +87,9 @@ pub enum TargetError {
     /// The URL does not parse, or lacks a host.
     #[error("'{0}' is not a URL: write it as http[s]://HOST[:PORT]/[PATH]")]
     Url(String),
+    /// The URL or `--host` holds a letter that no host name in HTTP has (RFC 9110, 4.2: ASCII).
+    #[error("'{0}' is not in ASCII: write an international name as DNS has it, xn--…")]
+    NotAscii(String),
     /// The URL's scheme is not one that is spoken.
     #[error("'{0}' is not spoken: write the URL as http[s]://HOST[:PORT]/[PATH]")]
     Scheme(String),
@@ -140,6 +143,9 @@ pub fn target(
     } else {
         format!("http://{url}")
     };
+    if !url.is_ascii() && written.parse::<Uri>().is_err() {
+        return Err(TargetError::NotAscii(printable(url)));
+    }
     let uri: Uri = written.parse().map_err(|_| refused())?;
     let scheme = uri.scheme().ok_or_else(refused)?;
     let usual_port = match scheme.as_str() {
@@ -224,6 +230,9 @@ fn unbracketed(host: &str) -> &str {
 
 /// What the `Host` header says: a name with or without a port.
 fn host_authority(host: &str) -> Result<Authority, TargetError> {
+    if !host.is_ascii() {
+        return Err(TargetError::NotAscii(printable(host)));
+    }
     let authority = host.parse().ok().filter(|_| !host.contains('@'));
     authority.ok_or_else(|| TargetError::Host(printable(host)))
 }
@@ -326,6 +335,14 @@ mod tests {
             "http://a b/",
         ] {
             assert!(parse(url, None, &[]).is_err(), "{url}");
+        }
+        for (url, host) in [
+            ("http://b\u{fc}cher.example/", None),
+            ("b\u{fc}cher.example", None),
+            ("localhost", Some("b\u{fc}cher.example")),
+        ] {
+            let error = parse(url, host, &[]).unwrap_err();
+            assert!(matches!(error, TargetError::NotAscii(_)), "{url} {host:?}");
         }
         assert!(parse("localhost", Some("a b"), &[]).is_err());
         assert!(parse("localhost", Some(""), &[]).is_err());

@@ -17,6 +17,7 @@ use crate::load::{Doubt, Ending, LoadError, Run, UnidentifiedSample};
 use crate::observation::Failure;
 use crate::plan::preparation::Warmup;
 use crate::plan::stickiness::Stickiness;
+use crate::plan::target::Protocol;
 use crate::plan::{Budget, Criterion, Plan};
 use crate::split::Split;
 use crate::stats::dependence::Clustering;
@@ -751,7 +752,8 @@ pub fn not_measured(plan: &Plan, run: &Run) -> Vec<Reason> {
     if let Some(sample) = &run.sample {
         reasons.push(unidentified(plan, Some(responses), sample));
     }
-    reasons.extend(failures(run));
+    let remedy = other_protocol(plan).filter(|_| responses == 0);
+    reasons.extend(failures(run, remedy));
     if reasons.is_empty() {
         reasons.push(Reason::new("nothing_attributed", "no request was answered"));
     }
@@ -849,12 +851,26 @@ pub fn missing_answers(run: &Run) -> Vec<Reason> {
             ),
         ));
     }
-    reasons.extend(failures(run));
+    reasons.extend(failures(run, None));
     reasons
 }
 
-fn failures(run: &Run) -> impl Iterator<Item = Reason> {
-    run.tally.by_failure().map(|(failure, count)| {
+/// What a port may speak instead that answers none of the plan's requests. Over TLS the two sides agree on it.
+fn other_protocol(plan: &Plan) -> Option<&'static str> {
+    match (&plan.target.tls, plan.target.protocol) {
+        (Some(_), _) => None,
+        (None, Protocol::Http1) => Some(
+            "; if the port speaks TLS, write the URL as https://; if it speaks HTTP/2 alone, add --http2",
+        ),
+        (None, Protocol::Http2) => Some(
+            "; if the port speaks HTTP/1.1 alone, leave --http2 away; if it speaks TLS, write the URL as https://",
+        ),
+    }
+}
+
+/// `remedy` is what to do where the two sides seem not to understand each other.
+fn failures(run: &Run, remedy: Option<&'static str>) -> impl Iterator<Item = Reason> {
+    run.tally.by_failure().map(move |(failure, count)| {
         let message = run
             .failure_messages
             .get(&failure)
@@ -870,9 +886,11 @@ fn failures(run: &Run) -> impl Iterator<Item = Reason> {
             Failure::Local => "failed for lack of something on this machine",
             Failure::Abandoned => "were in flight when the user quit",
         };
+        let remedy = remedy.filter(|_| matches!(failure, Failure::Reset | Failure::Protocol));
+        let remedy = remedy.unwrap_or_default();
         Reason::new(
             "requests_failed",
-            format!("{count} requests {did}: {message}"),
+            format!("{count} requests {did}: {message}{remedy}"),
         )
     })
 }

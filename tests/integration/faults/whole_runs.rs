@@ -17,6 +17,12 @@ type Row = (&'static str, fn() -> Checked);
 pub(crate) const ALL: &[Row] = &[
     ("refuses", refuses),
     ("vanishes in mid-run", vanishes),
+    ("HTTP/1.1 alone, asked for HTTP/2", || {
+        other_protocol(well_behaved(), &["--http2"], "leave --http2 away")
+    }),
+    ("HTTP/2 alone, asked for HTTP/1.1", || {
+        other_protocol(http2::well_behaved(), &[], "add --http2")
+    }),
     ("another pod name each time", many_pods),
     ("another workload each time", many_workloads),
     ("pod names that reorder text", names_that_reorder),
@@ -66,6 +72,16 @@ fn vanishes() -> Checked {
     assert!(met.count("never_sent") > 0, "{met:?}");
     assert_eq!(met.status, 3, "{met:?}");
     ("connect".to_owned(), met)
+}
+
+/// The two sides do not understand each other, and the remedy is said.
+fn other_protocol(script: Vec<Step>, options: &[&str], remedy: &str) -> Checked {
+    let peer = peer(script, u64::MAX);
+    let met = client::gate(&peer.url(), 30, options);
+    met.adds_up();
+    assert_eq!((met.status, met.count("attributed")), (4, 0), "{met:?}");
+    assert!(met.stderr.contains(remedy), "{}", met.stderr);
+    ("reset or protocol".to_owned(), met)
 }
 
 /// 30,000 names that are told apart up to a bound, and counted all.
