@@ -15,7 +15,7 @@ metadata:
   uid: 5a4f2f0c
   resourceVersion: "7"
   labels: {app: shop, app.kubernetes.io/version: 1.4.2}
-  annotations: {deployment.kubernetes.io/revision: "3"}
+  annotations: {deployment.kubernetes.io/revision: "3", meta.helm.sh/release-name: shop, meta.helm.sh/release-namespace: store}
 spec:
   selector: {matchLabels: {app: shop, tier: web}}
   template:

@@ -154,6 +154,9 @@ fn copy(object: &Object, options: &CanaryOptions, longest: usize) -> Result<Valu
     for key in [
         "kubectl.kubernetes.io/last-applied-configuration",
         "deployment.kubernetes.io/revision",
+        // The release of Helm that these name has no canary in it.
+        "meta.helm.sh/release-name",
+        "meta.helm.sh/release-namespace",
     ] {
         remove(&mut value, &["metadata", "annotations", key]);
     }

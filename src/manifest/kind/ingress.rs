@@ -85,18 +85,18 @@ pub(in crate::manifest) fn annotation<'a>(
     Ok((field, text))
 }
 
+/// The largest weight or total that is read.
+const MAX_WEIGHT: u64 = 1_000_000_000;
+
 fn number(object: &Object, name: &str) -> Result<Option<u64>, ManifestError> {
     let (field, text) = annotation(object, name)?;
     let Some(text) = text else { return Ok(None) };
-    let number = text
-        .parse()
-        .ok()
-        .filter(|&number: &u64| number <= 1_000_000_000);
+    let number = text.parse().ok().filter(|&number| number <= MAX_WEIGHT);
     number.map(Some).ok_or_else(|| {
         let text: String = text.chars().take(60).collect();
         let text = text.escape_debug();
         field.error(&format!(
-            "is \"{text}\": it must be a whole number of at least 0"
+            "is \"{text}\": it must be a whole number from 0 to {MAX_WEIGHT}"
         ))
     })
 }
