@@ -49,7 +49,9 @@ pub enum ManifestError {
         problem: String,
     },
     /// No object splits or routes traffic.
-    #[error("the manifests hold no route: the split is read from {kinds}, and they have {found}")]
+    #[error(
+        "the manifests hold no route to a backend: the split is read from {kinds}, and they have {found}"
+    )]
     NoRoute {
         /// The kinds that are read.
         kinds: &'static str,
