@@ -18,8 +18,9 @@ enum Server {
     },
     /// A share of the requests fails, whatever the pace.
     Broken { share: f64, random: ChaCha8Rng },
-    /// So many a window; the rest gets 429 with the time until the next.
+    /// So many a window; the rest gets 429, with the time until the next where it `tells`.
     Window {
+        tells: bool,
         limit: u64,
         seconds: f64,
         window: f64,
@@ -85,6 +86,7 @@ impl Server {
                 }
             }
             Self::Window {
+                tells,
                 limit,
                 seconds,
                 window,
@@ -95,7 +97,8 @@ impl Server {
                     (*window, *used) = (current, 0);
                 }
                 if *used == *limit {
-                    return rejected(true, (current + 1.0) * *seconds - now);
+                    let left = (current + 1.0) * *seconds - now;
+                    return rejected(true, if *tells { left } else { 0.0 });
                 }
                 *used += 1;
                 Answer::Accepted
@@ -291,6 +294,7 @@ fn rejections_that_end_by_themselves_set_nothing_aside() {
 #[test]
 fn a_window_with_retry_after_is_kept_to() {
     let mut server = Server::Window {
+        tells: true,
         limit: 100,
         seconds: 10.0,
         window: 0.0,
@@ -315,6 +319,7 @@ fn a_limiter_in_one_backend_alone_is_paced_until_it_rejects_hardly_any() {
         share: 0.3,
         random: ChaCha8Rng::seed_from_u64(7),
         inner: Box::new(Server::Window {
+            tells: true,
             limit: 20,
             seconds: 1.0,
             window: 0.0,
@@ -380,4 +385,33 @@ fn retry_after_is_a_number_of_seconds_or_a_date() {
         assert_eq!(wait, Duration::from_secs(seconds), "{text}");
     }
     assert_eq!(retry_after(&HeaderMap::new(), now), Duration::ZERO);
+}
+
+/// Counters by the second or the minute: the first answers to a trial are those of a window that is used up.
+#[test]
+fn a_window_without_retry_after_is_waited_for() {
+    for (limit, seconds) in [
+        (150, 1.0),
+        (10, 1.0),
+        (100, 10.0),
+        (1000, 10.0),
+        (100, 60.0),
+    ] {
+        for (latency, in_flight) in [(0.001, 50), (0.02, 50), (0.001, 1)] {
+            let mut server = Server::Window {
+                tells: false,
+                limit,
+                seconds,
+                window: -1.0,
+                used: 0,
+            };
+            let mut limiter = Limiter::new(None, in_flight);
+            let played = play(&mut server, &mut limiter, in_flight, latency, 600.0);
+            let told = format!("{limit} in {seconds} s, {latency}, {in_flight}: {played:?}");
+            let found = played.found.expect(&told);
+            let part = found.per_second * seconds / limit as f64;
+            assert!((0.6..1.05).contains(&part), "{told}");
+            assert!(played.paced_rejected * 100 <= played.accepted, "{told}");
+        }
+    }
 }

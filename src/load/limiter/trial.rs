@@ -14,6 +14,9 @@ const AFFORDABLE_SECONDS: f64 = 3.0;
 /// How a pace is lowered whose rejections stayed: once for 503s, several times for 429s.
 const SLOWER: f64 = 0.25;
 const SLOWER_EXPLICIT: f64 = 0.5;
+/// A limiter that counts by the window, and has said so by 429, lets nothing through until the next one, whatever the
+/// pace. A trial waits so many seconds for it.
+const LONGEST_WINDOW_SECONDS: f64 = 60.0;
 /// A trial that takes this many times as long as it takes where nothing is rejected is given up.
 const LONGEST: f64 = 5.0;
 const LEVELS: u32 = 1;
@@ -38,6 +41,8 @@ pub(super) struct Trial {
     evidence: f64,
     answers: u64,
     rejected: u64,
+    /// Rejections before the first request that was let through, which are no evidence.
+    waited: u64,
 }
 
 impl Trial {
@@ -54,6 +59,7 @@ impl Trial {
             evidence: 0.0,
             answers: 0,
             rejected: 0,
+            waited: 0,
         }
     }
 
@@ -102,6 +108,14 @@ impl Trial {
     }
 
     pub(super) fn answered(&mut self, answer: Answer) -> Option<Finding> {
+        let may_wait = self.answers == 0 && self.refill.found.is_explicit;
+        if matches!(answer, Answer::Rejected { .. })
+            && may_wait
+            && (self.waited as f64) < LONGEST_WINDOW_SECONDS * self.pace()
+        {
+            self.waited += 1;
+            return None;
+        }
         self.evidence += match answer {
             Answer::Failed => return None,
             Answer::Accepted => self.weight_of_accepted(),
