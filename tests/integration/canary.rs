@@ -154,6 +154,92 @@ fn everything_that_would_clash_or_mislead_is_the_canarys_own() {
     }
 }
 
+/// The objects derived from `STABLE` after some replacements, each of which must find its place.
+fn derived_from(changes: &[(&str, &str)]) -> Vec<Value> {
+    let stable = changes
+        .iter()
+        .fold(STABLE.to_owned(), |stable, (from, to)| {
+            assert!(stable.contains(from), "{from}");
+            stable.replace(from, to)
+        });
+    objects(&canary(&stable, &[]))
+}
+
+#[test]
+fn a_deployment_that_selects_by_version_still_selects_its_own_pods() {
+    let derived = derived_from(&[
+        (
+            "matchLabels: {app: shop, tier: web}",
+            "matchLabels: {app: shop, app.kubernetes.io/version: 1.4.2}",
+        ),
+        (
+            "labelSelector: {matchLabels: {app: shop}}",
+            "labelSelector: {matchLabels: {app: shop, app.kubernetes.io/version: 1.4.2}}",
+        ),
+    ]);
+    let spec = &derived[0]["spec"];
+    let own = serde_json::json!({"app": "shop-next", "app.kubernetes.io/version": "next"});
+    assert_eq!(spec["selector"]["matchLabels"], own);
+    for (key, value) in own.as_object().unwrap() {
+        assert_eq!(spec["template"]["metadata"]["labels"][key], *value);
+    }
+    let spread = "/template/spec/affinity/podAntiAffinity/requiredDuringSchedulingIgnoredDuringExecution/0/labelSelector/matchLabels";
+    assert_eq!(spec.pointer(spread), Some(&own));
+    assert_eq!(derived[1]["spec"]["selector"]["app"], "shop-next");
+}
+
+#[test]
+fn a_label_without_a_value_becomes_the_suffix_alone() {
+    let derived = derived_from(&[("app: shop", "app: \"\"")]);
+    assert_eq!(derived[1]["spec"]["selector"]["app"], "next");
+}
+
+#[test]
+fn addresses_and_finalizers_stay_with_the_stable_objects() {
+    let derived = derived_from(&[
+        ("  uid: 5a4f2f0c", "  finalizers: [example.com/held]"),
+        (
+            "clusterIP: 10.0.0.7,",
+            "externalIPs: [192.0.2.7], loadBalancerIP: 192.0.2.8, clusterIP: 10.0.0.7,",
+        ),
+    ]);
+    assert!(derived[0]["metadata"].get("finalizers").is_none());
+    assert_eq!(
+        derived[1]["spec"],
+        serde_json::json!({"type": "NodePort", "selector": {"app": "shop-next"}, "ports": [{"port": 80}]})
+    );
+}
+
+#[test]
+fn a_service_beside_the_ingress_that_selects_the_canary_is_named() {
+    let service = |name: &str, label: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: store}}\nspec: {{selector: {label}, ports: [{{port: 80}}]}}\n"
+        )
+    };
+    let (both, one) = (
+        service("admin", "{tier: web}"),
+        service("old", "{app: shop, tier: web}"),
+    );
+    let ran = canary(&format!("{STABLE}{both}{one}"), &[]);
+    let note = |part: &str| {
+        let line = ran.stderr.lines().find(|line| line.contains(part));
+        line.unwrap_or_else(|| panic!("{}", ran.stderr)).to_owned()
+    };
+    assert!(note("Service store/admin").contains("selects the canary's pods as well"));
+    assert!(note("Service store/old").contains("has no part"));
+}
+
+#[test]
+fn a_name_is_taken_in_its_own_namespace_alone() {
+    let documents: Vec<&str> = STABLE.split("---").collect();
+    let elsewhere = documents[0]
+        .replace("name: shop\n", "name: shop-next\n")
+        .replace("namespace: store", "namespace: other");
+    let ran = canary(&format!("{STABLE}---{elsewhere}"), &[]);
+    assert_eq!(objects(&ran).len(), 3);
+}
+
 #[test]
 fn what_cannot_be_derived_is_refused_in_a_sentence() {
     let documents: Vec<&str> = STABLE.split("---").collect();

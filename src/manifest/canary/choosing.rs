@@ -197,6 +197,7 @@ fn the_deployment<'a>(
     )
 }
 
+/// Whether the Service selects the Deployment's pods.
 fn selects(service: &Object, deployment: &Object) -> Result<bool, ManifestError> {
     let selector = service.root().along(&["spec", "selector"])?.strings()?;
     let labels = pod_labels(deployment)?;
@@ -212,7 +213,7 @@ fn pod_labels(deployment: &Object) -> Result<BTreeMap<&str, &str>, ManifestError
 }
 
 /// The labels whose values are to be the canary's own: one that every Service selects by, and one that the
-/// Deployment does, which is the same where possible.
+/// Deployment does, which is the same where possible; and those of the version.
 fn own_labels(
     deployment: &Object,
     services: &[&Object],
@@ -256,7 +257,7 @@ fn own_labels(
     }
     let relabel = |key: &str| {
         let from = labels.get(key).copied().unwrap_or_default();
-        let to = if VERSION_LABELS.contains(&key) {
+        let to = if VERSION_LABELS.contains(&key) || from.is_empty() {
             suffix.to_owned()
         } else {
             suffixed(from, suffix, MAX_LABEL)?
@@ -273,5 +274,20 @@ fn own_labels(
             to,
         })
     };
-    keys.into_iter().map(relabel).collect()
+    let mut own: Vec<Relabel> = keys.into_iter().map(relabel).collect::<Result<_, _>>()?;
+    // The canary's version is another wherever it is named, whether or not that would be needed to tell the
+    // pods apart: a Deployment whose selector keeps the old one is refused by the API server.
+    for key in VERSION_LABELS {
+        let Some(&from) = labels.get(key) else {
+            continue;
+        };
+        if from != suffix && !own.iter().any(|label| label.key == key) {
+            own.push(Relabel {
+                key: key.to_owned(),
+                from: from.to_owned(),
+                to: suffix.to_owned(),
+            });
+        }
+    }
+    Ok(own)
 }

@@ -11,10 +11,10 @@ mod ingress;
 use serde_json::{Value, json};
 
 use super::kind::ingress::LEAST_TOTAL;
-use super::object::Object;
+use super::object::{Object, same_namespace};
 use super::{ManifestError, Manifests};
 use choosing::Stable;
-use edit::{Relabel, entry, relabel, remove, set, suffixed};
+use edit::{entry, relabel, remove, set, suffixed};
 
 /// What the canary is to be.
 #[derive(Debug, Clone, Default)]
@@ -48,10 +48,12 @@ pub struct Canary {
     pub notes: Vec<String>,
 }
 
-/// What the API server writes into metadata.
-const SERVER_METADATA: [&str; 8] = [
+/// What the API server and controllers write into metadata: nobody would take a finalizer off the canary.
+const SERVER_METADATA: [&str; 10] = [
     "creationTimestamp",
+    "deletionGracePeriodSeconds",
     "deletionTimestamp",
+    "finalizers",
     "generation",
     "managedFields",
     "ownerReferences",
@@ -86,24 +88,45 @@ pub(super) fn derive(
     objects.push(ingress::derived(&stable, options, &mut notes)?);
     for object in &objects {
         let (kind, name) = (&object["kind"], &object["metadata"]["name"]);
-        let is_taken = |known: &&Object| known.kind == *kind && known.name == *name;
+        let namespace = object["metadata"]["namespace"].as_str();
+        let is_taken = |known: &&Object| {
+            known.kind == *kind
+                && known.name == *name
+                && same_namespace(known.namespace.as_deref(), namespace)
+        };
         if let Some(known) = manifests.objects.iter().find(is_taken) {
             return Err(known.root().at("metadata")?.at("name")?.error(
                 "is the name that the canary would get: give the stable manifests alone, or another --suffix",
             ));
         }
     }
+    let labels = &objects[0]["spec"]["template"]["metadata"]["labels"];
     for object in manifests
         .objects
         .iter()
         .filter(|object| !stable.has(object))
     {
-        notes.push(format!(
-            "{} is left out: it has no part in the canary",
-            object.title()
-        ));
+        let is_near = same_namespace(
+            object.namespace.as_deref(),
+            stable.deployment.namespace.as_deref(),
+        );
+        let why = if is_near && selects(object, labels)? {
+            "it selects the canary's pods as well, and sends them its own requests"
+        } else {
+            "it has no part in the canary"
+        };
+        notes.push(format!("{} is left out: {why}", object.title()));
     }
     Ok(Canary { objects, notes })
+}
+
+/// Whether `object` is a Service that selects pods of these labels.
+fn selects(object: &Object, labels: &Value) -> Result<bool, ManifestError> {
+    if !object.is("Service", &[""]) {
+        return Ok(false);
+    }
+    let selector = object.root().along(&["spec", "selector"])?.strings()?;
+    Ok(!selector.is_empty() && selector.iter().all(|(key, value)| labels[*key] == **value))
 }
 
 fn refused(message: impl Into<String>) -> ManifestError {
@@ -189,27 +212,15 @@ fn deployment(
             edit::relabel_everywhere(value, &stable.labels);
         }
     }
-    // A version that nothing selects by is the canary's all the same.
-    let labels = object.root().along(places[1])?.strings()?;
-    for key in VERSION_LABELS {
-        let Some(version) = labels.get(key) else {
-            continue;
-        };
-        if stable.labels.iter().any(|label| label.key == key) {
-            continue;
+    for label in &stable.labels {
+        if VERSION_LABELS.contains(&&*label.key) {
+            notes.push(format!(
+                "{}: the label {} is {} for the canary",
+                object.title(),
+                label.key,
+                label.to
+            ));
         }
-        let own = [Relabel {
-            key: key.to_owned(),
-            from: (*version).to_owned(),
-            to: options.suffix.clone(),
-        }];
-        relabel(&mut value, places[1], &own);
-        relabel(&mut value, places[2], &own);
-        notes.push(format!(
-            "{}: the label {key} is {} for the canary",
-            object.title(),
-            options.suffix
-        ));
     }
     let index = stable.container(options)?;
     let containers = value.pointer_mut("/spec/template/spec/containers");
@@ -265,6 +276,15 @@ fn service(
         if port.remove("nodePort").is_some() {
             notes.push(format!(
                 "{}: nodePort is left out, since it can be used once",
+                object.title()
+            ));
+        }
+    }
+    for key in ["externalIPs", "loadBalancerIP"] {
+        if entry(&value, &["spec", key]).is_some() {
+            remove(&mut value, &["spec", key]);
+            notes.push(format!(
+                "{}: {key} is left out, since an address has one Service",
                 object.title()
             ));
         }
