@@ -45,7 +45,7 @@ Answers, always from what is known:
   GET /metrics           the last report of every check, for Prometheus
   GET /healthz, /readyz  for probes
 
-NAME is that of a [[check]]. The query of /verdict and the metadata of Flagger
+NAME is that of a [[check]]. The query of either and the metadata of Flagger
 may say:
   expect=stable=70,canary=30       the split of a rollout's step
   not_before=2026-01-31T12:00:00Z  since when; an older verdict is not given

@@ -167,9 +167,10 @@ impl Payload {
         self.metadata.as_ref()?.get("token").map(String::as_str)
     }
 
-    /// What the metadata asks for. Keys that resemble none of ours are the user's own.
-    pub(super) fn call(&self) -> Result<Call, CallError> {
-        let mut call = Call::default();
+    /// What the metadata asks for beside the query of the webhook's URL. Keys that resemble none of ours are the
+    /// user's own.
+    pub(super) fn call(&self, query: &str) -> Result<Call, CallError> {
+        let mut call = Call::of_query(query)?;
         for (key, value) in self.metadata.iter().flatten() {
             let resembles = |known: &&str| {
                 let plain = key.to_ascii_lowercase().replace('-', "_");
@@ -336,18 +337,24 @@ mod tests {
             "buildId":"7","metadata":{"expect":"stable=70,canary=30","token":"16688eb5","test":"all"}}"#;
         let payload = Payload::parse(body).unwrap();
         assert_eq!(payload.token(), Some("16688eb5"));
-        let split = payload.call().unwrap().split(&configured()).unwrap();
+        let split = payload.call("").unwrap().split(&configured()).unwrap();
         assert_eq!(split.shares(), [0.7, 0.3]);
         for body in ["", "{}", r#"{"metadata":null}"#] {
             assert_eq!(
-                Payload::parse(body.as_bytes()).unwrap().call(),
+                Payload::parse(body.as_bytes()).unwrap().call(""),
                 Ok(Call::default())
             );
         }
+        // The webhook's URL may say it too, and never in vain.
+        let beside = Payload::parse(b"{}").unwrap();
+        assert_eq!(beside.call("expect=a=1"), Call::of_query("expect=a=1"));
+        let twice = CallError::Twice("expect".to_owned());
+        assert_eq!(payload.call("expect=a=1"), Err(twice));
+        assert!(beside.call("url=http://elsewhere/").is_err());
         let misspelt = Payload::parse(br#"{"metadata":{"not-before":"1"}}"#).unwrap();
         assert!(
             misspelt
-                .call()
+                .call("")
                 .unwrap_err()
                 .to_string()
                 .contains("'not-before'")

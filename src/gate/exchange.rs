@@ -164,6 +164,7 @@ impl<'a> Resource<'a> {
             response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
             return response;
         }
+        let query = head.uri.query().unwrap_or_default();
         match (self, payload) {
             (Self::Metrics, _) => {
                 allowed(head, &[Method::GET, Method::HEAD]).unwrap_or_else(|| {
@@ -173,12 +174,12 @@ impl<'a> Resource<'a> {
                 })
             }
             (Self::Verdict(name), _) => {
-                let call = || Call::of_query(head.uri.query().unwrap_or_default());
+                let call = || Call::of_query(query);
                 allowed(head, &[Method::GET, Method::HEAD])
                     .unwrap_or_else(|| told(shared, name, call, |_| StatusCode::OK))
             }
             (Self::Flagger(name), Some(payload)) => {
-                let call = || payload?.call();
+                let call = || payload?.call(query);
                 allowed(head, &[Method::POST])
                     .unwrap_or_else(|| told(shared, name, call, flagger_status))
             }

@@ -89,6 +89,13 @@ fn a_call_that_cannot_be_answered_says_why() {
     for body in ["{", "[1]", r#"{"metadata":{"expect":"x"}}"#] {
         assert_eq!(served.flagger("shop", body).status, 400, "{body}");
     }
+    // A split in the URL of Flagger's webhook counts as well: here it contradicts the metadata.
+    let twice = served.flagger(
+        "shop?expect=v1=50,v2=50",
+        r#"{"metadata":{"expect":"v1=70,v2=30"}}"#,
+    );
+    assert_eq!(twice.status, 400, "{twice:?}");
+    assert!(twice.body.contains("expect is given twice"), "{twice:?}");
     let posted = exchange(&served.address, "POST", "/verdict/shop", &[], b"");
     assert_eq!(posted.status, 405);
     assert!(posted.head.contains("allow: get, head"), "{posted:?}");
