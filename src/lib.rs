@@ -5,7 +5,7 @@
 //! plan → load → observation → tally → statistics → verdict → report
 //!
 //! A module imports only modules listed above it here. Async stops at `load`,
-//! `serving`, `ingress` and `gate`; printing happens in `report` and `cli` alone; `stats` never sees a plan.
+//! `serving`, `ingress` and `serve`; printing happens in `report` and `cli` alone; `stats` never sees a plan.
 //!
 //! Units: shares and probabilities lie in `0..=1`, percentage points appear on the command line
 //! alone, times are [`std::time::Duration`] inside and seconds in reports.
@@ -38,6 +38,6 @@ pub mod serving;
 
 pub mod ingress;
 
-pub mod gate;
+pub mod serve;
 
 pub mod cli;

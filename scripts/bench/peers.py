@@ -13,7 +13,7 @@ from .scenarios import Scenario
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 TOOLS = ROOT / "target" / "tools"
-RELEASE = ROOT / "target" / "release"
+RELEASE = ROOT / "target" / "dist"
 MINUTES = "30m"
 
 
@@ -48,7 +48,7 @@ class Peer:
 
 def build() -> None:
     """lbtest and the floor, optimised."""
-    command = ["cargo", "build", "--locked", "--release", "--bin", "lbtest", "--example", "floor"]
+    command = ["cargo", "build", "--locked", "--profile", "dist", "--bin", "lbtest", "--example", "floor"]
     if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
         raise BenchError("cargo could not build lbtest and the floor")
 

@@ -47,9 +47,9 @@ def setUpModule():
     else:
         DIST = Path(SCRATCH.name) / "dist"
         quick = {
-            "CARGO_PROFILE_RELEASE_LTO": "off",
-            "CARGO_PROFILE_RELEASE_CODEGEN_UNITS": "16",
-            "CARGO_PROFILE_RELEASE_OPT_LEVEL": "1",
+            "CARGO_PROFILE_DIST_LTO": "off",
+            "CARGO_PROFILE_DIST_CODEGEN_UNITS": "16",
+            "CARGO_PROFILE_DIST_OPT_LEVEL": "1",
         }
         subprocess.run([HERE / "build", DIST], env={**os.environ, **quick}, check=True)
     started = time.monotonic()

@@ -9,12 +9,12 @@ use clap::Args;
 
 use super::{CommandError, checks, manifests, output};
 use crate::exit::ExitStatus;
-use crate::gate::{Ended, Gate, NamedCheck, Token};
 use crate::load::signals::Signals;
 use crate::plan::config::{Check, Config, FILE_NAME};
 use crate::plan::quantity;
 use crate::report::escape::terminal;
 use crate::report::text::word;
+use crate::serve::{Ended, Gate, NamedCheck, Token};
 
 /// Where the token may stand, in place of a file.
 const TOKEN: &str = "LBTEST_TOKEN";

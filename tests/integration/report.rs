@@ -32,7 +32,7 @@ fn the_published_schemas_are_those_of_the_code() {
     published("plan.v1.json", &lbtest::report::forecast::schema());
     published("lint.v1.json", &lbtest::report::lint::schema());
     published("checks.v1.json", &lbtest::report::checks::schema());
-    published("verdict.v1.json", &lbtest::gate::answer::schema());
+    published("verdict.v1.json", &lbtest::serve::answer::schema());
     published("config.v1.json", &lbtest::plan::config::Config::schema());
 }
 

@@ -134,7 +134,7 @@ fn terminate(child: &Child) {
 fn valid(response: &Response) -> Value {
     let answer = serde_json::from_str(&response.body)
         .unwrap_or_else(|error| panic!("{error}: {response:?}"));
-    let validator = jsonschema::validator_for(&lbtest::gate::answer::schema()).unwrap();
+    let validator = jsonschema::validator_for(&lbtest::serve::answer::schema()).unwrap();
     let errors: Vec<String> = validator
         .iter_errors(&answer)
         .map(|error| error.to_string())
