@@ -19,6 +19,7 @@ pub mod dispatch_order;
 pub mod drift;
 pub mod e_value;
 pub mod equivalence;
+pub mod evenness;
 pub mod exact;
 pub mod goodness_of_fit;
 pub mod holm;
