@@ -71,9 +71,12 @@ pub(super) struct BehaviourArgs {
     /// Answer everything with a 308 to https
     #[arg(long)]
     pub ssl_redirect: bool,
-    /// What a pod answers: flask, echo, whoami, podinfo, echoserver, agnhost, ealenn, nginx-hello, istio, kong or none
+    /// What a pod answers: flask, echo, whoami, podinfo, echoserver, agnhost, ealenn, nginx-hello, istio, kong, grpc or none
     #[arg(long, value_name = "NAME", default_value = "flask")]
     pub page: Page,
+    /// Also take TCP connections here, each of which a pod greets with its name; 0 takes a free port
+    #[arg(long, value_name = "ADDRESS", value_parser = quantity::listen)]
+    pub listen_tcp: Option<SocketAddr>,
     /// A header of the pods' answers, such as 'Age: 30'; repeatable
     #[arg(long, value_name = "NAME: VALUE")]
     pub response_header: Vec<ExtraHeader>,
@@ -100,6 +103,7 @@ impl BehaviourArgs {
         };
         Ok(Config {
             host,
+            listen_tcp: self.listen_tcp,
             pods: self.pods.clone().unwrap_or_default(),
             absent: self.absent.clone(),
             discipline: self.discipline,
@@ -157,6 +161,9 @@ pub(super) fn run(args: &IngressArgs) -> Result<ExitStatus, CommandError> {
             let _ = writeln!(told, "{}: {}", backend.label, backend.pods.join(" "));
         }
         let _ = writeln!(told, "listening on http://{}/", ingress.addr());
+        if let Some(address) = ingress.tcp_addr() {
+            let _ = writeln!(told, "listening on tcp://{address}");
+        }
         output::print(&told);
         Ok::<_, CommandError>(
             ingress

@@ -17,6 +17,8 @@ use crate::split::{Split, SplitError};
 pub struct Config {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Where to listen for TCP connections besides, each of which a pod greets with its name.
+    pub listen_tcp: Option<SocketAddr>,
     /// The only Host that is routed; any other gets the default backend's 404. `None` routes all.
     pub host: Option<String>,
     /// `--split`: the weights that are applied, which need not be those that are expected of it. The
@@ -72,6 +74,7 @@ impl Config {
     pub fn new(split: Split) -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            listen_tcp: None,
             host: None,
             split,
             pods: PodCounts::default(),

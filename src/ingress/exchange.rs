@@ -1,5 +1,6 @@
 //! From one request to its answer.
 
+use std::convert::Infallible;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,21 +8,24 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::combinators::WithTrailers;
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use tokio::sync::Notify;
 
 use super::discipline::Discipline;
 use super::draw;
 use super::fault::FaultKind;
+use super::grpc;
 use super::host::{bare_host, host_of};
 use super::limiter::LimitStatus;
-use super::page;
+use super::page::{self, Page};
 use super::router::Choice;
 use super::rule::Route;
-use super::shared::Shared;
+use super::shared::{Pod, Shared};
 
 /// ingress-nginx's default `proxy-body-size`.
 const MAX_BODY: usize = 1 << 20;
@@ -29,13 +33,23 @@ const MAX_BODY: usize = 1 << 20;
 /// nginx's default `client_body_timeout`, here for the whole body.
 const BODY_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// An answer: its body was made beforehand.
-pub(super) type Answer = Response<Full<Bytes>>;
+/// An answer: its body was made beforehand, and only that of a gRPC call has trailers.
+pub(super) type Answer = Response<Either<Full<Bytes>, WithTrailers<Full<Bytes>, Trailers>>>;
+type Trailers = std::future::Ready<Option<Result<HeaderMap, Infallible>>>;
 
 /// The connection is to be ended without an answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is ended without an answer")]
 pub(super) struct Ended;
+
+/// What came of a request that was routed.
+#[derive(Debug)]
+enum Forwarded<'a> {
+    /// The pod answered, with this status.
+    Answered(StatusCode, &'a Pod),
+    /// The ingress answers for it, with this status.
+    Faulted(StatusCode),
+}
 
 /// One TCP connection of a client.
 #[derive(Debug)]
@@ -132,12 +146,39 @@ impl Connection {
         let is_sticky = shared.discipline == Discipline::Sticky && !matches!(route, Route::Path(_));
         let kept = is_sticky.then(|| shared.affinity_of(head)).flatten();
         let choice = kept.unwrap_or_else(|| self.choose(ordinal, route));
-        let backend = &shared.backends[choice.backend];
         if shared.limited_backend == Some(choice.backend)
             && let Err(wait) = self.admit()
         {
             return Ok(shared.reject(wait));
         }
+        let (status, pod) = match self.forward(ordinal, choice).await? {
+            Forwarded::Answered(status, pod) => (status, pod),
+            Forwarded::Faulted(status) if shared.page == Page::Grpc => {
+                return Ok(grpc::ended(grpc::code_of(status), None));
+            }
+            Forwarded::Faulted(status) => return Ok(plain(status)),
+        };
+        let mut answer = if shared.page == Page::Grpc {
+            grpc::answer(head, &pod.name, grpc::code_of(status))
+        } else {
+            let mut answer = page_of(pod.body.clone(), shared.content_type.clone());
+            *answer.status_mut() = status;
+            answer
+        };
+        let headers = answer.headers_mut();
+        for (name, value) in &pod.headers {
+            headers.append(name, value.clone());
+        }
+        if is_sticky && kept.is_none() {
+            headers.append(header::SET_COOKIE, pod.cookie.clone());
+        }
+        Ok(answer)
+    }
+
+    /// Has the chosen pod answer the request with this ordinal, late or in error where it is told to.
+    async fn forward(&self, ordinal: u64, choice: Choice) -> Result<Forwarded<'_>, Ended> {
+        let shared = &*self.shared;
+        let backend = &shared.backends[choice.backend];
         if !backend.delay.is_zero() {
             tokio::time::sleep(backend.delay).await;
         }
@@ -149,33 +190,35 @@ impl Connection {
         let status = match fault {
             None => StatusCode::OK,
             Some(FaultKind::Error) => StatusCode::INTERNAL_SERVER_ERROR,
-            Some(FaultKind::Status(status)) => {
+            Some(fault) => {
                 backend.count_fault();
-                return Ok(plain(status));
-            }
-            Some(FaultKind::Close) => {
-                backend.count_fault();
-                return Err(Ended);
-            }
-            Some(FaultKind::Reset) => {
-                backend.count_fault();
-                self.reset.store(true, Ordering::Relaxed);
-                return Err(Ended);
+                if fault == FaultKind::Reset {
+                    self.reset.store(true, Ordering::Relaxed);
+                }
+                return match fault {
+                    FaultKind::Status(status) => Ok(Forwarded::Faulted(status)),
+                    _ => Err(Ended),
+                };
             }
         };
         let pod = &backend.pods[choice.pod];
         pod.answered.fetch_add(1, Ordering::Relaxed);
-        let mut answer = Response::new(Full::new(pod.body.clone()));
-        *answer.status_mut() = status;
-        let headers = answer.headers_mut();
-        headers.insert(header::CONTENT_TYPE, shared.content_type.clone());
-        for (name, value) in &pod.headers {
-            headers.append(name, value.clone());
+        Ok(Forwarded::Answered(status, pod))
+    }
+
+    /// The line with which a pod greets a TCP connection; `None` where none does.
+    pub(super) async fn greet(&self) -> Option<Bytes> {
+        let shared = &*self.shared;
+        if shared.router.is_empty() {
+            shared.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
         }
-        if is_sticky && kept.is_none() {
-            headers.append(header::SET_COOKIE, pod.cookie.clone());
+        let ordinal = shared.requests.fetch_add(1, Ordering::Relaxed);
+        let choice = self.choose(ordinal, Route::Weights);
+        match self.forward(ordinal, choice).await {
+            Ok(Forwarded::Answered(_, pod)) => Some(Bytes::from(format!("{}\n", pod.name))),
+            Ok(Forwarded::Faulted(_)) | Err(Ended) => None,
         }
-        Ok(answer)
     }
 
     /// The choice by the rule and the discipline, for the request with this ordinal.
@@ -245,20 +288,24 @@ impl Shared {
 
 /// nginx's page for a status.
 fn plain(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Full::new(page::nginx(status)));
+    let mut answer = page_of(page::nginx(status), page::HTML);
     *answer.status_mut() = status;
     answer
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, page::HTML);
+}
+
+/// An answer with status 200 and this body.
+fn page_of(body: Bytes, content_type: HeaderValue) -> Answer {
+    let mut answer = Response::new(Either::Left(Full::new(body)));
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
     answer
 }
 
 /// What ingress-nginx's default backend answers.
 fn default_backend() -> Answer {
-    let mut answer = Response::new(Full::new(Bytes::from_static(b"default backend - 404")));
-    *answer.status_mut() = StatusCode::NOT_FOUND;
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    answer.headers_mut().insert(header::CONTENT_TYPE, text);
+    let mut answer = page_of(Bytes::from_static(b"default backend - 404"), text);
+    *answer.status_mut() = StatusCode::NOT_FOUND;
     answer
 }
 

@@ -43,6 +43,7 @@ mod discipline;
 mod draw;
 mod exchange;
 mod fault;
+mod grpc;
 mod host;
 mod limiter;
 mod option;
@@ -52,6 +53,7 @@ mod router;
 mod rule;
 mod server;
 mod shared;
+mod tcp;
 
 #[cfg(test)]
 mod tests;

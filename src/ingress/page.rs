@@ -33,13 +33,15 @@ pub enum Page {
     Istio,
     /// Kong's go-echo: text with `Running on Pod X.`
     Kong,
+    /// gRPC calls over HTTP/2: a health check, and Gateway API's echo; see the module `grpc`.
+    Grpc,
     /// A page that does not say who answered.
     None,
 }
 
 impl Page {
     /// Every page, in the order in which help lists them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Flask,
         Self::Echo,
         Self::Whoami,
@@ -50,6 +52,7 @@ impl Page {
         Self::NginxHello,
         Self::Istio,
         Self::Kong,
+        Self::Grpc,
         Self::None,
     ];
 
@@ -67,13 +70,14 @@ impl Page {
             Self::NginxHello => "nginx-hello",
             Self::Istio => "istio",
             Self::Kong => "kong",
+            Self::Grpc => "grpc",
             Self::None => "none",
         }
     }
 
     pub(super) const fn content_type(self) -> HeaderValue {
         match self {
-            Self::Flask | Self::None => HTML,
+            Self::Flask | Self::Grpc | Self::None => HTML,
             Self::Echo | Self::Podinfo | Self::Ealenn => {
                 HeaderValue::from_static("application/json; charset=utf-8")
             }
@@ -158,6 +162,7 @@ impl Page {
                 "Welcome, you are connected to node {node}.\nRunning on Pod {name}.\n\
                  In namespace default.\nWith IP address {address}.\n"
             ),
+            Self::Grpc => String::new(),
             Self::None => "<!DOCTYPE html>\n<html>\n<head><title>Welcome</title></head>\n\
                            <body>\n<h1>It works</h1>\n</body>\n</html>\n"
                 .to_owned(),
@@ -177,7 +182,7 @@ impl FromStr for Page {
                 ConfigError::syntax(
                     "--page",
                     text,
-                    "flask, echo, whoami, podinfo, echoserver, agnhost, ealenn, nginx-hello, istio, kong or none",
+                    "flask, echo, whoami, podinfo, echoserver, agnhost, ealenn, nginx-hello, istio, kong, grpc or none",
                 )
             })
     }

@@ -18,6 +18,7 @@ use super::counts::Counts;
 use super::exchange::Connection;
 use super::pods::Backend;
 use super::shared::Shared;
+use super::tcp;
 use crate::serving::{self, Stage};
 
 /// The connections that are served at a time; further ones wait in the listener's queue.
@@ -36,8 +37,10 @@ pub enum IngressError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The address can't be listened on.
-    #[error("cannot listen on {address}: choose another address or port with --listen")]
+    #[error("cannot listen on {address}: choose another address or port with {flag}")]
     Listen {
+        /// The option that says where.
+        flag: &'static str,
         /// The address.
         address: SocketAddr,
         /// What the system says.
@@ -53,6 +56,7 @@ pub enum IngressError {
 pub struct Ingress {
     listener: TcpListener,
     address: SocketAddr,
+    tcp: Option<(TcpListener, SocketAddr)>,
     shared: Arc<Shared>,
     backends: Vec<Backend>,
 }
@@ -67,12 +71,20 @@ impl Ingress {
     /// Outside of a tokio runtime with I/O and time enabled.
     pub fn bind(config: &Config) -> Result<Self, IngressError> {
         config.validate()?;
-        let address = config.listen;
-        let (listener, address) =
-            serving::listen(address).map_err(|source| IngressError::Listen { address, source })?;
+        let listen = |flag, address| {
+            serving::listen(address).map_err(|source| IngressError::Listen {
+                flag,
+                address,
+                source,
+            })
+        };
+        let (listener, address) = listen("--listen", config.listen)?;
+        let tcp = config.listen_tcp;
+        let tcp = tcp.map(|address| listen("--listen-tcp", address));
         Ok(Self {
             listener,
             address,
+            tcp: tcp.transpose()?,
             shared: Arc::new(Shared::new(config)),
             backends: config.backends(),
         })
@@ -94,6 +106,7 @@ impl Ingress {
         };
         let (stop, stopped) = oneshot::channel::<()>();
         let (address, shared) = (ingress.address, Arc::clone(&ingress.shared));
+        let tcp_address = ingress.tcp_addr();
         let thread = thread::Builder::new()
             .name("ingress".to_owned())
             .spawn(move || {
@@ -105,6 +118,7 @@ impl Ingress {
             .map_err(IngressError::Thread)?;
         Ok(Handle {
             address,
+            tcp_address,
             shared,
             stop: Some(stop),
             thread: Some(thread),
@@ -115,6 +129,12 @@ impl Ingress {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for TCP connections, if it does.
+    #[must_use]
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref().map(|&(_, address)| address)
     }
 
     /// The backends with their workloads and pods.
@@ -128,24 +148,37 @@ impl Ingress {
     ///
     /// Dropping the future cuts all connections off.
     pub async fn serve_until(self, shutdown: impl Future<Output = ()>) -> Counts {
-        let connect = |stream, client, stage| {
-            serve(
-                stream,
-                Arc::new(Connection::new(Arc::clone(&self.shared), client)),
-                stage,
-            )
+        let connection = |client| Arc::new(Connection::new(Arc::clone(&self.shared), client));
+        let (stop, stopped) = watch::channel(false);
+        let wait_for_stop = || {
+            let mut stopped = stopped.clone();
+            async move {
+                // The sender lives until the end.
+                let _ = stopped.wait_for(|&is_over| is_over).await;
+            }
         };
         // Connections beyond those wait.
         let wait = || {};
-        serving::serve_until(
+        let http = serving::serve_until(
             self.listener,
             MAX_CONNECTIONS,
             GRACE,
-            connect,
+            |stream, client, stage| serve(stream, connection(client), stage),
             wait,
-            shutdown,
-        )
-        .await;
+            wait_for_stop(),
+        );
+        let tcp = async {
+            if let Some((listener, _)) = self.tcp {
+                let greet = |stream, client, stage| tcp::serve(stream, connection(client), stage);
+                let stop = wait_for_stop();
+                serving::serve_until(listener, MAX_CONNECTIONS, GRACE, greet, wait, stop).await;
+            }
+        };
+        let shutdown = async {
+            shutdown.await;
+            stop.send_replace(true);
+        };
+        tokio::join!(http, tcp, shutdown);
         self.shared.counts()
     }
 }
@@ -154,6 +187,7 @@ impl Ingress {
 #[derive(Debug)]
 pub struct Handle {
     address: SocketAddr,
+    tcp_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -164,6 +198,12 @@ impl Handle {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for TCP connections, if it does.
+    #[must_use]
+    pub fn tcp_addr(&self) -> Option<SocketAddr> {
+        self.tcp_address
     }
 
     /// What it has answered so far.

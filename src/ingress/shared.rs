@@ -17,7 +17,7 @@ use super::draw;
 use super::fault::Faults;
 use super::host::bare_host;
 use super::limiter::{Limit, LimitStatus, Limiter};
-use super::page;
+use super::page::{self, Page};
 use super::router::{Choice, Router};
 use super::rule::{self, Rules};
 
@@ -38,6 +38,7 @@ pub(super) struct Shared {
     pub(super) limit_status: LimitStatus,
     pub(super) limited_backend: Option<usize>,
     pub(super) close_after: Option<NonZeroU64>,
+    pub(super) page: Page,
     pub(super) content_type: HeaderValue,
     pub(super) started: Instant,
     /// The next routed request's ordinal.
@@ -69,7 +70,7 @@ impl Backend {
 /// A pod with everything that its answers are made of.
 #[derive(Debug)]
 pub(super) struct Pod {
-    name: String,
+    pub(super) name: String,
     pub(super) body: Bytes,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
     pub(super) cookie: HeaderValue,
@@ -147,6 +148,7 @@ impl Shared {
                 .as_deref()
                 .and_then(|label| config.split.position(label)),
             close_after: config.close_after,
+            page: config.page,
             content_type: config.page.content_type(),
             started: Instant::now(),
             requests: AtomicU64::new(0),

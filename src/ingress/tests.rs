@@ -486,3 +486,25 @@ fn a_taken_address_and_an_impossible_config_are_errors() {
     let error = Ingress::start(&second).unwrap_err();
     assert!(matches!(error, IngressError::Config(_)));
 }
+
+#[test]
+fn a_tcp_connection_is_greeted_by_its_pod() {
+    let mut config = config("v1=70,v2=30");
+    config.listen_tcp = Some(config.listen);
+    config.faults = vec!["v2=close:50%".parse().unwrap()];
+    let ingress = start(&config);
+    let address = ingress.tcp_addr().unwrap();
+    let greeted = (0..200).filter(|_| {
+        let mut line = String::new();
+        let mut stream = connect(address);
+        // A connection that is closed may be reset too.
+        let _ = stream.read_to_string(&mut line);
+        line.starts_with("challenge-app") && line.ends_with('\n')
+    });
+    let greeted = greeted.count() as u64;
+    let counts = ingress.stop();
+    let answered: u64 = counts.backends.iter().map(BackendCount::answered).sum();
+    assert_eq!(answered, greeted);
+    assert_eq!(counts.routed().iter().sum::<u64>(), 200);
+    assert!(counts.backends[1].faulted > 0);
+}
