@@ -19,6 +19,7 @@ mod errors;
 mod faults;
 mod first_minutes;
 mod formats;
+mod golden;
 mod http;
 mod layers;
 mod lint;
