@@ -12,6 +12,8 @@
 
 pub mod split;
 
+pub mod format;
+
 pub mod observation;
 
 pub mod stats;

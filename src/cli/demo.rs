@@ -9,11 +9,11 @@ use super::ingress::BehaviourArgs;
 use super::shard::ShardArgs;
 use super::{CommandError, gate, manifests, output};
 use crate::exit::ExitStatus;
+use crate::format;
 use crate::ingress::Ingress;
 use crate::plan::settings::Settings;
 use crate::report::escape::terminal;
 use crate::split::Split;
-use crate::verdict::words;
 
 /// The arguments of `demo`.
 #[derive(Debug, Args)]
@@ -82,7 +82,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
 /// What happened, and what to try next; every command in it can be pasted.
 fn lesson(asked: &str, expected: &Split, applied: Option<&str>, status: ExitStatus) -> String {
     let told = applied.map_or_else(
-        || words::shares(expected),
+        || format::shares(expected),
         |told| terminal(told).into_owned(),
     );
     // Labels and weights hold nothing that a shell would read otherwise.
@@ -111,7 +111,7 @@ fn lesson(asked: &str, expected: &Split, applied: Option<&str>, status: ExitStat
     let mut lesson = format!(
         "\nWhat happened: an ingress in this process split the requests {told}; lbtest read from every\n\
          response which pod answered, tested the counts against {}, and ends with exit status {}.\nTry next:",
-        words::shares(expected),
+        format::shares(expected),
         status.code()
     );
     for (command, meaning) in next {

@@ -12,6 +12,7 @@ use super::shard::ShardArgs;
 use super::value::{ColorArg, JudgeArg};
 use super::{CommandError, checks, manifests, output};
 use crate::exit::ExitStatus;
+use crate::format;
 use crate::load::{self, machine};
 use crate::plan::pace::Rate;
 use crate::plan::preparation::Warmup;
@@ -21,7 +22,7 @@ use crate::plan::{Plan, quantity};
 use crate::report::{Finding, Report};
 use crate::split::Split;
 use crate::tally::pods::PodRegistry;
-use crate::verdict::words;
+use crate::verdict::announcement;
 
 /// What the expected split is and what the verdict promises; shared by every command that judges.
 #[derive(Debug, Clone, Args)]
@@ -83,7 +84,7 @@ fn list_over(own: &[String], lower: Vec<String>) -> Vec<String> {
 pub(super) fn expected(settings: &Settings) -> Result<Split, CommandError> {
     let split = settings.split()?;
     if split.is_relative() && settings.expect_from.is_empty() {
-        let shares = words::shares(&split);
+        let shares = format::shares(&split);
         output::warn(&format!(
             "the weights of --expect sum to neither 1 nor 100; taken as {shares}"
         ));
@@ -364,11 +365,11 @@ pub(super) fn measure(
 /// Sends the load and judges what came back.
 pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> Report {
     if let Some(shortage) = machine::port_shortage(plan) {
-        output::warn(&words::port_shortage(shortage));
+        output::warn(&announcement::port_shortage(shortage));
     }
     let registry = PodRegistry::shared(plan.mappings.clone());
     let mut progress = output::ProgressBar::new(plan, &registry, args);
-    let mut notices = Notices::new(words::announcement(plan));
+    let mut notices = Notices::new(announcement::announcement(plan));
     let result = load::run(plan, &registry, &mut |seen| {
         if let Some(news) = notices.news(plan, &seen) {
             progress.clear();

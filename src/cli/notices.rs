@@ -2,7 +2,7 @@
 
 use crate::load::Progress;
 use crate::plan::Plan;
-use crate::verdict::words;
+use crate::verdict::notice;
 
 /// What was said already.
 #[derive(Debug)]
@@ -32,17 +32,17 @@ impl Notices {
         }
         if let Some(doubt) = seen.doubt.as_ref().filter(|_| !self.has_doubted) {
             self.has_doubted = true;
-            return Some(words::doubt(plan, doubt, seen.elapsed));
+            return Some(notice::doubt(plan, doubt, seen.elapsed));
         }
         if seen.is_cached && !self.has_told_of_cache {
             self.has_told_of_cache = true;
-            return Some(words::cache_in_front());
+            return Some(notice::cache_in_front());
         }
         let found = seen.limiter?;
         if self.slowdowns == Some(found.slowdowns) {
             return None;
         }
         self.slowdowns = Some(found.slowdowns);
-        Some(words::limited(plan, &found, seen.elapsed))
+        Some(notice::limited(plan, &found, seen.elapsed))
     }
 }

@@ -11,6 +11,7 @@ use super::gate::CriterionArgs;
 use super::output::Sink;
 use super::{CommandError, gate, manifests, output};
 use crate::exit::ExitStatus;
+use crate::format::{points, shares, time};
 use crate::plan::pace::Rate;
 use crate::plan::settings::Settings;
 use crate::plan::{Budget, Criterion, quantity};
@@ -24,7 +25,7 @@ use crate::stats::noncentral::noncentrality;
 use crate::stats::power::{requests_for_exact_power, requests_for_power};
 use crate::stats::sample_size::fixed_sample_size;
 use crate::verdict::forecast::forecast;
-use crate::verdict::words::{points, promise, remedy_for_time, shares, time};
+use crate::verdict::promise::{promise, remedy_for_time};
 
 /// The arguments of `plan`.
 #[derive(Debug, Args)]

@@ -32,7 +32,9 @@ use crate::tally::windows::Block;
 use crate::verdict::decision::{Counts, Judged};
 use crate::verdict::diagnosis::{self, diagnose_run};
 use crate::verdict::health::{self, Breach, Health};
-use crate::verdict::{Change, Evidence, Judgement, PartCounts, Reason, Verdict, decide, words};
+use crate::verdict::{
+    Change, Evidence, Judgement, PartCounts, Reason, Verdict, decide, promise, unmeasured,
+};
 
 /// Intervals miss the share that they are for at most this often.
 const INTERVAL_ERROR_RATE: f64 = 0.05;
@@ -57,7 +59,7 @@ impl Report {
             observed: by_group(tally, groups.len()),
             groups,
             unattributed: tally.unattributed(),
-            cut_short: words::cut_short(plan, run),
+            cut_short: unmeasured::cut_short(plan, run),
             connections: (!plan.load.connection_use.is_fresh())
                 .then(|| tally.connections().clone()),
             windows: tally
@@ -77,9 +79,11 @@ impl Report {
         if tally.attributed() == 0 && !is_paced {
             report.set_not_measured();
             report.exit_status = ExitStatus::NotMeasured.code();
-            report.reasons = coded(&words::not_measured(plan, run));
+            report.reasons = coded(&unmeasured::not_measured(plan, run));
         } else {
-            report.reasons.extend(coded(&words::missing_answers(run)));
+            report
+                .reasons
+                .extend(coded(&unmeasured::missing_answers(run)));
         }
         if run.ending == Ending::Interrupted {
             report.interrupted = true;
@@ -158,7 +162,7 @@ impl Report {
         } else {
             ExitStatus::NotMeasured.code()
         };
-        report.reasons = coded(&[words::unmeasurable(error)]);
+        report.reasons = coded(&[unmeasured::unmeasurable(error)]);
         report.target = Some(target(plan, Vec::new()));
         report.add_name(plan);
         report.plan.add_load(plan);
@@ -351,9 +355,9 @@ impl PlanReport {
             ConnectionUse::KeepAlive => None,
         };
         self.replacements = plan.budget.requests.map(|_| plan.budget.replacements());
-        let promise = |requests| words::promise(&plan.split, &plan.criterion, requests);
+        let promise = |requests| promise::promise(&plan.split, &plan.criterion, requests);
         self.promise = match &plan.stickiness {
-            Some(stickiness) => Some(words::sessions_promise(stickiness, &plan.criterion)),
+            Some(stickiness) => Some(promise::sessions_promise(stickiness, &plan.criterion)),
             None => plan.budget.requests.map(promise),
         };
         self.sequential = plan.sequential;

@@ -13,8 +13,8 @@ use serde::Serialize;
 use super::text::{table, verdict_style, word};
 use super::{Coded, Named, Report, SCHEMA_VERSION, Tool, VerdictName, text};
 use crate::exit::ExitStatus;
+use crate::format::p_value;
 use crate::stats::holm;
-use crate::verdict::words::p_value;
 
 /// Several checks: what `--json` writes for a configuration file.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]

@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use super::escape::terminal;
+use crate::format::time;
 use crate::plan::Plan;
 use crate::stats::intervals;
-use crate::verdict::words::time;
 
 /// Intervals miss the share that they are for at most this often, at one look.
 const INTERVAL_ERROR_RATE: f64 = 0.05;

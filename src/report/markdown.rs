@@ -6,7 +6,7 @@ use super::checks::{COLUMNS, ChecksReport};
 use super::escape::markdown;
 use super::text::{cut, interval, word};
 use super::{BackendReport, Named, Report};
-use crate::verdict::words::{percent, time};
+use crate::format::{percent, time};
 
 /// GitHub refuses a step's summary beyond this many bytes, which all commands of the step share
 /// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).

@@ -1,7 +1,7 @@
 //! How a backend stands, for reports that list the backends one by one.
 
 use super::{BackendReport, Report, VerdictName};
-use crate::verdict::words::{percent, points};
+use crate::format::{percent, points};
 
 /// How a backend's share stands against what it should get.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

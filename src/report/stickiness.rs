@@ -7,12 +7,12 @@ use serde::Serialize;
 
 use super::build::coded;
 use super::{Report, VerdictName};
+use crate::format::{p_value, points};
 use crate::identity::assignment::Assignment;
 use crate::load::Run;
 use crate::plan::Plan;
 use crate::plan::stickiness::Stickiness;
-use crate::verdict::words::{self, p_value, points};
-use crate::verdict::{Evidence, Verdict, stickiness};
+use crate::verdict::{Evidence, Verdict, stickiness, unmeasured};
 
 /// Whether sessions stayed on their backends: a request each, and follow-ups that send back what its response
 /// gave.
@@ -151,7 +151,8 @@ impl Report {
             return;
         }
         self.reasons = coded(&kept.reasons);
-        self.reasons.extend(coded(&words::missing_answers(run)));
+        self.reasons
+            .extend(coded(&unmeasured::missing_answers(run)));
         let verdict = match kept.verdict {
             Verdict::Pass => VerdictName::Pass,
             Verdict::Fail => VerdictName::Fail,

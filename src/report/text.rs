@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::escape::terminal;
 use super::{AddressReport, BackendReport, Report, VerdictName};
-use crate::verdict::words::{p_value, p_value_with_log10, percent, time};
+use crate::format::{p_value, p_value_with_log10, percent, time};
 
 /// The whole text report.
 #[must_use]

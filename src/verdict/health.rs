@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Reason;
-use super::words::{percent, time};
+use crate::format::{percent, time};
 use crate::plan::Limit;
 
 /// What was seen of a backend's health.

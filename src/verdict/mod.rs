@@ -3,12 +3,16 @@
 //! [`decide`] is a pure function of the expected split, the criterion and the counts; it does not know
 //! where the counts come from.
 
+pub mod announcement;
 pub mod decision;
 pub mod diagnosis;
 pub mod forecast;
 pub mod health;
+pub mod notice;
+pub mod promise;
+pub mod reason;
 pub mod stickiness;
-pub mod words;
+pub mod unmeasured;
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -23,6 +27,7 @@ use crate::tally::connections::Connections;
 use crate::tally::monitor::Standing;
 use crate::tally::sequence::Sequence;
 use decision::{Clusters, Counts, Judged, Method, judge_clustered, judge_sequential};
+pub use reason::Reason;
 
 /// What the evidence carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,24 +38,6 @@ pub enum Verdict {
     Fail,
     /// Neither claim holds at the promised error rate.
     Inconclusive,
-}
-
-/// Why a verdict is what it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
-    /// Stable, `snake_case`.
-    pub code: &'static str,
-    /// For a person.
-    pub message: String,
-}
-
-impl Reason {
-    fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-        }
-    }
 }
 
 /// What was counted.
@@ -219,11 +206,11 @@ pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Eviden
         verdict if holds_for_all => verdict,
         _ => Verdict::Inconclusive,
     };
-    let mut reasons = words::reasons(split, criterion, evidence, &judged, verdict);
+    let mut reasons = reason::reasons(split, criterion, evidence, &judged, verdict);
     let change_is_told = change.as_ref().filter(|change| change.is_significant);
     let unsteady = [
-        change_is_told.map(|change| words::drifted(split, criterion, change)),
-        disagree.map(|agreement| words::shards_differ(split, criterion, agreement)),
+        change_is_told.map(|change| reason::drifted(split, criterion, change)),
+        disagree.map(|agreement| reason::shards_differ(split, criterion, agreement)),
     ];
     for reason in unsteady.into_iter().flatten() {
         let place = if judged.verdict == Verdict::Pass {
@@ -235,7 +222,7 @@ pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Eviden
     }
     if is_doubtful {
         let place = if holds_for_all { reasons.len() } else { 0 };
-        reasons.insert(place, words::doubtful_assignment(evidence, &assignment));
+        reasons.insert(place, reason::doubtful_assignment(evidence, &assignment));
     }
     Judgement {
         verdict,

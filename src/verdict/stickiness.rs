@@ -4,8 +4,9 @@
 //! every one in doubt had been. There is no false alarm: an ingress that keeps its sessions moves none; but
 //! one whose pods are replaced meanwhile may have to.
 
-use super::words::{doubtful_assignment, p_value, points};
+use super::reason::doubtful_assignment;
 use super::{Evidence, Reason, Verdict};
+use crate::format::{p_value, points};
 use crate::identity::assignment::Assignment;
 use crate::load::Run;
 use crate::plan::Plan;

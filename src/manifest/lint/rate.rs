@@ -1,11 +1,11 @@
 //! A rate limit on the primary, and a run that would take longer than it may.
 
 use super::{Findings, PlannedRun};
+use crate::format::time;
 use crate::manifest::ManifestError;
 use crate::manifest::kind::ingress::{annotation, is_ingress};
 use crate::manifest::route::Route;
 use crate::split::Split;
-use crate::verdict::words::time;
 
 /// ingress-nginx's `limit-burst-multiplier` where it is not set.
 const BURST_MULTIPLIER: u64 = 5;

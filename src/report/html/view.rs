@@ -4,13 +4,13 @@ use minijinja::Value;
 use serde::Serialize;
 
 use super::chart::{self, Chart};
+use crate::format::{p_value, p_value_with_log10, percent, points, time};
 use crate::report::checks::ChecksReport;
 use crate::report::escape::terminal;
 use crate::report::standing::{Standing, standing};
 use crate::report::stickiness::StickinessReport;
 use crate::report::text::{cut, word};
 use crate::report::{BackendReport, Named, PlanReport, Report, VerdictName};
-use crate::verdict::words::{p_value, p_value_with_log10, percent, points, time};
 
 /// Pods beyond this number are counted, not listed, which bounds the page's size.
 const MOST_PODS: usize = 300;

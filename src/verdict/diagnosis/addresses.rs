@@ -3,7 +3,7 @@
 use super::{Finding, UNEXPLAINED};
 use crate::load::Run;
 use crate::plan::Plan;
-use crate::verdict::words::parts_differ;
+use crate::verdict::reason::parts_differ;
 use crate::verdict::{Agreement, Judgement, PartCounts};
 
 /// Puts it first, and in place of no known cause, where the split is off, and last where it is not.

@@ -8,8 +8,8 @@ use hdrhistogram::serialization::Deserializer;
 use super::axis::Axis;
 use super::svg::{Anchor, Svg};
 use super::{Chart, MARGIN, WIDTH, left_out, short, shown};
+use crate::format::time;
 use crate::report::{BackendReport, Report};
-use crate::verdict::words::time;
 
 const ROW: f64 = 74.0;
 const CURVE: f64 = 44.0;

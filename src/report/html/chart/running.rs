@@ -3,9 +3,9 @@
 use super::axis::Axis;
 use super::svg::{Anchor, Svg};
 use super::{Chart, MARGIN, MOST_SERIES, WIDTH, short};
+use crate::format::percent;
 use crate::report::{BackendReport, Report};
 use crate::stats::chi_square::critical_value;
-use crate::verdict::words::percent;
 
 const HEIGHT: f64 = 150.0;
 /// Room for the share's axis, at the left.

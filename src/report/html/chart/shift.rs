@@ -3,9 +3,9 @@
 use super::axis::Axis;
 use super::svg::{Anchor, Svg};
 use super::{Chart, MARGIN, WIDTH, left_out, shown};
+use crate::format::percent;
 use crate::report::standing::{Standing, sentence, standing};
 use crate::report::{BackendReport, Report};
-use crate::verdict::words::percent;
 
 const ROW: f64 = 52.0;
 const BAR: f64 = 18.0;

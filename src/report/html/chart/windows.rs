@@ -3,8 +3,8 @@
 use super::axis::Axis;
 use super::svg::{Anchor, Svg};
 use super::{Chart, MARGIN, MOST_SERIES, WIDTH, left_out, short, shown};
+use crate::format::time;
 use crate::report::{Report, WindowReport};
-use crate::verdict::words::time;
 
 const HEIGHT: f64 = 170.0;
 const LEFT: f64 = 52.0;

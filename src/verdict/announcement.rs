@@ -1,0 +1,98 @@
+//! What is said before load is sent.
+
+use std::fmt::Write;
+
+use super::promise::{promise, remedy_for_time, sessions_promise};
+use crate::format::{frequency, time};
+use crate::load::machine::PortShortage;
+use crate::plan::Plan;
+use crate::plan::preparation::Warmup;
+use crate::plan::stickiness::Stickiness;
+
+/// What is said before load is sent: how much, what it promises, how long it takes, and whether it can
+/// come to a verdict at all.
+#[must_use]
+pub fn announcement(plan: &Plan) -> String {
+    let mut told = planned(plan);
+    if let Some(limit) = plan.preparation.wait_ready {
+        let _ = write!(
+            told,
+            "; before, the target is polled for at most {limit:?} until every backend has answered"
+        );
+    }
+    match plan.preparation.warmup {
+        Some(Warmup::Requests(requests)) => {
+            let _ = write!(
+                told,
+                "; {requests} requests of warm-up go first and are discarded"
+            );
+        }
+        Some(Warmup::Duration(duration)) => {
+            let _ = write!(told, "; {duration:?} of warm-up go first and are discarded");
+        }
+        None => {}
+    }
+    told
+}
+
+fn planned(plan: &Plan) -> String {
+    if let Some(stickiness) = &plan.stickiness {
+        return sessions_announcement(plan, stickiness);
+    }
+    let Some(requests) = plan.budget.requests else {
+        let duration = plan.budget.duration.unwrap_or(plan.budget.max_duration);
+        return format!(
+            "sending requests to {} for {duration:?}; a correct split fails at most {}",
+            plan.target,
+            frequency(plan.criterion.alpha)
+        );
+    };
+    let mut told = match &plan.shard {
+        Some(sharding) => format!(
+            "shard {} sends {requests} of the run's requests to {}; merged: ",
+            sharding.shard, plan.target
+        ),
+        None => format!("{requests} requests to {}: ", plan.target),
+    };
+    let of_the_run = plan.shard.as_ref().and_then(|sharding| sharding.requests);
+    let judged = of_the_run.unwrap_or(requests);
+    told.push_str(&promise(&plan.split, &plan.criterion, judged));
+    if let Some(rate) = plan.load.rate {
+        let seconds = requests.get() as f64 / rate.per_second();
+        let _ = write!(told, "; {} at {rate}", time(seconds));
+        told.push_str(&remedy_for_time(
+            &plan.split,
+            &plan.criterion,
+            rate.per_second(),
+            seconds,
+            plan.budget.max_duration,
+        ));
+    }
+    told
+}
+
+fn sessions_announcement(plan: &Plan, stickiness: &Stickiness) -> String {
+    let each = 1 + stickiness.follow_ups();
+    let many = match stickiness.sessions {
+        Some(sessions) => format!("{sessions} sessions"),
+        None => "sessions".to_owned(),
+    };
+    format!(
+        "{many} of {each} requests to {}, carried by {}: {}",
+        plan.target,
+        stickiness.by,
+        sessions_promise(stickiness, &plan.criterion)
+    )
+}
+
+/// What to do about a run that needs more local ports than there are.
+#[must_use]
+pub fn port_shortage(shortage: PortShortage) -> String {
+    let PortShortage { connections, ports } = shortage;
+    format!(
+        "the run opens {connections} connections, and this machine has {ports} local ports for each address, \
+         taken for up to a minute after a connection that it closes first: where they run out dials wait; \
+         --keep-alive, --requests-per-connection K or a --rate below {:.0}/s avoid that",
+        ports as f64 / 60.0
+    )
+}

@@ -1,0 +1,58 @@
+//! What is said while a run goes on.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::promise::remedy_for_time;
+use super::unmeasured::unidentified;
+use crate::format::time;
+use crate::load::Doubt;
+use crate::load::limiter::Found;
+use crate::plan::Plan;
+
+/// What is said when a rate limiter was recognised, `elapsed` after the first request.
+#[must_use]
+pub fn limited(plan: &Plan, found: &Found, elapsed: Duration) -> String {
+    let pace = found.pace_per_second;
+    let mut told = format!(
+        "a rate limiter lets about {:.0} requests a minute through: what was sent so far is set aside, and \
+         {:.0} a minute are sent from here on",
+        60.0 * found.per_second,
+        60.0 * pace
+    );
+    if let Some(requests) = plan.budget.requests {
+        let seconds = requests.get() as f64 / pace;
+        let allowed = plan.budget.max_duration.saturating_sub(elapsed);
+        let _ = write!(told, "; {requests} requests take {}", time(seconds));
+        let (split, criterion) = (&plan.split, &plan.criterion);
+        told.push_str(&remedy_for_time(split, criterion, pace, seconds, allowed));
+    }
+    told
+}
+
+/// What is said when nothing was identified after a while.
+#[must_use]
+pub fn doubt(plan: &Plan, doubt: &Doubt, elapsed: Duration) -> String {
+    let what = match doubt {
+        Doubt::Silent => format!(
+            "no answer yet; a request is given up after --timeout {:?}",
+            plan.load.timeout
+        ),
+        Doubt::Unidentified(sample) => unidentified(plan, None, sample).message,
+        Doubt::Failing(failure, message) => {
+            format!("requests fail ({failure}: {})", message.escape_debug())
+        }
+    };
+    format!(
+        "after {}: {what} (the run ends by itself if that stays so)",
+        time(elapsed.as_secs_f64())
+    )
+}
+
+/// What is said of the first response from a cache.
+#[must_use]
+pub fn cache_in_front() -> String {
+    "a response came from a cache (Age, X-Cache or the like): what a cache answers was not split by the \
+     ingress; go around it, or keep it out with a query that it does not know (--path)"
+        .to_owned()
+}

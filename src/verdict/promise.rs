@@ -1,0 +1,148 @@
+//! What a verdict promises, and what it takes.
+
+use std::fmt::Write;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use super::forecast::{affordable_tolerance, forecast, grey_zone};
+use crate::format::{frequency, percent, points, time};
+use crate::plan::stickiness::Stickiness;
+use crate::plan::{Budget, Criterion};
+use crate::split::Split;
+use crate::stats::equivalence::tolerances;
+use crate::stats::judge::Judge;
+use crate::stats::power;
+use crate::stats::regions::can_pass;
+
+/// Seeds the simulated chances of verdicts, which are told and do not decide.
+const SEED: u64 = 1;
+
+/// What a verdict on so many requests promises.
+#[must_use]
+pub fn promise(split: &Split, criterion: &Criterion, requests: NonZeroU64) -> String {
+    let often = frequency(criterion.alpha);
+    let Criterion {
+        alpha,
+        tolerance,
+        judge,
+        ..
+    } = *criterion;
+    if judge == Judge::Significance {
+        let shift = power::detectable_shift(split.shares(), requests.get(), alpha, 0.99);
+        let detects = match shift {
+            Some(shift) => format!("a shift of {} fails in 99 % of the runs", points(shift)),
+            None => "no shift is found with certainty at this number".to_owned(),
+        };
+        return format!("a correct split fails at most {often}; {detects}");
+    }
+    let planned = Budget::planned_requests(split, criterion);
+    if !can_pass(requests.get(), split.shares(), tolerance, alpha) {
+        return format!(
+            "a correct split fails at most {often}, but so few can't PASS: the answer can only be \
+             INCONCLUSIVE or FAIL; -n {planned} can PASS"
+        );
+    }
+    let mut told = format!(
+        "a correct split fails at most {often}; a split off by {} or more passes at most {often}",
+        smallest_tolerance(split, tolerance)
+    );
+    // With more backends the chances take a simulation, which `lbtest plan` has time for.
+    if split.shares().iter().filter(|&&share| share > 0.0).count() > 2 {
+        return told;
+    }
+    let mut shifts = vec![0.0];
+    shifts.extend(grey_zone(split, tolerance));
+    let chances = forecast(split, criterion, requests, SEED, &shifts);
+    let Some((correct, zone)) = chances.split_first() else {
+        return told;
+    };
+    if correct.verdicts.inconclusive > 0.01 {
+        let _ = write!(
+            told,
+            " (a correct split is INCONCLUSIVE in {} of the runs; -n {planned} avoids that)",
+            percent(correct.verdicts.inconclusive)
+        );
+    }
+    if let [first, .., last] = zone {
+        let fails: Vec<String> = zone
+            .iter()
+            .map(|row| format!("{:.0}", 100.0 * row.verdicts.fail))
+            .collect();
+        let _ = write!(
+            told,
+            "; shifts between {} and {} fail in {} % of the runs",
+            points(first.shift),
+            points(last.shift),
+            fails.join(", ")
+        );
+    }
+    told
+}
+
+/// What a verdict on sessions promises.
+#[must_use]
+pub fn sessions_promise(stickiness: &Stickiness, criterion: &Criterion) -> String {
+    let often = frequency(criterion.alpha);
+    let rate = points(stickiness.rate);
+    let too_few = match stickiness.sessions {
+        Some(sessions) if sessions.get() < stickiness.needed => format!(
+            ", but so few can't PASS: {} sessions can, which take -n {}",
+            stickiness.needed,
+            stickiness
+                .needed
+                .saturating_mul(1 + stickiness.follow_ups())
+        ),
+        _ => format!("; one that moves a share of {rate} or more of them passes at most {often}"),
+    };
+    format!("an ingress that keeps its sessions never fails{too_few}")
+}
+
+/// The tolerance in words: one number, or one for each backend where half the share is less.
+pub(super) fn smallest_tolerance(split: &Split, tolerance: f64) -> String {
+    let own = tolerances(split.shares(), tolerance);
+    let smaller: Vec<String> = split
+        .labels()
+        .iter()
+        .zip(&own)
+        .filter(|&(_, &own)| own > 0.0 && own < tolerance)
+        .map(|(label, &own)| format!("{label} {}", points(own)))
+        .collect();
+    if smaller.is_empty() {
+        points(tolerance)
+    } else {
+        format!("{} ({})", points(tolerance), smaller.join(", "))
+    }
+}
+
+/// What to do about a run of `seconds` at `per_second` that is longer than `allowed`; empty when it fits.
+#[must_use]
+pub fn remedy_for_time(
+    split: &Split,
+    criterion: &Criterion,
+    per_second: f64,
+    seconds: f64,
+    allowed: Duration,
+) -> String {
+    let most = allowed.as_secs_f64();
+    if seconds <= most {
+        return String::new();
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a positive number of requests, rounded down; saturates"
+    )]
+    let affordable = (most * per_second) as u64;
+    let remedy = match affordable_tolerance(split, criterion.alpha, affordable) {
+        // More were asked for than the promise takes.
+        Some(tolerance) if tolerance <= criterion.tolerance => {
+            format!("-n {affordable} would fit, and carries the promise")
+        }
+        Some(tolerance) => format!("--tolerance {:.1} would fit", 100.0 * tolerance),
+        None => "no tolerance would fit".to_owned(),
+    };
+    format!(
+        ", which is more than the {} that --max-duration allows: {remedy}",
+        time(most)
+    )
+}

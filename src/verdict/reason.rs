@@ -1,0 +1,344 @@
+//! Why a verdict came out as it did.
+
+use std::fmt::Write;
+
+use super::decision::{Cause, Judged, Method};
+use super::promise::smallest_tolerance;
+use super::{Agreement, Change, Evidence, Verdict};
+use crate::format::{observed_shares, p_value, p_value_with_log10, percent, points, shares};
+use crate::identity::assignment::Assignment;
+use crate::plan::{Budget, Criterion};
+use crate::split::Split;
+use crate::stats::dependence::Clustering;
+use crate::stats::equivalence::leak_ruled_out;
+use crate::stats::judge::Judge;
+use crate::stats::power;
+use crate::stats::sequential::Look;
+use crate::stats::unattributed::unattributed_limit;
+
+/// Why a verdict is what it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// Stable, `snake_case`.
+    pub code: &'static str,
+    /// For a person.
+    pub message: String,
+}
+
+impl Reason {
+    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// Why a verdict came out as it did, the most important reason first.
+#[must_use]
+pub fn reasons(
+    split: &Split,
+    criterion: &Criterion,
+    evidence: &Evidence,
+    judged: &Judged,
+    verdict: Verdict,
+) -> Vec<Reason> {
+    let mut reasons = vec![cause(split, criterion, judged)];
+    if let Some(why) = &evidence.cut_short {
+        let reason = Reason::new("cut_short", format!("the run was cut short: {why}"));
+        if verdict == Verdict::Inconclusive && judged.verdict == Verdict::Pass {
+            reasons.insert(0, reason);
+        } else {
+            reasons.push(reason);
+        }
+    }
+    reasons.extend(clustered(judged));
+    reasons.extend(stopped_early(split, criterion, evidence));
+    let counts = &judged.counts;
+    if counts.unattributed > 0 && judged.cause != Cause::TooManyUnattributed {
+        let limit = unattributed_limit(split.shares(), criterion.tolerance);
+        let smallest = limit.min(criterion.max_unattributed);
+        reasons.push(Reason::new(
+            "unattributed",
+            format!(
+                "{} of {} requests ({}) have no identity; a PASS allows at most {}",
+                counts.unattributed,
+                counts.unattributed + counts.attributed(),
+                percent(counts.unattributed_share()),
+                percent(smallest)
+            ),
+        ));
+    }
+    reasons
+}
+
+fn cause(split: &Split, criterion: &Criterion, judged: &Judged) -> Reason {
+    let counts = &judged.counts;
+    let attributed = counts.attributed();
+    let p = judged.p_value;
+    let told_p = p_value_with_log10(
+        p,
+        Some(judged.log10_p_value).filter(|log10| log10.is_finite()),
+    );
+    let alpha = criterion.alpha;
+    let label = |backend: usize| &split.labels()[backend];
+    match judged.cause {
+        Cause::Nothing => Reason::new("nothing_attributed", "no response was attributed to a pod"),
+        Cause::ZeroWeightHit(backend) => Reason::new(
+            "zero_weight_hit",
+            format!(
+                "{} must get nothing and got {} of {attributed} requests",
+                label(backend),
+                counts.observed[backend]
+            ),
+        ),
+        Cause::ForeignHit => Reason::new(
+            "unexpected_backend",
+            format!(
+                "{} responses came from workloads that are no backend of the split",
+                counts.foreign
+            ),
+        ),
+        Cause::NeverAnswered(backend) => Reason::new(
+            "backend_never_answered",
+            format!(
+                "{} never answered in {attributed} attributed responses, though it should get {}",
+                label(backend),
+                percent(split.shares()[backend])
+            ),
+        ),
+        Cause::Off => Reason::new("split_off", off(split, judged, &told_p, alpha)),
+        Cause::Fits => Reason::new("split_matches", fits(split, criterion, judged, p)),
+        Cause::TooFew => Reason::new(
+            "too_few_requests",
+            format!(
+                "the split fits (p {}), but {attributed} attributed requests don't rule out a shift of \
+                 {} (p {} > {alpha}); {}",
+                p_value(p),
+                smallest_tolerance(split, criterion.tolerance),
+                p_value(judged.equivalence_p_value),
+                settling(split, criterion, judged)
+            ),
+        ),
+        Cause::Between => Reason::new("between", off(split, judged, &told_p, alpha)),
+        Cause::Unattributed => Reason::new(
+            "unattributed_decide",
+            format!(
+                "{} requests without an identity could turn the verdict either way",
+                counts.unattributed
+            ),
+        ),
+        Cause::TooManyUnattributed => Reason::new(
+            "too_many_unattributed",
+            format!(
+                "{} of {} requests ({}) have no identity; --max-unattributed allows {}",
+                counts.unattributed,
+                counts.unattributed + attributed,
+                percent(counts.unattributed_share()),
+                percent(criterion.max_unattributed)
+            ),
+        ),
+    }
+}
+
+/// Names the backend that is furthest off, by its standardised residual.
+fn off(split: &Split, judged: &Judged, p: &str, alpha: f64) -> String {
+    let counts = &judged.counts;
+    let n = counts.attributed() as f64;
+    let residual = |backend: usize| {
+        let share = split.shares()[backend];
+        let expected = n * share;
+        ((counts.observed[backend] as f64 - expected) / (expected * (1.0 - share)).sqrt()).abs()
+    };
+    let worst = (0..split.len())
+        .filter(|&backend| split.shares()[backend] > 0.0)
+        .max_by(|&a, &b| residual(a).total_cmp(&residual(b)))
+        .unwrap_or(0);
+    format!(
+        "{} got {} instead of {} ({} of {n} requests); the expected split explains that with p {} ≤ {alpha}",
+        split.labels()[worst],
+        percent(counts.observed[worst] as f64 / n),
+        percent(split.shares()[worst]),
+        counts.observed[worst],
+        p
+    )
+}
+
+fn fits(split: &Split, criterion: &Criterion, judged: &Judged, p: f64) -> String {
+    let n = judged.counts.attributed();
+    let alpha = criterion.alpha;
+    if criterion.judge == Judge::Significance {
+        let shift = power::detectable_shift(split.shares(), n, alpha, 0.99);
+        let limit = match shift {
+            Some(shift) => format!(
+                "only a shift of {} or more would show with power 99 %",
+                points(shift)
+            ),
+            None => "no shift would show with power 99 % at this number".to_owned(),
+        };
+        return format!(
+            "the expected split ({}) explains the counts (p {} > {alpha}); with {n} requests {limit}",
+            shares(split),
+            p_value(p)
+        );
+    }
+    let mut told = format!(
+        "the split is {} within {}: a larger shift is ruled out (p {} ≤ {alpha}), and the counts fit (p {})",
+        shares(split),
+        smallest_tolerance(split, criterion.tolerance),
+        p_value(judged.equivalence_p_value),
+        p_value(p)
+    );
+    if split.shares().contains(&0.0) {
+        let _ = write!(
+            told,
+            "; backends of weight 0 got nothing, and a leak of more than {} is ruled out",
+            percent(leak_ruled_out(n, alpha))
+        );
+    }
+    told
+}
+
+/// What would settle a run whose counts are too few.
+fn settling(split: &Split, criterion: &Criterion, judged: &Judged) -> String {
+    let enough = Budget::planned_requests(split, criterion);
+    match judged.method {
+        Some(Method::FirstResponse) => format!(
+            "{enough} connections would settle it: send one request on each (leave --keep-alive and \
+             --requests-per-connection away)"
+        ),
+        Some(Method::DesignEffect) => format!(
+            "{enough} requests on connections of their own would settle it (leave --keep-alive and \
+             --requests-per-connection away)"
+        ),
+        Some(Method::EValue) => format!("{enough} requests without --sequential would settle it"),
+        Some(Method::Independent(_)) | None => format!("{enough} would settle it: -n {enough}"),
+    }
+}
+
+/// What it costs that responses on one connection depend on each other.
+fn clustered(judged: &Judged) -> Option<Reason> {
+    let clustering = judged.clustering?;
+    let Clustering {
+        connections,
+        responses,
+        design_effect,
+        effective_responses,
+        ..
+    } = clustering;
+    let message = match judged.method {
+        Some(Method::FirstResponse) => format!(
+            "responses on one connection repeat the same backend (design effect {design_effect:.1}): \
+             {responses} responses carry the information of {effective_responses:.0}, so the first one \
+             of each of the {connections} connections is judged"
+        ),
+        _ if design_effect >= 1.05 => format!(
+            "responses on one connection resemble each other (design effect {design_effect:.2}): \
+             {responses} responses carry the information of {effective_responses:.0}"
+        ),
+        _ => return None,
+    };
+    Some(Reason::new("dependent_responses", message))
+}
+
+/// How many requests a sequential run saved.
+fn stopped_early(split: &Split, criterion: &Criterion, evidence: &Evidence) -> Option<Reason> {
+    let standing = evidence.standing.as_ref()?;
+    let looked_at = standing.observed.iter().sum::<u64>() + standing.unattributed;
+    let fixed = Budget::planned_requests(split, criterion).get();
+    let log_e = standing.log_e_value / std::f64::consts::LN_10;
+    let bound = standing.log_bound / std::f64::consts::LN_10;
+    let figures = format!("log10 of the e-value is {log_e:.2}; FAIL takes {bound:.2}");
+    let message = match standing.look {
+        Look::Pass | Look::Fail if looked_at < fixed => format!(
+            "stopped after {looked_at} responses, {} fewer than a fixed number would take ({figures})",
+            fixed - looked_at
+        ),
+        Look::Pass | Look::Fail => format!("stopped after {looked_at} responses ({figures})"),
+        Look::Inconclusive => format!(
+            "the cap of {} responses was reached ({figures})",
+            standing.cap
+        ),
+        Look::Continue => format!("{looked_at} responses were looked at ({figures})"),
+    };
+    Some(Reason::new("sequential", message))
+}
+
+/// Which workloads could be more than one backend, and what to add to the command line.
+pub(super) fn doubtful_assignment(evidence: &Evidence, assignment: &Assignment) -> Reason {
+    let mut names: Vec<&str> = assignment
+        .ambiguous
+        .iter()
+        .map(|ambiguity| evidence.groups[ambiguity.group].workload.as_str())
+        .collect();
+    names.dedup();
+    let shown = names[..names.len().min(8)].join(", ");
+    Reason::new(
+        "ambiguous_assignment",
+        format!(
+            "which backend {shown} is cannot be told from the name; add {}",
+            assignment.suggestions.join(" ")
+        ),
+    )
+}
+
+/// That the split changed during the run, and where.
+pub(super) fn drifted(split: &Split, criterion: &Criterion, change: &Change) -> Reason {
+    let p = p_value(change.drift.p_value);
+    let alpha = criterion.alpha;
+    let told = |shares: &[f64]| observed_shares(split, shares);
+    let message = match &change.point {
+        Some(point) => format!(
+            "the split changed at about request {}: {} before, {} after (p {p} ≤ {alpha})",
+            point.index,
+            told(&point.before),
+            told(&point.after)
+        ),
+        None => format!("the split changed during the run (p {p} ≤ {alpha})"),
+    };
+    Reason::new("drift", message)
+}
+
+/// At most so many parts of a run are named one by one.
+const NAMED_PARTS: usize = 8;
+
+/// That some shards saw another split than the others, and which.
+pub(super) fn shards_differ(split: &Split, criterion: &Criterion, agreement: &Agreement) -> Reason {
+    let name = |index| format!("shard {index}");
+    Reason::new(
+        "shards_differ",
+        parts_differ("shards", name, split, criterion, agreement),
+    )
+}
+
+/// That some parts of a run saw another split than the others, and which.
+pub(super) fn parts_differ(
+    parts: &str,
+    name: impl Fn(u32) -> String,
+    split: &Split,
+    criterion: &Criterion,
+    agreement: &Agreement,
+) -> String {
+    let differing = &agreement.differing;
+    let named: Vec<String> = differing
+        .iter()
+        .take(NAMED_PARTS)
+        .map(|&(index, ref shares)| {
+            format!("{} saw {}", name(index), observed_shares(split, shares))
+        })
+        .collect();
+    let more = match differing.len().saturating_sub(NAMED_PARTS) {
+        0 => String::new(),
+        more => format!(", and {more} more differ"),
+    };
+    let others = agreement.others.as_ref().map_or(String::new(), |shares| {
+        format!("; the others saw {}", observed_shares(split, shares))
+    });
+    format!(
+        "the {parts} saw different splits: {}{more}{others} (p {} ≤ {}); does every replica of the \
+         ingress have the same weights?",
+        named.join("; "),
+        p_value(agreement.homogeneity.p_value),
+        criterion.alpha
+    )
+}

@@ -1,0 +1,223 @@
+//! Why a run could not measure, or measured less than was planned.
+
+use http::header::{CONTENT_ENCODING, HOST, LOCATION};
+
+use super::Reason;
+use crate::format::time;
+use crate::identity::encoding;
+use crate::load::{Ending, LoadError, Run, UnidentifiedSample};
+use crate::observation::Failure;
+use crate::plan::Plan;
+use crate::plan::target::Protocol;
+use crate::stats::sequential::Look;
+
+/// Why a run could not begin.
+#[must_use]
+pub fn unmeasurable(error: &LoadError) -> Reason {
+    match error {
+        LoadError::Unreachable { .. } => Reason::new(
+            "unreachable",
+            format!(
+                "{error}; is the address right, and the ingress up? To try lbtest without one: lbtest demo --expect v1=70,v2=30"
+            ),
+        ),
+        LoadError::NotReady { .. } => Reason::new("not_ready", error.to_string()),
+        LoadError::Interrupted => Reason::new("interrupted", error.to_string()),
+        LoadError::Setup(_) => Reason::new("setup", error.to_string()),
+    }
+}
+
+/// Why nothing was attributed although requests were sent.
+#[must_use]
+pub fn not_measured(plan: &Plan, run: &Run) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    let responses = run.tally.responses();
+    if let Some(sample) = &run.sample {
+        reasons.push(unidentified(plan, Some(responses), sample));
+    }
+    let remedy = other_protocol(plan).filter(|_| responses == 0);
+    reasons.extend(failures(run, remedy));
+    if reasons.is_empty() {
+        reasons.push(Reason::new("nothing_attributed", "no request was answered"));
+    }
+    reasons
+}
+
+/// What a response without an identity says; `responses` came in all, if that is known.
+pub(super) fn unidentified(
+    plan: &Plan,
+    responses: Option<u64>,
+    sample: &UnidentifiedSample,
+) -> Reason {
+    let told = |of_which: &str| match responses {
+        Some(responses) => format!("{responses} responses, {of_which}"),
+        None => format!("responses came, {of_which}"),
+    };
+    let none_from_a_pod = told("none from a pod");
+    let none_names_a_pod = told("none of which names a pod");
+    let body = String::from_utf8_lossy(&sample.body);
+    let shown = body.escape_debug();
+    let host = plan
+        .request
+        .headers
+        .get(HOST)
+        .map_or("", |host| host.to_str().unwrap_or(""));
+    let status = sample.status;
+    if status == 404 && body.contains("default backend") {
+        return Reason::new(
+            "default_backend",
+            format!(
+                "{none_from_a_pod}: the ingress answers 404 \"{shown}\", its default \
+                 backend, since no rule matches Host {host}; check --host and the path"
+            ),
+        );
+    }
+    if (300..400).contains(&status) {
+        let location = sample
+            .headers
+            .get(LOCATION)
+            .map(|to| String::from_utf8_lossy(to.as_bytes()));
+        return Reason::new(
+            "redirected",
+            format!(
+                "{none_from_a_pod}: the ingress redirects ({status}) to {}; \
+                 use that URL",
+                location.as_deref().unwrap_or("nowhere").escape_debug()
+            ),
+        );
+    }
+    if status >= 400 {
+        return Reason::new(
+            "error_pages",
+            format!("{none_from_a_pod}: the first is a {status} to Host {host}: \"{shown}\""),
+        );
+    }
+    let coding = sample.headers.get(CONTENT_ENCODING);
+    let coding = coding.and_then(|coding| coding.to_str().ok());
+    if let Some(coding) = coding.filter(|coding| !encoding::is_undone(coding)) {
+        return Reason::new(
+            "unreadable_body",
+            format!(
+                "{none_names_a_pod}: bodies come coded as {}, though none was \
+                 asked for, and only gzip and deflate can be read; say who answers with --identify header:NAME",
+                coding.escape_debug()
+            ),
+        );
+    }
+    Reason::new(
+        "nothing_identified",
+        format!(
+            "{none_names_a_pod}; the first ({status}) begins \"{shown}\"; say \
+             how yours does with --identify REGEX, header:NAME or json:/pointer"
+        ),
+    )
+}
+
+/// What a port may speak instead that answers none of the plan's requests. Over TLS the two sides agree on it.
+fn other_protocol(plan: &Plan) -> Option<&'static str> {
+    match (&plan.target.tls, plan.target.protocol) {
+        (Some(_), _) => None,
+        (None, Protocol::Http1) => Some(
+            "; if the port speaks TLS, write the URL as https://; if it speaks HTTP/2 alone, add --http2",
+        ),
+        (None, Protocol::Http2) => Some(
+            "; if the port speaks HTTP/1.1 alone, leave --http2 away; if it speaks TLS, write the URL as https://",
+        ),
+    }
+}
+
+/// `remedy` is what to do where the two sides seem not to understand each other.
+fn failures(run: &Run, remedy: Option<&'static str>) -> impl Iterator<Item = Reason> {
+    run.tally.by_failure().map(move |(failure, count)| {
+        let message = run
+            .failure_messages
+            .get(&failure)
+            .map_or("", |message| message);
+        let did = match failure {
+            Failure::Resolve => "could not resolve the name",
+            Failure::Connect => "could not connect",
+            Failure::Tls => "failed in the TLS handshake",
+            Failure::Timeout => "got no answer in time",
+            Failure::Reset => "were closed without an answer",
+            Failure::Protocol => "got something that is not HTTP",
+            Failure::Body => "got a body that broke off",
+            Failure::Local => "failed for lack of something on this machine",
+            Failure::Abandoned => "were in flight when the user quit",
+        };
+        let remedy = remedy.filter(|_| matches!(failure, Failure::Reset | Failure::Protocol));
+        let remedy = remedy.unwrap_or_default();
+        Reason::new(
+            "requests_failed",
+            format!("{count} requests {did}: {message}{remedy}"),
+        )
+    })
+}
+
+/// What is worth knowing of the requests that were not attributed, in a run that has a verdict.
+#[must_use]
+pub fn missing_answers(run: &Run) -> Vec<Reason> {
+    let responses = run.tally.responses();
+    let unidentified: u64 = run
+        .tally
+        .unidentified_by_status()
+        .map(|(_, count)| count)
+        .sum();
+    let mut reasons = Vec::new();
+    if unidentified > 0 {
+        let statuses: Vec<String> = run
+            .tally
+            .unidentified_by_status()
+            .map(|(status, count)| format!("{status} × {count}"))
+            .collect();
+        reasons.push(Reason::new(
+            "responses_without_identity",
+            format!(
+                "{unidentified} of {responses} responses ({:.1} %) name no pod: status {}",
+                100.0 * unidentified as f64 / responses as f64,
+                statuses.join(", ")
+            ),
+        ));
+    }
+    reasons.extend(failures(run, None));
+    reasons
+}
+
+/// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
+#[must_use]
+pub fn cut_short(plan: &Plan, run: &Run) -> Option<String> {
+    let attributed = run.tally.attributed();
+    let decided = run.standing.as_ref().is_some_and(|standing| {
+        matches!(standing.look, Look::Pass | Look::Fail | Look::Inconclusive)
+    });
+    let planned = plan
+        .budget
+        .requests
+        .map_or(String::new(), |requests| format!(" of {requests}"));
+    match run.ending {
+        Ending::Complete => None,
+        _ if decided => None,
+        Ending::MaxDuration => {
+            let slow = match (run.limiter, plan.budget.requests) {
+                (Some(found), Some(requests)) => format!(
+                    "; at the {:.0} a minute that the rate limiter lets through they take {}",
+                    60.0 * found.pace_per_second,
+                    time(requests.get() as f64 / found.pace_per_second)
+                ),
+                _ => String::new(),
+            };
+            Some(format!(
+                "--max-duration {:?} passed with {attributed}{planned} requests attributed{slow}",
+                plan.budget.max_duration
+            ))
+        }
+        Ending::Interrupted => Some(format!(
+            "it was interrupted with {attributed}{planned} requests attributed"
+        )),
+        Ending::ReplacementsSpent => Some(format!(
+            "{} requests without an identity were sent again, and no more are, with \
+             {attributed}{planned} requests attributed",
+            plan.budget.replacements()
+        )),
+        Ending::NothingIdentified => Some("no response named a pod".to_owned()),
+    }
+}
