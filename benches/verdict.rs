@@ -3,8 +3,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use lbtest::claim::{self, Claim};
 use lbtest::identity::assignment::Mappings;
-use lbtest::plan;
 use lbtest::split::Split;
 use lbtest::stats::judge::Judge;
 use lbtest::verdict::{Evidence, decide};
@@ -15,7 +15,7 @@ fn verdict(criterion: &mut Criterion) {
         ("three backends", "a=50,b=30,c=20", &[2352, 1445, 955][..]),
     ] {
         let split: Split = expect.parse().expect("a split");
-        let promise = plan::Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01)
+        let promise = claim::Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01)
             .expect("the default criterion");
         let mappings = Mappings::parse(split.labels(), &[]).expect("no mappings");
         let evidence = Evidence {
@@ -27,8 +27,9 @@ fn verdict(criterion: &mut Criterion) {
             observed: observed.to_vec(),
             ..Evidence::default()
         };
+        let claim = Claim::new(split, promise, 1);
         criterion.bench_function(&format!("verdict/{name}"), |bencher| {
-            bencher.iter(|| decide(&split, &promise, 1, black_box(&evidence)));
+            bencher.iter(|| decide(&claim, black_box(&evidence)));
         });
     }
 }

@@ -20,6 +20,8 @@ pub mod stats;
 
 pub mod identity;
 
+pub mod claim;
+
 pub mod plan;
 
 pub mod tally;

@@ -53,18 +53,18 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     }
     let (settings, _) = manifests::resolve(settings)?;
     let split = gate::expected(&settings)?;
-    let criterion = settings.criterion(&split)?;
     let mappings = settings.mappings(&split)?;
+    let claim = settings.claim(split)?;
     let mut outputs = Outputs::open(&args.output)?;
     let mut evidence = match &args.observed {
-        Some(text) => counts(text, args.unattributed, &split)?,
+        Some(text) => counts(text, args.unattributed, &claim.split)?,
         None => log(&args.identify, mappings)?,
     };
     if args.sequential {
         let (observed, missing) = (&evidence.observed, evidence.unattributed);
-        evidence.standing = Some(standing_at(&split, &criterion, observed, missing));
+        evidence.standing = Some(standing_at(&claim, observed, missing));
     }
-    let report = Report::of_counts(&split, &criterion, settings.seed(), &evidence);
+    let report = Report::of_counts(&claim, &evidence);
     outputs.write(&report)?;
     Ok(report.status())
 }

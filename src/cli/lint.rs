@@ -10,8 +10,8 @@ use super::output::Sink;
 use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
 use crate::manifest::{Finding, PlannedRun, Severity};
+use crate::plan::quantity;
 use crate::plan::settings::Settings;
-use crate::plan::{Budget, quantity};
 use crate::report::lint::{LintFinding, LintReport, SCHEMA_VERSION, render};
 use crate::split::Split;
 
@@ -58,7 +58,7 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
     };
     // What is wrong with --alpha or --tolerance is told before any file is read.
     let any = Split::new([("a", 1.0), ("b", 1.0)]).map_err(CommandError::usage)?;
-    settings.criterion(&any)?;
+    settings.claim(any)?;
     let manifests = manifests::read("lint", &args.file)?;
     if manifests.objects().is_empty() {
         return Err(CommandError::usage(
@@ -66,8 +66,8 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
         ));
     }
     let requests = |split: &Split| {
-        let criterion = settings.criterion(split).ok()?;
-        let planned = || Budget::planned_requests(split, &criterion);
+        let claim = settings.claim(split.clone()).ok()?;
+        let planned = || claim.planned_requests();
         Some(args.requests.unwrap_or_else(planned).get())
     };
     let planned = PlannedRun {

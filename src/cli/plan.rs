@@ -10,16 +10,16 @@ use clap::Args;
 use super::gate::CriterionArgs;
 use super::output::Sink;
 use super::{CommandError, gate, manifests, output};
+use crate::claim::Claim;
 use crate::exit::ExitStatus;
 use crate::format::{points, shares, time};
 use crate::plan::pace::Rate;
+use crate::plan::quantity;
 use crate::plan::settings::Settings;
-use crate::plan::{Budget, Criterion, quantity};
 use crate::report::forecast::{
     ForecastBackend, ForecastReport, PowerRow, SCHEMA_VERSION, ToleranceRow,
 };
 use crate::report::text;
-use crate::split::Split;
 use crate::stats::equivalence::tolerances;
 use crate::stats::noncentral::noncentrality;
 use crate::stats::power::{requests_for_exact_power, requests_for_power};
@@ -59,11 +59,10 @@ const TOLERANCES: [f64; 5] = [0.01, 0.02, 0.03, 0.05, 0.1];
 pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
     let settings = args.criterion.over(Settings::default());
     let (settings, _) = manifests::resolve(settings)?;
-    let split = gate::expected(&settings)?;
-    let criterion = settings.criterion(&split)?;
+    let claim = settings.claim(gate::expected(&settings)?)?;
     let sink = Sink::open_report("--json", args.json.as_deref())?;
-    let report = planned(args, &split, &criterion, settings.seed())?;
-    let told = render(args, &split, &criterion, &report);
+    let report = planned(args, &claim)?;
+    let told = render(args, &claim, &report);
     let document = serde_json::to_string_pretty(&report).map_err(CommandError::usage)?;
     match sink {
         None => output::print(&told),
@@ -78,12 +77,10 @@ pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
     Ok(ExitStatus::Pass)
 }
 
-fn planned(
-    args: &PlanArgs,
-    split: &Split,
-    criterion: &Criterion,
-    seed: u64,
-) -> Result<ForecastReport, CommandError> {
+fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandError> {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let expected = split.shares();
     let positive = expected.iter().filter(|&&share| share > 0.0).count();
     let asked = match (args.shift, args.power) {
@@ -107,7 +104,7 @@ fn planned(
         Some((shift, power)) => requests_for_power(expected, shift, criterion.alpha, power),
         None => args
             .requests
-            .unwrap_or_else(|| Budget::planned_requests(split, criterion))
+            .unwrap_or_else(|| claim.planned_requests())
             .get(),
     };
     let requests_exact = asked.and_then(|(shift, power)| {
@@ -124,7 +121,7 @@ fn planned(
         None => requests as f64 * shift * shift / largest_variance,
     };
     let judged = NonZeroU64::new(requests_exact.unwrap_or(requests)).unwrap_or(NonZeroU64::MIN);
-    let power = forecast(split, criterion, judged, seed, &told_shifts(shift));
+    let power = forecast(claim, judged, claim.seed, &told_shifts(shift));
     let seconds = |n: u64| args.rate.map(|rate| n as f64 / rate.per_second());
     let own = tolerances(expected, criterion.tolerance);
     Ok(ForecastReport {
@@ -144,7 +141,7 @@ fn planned(
         shift_share: shift,
         power_asked: args.power,
         noncentrality,
-        promise: promise(split, criterion, judged),
+        promise: promise(claim, judged),
         duration_seconds: seconds(judged.get()),
         power: power
             .into_iter()
@@ -176,12 +173,10 @@ fn told_shifts(shift: f64) -> Vec<f64> {
         .collect()
 }
 
-fn render(
-    args: &PlanArgs,
-    split: &Split,
-    criterion: &Criterion,
-    report: &ForecastReport,
-) -> String {
+fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let mut told = String::new();
     if let (Some(shift), Some(power)) = (args.shift, args.power) {
         let n = report.requests_exact.unwrap_or(report.requests);
@@ -204,8 +199,7 @@ fn render(
     if let (Some(rate), Some(seconds)) = (args.rate, report.duration_seconds) {
         let _ = write!(told, "at {rate} they take {}", time(seconds));
         told.push_str(&remedy_for_time(
-            split,
-            criterion,
+            claim,
             rate.per_second(),
             seconds,
             args.max_duration,

@@ -93,7 +93,7 @@ fn named(config: &Config) -> Result<Vec<NamedCheck>, CommandError> {
         let findings = manifests.map(|manifests| manifests.findings(&plan));
         Ok(NamedCheck {
             name: check.own.name.clone(),
-            split: plan.split,
+            split: plan.claim.split,
             settings,
             findings: findings.transpose()?.unwrap_or_default(),
         })

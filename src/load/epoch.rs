@@ -25,8 +25,7 @@ impl Epoch {
         let most_tickets = requests.map_or(u64::MAX, |n| n.saturating_add(budget.replacements()));
         let monitor = plan.sequential.then(|| {
             Mutex::new(Monitor::new(
-                plan.split.clone(),
-                plan.criterion,
+                plan.claim.clone(),
                 Arc::clone(registry),
                 requests.unwrap_or(u64::MAX),
                 usize::try_from(most_tickets).unwrap_or(usize::MAX),

@@ -9,6 +9,7 @@ use super::dispenser::Dispenser;
 use super::shared::Shared;
 use super::signals::Signals;
 use super::{Connections, LoadError, drive, reachable_addresses};
+use crate::claim::Claim;
 use crate::identity::assignment::assign;
 use crate::plan::pace::Rate;
 use crate::plan::preparation::Warmup;
@@ -136,8 +137,11 @@ pub(super) async fn warm_up(
 /// The plan without what makes its requests a sample.
 fn apart(plan: &Plan) -> Plan {
     Plan {
+        claim: Claim {
+            sessions: None,
+            ..plan.claim.clone()
+        },
         sequential: false,
-        stickiness: None,
         shard: None,
         ..plan.clone()
     }
@@ -190,7 +194,7 @@ impl Prepared {
 fn missing(plan: &Plan, registry: &PodRegistry) -> Vec<String> {
     /// More ways to assign workloads are not tried.
     const MOST_WAYS: usize = 10_000;
-    let (split, groups) = (&plan.split, registry.groups());
+    let (split, groups) = (&plan.claim.split, registry.groups());
     let assignment = assign(split.labels(), &groups);
     let without = |assigned: &[Option<usize>]| -> Vec<String> {
         let shares = split.labels().iter().zip(split.shares()).enumerate();

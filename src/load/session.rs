@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::header::{COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
+use crate::claim::stickiness::{SessionBy, Stickiness};
 use crate::observation::PodId;
 use crate::plan::Plan;
-use crate::plan::stickiness::{SessionBy, Stickiness};
 use crate::tally::sessions::{Move, OneSession, Sessions};
 
 /// A client keeps at least so many cookies of a domain (RFC 6265 §6.1), and this one no more.
@@ -314,7 +314,7 @@ mod tests {
     fn sessions_of(table: serde_json::Value) -> (SessionLoop, Sessions) {
         let settings: Settings = serde_json::from_value(table).unwrap();
         let plan = settings.plan().unwrap();
-        let source = SessionSource::new(&plan, plan.stickiness.as_ref().unwrap());
+        let source = SessionSource::new(&plan, plan.claim.sessions.as_ref().unwrap());
         (SessionLoop::new(Arc::new(source)), Sessions::default())
     }
 

@@ -71,7 +71,8 @@ impl Shared {
         set_aside_as: Option<Reason>,
     ) -> Self {
         let sessions = plan
-            .stickiness
+            .claim
+            .sessions
             .as_ref()
             .map(|stickiness| Arc::new(SessionSource::new(&plan, stickiness)));
         Self {
@@ -88,7 +89,7 @@ impl Shared {
             identified: AtomicBool::new(false),
             cached: AtomicBool::new(false),
             hopeless: AtomicBool::new(false),
-            first: first_requests(&plan.split),
+            first: first_requests(&plan.claim.split),
             first_unidentified: AtomicU64::new(0),
             doubt: OnceLock::new(),
             plan,

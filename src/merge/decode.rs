@@ -120,7 +120,7 @@ fn account(plan: &Plan, shards: u32, shard: &ShardMeasurement) -> Result<Account
     }
     let groups = shard.groups.iter().enumerate();
     let groups: Vec<GroupAccount> = groups
-        .map(|(index, group)| self::group(&format!("groups[{index}]"), group, &plan.split))
+        .map(|(index, group)| self::group(&format!("groups[{index}]"), group, &plan.claim.split))
         .collect::<Result<_, _>>()?;
     let pods: usize = groups.iter().map(|group| group.pods.len()).sum();
     if pods > MAX_PODS + 3 * MAX_GROUPS {

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::decode::{DecodeError, Measured};
+use crate::claim::Limit;
 use crate::load::dial::Address;
 use crate::load::limiter::Found;
 use crate::load::signs::Signs;
 use crate::load::{self, Ending, Run};
+use crate::plan::Plan;
 use crate::plan::settings::{Settings, SettingsError};
-use crate::plan::{Limit, Plan};
 use crate::report::measurement::{LimitMeasurement, ShardMeasurement, SharedPlan};
 use crate::tally::Tally;
 use crate::tally::addresses::Addresses;
@@ -78,7 +79,7 @@ pub(super) fn plan(shared: &SharedPlan) -> Result<Plan, SharedPlanError> {
     };
     let mut plan = settings.plan()?;
     let limit = |limit: &LimitMeasurement| {
-        let backend = plan.split.position(&limit.label)?;
+        let backend = plan.claim.split.position(&limit.label)?;
         let limit = match (limit.p99_seconds, limit.error_share) {
             (Some(p99), None) => Limit::P99(Duration::try_from_secs_f64(p99).ok()?),
             (None, Some(share)) if (0.0..=1.0).contains(&share) => Limit::Errors(share),
@@ -87,7 +88,7 @@ pub(super) fn plan(shared: &SharedPlan) -> Result<Plan, SharedPlanError> {
         Some((backend, limit))
     };
     let limits: Option<Vec<_>> = shared.limits.iter().map(limit).collect();
-    plan.limits = limits.ok_or(SharedPlanError::Field("limits"))?;
+    plan.claim.limits = limits.ok_or(SharedPlanError::Field("limits"))?;
     plan.run_id = Some(shared.run_id.clone());
     Ok(plan)
 }

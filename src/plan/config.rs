@@ -263,7 +263,7 @@ timeout = "3s"
         assert_eq!(plans[1].load.timeout, Duration::from_secs(3));
         assert_eq!(plans[1].target.url, "http://127.0.0.1:8080/");
         assert_eq!(plans[1].request.headers["x-canary"], "always");
-        assert_eq!(plans[0].split.to_string(), "v1=70,v2=30");
+        assert_eq!(plans[0].claim.split.to_string(), "v1=70,v2=30");
     }
 
     #[test]

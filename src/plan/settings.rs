@@ -24,10 +24,11 @@ use super::endpoint::Detours;
 use super::pace::Rate;
 use super::preparation::{Preparation, Warmup};
 use super::quantity::{self, QuantityError};
-use super::stickiness::{SessionBy, Stickiness};
 use super::target::{self, Dialling, Protocol, TargetError};
 use super::tls::Trust;
-use super::{Budget, ConnectionUse, Criterion, CriterionError, Limit, LoadShape, Plan};
+use super::{Budget, ConnectionUse, LoadShape, Plan};
+use crate::claim::stickiness::{SessionBy, Stickiness};
+use crate::claim::{Claim, Criterion, CriterionError, Limit};
 use crate::identity::assignment::{MappingError, Mappings};
 use crate::identity::rule::{RuleError, Rules};
 use crate::split::{Split, SplitError};
@@ -270,18 +271,19 @@ impl Settings {
         Ok(text.parse()?)
     }
 
-    /// The error rates that the verdict on `split` keeps.
+    /// That requests are split so, at the error rates that were asked for.
     ///
     /// # Errors
     /// As [`Criterion::new`].
-    pub fn criterion(&self, split: &Split) -> Result<Criterion, SettingsError> {
-        Ok(Criterion::new(
-            split,
+    pub fn claim(&self, split: Split) -> Result<Claim, SettingsError> {
+        let criterion = Criterion::new(
+            &split,
             self.alpha.unwrap_or(0.001),
             self.tolerance.unwrap_or(0.05),
             self.judge.unwrap_or_default(),
             self.max_unattributed.unwrap_or(0.01),
-        )?)
+        )?;
+        Ok(Claim::new(split, criterion, self.seed()))
     }
 
     /// Which pods the user assigned to which backend of `split`.
@@ -305,7 +307,7 @@ impl Settings {
     pub fn plan(&self) -> Result<Plan, SettingsError> {
         let split = self.split()?;
         let mappings = self.mappings(&split)?;
-        let criterion = self.criterion(&split)?;
+        let mut claim = self.claim(split)?;
         let url = self.url.as_deref().unwrap_or("http://localhost/");
         let method = self.method.as_deref().unwrap_or("GET");
         let headers = self.headers()?;
@@ -335,24 +337,16 @@ impl Settings {
         if sequential && !connection_use.is_fresh() {
             return Err(SettingsError::SequentialOnSharedConnections);
         }
-        let stickiness = self.stickiness(&split, &criterion)?;
+        claim.limits = self.limits(&claim.split)?;
+        claim.sessions = self.stickiness(&claim)?;
         let requests = match (self.requests, self.duration) {
-            _ if stickiness.is_some() => stickiness.as_ref().and_then(Stickiness::requests),
+            _ if claim.sessions.is_some() => claim.sessions.as_ref().and_then(Stickiness::requests),
             (Some(requests), _) => Some(requests),
-            (None, _) if sequential => Some(Budget::sequential_cap(&split, &criterion)),
+            (None, _) if sequential => Some(claim.sequential_cap()),
             (None, Some(_)) => None,
-            (None, None) => Some(Budget::planned_requests(&split, &criterion)),
+            (None, None) => Some(claim.planned_requests()),
         };
-        let mut limits = limits("--max-p99", &self.max_p99, &split, |text| {
-            quantity::duration(text).map(Limit::P99)
-        })?;
-        limits.extend(self::limits(
-            "--max-error",
-            &self.max_error,
-            &split,
-            |text| quantity::part(text).map(Limit::Errors),
-        )?);
-        let sessions = stickiness.as_ref().and_then(|sticky| sticky.sessions);
+        let sessions = claim.sessions.as_ref().and_then(|sticky| sticky.sessions);
         let concurrency = self.concurrency(sessions.or(requests));
         let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Ok(Plan {
@@ -377,29 +371,36 @@ impl Settings {
                 connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(3)),
                 max_body: self.max_body.unwrap_or(1 << 20),
             },
-            split,
-            criterion,
+            claim,
             rules,
             mappings,
-            limits,
             sequential,
-            stickiness,
-            seed: self.seed(),
             shard: None,
             run_id: None,
         })
     }
 
+    /// The limits on the health of the backends of `split`.
+    fn limits(&self, split: &Split) -> Result<Vec<(usize, Limit)>, SettingsError> {
+        let mut limits = limits("--max-p99", &self.max_p99, split, |text| {
+            quantity::duration(text).map(Limit::P99)
+        })?;
+        limits.extend(self::limits(
+            "--max-error",
+            &self.max_error,
+            split,
+            |text| quantity::part(text).map(Limit::Errors),
+        )?);
+        Ok(limits)
+    }
+
     /// The sessions, where they are to stay on their backends.
-    fn stickiness(
-        &self,
-        split: &Split,
-        criterion: &Criterion,
-    ) -> Result<Option<Stickiness>, SettingsError> {
+    fn stickiness(&self, claim: &Claim) -> Result<Option<Stickiness>, SettingsError> {
         let Some(by) = &self.expect_sticky else {
             return Ok(None);
         };
-        if split.shares().iter().filter(|&&share| share > 0.0).count() < 2 {
+        let positive = claim.split.shares().iter().filter(|&&share| share > 0.0);
+        if positive.count() < 2 {
             return Err(SettingsError::StickyToOne);
         }
         let excluded = [
@@ -413,7 +414,7 @@ impl Settings {
         if let Some((flag, _)) = excluded.into_iter().find(|&(_, is_given)| is_given) {
             return Err(SettingsError::StickyWith(flag));
         }
-        let planned = Stickiness::new(by.clone(), split, criterion);
+        let planned = Stickiness::new(by.clone(), claim);
         Ok(Some(match (self.requests, self.duration) {
             (Some(requests), _) => planned.with_requests(requests),
             (None, Some(_)) => Stickiness {
@@ -562,14 +563,14 @@ mod tests {
         .unwrap()
         .plan()
         .unwrap();
-        assert_eq!(plan.split.to_string(), "v1=70,v2=30");
-        assert!((plan.criterion.tolerance - 0.1).abs() < 1e-12);
-        assert!((plan.criterion.max_unattributed - 0.02).abs() < 1e-12);
-        assert_eq!(plan.criterion.judge, Judge::Tolerance);
+        assert_eq!(plan.claim.split.to_string(), "v1=70,v2=30");
+        assert!((plan.claim.criterion.tolerance - 0.1).abs() < 1e-12);
+        assert!((plan.claim.criterion.max_unattributed - 0.02).abs() < 1e-12);
+        assert_eq!(plan.claim.criterion.judge, Judge::Tolerance);
         assert_eq!(plan.budget.requests.map(NonZeroU64::get), Some(1000));
         assert_eq!(plan.load.timeout, Duration::from_millis(1500));
         assert_eq!(plan.request.headers["x-canary"], "always");
-        assert_eq!(plan.limits, [(1, Limit::Errors(0.01))]);
+        assert_eq!(plan.claim.limits, [(1, Limit::Errors(0.01))]);
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Settings {
         if plan.sequential {
             return Err(ShardError::Sequential);
         }
-        if plan.stickiness.is_some() {
+        if plan.claim.sessions.is_some() {
             return Err(ShardError::Sticky);
         }
         plan.shard = Some(Sharding {

@@ -13,12 +13,13 @@ use super::{
     RequestsReport, SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool, VerdictName,
     WindowReport,
 };
+use crate::claim::{Claim, Criterion, Limit};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Assignment, Basis, Group};
 use crate::load::dial::Address;
 use crate::load::{Ending, LoadError, Run};
 use crate::plan::preparation::Warmup;
-use crate::plan::{ConnectionUse, Criterion, Limit, Plan};
+use crate::plan::{ConnectionUse, Plan};
 use crate::split::Split;
 use crate::stats::chi_square::ChiSquare;
 use crate::stats::equivalence::{leak_ruled_out, tolerances};
@@ -72,8 +73,8 @@ impl Report {
             standing: run.standing.clone(),
             shards,
         };
-        let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);
-        let mut report = Self::of_judgement(&plan.split, &plan.criterion, &evidence, &judgement);
+        let judgement = decide(&plan.claim, &evidence);
+        let mut report = Self::of_judgement(&plan.claim, &evidence, &judgement);
         // What a limiter's pace left no time to repeat was measured all the same.
         let is_paced = run.limiter.is_some() && run.set_aside.identified() > 0;
         if tally.attributed() == 0 && !is_paced {
@@ -90,14 +91,14 @@ impl Report {
             report.exit_status = ExitStatus::Interrupted.code();
         }
         report.add_measurement(plan, run, &judgement);
-        if let Some(stickiness) = &plan.stickiness {
+        if let Some(stickiness) = &plan.claim.sessions {
             report.judge_sessions(plan, stickiness, run, &evidence, &judgement.assignment);
         }
         if plan.shard.is_none() {
             report.hold_to_limits(plan);
         }
         // What follow-ups look like together says nothing about how requests are split.
-        if plan.stickiness.is_none() || tally.attributed() == 0 {
+        if plan.claim.sessions.is_none() || tally.attributed() == 0 {
             report.findings = findings(diagnose_run(plan, run, &judgement));
         }
         report
@@ -110,7 +111,7 @@ impl Report {
 
     /// Holds the backends' health against the plan's limits.
     fn hold_to_limits(&mut self, plan: &Plan) {
-        for &(backend, limit) in &plan.limits {
+        for &(backend, limit) in &plan.claim.limits {
             let row = &self.backends[backend];
             let health = Health {
                 responses: row.observed,
@@ -153,8 +154,8 @@ impl Report {
     #[must_use]
     pub fn of_error(plan: &Plan, error: &LoadError) -> Self {
         let evidence = Evidence::default();
-        let judgement = decide(&plan.split, &plan.criterion, plan.seed, &evidence);
-        let mut report = Self::of_judgement(&plan.split, &plan.criterion, &evidence, &judgement);
+        let judgement = decide(&plan.claim, &evidence);
+        let mut report = Self::of_judgement(&plan.claim, &evidence, &judgement);
         report.set_not_measured();
         report.interrupted = matches!(error, LoadError::Interrupted);
         report.exit_status = if report.interrupted {
@@ -174,10 +175,10 @@ impl Report {
 
     /// Judges counts that were taken elsewhere and reports them.
     #[must_use]
-    pub fn of_counts(split: &Split, criterion: &Criterion, seed: u64, evidence: &Evidence) -> Self {
-        let judgement = decide(split, criterion, seed, evidence);
-        let mut report = Self::of_judgement(split, criterion, evidence, &judgement);
-        report.plan.seed = seed;
+    pub fn of_counts(claim: &Claim, evidence: &Evidence) -> Self {
+        let judgement = decide(claim, evidence);
+        let mut report = Self::of_judgement(claim, evidence, &judgement);
+        report.plan.seed = claim.seed;
         report.plan.sequential = evidence.standing.is_some();
         if judgement.judged.counts.attributed() == 0 {
             report.set_not_measured();
@@ -192,12 +193,10 @@ impl Report {
         self.verdict.status(self.interrupted)
     }
 
-    fn of_judgement(
-        split: &Split,
-        criterion: &Criterion,
-        evidence: &Evidence,
-        judgement: &Judgement,
-    ) -> Self {
+    fn of_judgement(claim: &Claim, evidence: &Evidence, judgement: &Judgement) -> Self {
+        let Claim {
+            split, criterion, ..
+        } = claim;
         let counts = &judgement.judged.counts;
         let attributed = evidence.observed.iter().sum();
         let (verdict, status) = match judgement.verdict {
@@ -226,7 +225,7 @@ impl Report {
             stickiness: None,
             sequential: evidence.standing.as_ref().map(sequential),
             change: judgement.change.as_ref().map(change),
-            backends: backends(split, criterion, counts, evidence, &judgement.assignment),
+            backends: backends(claim, counts, evidence, &judgement.assignment),
             pods: Vec::new(),
             limits: Vec::new(),
             assignment: assignment(split, &evidence.groups, &judgement.assignment),
@@ -276,7 +275,7 @@ impl Report {
         for (index, backend) in self.backends.iter_mut().enumerate() {
             backend.add_health(tally, &assignment.fixed, index);
         }
-        self.pods = pods(&plan.split, tally, assignment);
+        self.pods = pods(&plan.claim.split, tally, assignment);
         self.requests.set_aside(&run.set_aside);
         self.requests.never_sent = tally.never_sent();
         self.requests.by_status = by_name(tally.by_status());
@@ -289,7 +288,7 @@ impl Report {
             requests_per_connection: share(self.requests.sent, opened),
             most_open: run.connections.most_open,
         });
-        self.addresses = addresses(run, assignment, plan.split.len());
+        self.addresses = addresses(run, assignment, plan.claim.split.len());
         let seconds = self.duration_seconds;
         self.throughput_per_second = (seconds > 0.0).then(|| tally.responses() as f64 / seconds);
         self.latency = Some(latency(&tally.latency()));
@@ -355,13 +354,13 @@ impl PlanReport {
             ConnectionUse::KeepAlive => None,
         };
         self.replacements = plan.budget.requests.map(|_| plan.budget.replacements());
-        let promise = |requests| promise::promise(&plan.split, &plan.criterion, requests);
-        self.promise = match &plan.stickiness {
-            Some(stickiness) => Some(promise::sessions_promise(stickiness, &plan.criterion)),
+        let promise = |requests| promise::promise(&plan.claim, requests);
+        self.promise = match &plan.claim.sessions {
+            Some(stickiness) => Some(promise::sessions_promise(stickiness, &plan.claim.criterion)),
             None => plan.budget.requests.map(promise),
         };
         self.sequential = plan.sequential;
-        self.seed = plan.seed;
+        self.seed = plan.claim.seed;
     }
 }
 
@@ -383,12 +382,14 @@ impl BackendReport {
 }
 
 fn backends(
-    split: &Split,
-    criterion: &Criterion,
+    claim: &Claim,
     counts: &Counts,
     evidence: &Evidence,
     assignment: &Assignment,
 ) -> Vec<BackendReport> {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let n = counts.attributed();
     let tolerances = tolerances(split.shares(), criterion.tolerance);
     let simultaneous = (n > 0).then(|| intervals::goodman(&counts.observed, INTERVAL_ERROR_RATE));

@@ -147,7 +147,7 @@ impl Live {
         if total == 0 {
             return None;
         }
-        let is_independent = plan.load.connection_use.is_fresh() && plan.stickiness.is_none();
+        let is_independent = plan.load.connection_use.is_fresh() && plan.claim.sessions.is_none();
         let told = |(label, &count): (&String, &u64)| {
             let share = format!(
                 "{} {:.1} %",
@@ -164,7 +164,7 @@ impl Live {
                 100.0 * interval.high
             )
         };
-        let labels = plan.split.labels();
+        let labels = plan.claim.split.labels();
         let mut all: Vec<String> = labels
             .iter()
             .zip(&self.observed)

@@ -198,7 +198,7 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::Criterion;
+    use crate::claim::{Claim, Criterion};
     use crate::split::Split;
     use crate::stats::judge::Judge;
     use crate::verdict::Evidence;
@@ -207,7 +207,7 @@ mod tests {
     fn sections_that_do_not_fit_are_counted() {
         let split: Split = "a=50,b=50".parse().unwrap();
         let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let report = Report::of_counts(&split, &criterion, 1, &Evidence::default());
+        let report = Report::of_counts(&Claim::new(split, criterion, 1), &Evidence::default());
         let named = Named {
             name: Some("check"),
             report: &report,

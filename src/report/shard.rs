@@ -17,12 +17,13 @@ use super::measurement::{
     ShardReport, SharedPlan, SignsMeasurement, WindowMeasurement,
 };
 use super::{Coded, Report, VerdictName};
+use crate::claim::Limit;
 use crate::load::Run;
 use crate::load::dial::Address;
 use crate::load::limiter::Found;
 use crate::plan::pace::Rate;
 use crate::plan::shard::Sharding;
-use crate::plan::{ConnectionUse, Limit, Plan};
+use crate::plan::{ConnectionUse, Plan};
 use crate::split::Split;
 use crate::tally::account::{Account, GroupAccount};
 use crate::tally::connections::{Connections, SAMPLED};
@@ -77,7 +78,7 @@ impl Report {
 
 impl SharedPlan {
     fn of(plan: &Plan, sharding: &Sharding, run_id: &str) -> Self {
-        let criterion = &plan.criterion;
+        let criterion = &plan.claim.criterion;
         let host = plan.request.headers.get(HOST);
         Self {
             run_id: run_id.to_owned(),
@@ -87,12 +88,12 @@ impl SharedPlan {
                 .and_then(|host| host.to_str().ok())
                 .unwrap_or_default()
                 .to_owned(),
-            expect: plan.split.to_string(),
+            expect: plan.claim.split.to_string(),
             alpha: criterion.alpha,
             tolerance_share: criterion.tolerance,
             judge: criterion.judge,
             max_unattributed_share: criterion.max_unattributed,
-            seed: plan.seed,
+            seed: plan.claim.seed,
             requests: sharding.requests.map(NonZeroU64::get),
             duration_seconds: plan.budget.duration.as_ref().map(Duration::as_secs_f64),
             max_duration_seconds: plan.budget.max_duration.as_secs_f64(),
@@ -102,6 +103,7 @@ impl SharedPlan {
                 ConnectionUse::KeepAlive => None,
             },
             limits: plan
+                .claim
                 .limits
                 .iter()
                 .map(|&(backend, limit)| {
@@ -110,7 +112,7 @@ impl SharedPlan {
                         Limit::Errors(most) => (None, Some(most)),
                     };
                     LimitMeasurement {
-                        label: plan.split.labels()[backend].clone(),
+                        label: plan.claim.split.labels()[backend].clone(),
                         p99_seconds: p99,
                         error_share: errors,
                     }
@@ -143,7 +145,7 @@ impl ShardMeasurement {
             groups: account
                 .groups
                 .iter()
-                .map(|group| GroupMeasurement::of(&plan.split, group))
+                .map(|group| GroupMeasurement::of(&plan.claim.split, group))
                 .collect(),
             by_status: by_name(account.by_status.iter().copied()),
             unidentified_by_status: by_name(account.unidentified_by_status.iter().copied()),

@@ -81,8 +81,8 @@ pub fn sentence(backend: &BackendReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::{Claim, Criterion};
     use crate::identity::assignment::Mappings;
-    use crate::plan::Criterion;
     use crate::split::Split;
     use crate::stats::judge::Judge;
     use crate::verdict::Evidence;
@@ -99,7 +99,7 @@ mod tests {
             observed: observed.iter().map(|&(_, count)| count).collect(),
             ..Evidence::default()
         };
-        let report = Report::of_counts(&split, &criterion, 1, &evidence);
+        let report = Report::of_counts(&Claim::new(split, criterion, 1), &evidence);
         let of = |backend| standing(&report, backend);
         report.backends.iter().map(of).collect()
     }

@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::build::coded;
 use super::{Report, VerdictName};
+use crate::claim::stickiness::Stickiness;
 use crate::format::{p_value, points};
 use crate::identity::assignment::Assignment;
 use crate::load::Run;
 use crate::plan::Plan;
-use crate::plan::stickiness::Stickiness;
 use crate::verdict::{Evidence, Verdict, stickiness, unmeasured};
 
 /// Whether sessions stayed on their backends: a request each, and follow-ups that send back what its response
@@ -108,7 +108,7 @@ impl Report {
         assignment: &Assignment,
     ) {
         let kept = stickiness::judge(plan, planned, run, evidence, assignment);
-        let labels = plan.split.labels();
+        let labels = plan.claim.split.labels();
         let began = labels.iter().zip(&kept.by_backend);
         self.stickiness = Some(StickinessReport {
             by: planned.by.to_string(),

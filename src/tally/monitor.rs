@@ -8,9 +8,8 @@ use std::sync::Arc;
 
 use super::pods::PodRegistry;
 use super::sequence::{NOBODY, code_of, group_of};
+use crate::claim::{Claim, Criterion};
 use crate::identity::assignment::{Backend, assign};
-use crate::plan::{Budget, Criterion};
-use crate::split::Split;
 use crate::stats::dispatch_order::DispatchOrder;
 use crate::stats::sequential::{Look, Sequential};
 
@@ -44,8 +43,7 @@ impl Seen {
 /// The looks at a run under way.
 #[derive(Debug)]
 pub struct Monitor {
-    split: Split,
-    criterion: Criterion,
+    claim: Claim,
     registry: Arc<PodRegistry>,
     cap: u64,
     order: DispatchOrder<u8>,
@@ -76,19 +74,17 @@ pub struct Standing {
 
 /// Where a sequential run would stand that had looked once, at counts by backend.
 #[must_use]
-pub fn standing_at(
-    split: &Split,
-    criterion: &Criterion,
-    observed: &[u64],
-    unattributed: u64,
-) -> Standing {
+pub fn standing_at(claim: &Claim, observed: &[u64], unattributed: u64) -> Standing {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let Criterion {
         alpha,
         tolerance,
         judge,
         ..
     } = *criterion;
-    let cap = Budget::sequential_cap(split, criterion).get();
+    let cap = claim.sequential_cap().get();
     let test = Sequential::new(split.shares(), tolerance, alpha, judge, cap)
         .at_counts(observed, unattributed);
     Standing {
@@ -105,16 +101,9 @@ pub fn standing_at(
 impl Monitor {
     /// Watches a run that hands out at most `tickets` and ends without a verdict after `cap` responses.
     #[must_use]
-    pub fn new(
-        split: Split,
-        criterion: Criterion,
-        registry: Arc<PodRegistry>,
-        cap: u64,
-        tickets: usize,
-    ) -> Self {
+    pub fn new(claim: Claim, registry: Arc<PodRegistry>, cap: u64, tickets: usize) -> Self {
         let mut monitor = Self {
-            split,
-            criterion,
+            claim,
             registry,
             cap,
             order: DispatchOrder::new(tickets),
@@ -194,7 +183,7 @@ impl Monitor {
             observed,
             unattributed,
             log_e_value: most_favourable.map_or(0.0, Sequential::log_e_value),
-            log_bound: -self.criterion.alpha.ln(),
+            log_bound: -self.claim.criterion.alpha.ln(),
             max_face: most_favourable.map_or(0.0, Sequential::max_face),
             cap: self.cap,
         }
@@ -203,18 +192,18 @@ impl Monitor {
     /// Finds the assignments that are possible with the groups seen, and replays the history under each.
     fn assign(&mut self) {
         let groups = self.registry.groups();
-        let assignment = assign(self.split.labels(), &groups);
+        let assignment = assign(self.claim.split.labels(), &groups);
         self.groups = groups.len();
         let Criterion {
             alpha,
             tolerance,
             judge,
             ..
-        } = self.criterion;
+        } = self.claim.criterion;
         let cap = self.cap;
         let start = |backends: Vec<Backend>| {
             // The last cell stands for workloads that are no backend: it must get nothing.
-            let mut shares = self.split.shares().to_vec();
+            let mut shares = self.claim.split.shares().to_vec();
             shares.push(0.0);
             let mut test = Sequential::new(&shares, tolerance, alpha, judge, cap);
             for &code in &self.history {
@@ -222,7 +211,7 @@ impl Monitor {
             }
             (backends, test)
         };
-        let foreign = self.split.len();
+        let foreign = self.claim.split.len();
         let cells = |backends: Vec<Backend>| -> Vec<Backend> {
             backends
                 .into_iter()
@@ -244,6 +233,7 @@ fn observe(test: &mut Sequential, backends: &[Backend], code: u8) {
 mod tests {
     use super::*;
     use crate::identity::assignment::Mappings;
+    use crate::split::Split;
     use crate::stats::judge::Judge;
     use crate::tally::pods::{GroupId, Interner};
 
@@ -261,7 +251,7 @@ mod tests {
             .collect();
         let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
         (
-            Monitor::new(split, criterion, registry, 5000, 10_000),
+            Monitor::new(Claim::new(split, criterion, 1), registry, 5000, 10_000),
             interner,
             groups,
         )

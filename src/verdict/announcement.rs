@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use super::promise::{promise, remedy_for_time, sessions_promise};
+use crate::claim::stickiness::Stickiness;
 use crate::format::{frequency, time};
 use crate::load::machine::PortShortage;
 use crate::plan::Plan;
 use crate::plan::preparation::Warmup;
-use crate::plan::stickiness::Stickiness;
 
 /// What is said before load is sent: how much, what it promises, how long it takes, and whether it can
 /// come to a verdict at all.
@@ -36,7 +36,7 @@ pub fn announcement(plan: &Plan) -> String {
 }
 
 fn planned(plan: &Plan) -> String {
-    if let Some(stickiness) = &plan.stickiness {
+    if let Some(stickiness) = &plan.claim.sessions {
         return sessions_announcement(plan, stickiness);
     }
     let Some(requests) = plan.budget.requests else {
@@ -44,7 +44,7 @@ fn planned(plan: &Plan) -> String {
         return format!(
             "sending requests to {} for {duration:?}; a correct split fails at most {}",
             plan.target,
-            frequency(plan.criterion.alpha)
+            frequency(plan.claim.criterion.alpha)
         );
     };
     let mut told = match &plan.shard {
@@ -56,13 +56,12 @@ fn planned(plan: &Plan) -> String {
     };
     let of_the_run = plan.shard.as_ref().and_then(|sharding| sharding.requests);
     let judged = of_the_run.unwrap_or(requests);
-    told.push_str(&promise(&plan.split, &plan.criterion, judged));
+    told.push_str(&promise(&plan.claim, judged));
     if let Some(rate) = plan.load.rate {
         let seconds = requests.get() as f64 / rate.per_second();
         let _ = write!(told, "; {} at {rate}", time(seconds));
         told.push_str(&remedy_for_time(
-            &plan.split,
-            &plan.criterion,
+            &plan.claim,
             rate.per_second(),
             seconds,
             plan.budget.max_duration,
@@ -81,7 +80,7 @@ fn sessions_announcement(plan: &Plan, stickiness: &Stickiness) -> String {
         "{many} of {each} requests to {}, carried by {}: {}",
         plan.target,
         stickiness.by,
-        sessions_promise(stickiness, &plan.criterion)
+        sessions_promise(stickiness, &plan.claim.criterion)
     )
 }
 

@@ -1,7 +1,7 @@
 //! The rule: counts by backend → PASS, FAIL or INCONCLUSIVE, under one assignment of the workloads.
 
 use super::Verdict;
-use crate::plan::Criterion;
+use crate::claim::{Claim, Criterion};
 use crate::split::Split;
 use crate::stats::dependence::{
     Clustering, ConnectionSums, DesignEffectTest, design_effect_test, statistic_test,
@@ -153,9 +153,12 @@ const HOMOGENEITY_LEVEL: f64 = 0.01;
 
 /// Judges independent responses against the expected split.
 #[must_use]
-pub fn judge(split: &Split, criterion: &Criterion, seed: u64, counts: Counts) -> Judged {
-    let mut judged = described(split, criterion, seed, counts);
-    if let Some((verdict, cause)) = certain(split, criterion, &judged) {
+pub fn judge(claim: &Claim, counts: Counts) -> Judged {
+    let Claim {
+        split, criterion, ..
+    } = claim;
+    let mut judged = described(claim, counts);
+    if let Some((verdict, cause)) = certain(claim, &judged) {
         (judged.verdict, judged.cause) = (verdict, cause);
         return judged;
     }
@@ -166,7 +169,7 @@ pub fn judge(split: &Split, criterion: &Criterion, seed: u64, counts: Counts) ->
         split.shares(),
         criterion.tolerance,
         criterion.alpha,
-        seed,
+        claim.seed,
     );
     let decision = match bounds {
         Ok(Some(bounds)) => {
@@ -184,22 +187,17 @@ pub fn judge(split: &Split, criterion: &Criterion, seed: u64, counts: Counts) ->
 /// Where connections keep to a backend, the first response of each is judged (those are independent
 /// draws); otherwise the statistic is divided by the design effect and compared with F.
 #[must_use]
-pub fn judge_clustered(
-    split: &Split,
-    criterion: &Criterion,
-    seed: u64,
-    counts: Counts,
-    clusters: &Clusters,
-) -> Judged {
+pub fn judge_clustered(claim: &Claim, counts: Counts, clusters: &Clusters) -> Judged {
+    let Claim { split, .. } = claim;
     let clustering = clusters.sums.clustering();
-    let permuted = homogeneity(&clusters.sample, split.len() + 1, seed);
+    let permuted = homogeneity(&clusters.sample, split.len() + 1, claim.seed);
     let keeps_to_backend = permuted.is_some_and(|test| test.p_value <= HOMOGENEITY_LEVEL);
     let test = design_effect_test(&counts.observed, split.shares(), &clustering);
-    let judged = described(split, criterion, seed, counts);
+    let judged = described(claim, counts);
     let judged = if let Some(test) = test.filter(|_| !keeps_to_backend) {
-        judge_with_design_effect(split, criterion, seed, judged, &test, &clustering)
+        judge_with_design_effect(claim, judged, &test, &clustering)
     } else {
-        judge_first_responses(split, criterion, seed, judged, &clusters.sums)
+        judge_first_responses(claim, judged, &clusters.sums)
     };
     Judged {
         clustering: Some(clustering),
@@ -208,13 +206,14 @@ pub fn judge_clustered(
 }
 
 fn judge_with_design_effect(
-    split: &Split,
-    criterion: &Criterion,
-    seed: u64,
+    claim: &Claim,
     judged: Judged,
     test: &DesignEffectTest,
     clustering: &Clustering,
 ) -> Judged {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let mut judged = Judged {
         method: Some(Method::DesignEffect),
         p_value: test.p_value,
@@ -229,22 +228,17 @@ fn judge_with_design_effect(
         ),
         ..judged
     };
-    if let Some((verdict, cause)) = certain(split, criterion, &judged) {
+    if let Some((verdict, cause)) = certain(claim, &judged) {
         (judged.verdict, judged.cause) = (verdict, cause);
     } else {
-        let decision = decide_with_design_effect(split, criterion, seed, &mut judged, clustering);
+        let decision = decide_with_design_effect(claim, &mut judged, clustering);
         conclude(criterion, &mut judged, decision);
     }
     judged
 }
 
-fn judge_first_responses(
-    split: &Split,
-    criterion: &Criterion,
-    seed: u64,
-    judged: Judged,
-    sums: &ConnectionSums,
-) -> Judged {
+fn judge_first_responses(claim: &Claim, judged: Judged, sums: &ConnectionSums) -> Judged {
+    let Claim { split, .. } = claim;
     let first = sums.first_responses();
     let first_counts = Counts {
         observed: (0..split.len())
@@ -253,7 +247,7 @@ fn judge_first_responses(
         foreign: judged.counts.foreign,
         unattributed: sums.unidentified_first(),
     };
-    let judged_first = judge(split, criterion, seed, first_counts);
+    let judged_first = judge(claim, first_counts);
     let (verdict, cause) = match zero_weight_hit(split, &judged.counts) {
         Some(backend) => (Verdict::Fail, Cause::ZeroWeightHit(backend)),
         None => (judged_first.verdict, judged_first.cause),
@@ -275,14 +269,15 @@ fn judge_first_responses(
 /// `counts` are those at the last look, `total` those of the whole run.
 #[must_use]
 pub fn judge_sequential(
-    split: &Split,
-    criterion: &Criterion,
-    seed: u64,
+    claim: &Claim,
     counts: Counts,
     total: &Counts,
     standing: &Standing,
 ) -> Judged {
-    let mut judged = described(split, criterion, seed, counts);
+    let Claim {
+        split, criterion, ..
+    } = claim;
+    let mut judged = described(claim, counts);
     judged.method = judged.fit.map(|_| Method::EValue);
     judged.log10_p_value = (-standing.log_e_value / std::f64::consts::LN_10).min(0.0);
     judged.p_value = 10_f64.powf(judged.log10_p_value);
@@ -302,7 +297,7 @@ pub fn judge_sequential(
     };
     conclude(criterion, &mut judged, decision);
     if judged.verdict == Verdict::Fail {
-        let silent = silent_backend(split, criterion, &judged.counts);
+        let silent = silent_backend(claim, &judged.counts);
         judged.cause = match silent {
             _ if judged.counts.foreign > 0 => Cause::ForeignHit,
             Some(backend) => Cause::NeverAnswered(backend),
@@ -313,9 +308,12 @@ pub fn judge_sequential(
 }
 
 /// Counts with their tests, and no verdict yet.
-fn described(split: &Split, criterion: &Criterion, seed: u64, counts: Counts) -> Judged {
+fn described(claim: &Claim, counts: Counts) -> Judged {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let shares = split.shares();
-    let fit = goodness_of_fit(&counts.observed, shares, criterion.alpha, seed)
+    let fit = goodness_of_fit(&counts.observed, shares, criterion.alpha, claim.seed)
         .expect("Criterion refuses an alpha that Monte Carlo cannot resolve");
     Judged {
         equivalence_p_value: equivalence_p_value(&counts.observed, shares, criterion.tolerance),
@@ -332,7 +330,10 @@ fn described(split: &Split, criterion: &Criterion, seed: u64, counts: Counts) ->
 }
 
 /// What follows whatever the responses without an identity could have been.
-fn certain(split: &Split, criterion: &Criterion, judged: &Judged) -> Option<(Verdict, Cause)> {
+fn certain(claim: &Claim, judged: &Judged) -> Option<(Verdict, Cause)> {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let counts = &judged.counts;
     if counts.attributed() == 0 {
         return Some((Verdict::Inconclusive, Cause::Nothing));
@@ -346,7 +347,7 @@ fn certain(split: &Split, criterion: &Criterion, judged: &Judged) -> Option<(Ver
     // That p is at most α on the identified responses alone keeps the error rate; that the backend's own
     // silence is that improbable says that it is the reason.
     if judged.p_value <= criterion.alpha
-        && let Some(backend) = silent_backend(split, criterion, counts)
+        && let Some(backend) = silent_backend(claim, counts)
     {
         return Some((Verdict::Fail, Cause::NeverAnswered(backend)));
     }
@@ -359,7 +360,10 @@ fn zero_weight_hit(split: &Split, counts: &Counts) -> Option<usize> {
 }
 
 /// A backend of positive weight that never answered, where that is significant.
-fn silent_backend(split: &Split, criterion: &Criterion, counts: &Counts) -> Option<usize> {
+fn silent_backend(claim: &Claim, counts: &Counts) -> Option<usize> {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let attributed = counts.attributed();
     let mut backends = split.shares().iter().zip(&counts.observed);
     backends.position(|(&share, &count)| {
@@ -369,12 +373,13 @@ fn silent_backend(split: &Split, criterion: &Criterion, counts: &Counts) -> Opti
 
 /// As [`Bounds::decide`], for counts that carry less information than their number says.
 fn decide_with_design_effect(
-    split: &Split,
-    criterion: &Criterion,
-    seed: u64,
+    claim: &Claim,
     judged: &mut Judged,
     clustering: &Clustering,
 ) -> Decision {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let (counts, shares) = (&judged.counts, split.shares());
     let Criterion {
         alpha,
@@ -383,7 +388,14 @@ fn decide_with_design_effect(
         ..
     } = *criterion;
     let missing = counts.unattributed;
-    let bounds = Bounds::new(&counts.observed, missing, shares, tolerance, alpha, seed);
+    let bounds = Bounds::new(
+        &counts.observed,
+        missing,
+        shares,
+        tolerance,
+        alpha,
+        claim.seed,
+    );
     let Ok(Some(bounds)) = bounds else {
         return Decision::Inconclusive;
     };

@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU64;
 
-use crate::plan::Criterion;
+use crate::claim::{Claim, Criterion};
 use crate::split::Split;
 use crate::stats::equivalence::tolerances;
 use crate::stats::prospects::{Prospect, VerdictProbabilities};
@@ -23,13 +23,10 @@ pub struct Chances {
 /// The shift is taken from (or given to) the backend of the largest p(1 − p), where it is hardest to
 /// notice, and the other backends of positive weight make up for it in proportion to their shares.
 #[must_use]
-pub fn forecast(
-    split: &Split,
-    criterion: &Criterion,
-    requests: NonZeroU64,
-    seed: u64,
-    shifts: &[f64],
-) -> Vec<Chances> {
+pub fn forecast(claim: &Claim, requests: NonZeroU64, seed: u64, shifts: &[f64]) -> Vec<Chances> {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let Criterion {
         alpha,
         tolerance,
@@ -101,18 +98,18 @@ mod tests {
     use super::*;
     use crate::stats::judge::Judge;
 
-    fn plan(expect: &str) -> (Split, Criterion) {
+    fn plan(expect: &str) -> Claim {
         let split: Split = expect.parse().unwrap();
         let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        (split, criterion)
+        Claim::new(split, criterion, 1)
     }
 
     #[test]
     fn the_grey_zone_at_the_planned_number_fails_as_published() {
-        let (split, criterion) = plan("v1=70,v2=30");
+        let claim = plan("v1=70,v2=30");
         let requests = NonZeroU64::new(3664).unwrap();
-        let zone = grey_zone(&split, 0.05);
-        let chances = forecast(&split, &criterion, requests, 1, &zone);
+        let zone = grey_zone(&claim.split, 0.05);
+        let chances = forecast(&claim, requests, 1, &zone);
         let fails: Vec<f64> = chances
             .iter()
             .map(|row| 100.0 * row.verdicts.fail)
@@ -124,9 +121,9 @@ mod tests {
 
     #[test]
     fn a_correct_split_passes_at_the_planned_number() {
-        let (split, criterion) = plan("a=50,b=30,c=20");
+        let claim = plan("a=50,b=30,c=20");
         let requests = NonZeroU64::new(4613).unwrap();
-        let [correct] = forecast(&split, &criterion, requests, 1, &[0.0])[..] else {
+        let [correct] = forecast(&claim, requests, 1, &[0.0])[..] else {
             panic!("one row");
         };
         assert!(correct.verdicts.pass > 0.997, "{correct:?}");
@@ -134,19 +131,16 @@ mod tests {
 
     #[test]
     fn a_shift_that_no_share_can_take_is_left_out() {
-        let (split, criterion) = plan("a=100");
+        let claim = plan("a=100");
         let requests = NonZeroU64::new(200).unwrap();
-        assert_eq!(
-            forecast(&split, &criterion, requests, 1, &[0.0, 0.05]).len(),
-            1
-        );
+        assert_eq!(forecast(&claim, requests, 1, &[0.0, 0.05]).len(), 1);
         assert_eq!(shifted(&[0.7, 0.3], 0.31), None);
         assert_eq!(shifted(&[0.7, 0.3], 0.05).map(|truth| truth[0]), Some(0.75));
     }
 
     #[test]
     fn an_affordable_tolerance_is_the_smallest_that_fits() {
-        let (split, _) = plan("v1=70,v2=30");
+        let split = plan("v1=70,v2=30").split;
         let tolerance = affordable_tolerance(&split, 0.001, 3664).unwrap();
         assert!((0.049..=0.05).contains(&tolerance), "{tolerance}");
         assert_eq!(affordable_tolerance(&split, 0.001, 1), None);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::Reason;
+use crate::claim::Limit;
 use crate::format::{percent, time};
-use crate::plan::Limit;
 
 /// What was seen of a backend's health.
 #[derive(Debug, Clone, Copy, PartialEq)]

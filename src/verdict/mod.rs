@@ -17,8 +17,8 @@ pub mod unmeasured;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use crate::claim::Claim;
 use crate::identity::assignment::{Assignment, Backend, Group, assign};
-use crate::plan::Criterion;
 use crate::split::Split;
 use crate::stats::change_point::{ChangePoint, change_point};
 use crate::stats::drift::{Drift, drift};
@@ -106,12 +106,10 @@ pub struct Agreement {
 
 impl Agreement {
     /// Tests whether the parts saw one split; `None` where they could not differ.
-    fn of(
-        criterion: &Criterion,
-        split: &Split,
-        backends: &[Backend],
-        parts: &[PartCounts],
-    ) -> Option<Self> {
+    fn of(claim: &Claim, backends: &[Backend], parts: &[PartCounts]) -> Option<Self> {
+        let Claim {
+            split, criterion, ..
+        } = claim;
         let row = |part: &PartCounts| {
             let counts = counts(split, &part.observed, 0, backends, Doubtful::Foreign);
             let mut row = counts.observed;
@@ -165,10 +163,10 @@ const MAX_CLUSTERED_POSSIBILITIES: usize = 16;
 
 /// Judges the evidence: the verdict must hold for every assignment of the workloads that is possible.
 #[must_use]
-pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Evidence) -> Judgement {
+pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
+    let Claim { split, .. } = claim;
     let assignment = assign(split.labels(), &evidence.groups);
-    let judge =
-        |backends: &[Backend], others| evidence.judge(split, criterion, seed, backends, others);
+    let judge = |backends: &[Backend], others| evidence.judge(claim, backends, others);
     let most = match evidence.connections {
         Some(_) => MAX_CLUSTERED_POSSIBILITIES,
         None => MAX_POSSIBILITIES,
@@ -194,9 +192,9 @@ pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Eviden
         .max_by(|(_, a), (_, b)| by_favour(a, b))
         .expect("there is at least one way to assign the workloads");
     let windows = evidence.windows_by_backend(split, &backends);
-    let change = evidence.change(criterion, split, &backends, &judged, &windows);
+    let change = evidence.change(claim, &backends, &judged, &windows);
     let drifted = change.as_ref().is_some_and(|change| change.is_significant);
-    let agreement = Agreement::of(criterion, split, &backends, &evidence.shards);
+    let agreement = Agreement::of(claim, &backends, &evidence.shards);
     let disagree = agreement.as_ref().filter(|agreement| agreement.is_refuted);
     let is_doubtful = !assignment.ambiguous.is_empty();
     let verdict = match judged.verdict {
@@ -206,11 +204,11 @@ pub fn decide(split: &Split, criterion: &Criterion, seed: u64, evidence: &Eviden
         verdict if holds_for_all => verdict,
         _ => Verdict::Inconclusive,
     };
-    let mut reasons = reason::reasons(split, criterion, evidence, &judged, verdict);
+    let mut reasons = reason::reasons(claim, evidence, &judged, verdict);
     let change_is_told = change.as_ref().filter(|change| change.is_significant);
     let unsteady = [
-        change_is_told.map(|change| reason::drifted(split, criterion, change)),
-        disagree.map(|agreement| reason::shards_differ(split, criterion, agreement)),
+        change_is_told.map(|change| reason::drifted(claim, change)),
+        disagree.map(|agreement| reason::shards_differ(claim, agreement)),
     ];
     for reason in unsteady.into_iter().flatten() {
         let place = if judged.verdict == Verdict::Pass {
@@ -257,26 +255,20 @@ enum Doubtful {
 }
 
 impl Evidence {
-    fn judge(
-        &self,
-        split: &Split,
-        criterion: &Criterion,
-        seed: u64,
-        backends: &[Backend],
-        others: Doubtful,
-    ) -> Judged {
+    fn judge(&self, claim: &Claim, backends: &[Backend], others: Doubtful) -> Judged {
+        let Claim { split, .. } = claim;
         let total = counts(split, &self.observed, self.unattributed, backends, others);
         if let Some(standing) = &self.standing {
             let (observed, missing) = (&standing.observed, standing.unattributed);
             let looked_at = counts(split, observed, missing, backends, others);
-            return judge_sequential(split, criterion, seed, looked_at, &total, standing);
+            return judge_sequential(claim, looked_at, &total, standing);
         }
         match &self.connections {
             Some(connections) => {
                 let clusters = clusters(split, connections, backends);
-                judge_clustered(split, criterion, seed, total, &clusters)
+                judge_clustered(claim, total, &clusters)
             }
-            None => decision::judge(split, criterion, seed, total),
+            None => decision::judge(claim, total),
         }
     }
 
@@ -290,12 +282,14 @@ impl Evidence {
     /// are no drift: then it cannot be told.
     fn change(
         &self,
-        criterion: &Criterion,
-        split: &Split,
+        claim: &Claim,
         backends: &[Backend],
         judged: &Judged,
         windows: &[Vec<u64>],
     ) -> Option<Change> {
+        let Claim {
+            split, criterion, ..
+        } = claim;
         if judged.method == Some(Method::FirstResponse) {
             return None;
         }
@@ -371,7 +365,9 @@ fn clusters(split: &Split, connections: &Connections, backends: &[Backend]) -> C
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::Criterion;
     use crate::identity::assignment::Mappings;
+    use crate::split::Split;
     use crate::stats::judge::Judge;
 
     fn decided(expect: &str, pods: &[(&str, u64)], unattributed: u64, judge: Judge) -> Judgement {
@@ -384,7 +380,7 @@ mod tests {
             unattributed,
             ..Evidence::default()
         };
-        decide(&split, &criterion, 1, &evidence)
+        decide(&Claim::new(split, criterion, 1), &evidence)
     }
 
     fn verdict(pods: &[(&str, u64)], unattributed: u64) -> (Verdict, &'static str) {
@@ -517,7 +513,7 @@ mod tests {
             cut_short: Some("interrupted".to_owned()),
             ..Evidence::default()
         };
-        let judgement = decide(&split, &criterion, 1, &evidence);
+        let judgement = decide(&Claim::new(split, criterion, 1), &evidence);
         assert_eq!(judgement.verdict, Verdict::Inconclusive);
         assert_eq!(judgement.reasons[0].code, "cut_short");
     }

@@ -24,8 +24,8 @@ pub fn limited(plan: &Plan, found: &Found, elapsed: Duration) -> String {
         let seconds = requests.get() as f64 / pace;
         let allowed = plan.budget.max_duration.saturating_sub(elapsed);
         let _ = write!(told, "; {requests} requests take {}", time(seconds));
-        let (split, criterion) = (&plan.split, &plan.criterion);
-        told.push_str(&remedy_for_time(split, criterion, pace, seconds, allowed));
+        let claim = &plan.claim;
+        told.push_str(&remedy_for_time(claim, pace, seconds, allowed));
     }
     told
 }

@@ -5,9 +5,9 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::forecast::{affordable_tolerance, forecast, grey_zone};
+use crate::claim::stickiness::Stickiness;
+use crate::claim::{Claim, Criterion};
 use crate::format::{frequency, percent, points, time};
-use crate::plan::stickiness::Stickiness;
-use crate::plan::{Budget, Criterion};
 use crate::split::Split;
 use crate::stats::equivalence::tolerances;
 use crate::stats::judge::Judge;
@@ -19,7 +19,10 @@ const SEED: u64 = 1;
 
 /// What a verdict on so many requests promises.
 #[must_use]
-pub fn promise(split: &Split, criterion: &Criterion, requests: NonZeroU64) -> String {
+pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let often = frequency(criterion.alpha);
     let Criterion {
         alpha,
@@ -35,7 +38,7 @@ pub fn promise(split: &Split, criterion: &Criterion, requests: NonZeroU64) -> St
         };
         return format!("a correct split fails at most {often}; {detects}");
     }
-    let planned = Budget::planned_requests(split, criterion);
+    let planned = claim.planned_requests();
     if !can_pass(requests.get(), split.shares(), tolerance, alpha) {
         return format!(
             "a correct split fails at most {often}, but so few can't PASS: the answer can only be \
@@ -52,7 +55,7 @@ pub fn promise(split: &Split, criterion: &Criterion, requests: NonZeroU64) -> St
     }
     let mut shifts = vec![0.0];
     shifts.extend(grey_zone(split, tolerance));
-    let chances = forecast(split, criterion, requests, SEED, &shifts);
+    let chances = forecast(claim, requests, SEED, &shifts);
     let Some((correct, zone)) = chances.split_first() else {
         return told;
     };
@@ -116,13 +119,10 @@ pub(super) fn smallest_tolerance(split: &Split, tolerance: f64) -> String {
 
 /// What to do about a run of `seconds` at `per_second` that is longer than `allowed`; empty when it fits.
 #[must_use]
-pub fn remedy_for_time(
-    split: &Split,
-    criterion: &Criterion,
-    per_second: f64,
-    seconds: f64,
-    allowed: Duration,
-) -> String {
+pub fn remedy_for_time(claim: &Claim, per_second: f64, seconds: f64, allowed: Duration) -> String {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let most = allowed.as_secs_f64();
     if seconds <= most {
         return String::new();

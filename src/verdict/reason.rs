@@ -5,9 +5,9 @@ use std::fmt::Write;
 use super::decision::{Cause, Judged, Method};
 use super::promise::smallest_tolerance;
 use super::{Agreement, Change, Evidence, Verdict};
+use crate::claim::Claim;
 use crate::format::{observed_shares, p_value, p_value_with_log10, percent, points, shares};
 use crate::identity::assignment::Assignment;
-use crate::plan::{Budget, Criterion};
 use crate::split::Split;
 use crate::stats::dependence::Clustering;
 use crate::stats::equivalence::leak_ruled_out;
@@ -37,13 +37,15 @@ impl Reason {
 /// Why a verdict came out as it did, the most important reason first.
 #[must_use]
 pub fn reasons(
-    split: &Split,
-    criterion: &Criterion,
+    claim: &Claim,
     evidence: &Evidence,
     judged: &Judged,
     verdict: Verdict,
 ) -> Vec<Reason> {
-    let mut reasons = vec![cause(split, criterion, judged)];
+    let Claim {
+        split, criterion, ..
+    } = claim;
+    let mut reasons = vec![cause(claim, judged)];
     if let Some(why) = &evidence.cut_short {
         let reason = Reason::new("cut_short", format!("the run was cut short: {why}"));
         if verdict == Verdict::Inconclusive && judged.verdict == Verdict::Pass {
@@ -53,7 +55,7 @@ pub fn reasons(
         }
     }
     reasons.extend(clustered(judged));
-    reasons.extend(stopped_early(split, criterion, evidence));
+    reasons.extend(stopped_early(claim, evidence));
     let counts = &judged.counts;
     if counts.unattributed > 0 && judged.cause != Cause::TooManyUnattributed {
         let limit = unattributed_limit(split.shares(), criterion.tolerance);
@@ -72,7 +74,10 @@ pub fn reasons(
     reasons
 }
 
-fn cause(split: &Split, criterion: &Criterion, judged: &Judged) -> Reason {
+fn cause(claim: &Claim, judged: &Judged) -> Reason {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let counts = &judged.counts;
     let attributed = counts.attributed();
     let p = judged.p_value;
@@ -108,7 +113,7 @@ fn cause(split: &Split, criterion: &Criterion, judged: &Judged) -> Reason {
             ),
         ),
         Cause::Off => Reason::new("split_off", off(split, judged, &told_p, alpha)),
-        Cause::Fits => Reason::new("split_matches", fits(split, criterion, judged, p)),
+        Cause::Fits => Reason::new("split_matches", fits(claim, judged, p)),
         Cause::TooFew => Reason::new(
             "too_few_requests",
             format!(
@@ -117,7 +122,7 @@ fn cause(split: &Split, criterion: &Criterion, judged: &Judged) -> Reason {
                 p_value(p),
                 smallest_tolerance(split, criterion.tolerance),
                 p_value(judged.equivalence_p_value),
-                settling(split, criterion, judged)
+                settling(claim, judged)
             ),
         ),
         Cause::Between => Reason::new("between", off(split, judged, &told_p, alpha)),
@@ -164,7 +169,10 @@ fn off(split: &Split, judged: &Judged, p: &str, alpha: f64) -> String {
     )
 }
 
-fn fits(split: &Split, criterion: &Criterion, judged: &Judged, p: f64) -> String {
+fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let n = judged.counts.attributed();
     let alpha = criterion.alpha;
     if criterion.judge == Judge::Significance {
@@ -200,8 +208,8 @@ fn fits(split: &Split, criterion: &Criterion, judged: &Judged, p: f64) -> String
 }
 
 /// What would settle a run whose counts are too few.
-fn settling(split: &Split, criterion: &Criterion, judged: &Judged) -> String {
-    let enough = Budget::planned_requests(split, criterion);
+fn settling(claim: &Claim, judged: &Judged) -> String {
+    let enough = claim.planned_requests();
     match judged.method {
         Some(Method::FirstResponse) => format!(
             "{enough} connections would settle it: send one request on each (leave --keep-alive and \
@@ -242,10 +250,10 @@ fn clustered(judged: &Judged) -> Option<Reason> {
 }
 
 /// How many requests a sequential run saved.
-fn stopped_early(split: &Split, criterion: &Criterion, evidence: &Evidence) -> Option<Reason> {
+fn stopped_early(claim: &Claim, evidence: &Evidence) -> Option<Reason> {
     let standing = evidence.standing.as_ref()?;
     let looked_at = standing.observed.iter().sum::<u64>() + standing.unattributed;
-    let fixed = Budget::planned_requests(split, criterion).get();
+    let fixed = claim.planned_requests().get();
     let log_e = standing.log_e_value / std::f64::consts::LN_10;
     let bound = standing.log_bound / std::f64::consts::LN_10;
     let figures = format!("log10 of the e-value is {log_e:.2}; FAIL takes {bound:.2}");
@@ -283,7 +291,10 @@ pub(super) fn doubtful_assignment(evidence: &Evidence, assignment: &Assignment) 
 }
 
 /// That the split changed during the run, and where.
-pub(super) fn drifted(split: &Split, criterion: &Criterion, change: &Change) -> Reason {
+pub(super) fn drifted(claim: &Claim, change: &Change) -> Reason {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let p = p_value(change.drift.p_value);
     let alpha = criterion.alpha;
     let told = |shares: &[f64]| observed_shares(split, shares);
@@ -303,11 +314,11 @@ pub(super) fn drifted(split: &Split, criterion: &Criterion, change: &Change) -> 
 const NAMED_PARTS: usize = 8;
 
 /// That some shards saw another split than the others, and which.
-pub(super) fn shards_differ(split: &Split, criterion: &Criterion, agreement: &Agreement) -> Reason {
+pub(super) fn shards_differ(claim: &Claim, agreement: &Agreement) -> Reason {
     let name = |index| format!("shard {index}");
     Reason::new(
         "shards_differ",
-        parts_differ("shards", name, split, criterion, agreement),
+        parts_differ("shards", name, claim, agreement),
     )
 }
 
@@ -315,10 +326,12 @@ pub(super) fn shards_differ(split: &Split, criterion: &Criterion, agreement: &Ag
 pub(super) fn parts_differ(
     parts: &str,
     name: impl Fn(u32) -> String,
-    split: &Split,
-    criterion: &Criterion,
+    claim: &Claim,
     agreement: &Agreement,
 ) -> String {
+    let Claim {
+        split, criterion, ..
+    } = claim;
     let differing = &agreement.differing;
     let named: Vec<String> = differing
         .iter()

@@ -6,11 +6,11 @@
 
 use super::reason::doubtful_assignment;
 use super::{Evidence, Reason, Verdict};
+use crate::claim::stickiness::{SessionBy, Stickiness};
 use crate::format::{p_value, points};
 use crate::identity::assignment::Assignment;
 use crate::load::Run;
 use crate::plan::Plan;
-use crate::plan::stickiness::{SessionBy, Stickiness};
 use crate::stats::stickiness;
 use crate::tally::sessions::Move;
 
@@ -111,7 +111,7 @@ fn count(plan: &Plan, run: &Run, assignment: &Assignment) -> Kept {
         verdict: Verdict::Inconclusive,
         reasons: Vec::new(),
         sessions: 0,
-        by_backend: vec![0; plan.split.len()],
+        by_backend: vec![0; plan.claim.split.len()],
         moved: 0,
         in_doubt: 0,
         uncarried: 0,
@@ -164,13 +164,13 @@ fn moves(run: &Run, assignment: &Assignment) -> Vec<ToldMove> {
 
 /// That a backend answered that must get nothing.
 fn zero_weight_hit(plan: &Plan, run: &Run, assignment: &Assignment) -> Option<Reason> {
-    let mut hits = vec![0; plan.split.len()];
+    let mut hits = vec![0; plan.claim.split.len()];
     for (group, assigned) in run.tally.groups().iter().zip(&assignment.fixed) {
         if let Some(backend) = assigned {
             hits[*backend] += group.observed;
         }
     }
-    let shares = plan.split.shares().iter();
+    let shares = plan.claim.split.shares().iter();
     let (backend, hits) = shares
         .zip(hits)
         .enumerate()
@@ -179,14 +179,14 @@ fn zero_weight_hit(plan: &Plan, run: &Run, assignment: &Assignment) -> Option<Re
         })?;
     let message = format!(
         "{} must get nothing and got {hits} of {} requests",
-        plan.split.labels()[backend],
+        plan.claim.split.labels()[backend],
         run.tally.attributed()
     );
     Some(Reason::new("zero_weight_hit", message))
 }
 
 fn moved(plan: &Plan, kept: &Kept) -> Reason {
-    let label = |backend: usize| &plan.split.labels()[backend];
+    let label = |backend: usize| &plan.claim.split.labels()[backend];
     let told: Vec<String> = kept
         .moves
         .iter()
@@ -217,7 +217,7 @@ fn moved(plan: &Plan, kept: &Kept) -> Reason {
 }
 
 fn stayed(plan: &Plan, stickiness: &Stickiness, kept: &Kept) -> Reason {
-    let labels = plan.split.labels().iter().zip(&kept.by_backend);
+    let labels = plan.claim.split.labels().iter().zip(&kept.by_backend);
     let began: Vec<String> = labels
         .filter(|&(_, &count)| count > 0)
         .map(|(label, count)| format!("{label} {count}"))
@@ -266,7 +266,7 @@ fn open_question(
     if begun_on < 2 || kept.in_doubt > 0 && !is_clear {
         return Some(doubtful_assignment(evidence, assignment));
     }
-    if kept.p_value <= plan.criterion.alpha {
+    if kept.p_value <= plan.claim.criterion.alpha {
         return None;
     }
     let carried = kept.sessions - kept.uncarried;
@@ -278,7 +278,7 @@ fn open_question(
             kept.sessions,
             points(stickiness.rate),
             p_value(kept.p_value),
-            plan.criterion.alpha
+            plan.claim.criterion.alpha
         );
         return Some(Reason::new("sessions_in_doubt", message));
     }

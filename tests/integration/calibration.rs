@@ -7,7 +7,6 @@
 #[expect(dead_code, reason = "the plots and the long form use the rest")]
 mod suite;
 
-use lbtest::split::Split;
 use suite::missing::SETTINGS;
 use suite::pinned::Pinning;
 use suite::row::Row;
@@ -91,7 +90,7 @@ fn the_planned_number_of_requests_decides_as_published() {
 #[test]
 fn judges_that_claim_less_keep_their_error_rates() {
     for expectation in two_backends() {
-        for row in suite::fixed::other_judges(expectation.split.weights()) {
+        for row in suite::fixed::other_judges(expectation.claim.split.weights()) {
             assert_eq!(row.holds(), Some(true), "{}", row.csv());
         }
     }
@@ -269,9 +268,9 @@ fn labels_do_not_matter_for_what_is_calibrated() {
     use suite::outcomes::Outcome;
     use suite::rule::Rule;
     let expectation = usual();
-    let Expectation { split, criterion } = &expectation;
+    let Expectation { claim } = &expectation;
     let pods = ["challenge-app-v1", "challenge-app-v2"];
-    let mappings = Mappings::parse(Split::labels(split), &[]).expect("no mapping is no mistake");
+    let mappings = Mappings::parse(claim.split.labels(), &[]).expect("no mapping is no mistake");
     for first in (0..=1000).step_by(7) {
         for unattributed in [0, 9] {
             let observed = vec![first, 1000 - first];
@@ -285,7 +284,7 @@ fn labels_do_not_matter_for_what_is_calibrated() {
                 observed,
                 unattributed,
             };
-            let decided = decide(split, criterion, 1, &evidence).verdict;
+            let decided = decide(claim, &evidence).verdict;
             assert_eq!(
                 decided,
                 Rule::Lbtest.verdict(&expectation, &outcome),

@@ -171,7 +171,7 @@ fn two_hundred_seeds_keep_the_promise() {
         let ingress = Ingress::start(&config).unwrap();
         let plan = crate::load::plan(&format!("http://{}/", ingress.addr()), "v1=70,v2=30", 3664);
         let backends = ["v1=challenge-app", "v2=challenge-app-v2"].map(str::to_owned);
-        let mappings = Mappings::parse(plan.split.labels(), &backends).unwrap();
+        let mappings = Mappings::parse(plan.claim.split.labels(), &backends).unwrap();
         let plan = lbtest::plan::Plan {
             mappings,
             load: lbtest::plan::LoadShape {

@@ -6,62 +6,28 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use bytes::Bytes;
-use lbtest::identity::assignment::Mappings;
-use lbtest::identity::rule::Rules;
 use lbtest::ingress::{Config, Ingress};
-use lbtest::plan::preparation::Preparation;
-use lbtest::plan::{Budget, ConnectionUse, Criterion, LoadShape, Plan, target};
+use lbtest::plan::settings::Settings;
+use lbtest::plan::{ConnectionUse, Plan};
 use lbtest::report::Report;
-use lbtest::split::Split;
-use lbtest::stats::judge::Judge;
 use lbtest::tally::pods::PodRegistry;
 
 use crate::program::lbtest;
 
 /// A plan of `requests` fresh connections with the default criterion.
 pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
-    let split: Split = expect.parse().expect("a split");
-    let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01);
-    let (target, request) = target::target(
-        url,
-        None,
-        "GET",
-        &[],
-        Bytes::new(),
-        &target::Dialling::default(),
-    )
-    .expect("a URL");
-    Plan {
-        target,
-        request,
-        criterion: criterion.expect("the default criterion"),
-        budget: Budget {
-            requests: NonZeroU64::new(requests),
-            duration: None,
-            max_duration: Duration::from_mins(1),
-        },
-        preparation: Preparation::default(),
-        load: LoadShape {
-            concurrency: NonZeroUsize::new(20).expect("20 is not 0"),
-            threads: NonZeroUsize::MIN,
-            connection_use: ConnectionUse::Requests(NonZeroU64::MIN),
-            streams: NonZeroUsize::MIN,
-            rate: None,
-            timeout: Duration::from_secs(5),
-            connect_timeout: Duration::from_secs(2),
-            max_body: 1 << 20,
-        },
-        rules: Rules::builtin(),
-        mappings: Mappings::parse(split.labels(), &[]).expect("no mappings"),
-        limits: Vec::new(),
-        sequential: false,
-        stickiness: None,
-        seed: 1,
-        shard: None,
-        run_id: None,
-        split,
-    }
+    let asked = Settings {
+        url: Some(url.to_owned()),
+        expect: Some(expect.to_owned()),
+        requests: NonZeroU64::new(requests),
+        max_duration: Some(Duration::from_mins(1)),
+        concurrency: NonZeroUsize::new(20),
+        threads: NonZeroUsize::new(1),
+        timeout: Some(Duration::from_secs(5)),
+        connect_timeout: Some(Duration::from_secs(2)),
+        ..Settings::default()
+    };
+    asked.plan().expect("a plan")
 }
 
 /// Runs a plan in this process.

@@ -7,16 +7,11 @@ use std::net::TcpStream;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use bytes::Bytes;
-use lbtest::identity::assignment::Mappings;
-use lbtest::identity::rule::Rules;
 use lbtest::ingress::{Config, Ingress};
 use lbtest::load;
-use lbtest::plan::preparation::Preparation;
-use lbtest::plan::{Budget, ConnectionUse, Criterion, LoadShape, Plan, target};
+use lbtest::plan::Plan;
+use lbtest::plan::settings::Settings;
 use lbtest::report::{Report, VerdictName};
-use lbtest::split::Split;
-use lbtest::stats::judge::Judge;
 use lbtest::tally::pods::PodRegistry;
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
@@ -343,9 +338,6 @@ fn options(scenario: &Scenario) -> impl Iterator<Item = (&'static str, &'static 
 
 /// What the client is told, which is to measure `url`.
 fn plan(scenario: &Scenario, url: &str, backends: &[String], seed: u64) -> Plan {
-    let split: Split = scenario.expect.parse().unwrap();
-    let tolerance = if scenario.requests < MANY { 0.1 } else { 0.05 };
-    let criterion = Criterion::new(&split, 0.001, tolerance, Judge::Equivalence, 0.02).unwrap();
     let (mut per_connection, mut headers) = (NonZeroU64::MIN, Vec::new());
     let mut max_duration = Duration::from_mins(1);
     for (name, value) in options(scenario) {
@@ -357,45 +349,22 @@ fn plan(scenario: &Scenario, url: &str, backends: &[String], seed: u64) -> Plan 
             _ => {}
         }
     }
-    let (target, request) = target::target(
-        url,
-        None,
-        "GET",
-        &headers,
-        Bytes::new(),
-        &target::Dialling::default(),
-    )
-    .unwrap();
-    Plan {
-        target,
-        request,
-        mappings: Mappings::parse(split.labels(), backends).unwrap(),
-        split,
-        criterion,
-        budget: Budget {
-            requests: NonZeroU64::new(scenario.requests),
-            duration: None,
-            max_duration,
-        },
-        preparation: Preparation::default(),
-        load: LoadShape {
-            concurrency: NonZeroUsize::new(8).unwrap(),
-            threads: NonZeroUsize::MIN,
-            connection_use: ConnectionUse::Requests(per_connection),
-            streams: NonZeroUsize::MIN,
-            rate: None,
-            timeout: Duration::from_secs(10),
-            connect_timeout: Duration::from_secs(3),
-            max_body: 1 << 20,
-        },
-        rules: Rules::builtin(),
-        limits: Vec::new(),
-        sequential: false,
-        stickiness: None,
-        seed,
-        shard: None,
-        run_id: None,
-    }
+    let asked = Settings {
+        url: Some(url.to_owned()),
+        expect: Some(scenario.expect.to_owned()),
+        backend: backends.to_vec(),
+        header: headers,
+        tolerance: Some(if scenario.requests < MANY { 0.1 } else { 0.05 }),
+        max_unattributed: Some(0.02),
+        requests: NonZeroU64::new(scenario.requests),
+        max_duration: Some(max_duration),
+        concurrency: NonZeroUsize::new(8),
+        threads: NonZeroUsize::new(1),
+        requests_per_connection: Some(per_connection),
+        seed: Some(seed),
+        ..Settings::default()
+    };
+    asked.plan().unwrap()
 }
 
 /// The cookie that a first request is given.

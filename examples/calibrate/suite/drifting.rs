@@ -10,7 +10,6 @@ use rand_chacha::ChaCha8Rng;
 
 use super::outcomes::in_parallel;
 use super::row::Row;
-use super::rule::SEED;
 use super::{ALPHA, Expectation, seed_of, written};
 
 /// Requests to a block of the dispatch order: the program doubles it while there are too many blocks.
@@ -25,7 +24,8 @@ fn block_size(requests: u64) -> u64 {
 /// The rate of each verdict over `runs` seeded runs of the planned number of requests, the first half with the
 /// true shares `truths[0]`, the second half with `truths[1]`.
 pub(crate) fn verdicts(expectation: &Expectation, truths: [&[f64]; 2], runs: u64) -> Vec<Row> {
-    let Expectation { split, criterion } = expectation;
+    let claim = &expectation.claim;
+    let split = &claim.split;
     let shares = split.shares();
     let n = expectation.planned();
     let block = block_size(n);
@@ -62,7 +62,7 @@ pub(crate) fn verdicts(expectation: &Expectation, truths: [&[f64]; 2], runs: u64
             evidence.windows.push(counts);
             sent += size;
         }
-        let judgement = decide(split, criterion, SEED, &evidence);
+        let judgement = decide(claim, &evidence);
         let drifted = judgement.change.is_some_and(|change| change.is_significant);
         (judgement.verdict, drifted)
     });

@@ -18,7 +18,7 @@ pub(crate) mod rule;
 pub(crate) mod sequential;
 pub(crate) mod stopping;
 
-use lbtest::plan::{Budget, Criterion};
+use lbtest::claim::{Claim, Criterion};
 use lbtest::split::Split;
 use lbtest::stats::equivalence::faces;
 use lbtest::stats::judge::Judge;
@@ -65,8 +65,7 @@ impl Effort {
 /// An expected split with the criterion that it is judged by.
 #[derive(Debug, Clone)]
 pub(crate) struct Expectation {
-    pub(crate) split: Split,
-    pub(crate) criterion: Criterion,
+    pub(crate) claim: Claim,
 }
 
 impl Expectation {
@@ -82,16 +81,18 @@ impl Expectation {
                 .expect("the weights make a split");
         let criterion = Criterion::new(&split, ALPHA, TOLERANCE, judge, 1.0)
             .expect("the defaults make a criterion");
-        Self { split, criterion }
+        Self {
+            claim: Claim::new(split, criterion, rule::SEED),
+        }
     }
 
     pub(crate) fn shares(&self) -> &[f64] {
-        self.split.shares()
+        self.claim.split.shares()
     }
 
     /// The requests that the program plans.
     pub(crate) fn planned(&self) -> u64 {
-        Budget::planned_requests(&self.split, &self.criterion).get()
+        self.claim.planned_requests().get()
     }
 
     /// The numbers of requests to look at: up to the planned one.

@@ -8,7 +8,6 @@ use rand_chacha::ChaCha8Rng;
 
 use super::outcomes::in_parallel;
 use super::row::Row;
-use super::rule::SEED;
 use super::{ALPHA, Expectation, drawn, seed_of, written};
 
 /// What is promised with several requests to a connection: the design effect is an estimate, so that the
@@ -94,8 +93,8 @@ fn run(
     wrong: Verdict,
     random: &mut ChaCha8Rng,
 ) -> Wrong {
-    let Expectation { split, criterion } = expectation;
-    let backends = split.len();
+    let claim = &expectation.claim;
+    let backends = claim.split.len();
     let mut sums = ConnectionSums::new();
     let mut sample: Vec<u32> = Vec::new();
     for _ in 0..pinning.connections {
@@ -125,13 +124,13 @@ fn run(
     };
     let all = counts(sums.observed());
     let first = counts(sums.first_responses());
-    let is_wrong = |counts| judge(split, criterion, SEED, counts).verdict == wrong;
+    let is_wrong = |counts| judge(claim, counts).verdict == wrong;
     let clustered = |sample: &[u32]| {
         let clusters = Clusters {
             sums: sums.clone(),
             sample: sample.to_vec(),
         };
-        judge_clustered(split, criterion, SEED, all.clone(), &clusters).verdict == wrong
+        judge_clustered(claim, all.clone(), &clusters).verdict == wrong
     };
     let first = is_wrong(first);
     // Without a sample the connections are taken for homogeneous. The permutation test decides between that

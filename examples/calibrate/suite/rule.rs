@@ -74,5 +74,5 @@ fn judged(expectation: &Expectation, observed: &[u64], unattributed: u64) -> Ver
         foreign: 0,
         unattributed,
     };
-    judge(&expectation.split, &expectation.criterion, SEED, counts).verdict
+    judge(&expectation.claim, counts).verdict
 }

@@ -119,7 +119,7 @@ impl<'a> ProgressBar<'a> {
 
     /// Counts by backend; a group whose backend is in doubt counts for none.
     fn observed(&mut self, by_group: &[u64]) -> Vec<u64> {
-        let labels = self.plan.split.labels();
+        let labels = self.plan.claim.split.labels();
         let known = self.assignment.as_ref().map(|(groups, _)| *groups);
         if known.is_none_or(|groups| groups < by_group.len()) {
             let groups = self.registry.groups();
@@ -171,7 +171,7 @@ mod tests {
     fn the_pace_does_not_stumble_over_counts_that_come_late() {
         let settings: Settings = serde_json::from_value(json!({"expect": "v1=70,v2=30"})).unwrap();
         let plan = settings.plan().unwrap();
-        let mappings = Mappings::parse(plan.split.labels(), &[]).unwrap();
+        let mappings = Mappings::parse(plan.claim.split.labels(), &[]).unwrap();
         let registry = PodRegistry::shared(mappings);
         let mut bar = ProgressBar {
             plan: &plan,

@@ -9,10 +9,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use crate::claim::stickiness::SessionBy;
 use crate::plan::pace::Rate;
 use crate::plan::preparation::Warmup;
 use crate::plan::quantity;
-use crate::plan::stickiness::SessionBy;
 
 /// A number, or the text that the command line takes for one.
 #[derive(Debug)]

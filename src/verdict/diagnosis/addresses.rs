@@ -16,7 +16,7 @@ pub(super) fn beside(
     let Some(finding) = differ(plan, run, judgement) else {
         return findings;
     };
-    if judgement.judged.p_value <= plan.criterion.alpha {
+    if judgement.judged.p_value <= plan.claim.criterion.alpha {
         findings.retain(|finding| finding.code != UNEXPLAINED);
         findings.insert(0, finding);
     } else {
@@ -38,12 +38,12 @@ fn differ(plan: &Plan, run: &Run, judgement: &Judgement) -> Option<Finding> {
             observed: run.by_address.get(index as usize).observed,
         })
         .collect();
-    let (split, criterion) = (&plan.split, &plan.criterion);
+    let claim = &plan.claim;
     let assigned = &judgement.assignment.fixed;
-    let agreement = Agreement::of(criterion, split, assigned, &parts)?;
+    let agreement = Agreement::of(claim, assigned, &parts)?;
     agreement.is_refuted.then(|| {
         let name = |index: u32| run.addresses[index as usize].to_string();
-        let message = parts_differ("addresses", name, split, criterion, &agreement);
+        let message = parts_differ("addresses", name, claim, &agreement);
         let tested = &agreement.homogeneity;
         Finding::new("addresses_differ", message)
             .with("differing", agreement.differing.len() as f64)

@@ -15,7 +15,7 @@ use crate::verdict::decision::{Counts, Judged, Method};
 #[must_use]
 pub fn diagnose_run(plan: &Plan, run: &Run, judgement: &Judgement) -> Vec<Finding> {
     let tally = &run.tally;
-    let (assigned, backends) = (&judgement.assignment.fixed[..], plan.split.len());
+    let (assigned, backends) = (&judgement.assignment.fixed[..], plan.claim.split.len());
     let mut errors = vec![0; backends];
     for (group, tally) in tally.groups().iter().enumerate() {
         if let Some(backend) = backend_of(assigned, group) {
@@ -28,9 +28,9 @@ pub fn diagnose_run(plan: &Plan, run: &Run, judgement: &Judgement) -> Vec<Findin
     let judged = &judgement.judged;
     let change = judgement.change.as_ref();
     let found = diagnose(&Symptoms {
-        split: &plan.split,
-        alpha: plan.criterion.alpha,
-        seed: plan.seed,
+        split: &plan.claim.split,
+        alpha: plan.claim.criterion.alpha,
+        seed: plan.claim.seed,
         p_value: judged.fit.map(|_| judged.p_value),
         counts: &judged.counts,
         independent: &independent(run, judged, assigned),

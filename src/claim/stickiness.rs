@@ -6,8 +6,7 @@ use std::str::FromStr;
 
 use http::HeaderName;
 
-use super::Criterion;
-use crate::split::Split;
+use super::Claim;
 use crate::stats::stickiness;
 
 /// Follow-ups of a session: one right after its first response, and one that shows whether what a follow-up
@@ -74,7 +73,10 @@ impl Stickiness {
     /// As many sessions as a PASS needs for the promise of `criterion` on `split`, of which at least two
     /// shares are positive.
     #[must_use]
-    pub fn new(by: SessionBy, split: &Split, criterion: &Criterion) -> Self {
+    pub fn new(by: SessionBy, claim: &Claim) -> Self {
+        let Claim {
+            split, criterion, ..
+        } = claim;
         let shares = split.shares();
         let rate = stickiness::smallest_rate(shares, criterion.tolerance);
         let needed = stickiness::sessions(shares, rate, criterion.alpha);
@@ -113,6 +115,8 @@ impl Stickiness {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::Criterion;
+    use crate::split::Split;
     use crate::stats::judge::Judge;
 
     #[test]
@@ -139,7 +143,7 @@ mod tests {
     fn the_sessions_carry_the_promise_or_fit_the_requests() {
         let split: Split = "v1=70,v2=30".parse().unwrap();
         let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let planned = Stickiness::new(SessionBy::Cookies, &split, &criterion);
+        let planned = Stickiness::new(SessionBy::Cookies, &Claim::new(split, criterion, 1));
         assert_eq!(planned.requests().map(NonZeroU64::get), Some(405));
         let few = |n: u64| planned.clone().with_requests(NonZeroU64::new(n).unwrap());
         assert_eq!(few(100).requests().map(NonZeroU64::get), Some(99));

@@ -1,0 +1,195 @@
+//! What a run is to show: the split that is expected, and the error rates at which a verdict holds.
+
+pub mod stickiness;
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use crate::split::Split;
+use crate::stats::judge::Judge;
+use crate::stats::sample_size;
+use crate::stats::sequential::cap;
+use stickiness::Stickiness;
+
+/// What is asserted of an ingress.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// The expected split.
+    pub split: Split,
+    /// What the verdict promises.
+    pub criterion: Criterion,
+    /// Seeds Monte Carlo and permutations.
+    pub seed: u64,
+    /// Limits that backends (indices into the split) must keep.
+    pub limits: Vec<(usize, Limit)>,
+    /// The sessions that are to stay on their backends, of which the run consists then; `None` where every
+    /// request stands for itself.
+    pub sessions: Option<Stickiness>,
+}
+
+impl Claim {
+    /// That requests are split so, and nothing else.
+    #[must_use]
+    pub fn new(split: Split, criterion: Criterion, seed: u64) -> Self {
+        Self {
+            split,
+            criterion,
+            seed,
+            limits: Vec::new(),
+            sessions: None,
+        }
+    }
+
+    /// The requests that the promise takes.
+    #[must_use]
+    pub fn planned_requests(&self) -> NonZeroU64 {
+        let Criterion {
+            tolerance, alpha, ..
+        } = self.criterion;
+        let n = sample_size::fixed_sample_size(self.split.shares(), tolerance, alpha);
+        NonZeroU64::new(n).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// The number of attributed responses after which a sequential run ends without a verdict.
+    #[must_use]
+    pub fn sequential_cap(&self) -> NonZeroU64 {
+        let Criterion {
+            tolerance, alpha, ..
+        } = self.criterion;
+        let n = sample_size::asymptotic_sample_size(self.split.shares(), tolerance, alpha);
+        NonZeroU64::new(cap(n)).unwrap_or(NonZeroU64::MIN)
+    }
+}
+
+/// The error rates that the verdict keeps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Criterion {
+    /// The promised error rate, in `(0, 0.5]`.
+    pub alpha: f64,
+    /// The smallest shift that a PASS rules out, as a share in `(0, 1)`.
+    pub tolerance: f64,
+    /// What PASS claims.
+    pub judge: Judge,
+    /// The share of responses without an identity beyond which a run cannot pass, in `0..=1`.
+    pub max_unattributed: f64,
+}
+
+/// Why numbers do not make a criterion.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum CriterionError {
+    /// α is not an error rate.
+    #[error(
+        "--alpha {0} is not an error rate: give a number above 0 and at most 0.5, such as 0.001"
+    )]
+    Alpha(f64),
+    /// α is too small for Monte Carlo to resolve.
+    #[error(
+        "--alpha {0} is too small for {1} backends, whose p-value may come from Monte Carlo: \
+         give at least 0.00001"
+    )]
+    AlphaForMonteCarlo(f64, usize),
+    /// α is below what double precision can promise.
+    #[error("--alpha {0} is too small: give at least 1e-12")]
+    AlphaTooSmall(f64),
+    /// τ is not a shift.
+    #[error(
+        "--tolerance {} is not a shift in percentage points: give a number above 0 and below 100, \
+         such as 5",
+        .0 * 100.0
+    )]
+    Tolerance(f64),
+    /// The share of responses without identity is not a share.
+    #[error(
+        "--max-unattributed {} is not a percentage: give a number from 0 to 100, such as 1%",
+        .0 * 100.0
+    )]
+    MaxUnattributed(f64),
+}
+
+impl Criterion {
+    /// Checks the numbers against the split that they are for.
+    ///
+    /// # Errors
+    /// A number outside its range, or an α that the test of this many backends cannot resolve.
+    pub fn new(
+        split: &Split,
+        alpha: f64,
+        tolerance: f64,
+        judge: Judge,
+        max_unattributed: f64,
+    ) -> Result<Self, CriterionError> {
+        let positive = split.shares().iter().filter(|&&share| share > 0.0).count();
+        if !(alpha > 0.0 && alpha <= 0.5) {
+            return Err(CriterionError::Alpha(alpha));
+        }
+        if positive > 2 && alpha < 1e-5 {
+            return Err(CriterionError::AlphaForMonteCarlo(alpha, positive));
+        }
+        if alpha < 1e-12 {
+            return Err(CriterionError::AlphaTooSmall(alpha));
+        }
+        if !(tolerance > 0.0 && tolerance < 1.0) {
+            return Err(CriterionError::Tolerance(tolerance));
+        }
+        if !(0.0..=1.0).contains(&max_unattributed) {
+            return Err(CriterionError::MaxUnattributed(max_unattributed));
+        }
+        Ok(Self {
+            alpha,
+            tolerance,
+            judge,
+            max_unattributed,
+        })
+    }
+}
+
+/// A limit on what a backend may do, beside its share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Limit {
+    /// 99 % of its responses must come within this.
+    P99(Duration),
+    /// At most this share of its identified responses may have a status of 500 or more.
+    Errors(f64),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn criterion(text: &str, alpha: f64, tolerance: f64) -> Result<Criterion, CriterionError> {
+        let split: Split = text.parse().unwrap();
+        Criterion::new(&split, alpha, tolerance, Judge::Equivalence, 0.01)
+    }
+
+    #[test]
+    fn an_alpha_that_is_no_error_rate_is_refused() {
+        for alpha in [0.0, -1.0, 2.0, 0.6, f64::NAN, f64::INFINITY] {
+            assert!(criterion("a=1,b=1", alpha, 0.05).is_err(), "{alpha}");
+        }
+        assert!(criterion("a=1,b=1", 1e-6, 0.05).is_ok());
+        let message = criterion("a=1,b=1,c=1", 1e-6, 0.05)
+            .unwrap_err()
+            .to_string();
+        assert!(message.contains("Monte Carlo"), "{message}");
+    }
+
+    #[test]
+    fn a_tolerance_that_is_no_shift_is_refused() {
+        for tolerance in [0.0, 1.0, -0.05, f64::NAN] {
+            assert!(
+                criterion("a=1,b=1", 0.001, tolerance).is_err(),
+                "{tolerance}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_planned_requests_carry_the_promise() {
+        let split: Split = "v1=70,v2=30".parse().unwrap();
+        let criterion = criterion("v1=70,v2=30", 0.001, 0.05).unwrap();
+        assert_eq!(
+            Claim::new(split, criterion, 1).planned_requests().get(),
+            3664
+        );
+    }
+}
