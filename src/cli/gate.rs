@@ -187,9 +187,15 @@ pub(super) struct LoadArgs {
     /// Take any certificate
     #[arg(short = 'k', long, conflicts_with = "cacert")]
     pub insecure: bool,
-    /// Trust the authorities in this PEM file alone
+    /// Trust the authorities, and the self-signed certificates, in this PEM file alone
     #[arg(long, value_name = "FILE")]
     pub cacert: Option<PathBuf>,
+    /// The client's certificate in PEM form, for an ingress that asks for one (mutual TLS)
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Its private key in PEM form (default: in the file of --cert)
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
     /// A further header; repeatable
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub header: Vec<String>,
@@ -202,9 +208,12 @@ pub(super) struct LoadArgs {
     /// Method (default: GET)
     #[arg(short = 'm', long, value_name = "METHOD")]
     pub method: Option<String>,
-    /// Body
-    #[arg(short = 'd', long = "data", value_name = "TEXT")]
+    /// Body; @FILE sends what a file holds, byte for byte
+    #[arg(short = 'd', long = "data", value_name = "TEXT|@FILE")]
     pub data: Option<String>,
+    /// A file with the body, which is sent byte for byte
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub data_file: Option<PathBuf>,
     /// How much of a response is read to identify the pod (default: 1MiB)
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     pub max_body: Option<usize>,
@@ -247,6 +256,12 @@ impl LoadArgs {
         } else {
             (lower.insecure, lower.cacert)
         };
+        let says_what_body = self.data.is_some() || self.data_file.is_some();
+        let (data, data_file) = if says_what_body {
+            (self.data.clone(), self.data_file.clone())
+        } else {
+            (lower.data, lower.data_file)
+        };
         Settings {
             host: self.host.clone().or(lower.host),
             requests: self.requests.or(lower.requests),
@@ -267,13 +282,16 @@ impl LoadArgs {
             sni: self.sni.clone().or(lower.sni),
             insecure,
             cacert,
+            cert: self.cert.clone().or(lower.cert),
+            key: self.key.clone().or(lower.key),
             timeout: self.timeout.or(lower.timeout),
             connect_timeout: self.connect_timeout.or(lower.connect_timeout),
             header: list_over(&self.header, lower.header),
             cookie: list_over(&self.cookie, lower.cookie),
             path: self.path.clone().or(lower.path),
             method: self.method.clone().or(lower.method),
-            data: self.data.clone().or(lower.data),
+            data,
+            data_file,
             max_body: self.max_body.or(lower.max_body),
             max_p99: list_over(&self.max_p99, lower.max_p99),
             max_error: list_over(&self.max_error, lower.max_error),

@@ -124,7 +124,7 @@ impl Dialler {
         let protocol = plan.target.protocol;
         let tls = match &plan.target.tls {
             Some(tls) => {
-                let connector = tls::connector(&tls.trust, protocol)?;
+                let connector = tls::connector(tls, protocol)?;
                 Some((connector, tls.server_name.clone()))
             }
             None => None,

@@ -9,30 +9,31 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
 };
-use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier};
+use tokio_rustls::rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use tokio_rustls::rustls::crypto::{self, CryptoProvider};
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
     SignatureScheme,
 };
 
 use crate::plan::target::Protocol;
-use crate::plan::tls::Trust;
+use crate::plan::tls::{Tls, Trust};
 
 /// What every connection's handshake is done with.
 ///
 /// No session is resumed, so that each connection is as fresh to the ingress as a new client's.
 ///
 /// # Errors
-/// An authority's certificate cannot be used.
-pub fn connector(trust: &Trust, protocol: Protocol) -> io::Result<TlsConnector> {
+/// An authority's certificate cannot be used, or the client's key is not its certificate's.
+pub fn connector(tls: &Tls, protocol: Protocol) -> io::Result<TlsConnector> {
     let provider = Arc::new(crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?;
-    let chains = match trust {
+    let chains = match &tls.trust {
         Trust::Anyone => None,
-        Trust::System => Some(Chains::new(system_roots(), &provider)?),
+        Trust::System => Some(Chains::new(system_roots(), &[], &provider)?),
         Trust::Authorities(certificates) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates {
@@ -40,13 +41,22 @@ pub fn connector(trust: &Trust, protocol: Protocol) -> io::Result<TlsConnector> 
                     io::Error::other(format!("--cacert: a certificate cannot be used: {error}"))
                 })?;
             }
-            Some(Chains::new(roots, &provider)?)
+            Some(Chains::new(roots, certificates, &provider)?)
         }
     };
-    let mut config = builder
+    let builder = builder
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier { chains, provider }))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(Verifier { chains, provider }));
+    let mut config = match &tls.identity {
+        None => builder.with_no_client_auth(),
+        Some(identity) => builder
+            .with_client_auth_cert(identity.chain.clone(), identity.key.clone_key())
+            .map_err(|error| {
+                io::Error::other(format!(
+                    "--cert and --key do not belong together: {error}; give the key of the first certificate in --cert"
+                ))
+            })?,
+    };
     config.resumption = Resumption::disabled();
     config.alpn_protocols = vec![protocol.name().as_bytes().to_vec()];
     Ok(TlsConnector::from(Arc::new(config)))
@@ -69,25 +79,56 @@ pub fn explain(error: &io::Error) -> String {
     let remedy = match tls {
         Some(Error::InvalidCertificate(why)) => match why {
             CertificateError::UnknownIssuer => {
-                "trust its authority with --cacert FILE, or any certificate with -k"
+                "trust its authority with --cacert FILE (-k accepts any certificate)"
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "ask for the name that the certificate is for with --sni NAME, or take any certificate with -k"
+                "ask for the name that the certificate is for with --sni NAME (-k accepts any certificate)"
             }
-            _ => "take any certificate with -k",
+            CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+                "renew the certificate (-k accepts any)"
+            }
+            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+                "check this machine's clock (-k accepts any certificate)"
+            }
+            why if is_authority_as_leaf(why) => {
+                "it is self-signed: trust it with --cacert FILE (-k accepts any certificate)"
+            }
+            _ => "give a certificate that can be verified with --cacert FILE (-k accepts any)",
         },
         Some(Error::InvalidMessage(_)) => {
             "if the port does not speak TLS, write the URL as http://"
         }
         Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
-            "the ingress does not speak this version of HTTP here: add --http2 or leave it away"
+            "the ingress does not speak this version of HTTP here: add --http2, or drop it"
         }
         Some(Error::AlertReceived(AlertDescription::UnrecognisedName)) => {
             "the ingress has no such name: check --host or --sni"
         }
+        Some(Error::AlertReceived(AlertDescription::CertificateRequired)) => {
+            "the ingress demands a client's certificate: give one with --cert FILE and --key FILE"
+        }
+        Some(Error::AlertReceived(
+            AlertDescription::UnknownCA
+            | AlertDescription::BadCertificate
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::AccessDenied,
+        )) => "the ingress refuses the client's certificate: check --cert",
         _ => return format!("the TLS handshake failed: {error}"),
     };
     format!("the TLS handshake failed: {error}; {remedy}")
+}
+
+/// Whether a certificate that may sign others was shown as a server's own, as `openssl req -x509` makes it.
+fn is_authority_as_leaf(why: &CertificateError) -> bool {
+    let CertificateError::Other(other) = why else {
+        return false;
+    };
+    matches!(
+        other.0.downcast_ref(),
+        Some(webpki::Error::CaUsedAsEndEntity)
+    )
 }
 
 /// Checks that the peer holds its certificate's key, and whether the certificate is trusted.
@@ -146,6 +187,8 @@ impl ServerCertVerifier for Verifier {
 #[derive(Debug)]
 struct Chains {
     web_pki: Arc<WebPkiServerVerifier>,
+    /// Certificates that are trusted themselves, though they may be authorities.
+    own: Vec<CertificateDer<'static>>,
     last: Mutex<Option<Verified>>,
 }
 
@@ -158,11 +201,16 @@ struct Verified {
 }
 
 impl Chains {
-    fn new(roots: RootCertStore, provider: &Arc<CryptoProvider>) -> io::Result<Self> {
+    fn new(
+        roots: RootCertStore,
+        own: &[CertificateDer<'static>],
+        provider: &Arc<CryptoProvider>,
+    ) -> io::Result<Self> {
         let provider = Arc::clone(provider);
         let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
         Ok(Self {
             web_pki: builder.build().map_err(io::Error::other)?,
+            own: own.to_vec(),
             last: Mutex::default(),
         })
     }
@@ -187,7 +235,19 @@ impl Chains {
         }
         let verified =
             self.web_pki
-                .verify_server_cert(end_entity, intermediates, name, ocsp_response, now)?;
+                .verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
+        let verified = match verified {
+            // Found last, after its dates: a certificate that --cacert holds is trusted, as curl trusts it,
+            // for its own name.
+            Err(Error::InvalidCertificate(why))
+                if is_authority_as_leaf(&why) && self.own.iter().any(|own| own == end_entity) =>
+            {
+                let leaf = ParsedCertificate::try_from(end_entity)?;
+                verify_server_name(&leaf, name)?;
+                ServerCertVerified::assertion()
+            }
+            verified => verified?,
+        };
         *last() = Some(Verified {
             chain: chain()
                 .map(|certificate| certificate.clone().into_owned())
@@ -215,7 +275,7 @@ mod tests {
         let mut roots = RootCertStore::empty();
         roots.add(issuer.der().clone()).unwrap();
         let provider = Arc::new(crypto::ring::default_provider());
-        let chains = Some(Chains::new(roots, &provider).unwrap());
+        let chains = Some(Chains::new(roots, &[], &provider).unwrap());
         let verifier = Verifier { chains, provider };
 
         let mut params = CertificateParams::new(vec!["app.example".to_owned()]).unwrap();
@@ -252,5 +312,34 @@ mod tests {
             !verify(&trusted, "app.example", end - 31 + 120),
             "and later"
         );
+    }
+
+    /// As `openssl req -x509` makes it: its own issuer, and an authority.
+    #[test]
+    fn a_self_signed_certificate_is_trusted_itself_for_its_name_and_its_dates() {
+        let mut params = CertificateParams::new(vec!["app.example".to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.not_before = date_time_ymd(2026, 1, 1);
+        params.not_after = date_time_ymd(2026, 1, 2);
+        let own = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let other = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(own.der().clone()).unwrap();
+        let provider = Arc::new(crypto::ring::default_provider());
+        let trusted = [own.der().clone()];
+        let end = u64::try_from(params.not_after.unix_timestamp()).unwrap();
+        let verify = |certificate: &rcgen::Certificate, name: &'static str, seconds| {
+            // A new one each time, since what was verified is remembered.
+            let chains = Chains::new(roots.clone(), &trusted, &provider).unwrap();
+            let name = ServerName::try_from(name).unwrap();
+            let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+            chains
+                .verify(certificate.der(), &[], &name, &[], now)
+                .is_ok()
+        };
+        assert!(verify(&own, "app.example", end - 30));
+        assert!(!verify(&own, "other.example", end - 30));
+        assert!(!verify(&own, "app.example", end + 30), "expired");
+        assert!(!verify(&other, "app.example", end - 30), "not in the file");
     }
 }

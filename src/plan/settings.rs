@@ -8,8 +8,10 @@
 pub(super) mod read;
 
 use std::fs;
+use std::io::Read;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -25,7 +27,7 @@ use super::pace::Rate;
 use super::preparation::{Preparation, Warmup};
 use super::quantity::{self, QuantityError};
 use super::target::{self, Dialling, Protocol, TargetError};
-use super::tls::Trust;
+use super::tls::{ClientIdentity, TlsError, Trust};
 use super::{Budget, ConnectionUse, LoadShape, Plan};
 use crate::claim::stickiness::{SessionBy, Stickiness};
 use crate::claim::{Claim, Criterion, CriterionError, Limit};
@@ -138,6 +140,10 @@ pub struct Settings {
     pub insecure: Option<bool>,
     /// A PEM file with the authorities that alone are trusted.
     pub cacert: Option<PathBuf>,
+    /// A PEM file with the client's certificate, for an ingress that asks for one.
+    pub cert: Option<PathBuf>,
+    /// A PEM file with its private key (default: that of `cert`).
+    pub key: Option<PathBuf>,
     /// Time allowed for one exchange.
     #[serde(deserialize_with = "read::duration")]
     #[schemars(with = "Quantity")]
@@ -156,8 +162,10 @@ pub struct Settings {
     pub cookie: Vec<String>,
     /// Method.
     pub method: Option<String>,
-    /// Body.
+    /// Body; "@FILE" stands for what a file holds.
     pub data: Option<String>,
+    /// A file with the body, which is sent byte for byte.
+    pub data_file: Option<PathBuf>,
     /// How much of a response is read to identify the pod, such as "64KiB".
     #[serde(deserialize_with = "read::bytes")]
     #[schemars(with = "Quantity")]
@@ -241,14 +249,22 @@ pub enum SettingsError {
     /// Any certificate was to do, and only some.
     #[error("--insecure and --cacert exclude each other: leave one of them away")]
     Trust,
-    /// The authorities cannot be read.
-    #[error("--cacert {path}: {why}")]
-    Authorities {
+    /// A file that an option names cannot be read, or is not what it should be.
+    #[error("{flag} {path}: {why}")]
+    File {
+        /// The option.
+        flag: &'static str,
         /// The file, escaped.
         path: String,
         /// What is wrong with it.
         why: String,
     },
+    /// A key without the certificate that it belongs to.
+    #[error("--key needs the certificate that it belongs to: add --cert FILE")]
+    KeyWithoutCertificate,
+    /// Two bodies.
+    #[error("--data and --data-file exclude each other: drop one of them")]
+    TwoBodies,
     /// A limit of a backend cannot be used.
     #[error("{flag} '{text}': {why}")]
     Limit {
@@ -311,7 +327,7 @@ impl Settings {
         let url = self.url.as_deref().unwrap_or("http://localhost/");
         let method = self.method.as_deref().unwrap_or("GET");
         let headers = self.headers()?;
-        let body = Bytes::from(self.data.clone().unwrap_or_default());
+        let body = self.body()?;
         let (target, mut request) = target::target(
             url,
             self.host.as_deref(),
@@ -457,6 +473,7 @@ impl Settings {
             },
             sni: self.sni.clone(),
             trust: self.trust()?,
+            identity: self.identity()?,
             detours: Detours {
                 connect_to: self.connect_to.clone(),
                 resolve: self.resolve.clone(),
@@ -472,13 +489,44 @@ impl Settings {
             (_, None) => return Ok(None),
             (_, Some(path)) => path,
         };
-        let refused = |why: String| SettingsError::Authorities {
-            path: path.to_string_lossy().escape_debug().to_string(),
-            why,
+        let pem = read("--cacert", path)?;
+        let trust = Trust::authorities(&pem);
+        Ok(Some(trust.map_err(|why| unusable("--cacert", path, why))?))
+    }
+
+    /// What the client shows of itself; the key stands in the certificate's file where no other is named.
+    fn identity(&self) -> Result<Option<Arc<ClientIdentity>>, SettingsError> {
+        let Some(path) = &self.cert else {
+            return match self.key {
+                Some(_) => Err(SettingsError::KeyWithoutCertificate),
+                None => Ok(None),
+            };
         };
-        let pem = fs::read(path).map_err(|error| refused(error.to_string()))?;
-        let trust = Trust::authorities(&pem).map_err(|error| refused(error.to_string()))?;
-        Ok(Some(trust))
+        let certificate = read("--cert", path)?;
+        let (flag, file) = self
+            .key
+            .as_ref()
+            .map_or(("--cert", path), |key| ("--key", key));
+        let key = read(flag, file)?;
+        let identity = ClientIdentity::read(&certificate, &key).map_err(|why| match why {
+            TlsError::NoKey | TlsError::EncryptedKey => unusable(flag, file, why),
+            why => unusable("--cert", path, why),
+        })?;
+        Ok(Some(Arc::new(identity)))
+    }
+
+    /// The body: a text, or what a file holds, byte for byte.
+    fn body(&self) -> Result<Bytes, SettingsError> {
+        let (flag, file) = match (&self.data, &self.data_file) {
+            (Some(_), Some(_)) => return Err(SettingsError::TwoBodies),
+            (None, None) => return Ok(Bytes::new()),
+            (None, Some(file)) => ("--data-file", file.as_path()),
+            (Some(text), None) => match text.strip_prefix('@') {
+                Some(file) => ("--data", Path::new(file)),
+                None => return Ok(Bytes::from(text.clone())),
+            },
+        };
+        Ok(Bytes::from(read(flag, file)?))
     }
 
     fn connection_use(&self) -> Result<ConnectionUse, SettingsError> {
@@ -488,6 +536,30 @@ impl Settings {
             (_, Some(requests)) => Ok(ConnectionUse::Requests(requests)),
             (_, None) => Ok(ConnectionUse::Requests(NonZeroU64::MIN)),
         }
+    }
+}
+
+/// The largest file that an option may name; whatever never ends stops here.
+const MOST_FILE_BYTES: u64 = 64 << 20;
+
+/// What the file that `flag` names holds.
+fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {
+    let mut content = Vec::new();
+    let file = fs::File::open(path).map_err(|why| unusable(flag, path, why))?;
+    file.take(MOST_FILE_BYTES + 1)
+        .read_to_end(&mut content)
+        .map_err(|why| unusable(flag, path, why))?;
+    if content.len() as u64 > MOST_FILE_BYTES {
+        return Err(unusable(flag, path, "it is larger than 64 MiB"));
+    }
+    Ok(content)
+}
+
+fn unusable(flag: &'static str, path: &Path, why: impl std::fmt::Display) -> SettingsError {
+    SettingsError::File {
+        flag,
+        path: path.to_string_lossy().escape_debug().to_string(),
+        why: why.to_string(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where the ingress listens, what is spoken with it, and the request that it is sent.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT};
@@ -8,7 +9,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 use super::endpoint::{DetourError, Detours, Endpoint};
-use super::tls::{Tls, TlsError, Trust};
+use super::tls::{ClientIdentity, Tls, TlsError, Trust};
 
 /// Where the ingress listens, and what is spoken with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,8 @@ pub struct Dialling {
     pub sni: Option<String>,
     /// Who vouches for the peer's certificate; `None` for the default.
     pub trust: Option<Trust>,
+    /// What the client shows of itself.
+    pub identity: Option<Arc<ClientIdentity>>,
     /// Where connections go, if not where the URL says.
     pub detours: Detours,
 }
@@ -200,13 +203,19 @@ fn tls(
     host: Option<&Authority>,
     dialling: &Dialling,
 ) -> Result<Option<Tls>, TargetError> {
-    let Dialling { sni, trust, .. } = dialling;
+    let Dialling {
+        sni,
+        trust,
+        identity,
+        ..
+    } = dialling;
     if uri.scheme() != Some(&Scheme::HTTPS) {
-        let flag = match (sni, trust) {
-            (Some(_), _) => "--sni",
-            (None, Some(Trust::Anyone)) => "-k",
-            (None, Some(_)) => "--cacert",
-            (None, None) => return Ok(None),
+        let flag = match (sni, trust, identity) {
+            (Some(_), _, _) => "--sni",
+            (None, Some(Trust::Anyone), _) => "-k",
+            (None, Some(_), _) => "--cacert",
+            (None, None, Some(_)) => "--cert",
+            (None, None, None) => return Ok(None),
         };
         let rest = uri.to_string();
         let rest = rest.split_once("://").map_or("", |(_, rest)| rest);
@@ -217,11 +226,10 @@ fn tls(
         (None, Some(host)) => ("--host", unbracketed(host.host())),
         (None, None) => ("the URL's host", unbracketed(uri.host().unwrap_or(""))),
     };
-    Ok(Some(Tls::new(
-        flag,
-        name,
-        trust.clone().unwrap_or_default(),
-    )?))
+    Ok(Some(Tls {
+        identity: identity.clone(),
+        ..Tls::new(flag, name, trust.clone().unwrap_or_default())?
+    }))
 }
 
 fn unbracketed(host: &str) -> &str {

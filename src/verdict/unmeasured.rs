@@ -86,6 +86,9 @@ pub(super) fn unidentified(
             ),
         );
     }
+    if let Some(told) = certificate_page(status, &body) {
+        return Reason::new("client_certificate", format!("{none_from_a_pod}: {told}"));
+    }
     if status >= 400 {
         return Reason::new(
             "error_pages",
@@ -111,6 +114,19 @@ pub(super) fn unidentified(
              how yours does with --identify REGEX, header:NAME or json:/pointer"
         ),
     )
+}
+
+/// What nginx's pages about a client's certificate mean (`ngx_http_special_response.c`, 495 and 496, sent as 400).
+fn certificate_page(status: u16, body: &str) -> Option<&'static str> {
+    if status != 400 {
+        None
+    } else if body.contains("No required SSL certificate was sent") {
+        Some("the ingress demands a client's certificate: give one with --cert FILE and --key FILE")
+    } else if body.contains("The SSL certificate error") {
+        Some("the ingress refuses the client's certificate: check --cert")
+    } else {
+        None
+    }
 }
 
 /// What a port may speak instead that answers none of the plan's requests. Over TLS the two sides agree on it.

@@ -29,6 +29,7 @@ mod machine;
 mod manifests;
 mod merge;
 mod metrics;
+mod mutual_tls_servers;
 mod plan;
 mod preparation;
 mod program;
