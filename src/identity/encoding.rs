@@ -3,64 +3,115 @@
 use std::borrow::Cow;
 use std::io::Read;
 
+use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
+use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
+use ruzstd::decoding::StreamingDecoder;
+use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
 use super::rule::before_the_cut;
 
 /// Codings upon codings are undone up to this depth.
 const MOST_CODINGS: usize = 4;
 
-/// `body` without its content codings, at most `limit` bytes of it: a small body can stand for a huge
-/// one. Of a longer or broken one what comes before it ends is kept, up to [`before_the_cut`]; a coding that is not known (`br`, `zstd`) is left.
+/// A body stands for at most so many times its length: what deflate can reach (RFC 1951: 258 bytes in two bits).
+const MOST_RATIO: usize = 1032;
+
+/// However short it is, a body may stand for so many bytes.
+const SHORT: usize = 64 << 10;
+
+/// How far back a zstd body may refer, in bytes (RFC 9659 §3).
+const ZSTD_WINDOW: u64 = 8 << 20;
+
+/// So many frames of a zstd body are read.
+const MOST_FRAMES: usize = 16;
+
+/// `body` without its codings, at most `limit` bytes of it: a small body can stand for a huge
+/// one. Of a longer or broken one what comes before it ends is kept, up to [`before_the_cut`]. `None` where a coding
+/// can't be undone: compressed bytes can look like a name that nobody wrote.
 #[must_use]
-pub fn decoded<'a>(headers: &HeaderMap, body: &'a [u8], limit: usize) -> Cow<'a, [u8]> {
+pub fn decoded<'a>(headers: &HeaderMap, body: &'a [u8], limit: usize) -> Option<Cow<'a, [u8]>> {
     let mut plain = Cow::Borrowed(body);
-    if !headers.contains_key(CONTENT_ENCODING) {
-        return plain;
+    if !is_coded(headers) {
+        return Some(plain);
     }
-    let values = headers.get_all(CONTENT_ENCODING).iter();
-    let listed = values.filter_map(|value| value.to_str().ok());
-    let codings: Vec<&str> = listed
-        .flat_map(|value| value.split(','))
-        .take(MOST_CODINGS)
-        .collect();
-    for name in codings.into_iter().rev() {
-        plain = match Coding::parse(name) {
-            Some(Coding::Identity) => continue,
-            Some(Coding::Gzip) => Cow::Owned(read(MultiGzDecoder::new(&*plain), limit)),
-            Some(Coding::Deflate) if is_zlib(&plain) => {
-                Cow::Owned(read(ZlibDecoder::new(&*plain), limit))
-            }
-            // What some servers take deflate for: without zlib's frame (RFC 9110 §8.4.1.2).
-            Some(Coding::Deflate) => Cow::Owned(read(DeflateDecoder::new(&*plain), limit)),
-            None => break,
-        };
+    let codings = codings(headers).collect::<Option<Vec<_>>>()?;
+    if codings.len() > MOST_CODINGS {
+        return None;
     }
-    plain
+    for coding in codings.into_iter().rev() {
+        let most = limit.min(SHORT.max(plain.len().saturating_mul(MOST_RATIO)));
+        plain = Cow::Owned(coding.undo(&plain, most));
+    }
+    Some(plain)
 }
 
-/// Whether [`decoded`] undoes every coding of a `Content-Encoding`.
+/// The codings of a body that [`decoded`] does not undo, as its headers list them.
 #[must_use]
-pub fn is_undone(codings: &str) -> bool {
-    codings.split(',').all(|name| Coding::parse(name).is_some())
+pub fn not_undone(headers: &HeaderMap) -> Option<String> {
+    decoded(headers, &[], 0).is_none().then(|| {
+        let listed = listed(headers).map(String::from_utf8_lossy);
+        listed.collect::<Vec<_>>().join(", ")
+    })
 }
 
-/// A content coding that can be undone.
+fn is_coded(headers: &HeaderMap) -> bool {
+    headers.contains_key(CONTENT_ENCODING) || headers.contains_key(TRANSFER_ENCODING)
+}
+
+/// What was done to the body, the first first; a transfer coding comes last (RFC 9112 §6.1).
+fn listed(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    let content = headers.get_all(CONTENT_ENCODING).iter();
+    let values = content.chain(headers.get_all(TRANSFER_ENCODING));
+    values.map(http::HeaderValue::as_bytes)
+}
+
+/// The codings that change the bytes; `None` stands for one that can't be undone.
+fn codings(headers: &HeaderMap) -> impl Iterator<Item = Option<Coding>> {
+    let names = listed(headers).flat_map(|value| value.split(|&byte| byte == b','));
+    names
+        .map(Coding::parse)
+        .filter(|coding| !matches!(coding, Some(Coding::Identity)))
+}
+
+/// A coding that can be undone.
+#[derive(Clone, Copy)]
 enum Coding {
     Identity,
     Gzip,
     Deflate,
+    Brotli,
+    Zstd,
 }
 
 impl Coding {
-    fn parse(name: &str) -> Option<Self> {
-        match name.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Some(Self::Identity),
-            "gzip" | "x-gzip" => Some(Self::Gzip),
-            "deflate" => Some(Self::Deflate),
+    fn parse(name: &[u8]) -> Option<Self> {
+        match &*name.trim_ascii().to_ascii_lowercase() {
+            // Chunks are put together before anyone looks at a body.
+            b"" | b"identity" | b"chunked" => Some(Self::Identity),
+            b"gzip" | b"x-gzip" => Some(Self::Gzip),
+            b"deflate" => Some(Self::Deflate),
+            b"br" => Some(Self::Brotli),
+            b"zstd" => Some(Self::Zstd),
             _ => None,
+        }
+    }
+
+    fn undo(self, body: &[u8], most: usize) -> Vec<u8> {
+        match self {
+            Self::Identity => body.to_vec(),
+            Self::Gzip => read(MultiGzDecoder::new(body), most),
+            Self::Deflate if is_zlib(body) => read(ZlibDecoder::new(body), most),
+            // What some servers take deflate for: without zlib's frame (RFC 9110 §8.4.1.2).
+            Self::Deflate => read(DeflateDecoder::new(body), most),
+            Self::Brotli => {
+                let mut decoder = Decompressor::new(body, 4096);
+                // RFC 7932 has no windows beyond 16 MiB.
+                decoder.set_parameter(BrotliDecoderParameter::BROTLI_DECODER_PARAM_LARGE_WINDOW, 0);
+                read(decoder, most)
+            }
+            Self::Zstd => read(Frames::new(body), most),
         }
     }
 }
@@ -69,6 +120,58 @@ impl Coding {
 fn is_zlib(stream: &[u8]) -> bool {
     matches!(stream, [first, second, ..]
         if first & 0x0f == 8 && (u16::from(*first) * 256 + u16::from(*second)) % 31 == 0)
+}
+
+/// The frames of a zstd body, one after the other.
+struct Frames<'a> {
+    rest: &'a [u8],
+    frame: Option<StreamingDecoder<&'a [u8], ruzstd::decoding::FrameDecoder>>,
+    left: usize,
+}
+
+impl<'a> Frames<'a> {
+    fn new(body: &'a [u8]) -> Self {
+        Self {
+            rest: body,
+            frame: None,
+            left: MOST_FRAMES,
+        }
+    }
+}
+
+impl Read for Frames<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            if let Some(frame) = &mut self.frame {
+                let count = frame.read(buffer)?;
+                if count > 0 || buffer.is_empty() {
+                    return Ok(count);
+                }
+                self.rest = frame.get_ref();
+                self.frame = None;
+            }
+            if self.rest.is_empty() {
+                return Ok(0);
+            }
+            if self.left == 0 {
+                return Err(std::io::ErrorKind::InvalidData.into());
+            }
+            self.left -= 1;
+            match StreamingDecoder::new_with_max_window_size(self.rest, ZSTD_WINDOW) {
+                Ok(frame) => self.frame = Some(frame),
+                Err(FrameDecoderError::ReadFrameHeaderError(ReadFrameHeaderError::SkipFrame {
+                    length,
+                    ..
+                })) => {
+                    // A header of 8 bytes, and as many as it says (RFC 8878 §3.1.2).
+                    let skipped = usize::try_from(length)
+                        .map_or(usize::MAX, |length| length.saturating_add(8));
+                    self.rest = self.rest.get(skipped..).unwrap_or_default();
+                }
+                Err(error) => return Err(std::io::Error::other(error)),
+            }
+        }
+    }
 }
 
 fn read(decoder: impl Read, limit: usize) -> Vec<u8> {
@@ -89,10 +192,18 @@ mod tests {
     use flate2::Compression;
     use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
     use http::HeaderValue;
+    use ruzstd::encoding::CompressionLevel;
 
     use super::*;
 
     const PAGE: &[u8] = b"<p>Pod Name: challenge-app-v2-6b8464cddd-nnjmj</p>";
+
+    /// [`PAGE`] as Node's `zlib.brotliCompressSync` writes it.
+    const BROTLI: &[u8] = b"\x8b\x18\x80<p>Pod Name: challenge-app-v2-6b8464cddd-nnjmj</p>\x03";
+
+    fn zstd(plain: &[u8]) -> Vec<u8> {
+        ruzstd::encoding::compress_to_vec(plain, CompressionLevel::Fastest)
+    }
 
     fn gzipped(plain: &[u8]) -> Vec<u8> {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -103,7 +214,7 @@ mod tests {
     fn plain(codings: &'static str, body: &[u8], limit: usize) -> Vec<u8> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(codings));
-        decoded(&headers, body, limit).into_owned()
+        decoded(&headers, body, limit).unwrap().into_owned()
     }
 
     #[test]
@@ -119,14 +230,79 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_coded_or_not_known_stays_as_it_is() {
+    fn brotli_and_zstd_are_undone() {
+        assert_eq!(plain("br", BROTLI, 4096), PAGE);
+        assert_eq!(plain("zstd", &zstd(PAGE), 4096), PAGE);
+        // Frames come one after the other, and some are to be skipped.
+        let skip = b"\x50\x2a\x4d\x18\x03\0\0\0abc";
+        let frames = [skip, &zstd(b"<p>")[..], &zstd(PAGE)].concat();
+        assert_eq!(plain("zstd", &frames, 4096), [b"<p>", PAGE].concat());
+        let broken = [&zstd(PAGE)[..], b"no frame"].concat();
+        assert_eq!(plain("zstd", &broken, 4096), before_the_cut(PAGE));
+        assert!(plain("br", b"no brotli", 4096).is_empty());
+    }
+
+    #[test]
+    fn what_is_not_coded_stays_as_it_is() {
         assert_eq!(plain("identity", PAGE, 4096), PAGE);
-        assert_eq!(plain("br", PAGE, 4096), PAGE);
-        assert!(is_undone("gzip, identity") && !is_undone("gzip, br"));
         assert!(matches!(
             decoded(&HeaderMap::new(), PAGE, 4096),
-            Cow::Borrowed(PAGE)
+            Some(Cow::Borrowed(PAGE))
         ));
+    }
+
+    #[test]
+    fn of_a_coding_that_cannot_be_undone_nothing_is_read() {
+        for codings in [
+            "rot13",
+            "gzip, rot13",
+            "rot13, gzip",
+            "dcb",
+            "gzip, gzip, gzip, gzip, gzip",
+            "\u{e9}",
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_str(codings).unwrap());
+            assert_eq!(decoded(&headers, PAGE, 4096), None, "{codings}");
+            assert_eq!(not_undone(&headers).as_deref(), Some(codings));
+        }
+    }
+
+    #[test]
+    fn a_transfer_coding_counts_like_a_content_coding() {
+        let mut headers = HeaderMap::new();
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("gzip, chunked"));
+        let body = gzipped(PAGE);
+        assert_eq!(decoded(&headers, &body, 4096).as_deref(), Some(PAGE));
+        headers.insert(
+            TRANSFER_ENCODING,
+            HeaderValue::from_static("compress, chunked"),
+        );
+        assert_eq!(decoded(&headers, PAGE, 4096), None);
+    }
+
+    #[test]
+    fn a_short_body_stands_for_no_more_than_deflate_could_make_of_it() {
+        let page = [PAGE, &vec![b'<'; 64 << 20]].concat();
+        let bomb = zstd(&page);
+        let read = plain("zstd", &bomb, usize::MAX);
+        assert!(read.starts_with(PAGE));
+        assert_eq!(read.len(), SHORT.max(bomb.len() * MOST_RATIO));
+    }
+
+    #[test]
+    fn bytes_that_came_in_disorder_end_no_run() {
+        let whole = zstd(&PAGE.repeat(20));
+        for (codings, body) in [("zstd", &whole[..]), ("br", BROTLI)] {
+            for place in 0..body.len() {
+                for flip in [1, 0x80, 0xff] {
+                    let mut bent = body.to_vec();
+                    bent[place] ^= flip;
+                    let _ = plain(codings, &bent, 1 << 20);
+                    let _ = plain(codings, &bent[..place], 1 << 20);
+                }
+            }
+        }
     }
 
     #[test]

@@ -128,7 +128,8 @@ impl Harvest {
         if self.signs.cached == 1 {
             shared.cached.store(true, Ordering::Relaxed);
         }
-        let body = &*encoding::decoded(headers, body, shared.plan.load.max_body);
+        let plain = encoding::decoded(headers, body, shared.plan.load.max_body);
+        let body = plain.as_deref().unwrap_or_default();
         let unharmed = match end {
             BodyEnd::Whole => body,
             BodyEnd::Truncated => before_the_cut(body),

@@ -1,6 +1,6 @@
 //! Why a run could not measure, or measured less than was planned.
 
-use http::header::{CONTENT_ENCODING, HOST, LOCATION};
+use http::header::{HOST, LOCATION};
 
 use super::Reason;
 use crate::format::time;
@@ -95,14 +95,12 @@ pub(super) fn unidentified(
             format!("{none_from_a_pod}: the first is a {status} to Host {host}: \"{shown}\""),
         );
     }
-    let coding = sample.headers.get(CONTENT_ENCODING);
-    let coding = coding.and_then(|coding| coding.to_str().ok());
-    if let Some(coding) = coding.filter(|coding| !encoding::is_undone(coding)) {
+    if let Some(coding) = encoding::not_undone(&sample.headers) {
         return Reason::new(
             "unreadable_body",
             format!(
-                "{none_names_a_pod}: bodies come coded as {}, though none was \
-                 asked for, and only gzip and deflate can be read; say who answers with --identify header:NAME",
+                "{none_names_a_pod}: bodies come coded as {}, though none was asked for, and lbtest reads \
+                 gzip, deflate, br and zstd alone; say who answers with --identify header:NAME",
                 coding.escape_debug()
             ),
         );

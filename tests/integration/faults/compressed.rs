@@ -4,6 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
+use ruzstd::encoding::CompressionLevel;
 
 use super::answers::{POD, body, response};
 use super::behaviours::Ends::{Attributed, Unidentified};
@@ -25,6 +26,13 @@ fn coded(coding: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     response(&format!("Content-Encoding: {coding}\r\n"), body)
 }
 
+fn zstd(plain: impl AsRef<[u8]>) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(plain.as_ref(), CompressionLevel::Fastest)
+}
+
+/// The body that names [`POD`], as Node's `zlib.brotliCompressSync` writes it.
+const BROTLI: &[u8] = b"\x1b/\x00\xf8\xc5\xec\x96\xeaBY\x1d\x9c\x13\xa2\x13\xea\x98o;K\x82:\xa8\xa2\xb2\xa1&\xb7\xe8\xf3\x1a\x0d\xf5S\xc9\xb1F\xb0 \x15@V6\x86\xff\xb7k\x0e";
+
 pub(crate) fn all() -> Vec<Behaviour> {
     let name = body(POD);
     let zeros = vec![0; 64 << 20];
@@ -34,6 +42,18 @@ pub(crate) fn all() -> Vec<Behaviour> {
     vec![
         answer("gzip", Attributed, coded("gzip", &page)),
         answer("deflate", Attributed, coded("deflate", zlib(&name))),
+        answer("zstd", Attributed, coded("zstd", zstd(&name))),
+        answer("br", Attributed, coded("br", BROTLI)),
+        answer(
+            "zstd bomb behind the name",
+            Attributed,
+            coded("zstd", zstd(&named)),
+        ),
+        answer(
+            "a name within bytes whose coding is not undone",
+            Unidentified("200"),
+            coded("gzip, dcz", &name),
+        ),
         answer(
             "deflate bomb behind the name",
             Attributed,
@@ -81,7 +101,7 @@ pub(crate) fn all() -> Vec<Behaviour> {
         ),
         answer(
             "said to be in a coding nobody knows",
-            Attributed,
+            Unidentified("200"),
             coded("rot13", &name),
         ),
         answer(
