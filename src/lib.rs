@@ -26,6 +26,8 @@ pub mod plan;
 
 pub mod tally;
 
+pub mod measured;
+
 pub mod load;
 
 pub mod exit;

@@ -16,7 +16,7 @@ use crate::report::Report;
 use crate::split::Split;
 use crate::tally::monitor::standing_at;
 use crate::tally::pods::{GroupId, Interner, PodRegistry};
-use crate::verdict::Evidence;
+use crate::verdict::{Evidence, judge_counts};
 
 /// The arguments of `analyze`.
 #[derive(Debug, Args)]
@@ -64,7 +64,8 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         let (observed, missing) = (&evidence.observed, evidence.unattributed);
         evidence.standing = Some(standing_at(&claim, observed, missing));
     }
-    let report = Report::of_counts(&claim, &evidence);
+    let outcome = judge_counts(&claim, &evidence);
+    let report = Report::of_counts(&claim, &evidence, &outcome);
     outputs.write(&report)?;
     Ok(report.status())
 }

@@ -10,10 +10,12 @@ use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
 use crate::load::LoadError;
 use crate::load::signals::Pending;
+use crate::measured::Measured;
 use crate::plan::Plan;
 use crate::plan::config::{Check, Config, FILE_NAME, MOST_BYTES};
 use crate::report::checks::ChecksReport;
 use crate::report::{Finding, Report};
+use crate::verdict::checks::{self as together, JudgedCheck};
 
 /// The configuration that `--config` names, or that lies in the working directory; `None` without one.
 pub(super) fn configuration(path: Option<&Path>) -> Result<Option<Config>, CommandError> {
@@ -62,10 +64,12 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
     let mut outputs = Outputs::open(&args.output)?;
     let mut pending = Pending::new().map_err(CommandError::not_measured)?;
     let mut reports: Vec<(String, Report)> = Vec::new();
+    let mut judged = Vec::new();
     let mut interrupted = false;
     for (name, plan, findings) in planned {
-        let mut report = if interrupted {
-            Report::of_error(&plan, &LoadError::Interrupted)
+        let (outcome, mut report) = if interrupted {
+            let measured = Measured::failed(&plan, LoadError::Interrupted.into());
+            gate::concluded(&plan, &measured)
         } else {
             output::note(&format!("{name}:"));
             gate::measured(&plan, &args.output)
@@ -73,9 +77,14 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
         report.findings.extend(findings);
         // A signal that came while a verdict was computed ends the whole run too.
         interrupted = interrupted || report.interrupted || pending.came();
-        reports.push((name, report));
+        reports.push((name.clone(), report));
+        judged.push(JudgedCheck {
+            name,
+            alpha: plan.claim.criterion.alpha,
+            outcome,
+        });
     }
-    let report = ChecksReport::new(reports);
+    let report = ChecksReport::of(reports, &together::judge(&judged));
     outputs.write_checks(&report)?;
     Ok(report.status())
 }

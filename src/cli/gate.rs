@@ -15,6 +15,7 @@ use crate::claim::stickiness::SessionBy;
 use crate::exit::ExitStatus;
 use crate::format;
 use crate::load::{self, machine};
+use crate::measured::Measured;
 use crate::plan::pace::Rate;
 use crate::plan::preparation::Warmup;
 use crate::plan::settings::Settings;
@@ -22,7 +23,7 @@ use crate::plan::{Plan, quantity};
 use crate::report::{Finding, Report};
 use crate::split::Split;
 use crate::tally::pods::PodRegistry;
-use crate::verdict::announcement;
+use crate::verdict::{self, Outcome, announcement};
 
 /// What the expected split is and what the verdict promises; shared by every command that judges.
 #[derive(Debug, Clone, Args)]
@@ -374,21 +375,28 @@ pub(super) fn measure(
     args: &OutputArgs,
 ) -> Result<ExitStatus, CommandError> {
     let mut outputs = Outputs::open(args)?;
-    let mut report = measured(plan, args);
+    let (_, mut report) = measured(plan, args);
     report.findings.extend(findings);
     outputs.write(&report)?;
     Ok(report.status())
 }
 
+/// What follows from what was measured, and the report of it.
+pub(super) fn concluded(plan: &Plan, measured: &Measured) -> (Outcome, Report) {
+    let outcome = verdict::judge(&plan.claim, measured);
+    let report = Report::of(&plan.claim, measured, &outcome);
+    (outcome, report)
+}
+
 /// Sends the load and judges what came back.
-pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> Report {
+pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> (Outcome, Report) {
     if let Some(shortage) = machine::port_shortage(plan) {
         output::warn(&announcement::port_shortage(shortage));
     }
     let registry = PodRegistry::shared(plan.mappings.clone());
     let mut progress = output::ProgressBar::new(plan, &registry, args);
     let mut notices = Notices::new(announcement::announcement(plan));
-    let result = load::run(plan, &registry, &mut |seen| {
+    let measured = load::measure(plan, &registry, &mut |seen| {
         if let Some(news) = notices.news(plan, &seen) {
             progress.clear();
             output::note(&news);
@@ -396,8 +404,5 @@ pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> Report {
         progress.show(&seen);
     });
     drop(progress);
-    match &result {
-        Ok(run) => Report::of_run(plan, run),
-        Err(error) => Report::of_error(plan, error),
-    }
+    concluded(plan, &measured)
 }

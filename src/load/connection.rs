@@ -22,8 +22,9 @@ use tokio::task::JoinSet;
 
 use super::allowance::Allowance;
 use super::deadline::Deadline;
-use super::dial::{Address, DialError, Dialler};
+use super::dial::{DialError, Dialler};
 use super::transport::Transport;
+use crate::measured::Address;
 use crate::observation::Failure;
 use crate::plan::target::Protocol;
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use super::allowance::{Allowance, Metered};
 use super::deadline::{Deadline, Elapsed};
 use super::tls;
 use super::transport::{Socket, Transport};
+use crate::measured::Address;
 use crate::observation::Failure;
 use crate::plan::Plan;
 use crate::plan::endpoint::Endpoint;
@@ -36,24 +36,6 @@ impl DialError {
         Self {
             failure,
             message: message.into(),
-        }
-    }
-}
-
-/// Where one connection goes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// An IP address and a port.
-    Ip(SocketAddr),
-    /// A Unix domain socket.
-    UnixSocket(PathBuf),
-}
-
-impl fmt::Display for Address {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ip(address) => address.fmt(f),
-            Self::UnixSocket(path) => path.display().fmt(f),
         }
     }
 }

@@ -9,16 +9,16 @@ use http::HeaderMap;
 use super::connection::BodyEnd;
 use super::epoch::Epoch;
 use super::shared::Shared;
-use super::signs::Signs;
-use super::{Connections, UnidentifiedSample};
 use crate::identity::encoding;
 use crate::identity::rule::before_the_cut;
+use crate::measured::{Connections, UnidentifiedSample};
 use crate::observation::{Failure, Observation, Outcome, PodId};
 use crate::tally::Tally;
 use crate::tally::addresses::Addresses;
 use crate::tally::pods::PodRegistry;
 use crate::tally::sessions::Sessions;
 use crate::tally::set_aside::{Reason, SetAside};
+use crate::tally::signs::Signs;
 
 /// How many bytes of an unidentified body are kept to show a person.
 const SAMPLE_BYTES: usize = 200;

@@ -25,6 +25,7 @@ use std::time::{Duration, SystemTime};
 use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
+use crate::measured::RateLimit;
 use measure::{Measure, Measured};
 use trial::{Finding, Trial};
 
@@ -86,26 +87,9 @@ pub enum Change {
     /// Rejections are looked into: send probes from here on.
     Suspected,
     /// It is a limiter: what was sent until now is set aside, and requests are paced from here on.
-    Paced(Found),
+    Paced(RateLimit),
     /// It is none, or its rejections ended: send as planned again.
     Cleared,
-}
-
-/// A limiter that was recognised.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Found {
-    /// What it lets through, in requests a second.
-    pub per_second: f64,
-    /// The accepted requests from which that is known …
-    pub accepted: u64,
-    /// … and the time in which they were.
-    pub over: Duration,
-    /// The pace that is kept, in requests a second.
-    pub pace_per_second: f64,
-    /// Whether it answers 429.
-    pub is_explicit: bool,
-    /// How often the pace had to be lowered.
-    pub slowdowns: u32,
 }
 
 /// The state machine; all times count from the start of the run.
@@ -133,7 +117,7 @@ enum State {
 
 #[derive(Debug)]
 struct Paced {
-    found: Found,
+    found: RateLimit,
     /// The share of rejections that the trial left.
     usual: f64,
     /// Page's cumulative sum of the log-likelihood ratio of far more rejections than that.
@@ -257,7 +241,7 @@ impl Limiter {
             State::Paced(paced) => {
                 let change = paced.answered(answer);
                 if let Answer::Rejected { retry_after, .. } = answer {
-                    let pause = paced.found.pause().max(retry_after);
+                    let pause = pause(&paced.found).max(retry_after);
                     self.next_slot = self.next_slot.max(now + pause);
                 }
                 match change {
@@ -320,7 +304,7 @@ impl Limiter {
         }
         let trial = trial.below(self.ceiling);
         // A limiter that is full has room again after this.
-        self.next_slot = now + trial.found().pause();
+        self.next_slot = now + pause(&trial.found());
         self.enter(State::Trial(trial));
         Change::Suspected
     }
@@ -357,12 +341,10 @@ impl Paced {
     }
 }
 
-impl Found {
-    /// In this time two requests are let through.
-    fn pause(&self) -> Duration {
-        Duration::try_from_secs_f64(2.0 / self.per_second)
-            .map_or(LONGEST_PAUSE, |pause| pause.min(LONGEST_PAUSE))
-    }
+/// In this time two requests are let through.
+fn pause(limit: &RateLimit) -> Duration {
+    Duration::try_from_secs_f64(2.0 / limit.per_second)
+        .map_or(LONGEST_PAUSE, |pause| pause.min(LONGEST_PAUSE))
 }
 
 /// How long `Retry-After` asks to wait, in seconds or until a date (RFC 9110 §10.2.3); zero without one.

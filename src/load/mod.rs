@@ -18,40 +18,34 @@ mod preparation;
 mod session;
 mod shared;
 pub mod signals;
-pub mod signs;
 pub mod tls;
 pub mod transport;
 mod turnstile;
 mod worker;
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, watch};
 
+use crate::measured::{
+    Address, Connections, Ending, Measured, RateLimit, Trial, UnidentifiedSample, Unmeasured,
+};
 use crate::observation::Failure;
 use crate::plan::Plan;
-use crate::tally::Tally;
-use crate::tally::addresses::Addresses;
-use crate::tally::monitor::Standing;
 use crate::tally::pods::PodRegistry;
-use crate::tally::sessions::Sessions;
-use crate::tally::set_aside::{Reason, SetAside};
+use crate::tally::set_aside::Reason;
 use allowance::Allowance;
 pub use board::SoFar;
 use deadline::Deadline;
-use dial::{Address, DialError, Dialler};
+use dial::{DialError, Dialler};
 use dispenser::Dispenser;
 use harvest::Harvest;
-use limiter::Found;
 use preparation::Prepared;
 use shared::Shared;
 use signals::Signals;
-use signs::Signs;
 
 /// How far a run has got; a run moves only downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,127 +56,6 @@ enum Phase {
     Drain,
     /// Nothing is awaited.
     Quit,
-}
-
-/// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// The requests asked for were attributed, or the duration asked for passed.
-    Complete,
-    /// The time allowed ran out first.
-    MaxDuration,
-    /// Ctrl-C or SIGTERM.
-    Interrupted,
-    /// So many requests got no identity that no more were sent in their place.
-    ReplacementsSpent,
-    /// Not one of many responses could be identified.
-    NothingIdentified,
-}
-
-impl Ending {
-    /// Every ending.
-    pub const ALL: [Self; 5] = [
-        Self::Complete,
-        Self::MaxDuration,
-        Self::Interrupted,
-        Self::ReplacementsSpent,
-        Self::NothingIdentified,
-    ];
-
-    /// The name that reports use, in `snake_case`.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::MaxDuration => "max_duration",
-            Self::Interrupted => "interrupted",
-            Self::ReplacementsSpent => "replacements_spent",
-            Self::NothingIdentified => "nothing_identified",
-        }
-    }
-
-    /// Whether fewer requests were attributed than the plan asked for.
-    #[must_use]
-    pub fn is_cut_short(self) -> bool {
-        match self {
-            Self::Complete => false,
-            Self::MaxDuration
-            | Self::Interrupted
-            | Self::ReplacementsSpent
-            | Self::NothingIdentified => true,
-        }
-    }
-}
-
-/// How the connections of a run fared.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Connections {
-    /// Connections that were opened.
-    pub opened: u64,
-    /// Requests that were given to a connection that had closed, or whose peer did not look at them, and that
-    /// were sent on another.
-    pub reopened: u64,
-    /// The most that were open at once (what each thread had at most, summed).
-    pub most_open: u64,
-}
-
-impl Connections {
-    /// Adds those of an earlier part of the run.
-    fn add_earlier(&mut self, earlier: Self) {
-        self.opened += earlier.opened;
-        self.reopened += earlier.reopened;
-        self.most_open = self.most_open.max(earlier.most_open);
-    }
-}
-
-/// A response that named no pod, kept to show a person what came instead.
-#[derive(Debug, Clone)]
-pub struct UnidentifiedSample {
-    /// Its place in the dispatch order.
-    pub ticket: u64,
-    /// Its status.
-    pub status: u16,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// The beginning of its body.
-    pub body: Vec<u8>,
-}
-
-/// What a run measured.
-#[derive(Debug)]
-pub struct Run {
-    /// The counts.
-    pub tally: Tally,
-    /// What was sent and does not count for the split.
-    pub set_aside: SetAside,
-    /// The rate limiter that was recognised and kept to.
-    pub limiter: Option<Found>,
-    /// Whether it ended before it was known if rejections vanish at a lower pace.
-    pub limiter_undecided: bool,
-    /// Where a sequential run stopped; `None` for a run of a fixed number of requests.
-    pub standing: Option<Standing>,
-    /// The sessions, of a run that consists of some.
-    pub sessions: Sessions,
-    /// The connections.
-    pub connections: Connections,
-    /// What each of the addresses brought.
-    pub by_address: Addresses,
-    /// Dials that waited for a local port to become free.
-    pub port_waits: u64,
-    /// The addresses that were used, in turn.
-    pub addresses: Vec<Address>,
-    /// The first message of each kind of failure.
-    pub failure_messages: BTreeMap<Failure, String>,
-    /// The earliest response without an identity.
-    pub sample: Option<UnidentifiedSample>,
-    /// What the headers of the first responses showed.
-    pub signs: Signs,
-    /// When the first request was due.
-    pub started_at: SystemTime,
-    /// From there to the last response.
-    pub elapsed: Duration,
-    /// Why it ended.
-    pub ending: Ending,
 }
 
 /// Why nothing could be measured.
@@ -216,6 +89,21 @@ pub enum LoadError {
     Setup(#[from] std::io::Error),
 }
 
+impl From<LoadError> for Unmeasured {
+    fn from(error: LoadError) -> Self {
+        let code = match error {
+            LoadError::Unreachable { .. } => "unreachable",
+            LoadError::NotReady { .. } => "not_ready",
+            LoadError::Interrupted => Self::INTERRUPTED,
+            LoadError::Setup(_) => "setup",
+        };
+        Self {
+            code,
+            message: error.to_string(),
+        }
+    }
+}
+
 fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) -> String {
     let told: Vec<String> = errors
         .iter()
@@ -227,7 +115,11 @@ fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) ->
             _ => error.message.clone(),
         })
         .collect();
-    format!("cannot reach {target}: {}", told.join("; "))
+    format!(
+        "cannot reach {target}: {}; is the address right, and the ingress up? To try lbtest without one: \
+         lbtest demo --expect v1=70,v2=30",
+        told.join("; ")
+    )
 }
 
 fn not_ready_message(
@@ -273,7 +165,7 @@ pub struct Progress {
     /// Requests handed out, those in place of unidentified ones not counted.
     pub dispatched: u64,
     /// The rate limiter that is kept to.
-    pub limiter: Option<Found>,
+    pub limiter: Option<RateLimit>,
     /// Why it is doubtful after a second that it will measure anything.
     pub doubt: Option<Doubt>,
     /// Whether a response came from a cache.
@@ -284,18 +176,27 @@ pub struct Progress {
     pub so_far: SoFar,
 }
 
+/// Runs a plan as [`run`] does; what could not begin has measured nothing.
+pub fn measure(
+    plan: &Plan,
+    registry: &Arc<PodRegistry>,
+    watch: &mut dyn FnMut(Progress),
+) -> Measured {
+    run(plan, registry, watch).unwrap_or_else(|error| Measured::failed(plan, error.into()))
+}
+
 /// Runs a plan: blocks until the budget is spent, the time is up, or the user stops it.
 ///
 /// `registry` interns the pods; `watch` is called once before anything is sent, when signals are taken
 /// already, and then about ten times a second.
 ///
 /// # Errors
-/// Nothing could be measured. Whatever was measured comes back as a [`Run`], failures included.
+/// Nothing could be measured. Whatever was measured comes back as [`Measured`], failures included.
 pub fn run(
     plan: &Plan,
     registry: &Arc<PodRegistry>,
     watch: &mut dyn FnMut(Progress),
-) -> Result<Run, LoadError> {
+) -> Result<Measured, LoadError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
@@ -309,7 +210,7 @@ async fn control(
     plan: &Plan,
     registry: &Arc<PodRegistry>,
     watch: &mut dyn FnMut(Progress),
-) -> Result<Run, LoadError> {
+) -> Result<Measured, LoadError> {
     let mut signals = Signals::new()?;
     watch(Progress {
         dispatched: 0,
@@ -339,6 +240,7 @@ async fn control(
     let budget = &plan.budget;
     let requests = budget.requests.map(std::num::NonZeroU64::get);
     let dispenser = Dispenser::new(requests, budget.replacements());
+    let trial = Trial::of(plan);
     let plan = plan.clone();
     let shared = Arc::new(Shared::new(
         plan, dialler, addresses, dispenser, registry, None,
@@ -367,7 +269,8 @@ async fn control(
         None if shared.dispenser.is_exhausted() => Ending::ReplacementsSpent,
         None => Ending::Complete,
     };
-    Ok(Run {
+    Ok(Measured {
+        trial,
         tally: harvest.tally,
         set_aside: harvest.set_aside,
         limiter: shared.turnstile.found(),
@@ -381,9 +284,10 @@ async fn control(
         failure_messages: harvest.failure_messages,
         sample: harvest.sample,
         signs: harvest.signs,
-        started_at,
+        started_at: Some(started_at),
         elapsed,
-        ending,
+        ending: Ok(ending),
+        parts: Vec::new(),
     })
 }
 

@@ -4,13 +4,14 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::dial::{Address, Dialler};
+use super::dial::Dialler;
 use super::dispenser::Dispenser;
 use super::shared::Shared;
 use super::signals::Signals;
 use super::{Connections, LoadError, drive, reachable_addresses};
 use crate::claim::Claim;
 use crate::identity::assignment::assign;
+use crate::measured::Address;
 use crate::plan::pace::Rate;
 use crate::plan::preparation::Warmup;
 use crate::plan::{Budget, Plan};
@@ -183,7 +184,7 @@ impl Prepared {
         harvest.addresses.start_over();
         self.addresses.merge(&harvest.addresses);
         match driven.stopped_by {
-            Some(super::Ending::Interrupted) => Err(LoadError::Interrupted),
+            Some(crate::measured::Ending::Interrupted) => Err(LoadError::Interrupted),
             _ => Ok(()),
         }
     }

@@ -10,13 +10,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::board::Board;
-use super::dial::{Address, Dialler};
+use super::dial::Dialler;
 use super::dispenser::Dispenser;
 use super::epoch::Epoch;
 use super::limiter::Answer;
 use super::session::SessionSource;
 use super::turnstile::{Epochs, Turnstile};
-use super::{Doubt, Progress, UnidentifiedSample};
+use super::{Doubt, Progress};
+use crate::measured::Address;
+use crate::measured::UnidentifiedSample;
 use crate::observation::Failure;
 use crate::plan::Plan;
 use crate::split::Split;

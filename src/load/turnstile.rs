@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use super::dispenser::Dispenser;
 use super::epoch::Epoch;
-use super::limiter::{Answer, Change, Found, Limiter, Permit};
+use super::limiter::{Answer, Change, Limiter, Permit};
+use crate::measured::RateLimit;
 use crate::plan::Plan;
 use crate::plan::pace::Rate;
 use crate::tally::pods::PodRegistry;
@@ -72,7 +73,7 @@ pub(super) struct Turnstile {
 struct State {
     limiter: Limiter,
     closed_at: Duration,
-    found: Option<Found>,
+    found: Option<RateLimit>,
 }
 
 impl Turnstile {
@@ -101,7 +102,7 @@ impl Turnstile {
     }
 
     /// The limiter that is kept to.
-    pub(super) fn found(&self) -> Option<Found> {
+    pub(super) fn found(&self) -> Option<RateLimit> {
         lock(&self.state).found
     }
 

@@ -11,10 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::ZlibDecoder;
 
 use crate::identity::assignment::Group;
-use crate::load::dial::Address;
-use crate::load::limiter::Found;
-use crate::load::signs::Signs;
-use crate::load::{self, Ending};
+use crate::measured::{self, Address, Ending, RateLimit};
 use crate::observation::Failure;
 use crate::plan::Plan;
 use crate::report::measurement::{
@@ -31,6 +28,7 @@ use crate::tally::latency::Latency;
 use crate::tally::pods::{MAX_GROUPS, MAX_PODS};
 use crate::tally::sequence::{REMEMBERED, group_of};
 use crate::tally::set_aside::{Reason, SetAside};
+use crate::tally::signs::Signs;
 use crate::tally::windows::{Block, Windows};
 
 /// Counts beyond this are no counts of requests; sums stay exact in double precision.
@@ -43,9 +41,9 @@ const LONGEST: Duration = Duration::from_hours(366 * 24);
 pub(super) struct Measured {
     pub account: Account,
     pub set_aside: SetAside,
-    pub limiter: Option<Found>,
+    pub limiter: Option<RateLimit>,
     pub limiter_undecided: bool,
-    pub connections: load::Connections,
+    pub connections: measured::Connections,
     pub port_waits: u64,
     pub addresses: Vec<(Address, AddressTally)>,
     pub failure_messages: BTreeMap<Failure, String>,
@@ -86,7 +84,7 @@ pub(super) fn decode(
         set_aside: set_aside(&shard.set_aside)?,
         limiter: shard.limiter.map(limiter).transpose()?,
         limiter_undecided: shard.limiter_undecided,
-        connections: load::Connections {
+        connections: measured::Connections {
             opened: count("connections_opened", shard.connections_opened)?,
             reopened: count("connections_reopened", shard.connections_reopened)?,
             most_open: count("connections_most_open", shard.connections_most_open)?,
@@ -346,12 +344,12 @@ fn set_aside(measured: &SetAsideMeasurement) -> Result<SetAside, DecodeError> {
     })
 }
 
-fn limiter(measured: LimiterMeasurement) -> Result<Found, DecodeError> {
+fn limiter(measured: LimiterMeasurement) -> Result<RateLimit, DecodeError> {
     let is_rate = |rate: f64| rate.is_finite() && rate > 0.0;
     if !is_rate(measured.per_second) || !is_rate(measured.pace_per_second) {
         return Err(wrong("limiter", "has a rate that is none"));
     }
-    Ok(Found {
+    Ok(RateLimit {
         per_second: measured.per_second,
         accepted: count("limiter", measured.accepted)?,
         over: seconds("limiter", measured.over_seconds)?,

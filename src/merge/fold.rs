@@ -1,26 +1,19 @@
 //! From what the shards share and what each measured to the plan and the run that one machine would have had.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::decode::{DecodeError, Measured};
 use crate::claim::Limit;
-use crate::load::dial::Address;
-use crate::load::limiter::Found;
-use crate::load::signs::Signs;
-use crate::load::{self, Ending, Run};
+use crate::measured::{self, Address, Ending, PartCounts, RateLimit};
 use crate::plan::Plan;
 use crate::plan::settings::{Settings, SettingsError};
 use crate::report::measurement::{LimitMeasurement, ShardMeasurement, SharedPlan};
 use crate::tally::Tally;
-use crate::tally::addresses::Addresses;
 use crate::tally::pods::PodRegistry;
 use crate::tally::sequence::Sequence;
-use crate::tally::sessions::Sessions;
-use crate::tally::set_aside::SetAside;
-use crate::verdict::PartCounts;
 
 /// Why what the shards share is no plan.
 #[derive(Debug, thiserror::Error)]
@@ -106,41 +99,22 @@ pub(super) fn add_machines(plan: &mut Plan, shards: &[&ShardMeasurement]) {
 
 /// Adds shards up to one run.
 pub(super) struct Fold {
-    is_fresh: bool,
-    run: Run,
+    run: measured::Measured,
     places: HashMap<Address, usize>,
     ended: SystemTime,
-    shards: Vec<PartCounts>,
 }
 
 impl Fold {
     /// A run that nobody has measured yet.
     pub(super) fn new(plan: &Plan) -> Self {
+        let mut measured = measured::Measured::nothing(plan);
         let registry = PodRegistry::shared(plan.mappings.clone());
-        let sequence = Arc::new(Sequence::new(u64::MAX));
+        measured.tally = Tally::new(registry, Arc::new(Sequence::new(u64::MAX)));
+        measured.started_at = Some(SystemTime::UNIX_EPOCH);
         Self {
-            is_fresh: plan.load.connection_use.is_fresh(),
-            run: Run {
-                tally: Tally::new(registry, sequence),
-                set_aside: SetAside::default(),
-                limiter: None,
-                limiter_undecided: false,
-                standing: None,
-                sessions: Sessions::default(),
-                connections: load::Connections::default(),
-                by_address: Addresses::default(),
-                port_waits: 0,
-                addresses: Vec::new(),
-                failure_messages: BTreeMap::new(),
-                sample: None,
-                signs: Signs::default(),
-                started_at: SystemTime::UNIX_EPOCH,
-                elapsed: Duration::ZERO,
-                ending: Ending::Complete,
-            },
+            run: measured,
             places: HashMap::new(),
             ended: SystemTime::UNIX_EPOCH,
-            shards: Vec::new(),
         }
     }
 
@@ -181,9 +155,9 @@ impl Fold {
             brought.observed = added.renumbered(&brought.observed);
             run.by_address.add(place, &brought);
         }
-        self.shards.push(PartCounts {
+        run.parts.push(PartCounts {
             index,
-            observed: if self.is_fresh {
+            observed: if run.trial.connection_use.is_fresh() {
                 added.observed
             } else {
                 added.first_responses
@@ -193,28 +167,31 @@ impl Fold {
             run.failure_messages.entry(failure).or_insert(message);
         }
         run.signs.merge(signs);
-        if run.ending == Ending::Complete {
-            run.ending = ending;
+        if run.ending == Ok(Ending::Complete) {
+            run.ending = Ok(ending);
         }
         let ended = started_at.checked_add(elapsed).unwrap_or(started_at);
-        if self.shards.len() == 1 {
-            (run.started_at, self.ended) = (started_at, ended);
+        if run.parts.len() == 1 {
+            (run.started_at, self.ended) = (Some(started_at), ended);
         }
-        run.started_at = run.started_at.min(started_at);
+        let began = run
+            .started_at
+            .map_or(started_at, |known| known.min(started_at));
+        run.started_at = Some(began);
         self.ended = self.ended.max(ended);
-        let elapsed = self.ended.duration_since(run.started_at);
+        let elapsed = self.ended.duration_since(began);
         run.elapsed = elapsed.unwrap_or_default();
         super::decode::within_reach(&run.tally, &run.set_aside)
     }
 
-    /// The run, and what each shard saw.
-    pub(super) fn finish(self) -> (Run, Vec<PartCounts>) {
-        (self.run, self.shards)
+    /// What all shards measured.
+    pub(super) fn finish(self) -> measured::Measured {
+        self.run
     }
 }
 
 /// Of the limiters that two clients met, the one that let less through.
-fn slower(one: Option<Found>, other: Option<Found>) -> Option<Found> {
+fn slower(one: Option<RateLimit>, other: Option<RateLimit>) -> Option<RateLimit> {
     let both = one.into_iter().chain(other);
     both.min_by(|one, other| one.per_second.total_cmp(&other.per_second))
 }

@@ -15,11 +15,13 @@ use std::io::BufRead;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::load::Ending;
+use crate::measured::Ending;
 use crate::plan::Plan;
 use crate::plan::shard::MAX_SHARDS;
 use crate::report::measurement::{Measurement, ShardMeasurement, SharedPlan};
-use crate::report::{Coded, Report, SCHEMA_VERSION, VerdictName};
+use crate::report::{Report, SCHEMA_VERSION};
+use crate::verdict::Reason;
+use crate::verdict::shards::{Gathered, judge_shards};
 use decode::{DecodeError, decode};
 use documents::{DocumentsError, Found};
 use fold::{Fold, SharedPlanError};
@@ -97,7 +99,7 @@ pub enum MergeError {
 pub struct Collection {
     plan: Option<(String, SharedPlan)>,
     shards: BTreeMap<u32, Vec<Given>>,
-    refusals: Vec<Coded>,
+    refusals: Vec<Reason>,
     kept: usize,
 }
 
@@ -242,41 +244,24 @@ impl Collection {
                     })?;
             }
         }
-        let (run, counts) = fold.finish();
-        let mut report = Report::of_shards(&plan, &run, counts);
-        // Merging was not interrupted, though a shard may have been.
-        report.interrupted = false;
-        report.exit_status = report.status().code();
-        if !self.refusals.is_empty() {
-            report.refuse(VerdictName::Inconclusive, self.refusals);
+        let measured = fold.finish();
+        let gathered = Gathered {
+            none_measured: chosen.measured.is_empty() && chosen.is_complete,
+            refusals: self.refusals,
+            gaps: chosen.gaps,
+            notes: chosen.notes,
+        };
+        let outcome = judge_shards(&plan.claim, &measured, &gathered);
+        let mut report = Report::of(&plan.claim, &measured, &outcome);
+        if !gathered.refusals.is_empty() {
             return Ok(report);
         }
-        if !chosen.gaps.is_empty() {
-            let verdict = if chosen.measured.is_empty() && chosen.is_complete {
-                VerdictName::Error
-            } else {
-                VerdictName::Inconclusive
-            };
-            report.refuse(verdict, chosen.gaps);
-        }
-        report.reasons.extend(chosen.notes);
         let shards = chosen.measured.into_iter().chain(chosen.unmeasured);
         report.measurement = Some(Measurement {
             plan: shared,
             shards: shards.map(|given| given.shard).collect(),
         });
         Ok(report)
-    }
-}
-
-impl Report {
-    /// Keeps what was counted, and says why it is not judged.
-    fn refuse(&mut self, verdict: VerdictName, reasons: Vec<Coded>) {
-        self.forget_the_tests();
-        self.verdict = verdict;
-        self.split_verdict = verdict;
-        self.reasons = reasons;
-        self.exit_status = self.status().code();
     }
 }
 
@@ -298,9 +283,9 @@ struct Chosen {
     measured: Vec<Given>,
     /// One report of each shard that could not measure.
     unmeasured: Vec<Given>,
-    repeated: Vec<Coded>,
-    gaps: Vec<Coded>,
-    notes: Vec<Coded>,
+    repeated: Vec<Reason>,
+    gaps: Vec<Reason>,
+    notes: Vec<Reason>,
     /// Whether there is some report of every shard.
     is_complete: bool,
 }
@@ -349,7 +334,7 @@ impl Chosen {
         }
         chosen.is_complete = missing.is_empty();
         if !repeated.is_empty() {
-            chosen.repeated.push(coded(
+            chosen.repeated.push(Reason::new(
                 "shards_repeated",
                 format!(
                     "measured more than once: {}; merge each shard once",
@@ -358,7 +343,7 @@ impl Chosen {
             ));
         }
         if !missing.is_empty() {
-            chosen.gaps.push(coded(
+            chosen.gaps.push(Reason::new(
                 "shards_missing",
                 format!(
                     "{} of {count} shards missing: {}; merge the reports of all of them",
@@ -373,7 +358,7 @@ impl Chosen {
         });
         let failed: Vec<String> = failed.collect();
         if !failed.is_empty() {
-            chosen.gaps.push(coded(
+            chosen.gaps.push(Reason::new(
                 "shards_unmeasured",
                 format!(
                     "{} of {count} shards could not measure: {}",
@@ -383,7 +368,7 @@ impl Chosen {
             ));
         }
         if !retried.is_empty() {
-            chosen.notes.push(coded(
+            chosen.notes.push(Reason::new(
                 "shards_retried",
                 format!(
                     "started again, since it could not measure or was interrupted: shard {}",
@@ -404,13 +389,6 @@ fn listed<T: AsRef<str>>(all: &[T]) -> String {
     }
 }
 
-fn coded(code: &str, message: String) -> Coded {
-    Coded {
-        code: code.to_owned(),
-        message,
-    }
-}
-
 /// Names the first field in which two plans differ.
 fn other_plan(
     name: &str,
@@ -418,11 +396,11 @@ fn other_plan(
     plan: &SharedPlan,
     first: &str,
     known: &SharedPlan,
-) -> Coded {
+) -> Reason {
     let indices: Vec<String> = shards.iter().map(|shard| shard.index.to_string()).collect();
     let who = format!("shard {} in {name}", listed(&indices));
     if plan.run_id != known.run_id {
-        return coded(
+        return Reason::new(
             "shards_of_other_run",
             format!(
                 "{who} belongs to run {}, and {first} to run {}: merge the shards of one run",
@@ -445,7 +423,7 @@ fn other_plan(
         Some((field, ours)) => format!("{field}: {} instead of {ours}", theirs[field]),
         None => "it".to_owned(),
     };
-    coded(
+    Reason::new(
         "shards_of_other_plan",
         format!(
             "{who} was planned otherwise than {first}, in {difference}: merge shards of one plan"

@@ -10,15 +10,17 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::load::Run;
+use crate::measured::Measured;
 use crate::observation::{Failure, Observation, Outcome};
 use crate::plan::settings::Settings;
 use crate::plan::shard::Shard;
+use crate::report::VerdictName;
 use crate::tally::Tally;
 use crate::tally::connections::OneConnection;
 use crate::tally::latency::Latency;
 use crate::tally::pods::PodRegistry;
 use crate::tally::sequence::Sequence;
+use crate::verdict::judge;
 
 const PODS: [&str; 4] = [
     "challenge-app-6f79ff6b8d-fmzvc",
@@ -71,8 +73,8 @@ fn settings(keep_alive: bool) -> Settings {
 }
 
 /// What a machine tells that met these answers; `size` of them on each connection.
-fn run(plan: &Plan, answers: impl Iterator<Item = Seen>, size: usize) -> Run {
-    let (mut run, _) = Fold::new(plan).finish();
+fn run(plan: &Plan, answers: impl Iterator<Item = Seen>, size: usize) -> Measured {
+    let mut run = Measured::nothing(plan);
     let registry = PodRegistry::shared(plan.mappings.clone());
     let mut tally = Tally::new(registry, Arc::new(Sequence::new(100_000)));
     let answers: Vec<Seen> = answers.collect();
@@ -105,9 +107,13 @@ fn run(plan: &Plan, answers: impl Iterator<Item = Seen>, size: usize) -> Run {
         }
     }
     run.tally = tally;
-    run.started_at = SystemTime::UNIX_EPOCH + Duration::from_hours(500_000);
+    run.started_at = Some(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000));
     run.elapsed = Duration::from_secs(3);
     run
+}
+
+fn concluded(plan: &Plan, measured: &Measured) -> Report {
+    Report::of(&plan.claim, measured, &judge(&plan.claim, measured))
 }
 
 /// The measurements of the shards, as they come out of their JSON.
@@ -118,7 +124,7 @@ fn shards(settings: &Settings, answers: &[Seen], count: u32, size: usize) -> Vec
             .unwrap();
         let own = (0..).map(|ticket| plan.place(ticket));
         let own = own.map_while(|place| answers.get(usize::try_from(place).unwrap()).copied());
-        let report = Report::of_run(&plan, &run(&plan, own, size));
+        let report = concluded(&plan, &run(&plan, own, size));
         assert_eq!(report.verdict, VerdictName::Measured);
         read(&report)
     };
@@ -165,7 +171,7 @@ fn shards_merge_to_what_one_machine_would_have_seen() {
         let answers = seen(3664, &mut random, v2);
         let settings = settings(false);
         let plan = settings.plan().unwrap();
-        let mut whole = Report::of_run(&plan, &run(&plan, answers.iter().copied(), 1));
+        let mut whole = concluded(&plan, &run(&plan, answers.iter().copied(), 1));
         let mut merged = merged(shards(&settings, &answers, count, 1));
         assert!(merged.shard_agreement.take().unwrap().p_value > 0.001);
         assert!(merged.measurement.take().is_some());
@@ -223,7 +229,7 @@ fn kept_connections_of_shards_add_up_to_rounding() {
     let plan = settings.plan().unwrap();
     // One machine's connections in the order in which the shards had them.
     let dealt = (0..4).flat_map(|index| answers.iter().skip(index).step_by(4));
-    let whole = Report::of_run(&plan, &run(&plan, dealt.copied(), 7))
+    let whole = concluded(&plan, &run(&plan, dealt.copied(), 7))
         .test
         .unwrap();
     let merged = merged(shards(&settings, &answers, 4, 7)).test.unwrap();

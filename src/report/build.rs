@@ -1,25 +1,25 @@
-//! From a plan, a run and a judgement to the report.
+//! From a claim, what was measured and what follows to the report.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::stickiness::StickinessReport;
 use super::{
     AddressReport, AssignmentReport, BackendReport, ChangeReport, ChiSquareReport, Coded,
     ConnectionsReport, Finding, LatencyReport, LimitReport, PlanReport, PodReport, Report,
-    RequestsReport, SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool, VerdictName,
-    WindowReport,
+    RequestsReport, SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool, WindowReport,
 };
 use crate::claim::{Claim, Criterion, Limit};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Assignment, Basis, Group};
-use crate::load::dial::Address;
-use crate::load::{Ending, LoadError, Run};
+use crate::measured::{Address, Measured, Trial};
+use crate::plan::ConnectionUse;
+use crate::plan::pace::Rate;
 use crate::plan::preparation::Warmup;
-use crate::plan::{ConnectionUse, Plan};
 use crate::split::Split;
 use crate::stats::chi_square::ChiSquare;
 use crate::stats::equivalence::{leak_ruled_out, tolerances};
@@ -30,160 +30,46 @@ use crate::tally::monitor::Standing;
 use crate::tally::pods::GroupId;
 use crate::tally::set_aside::SetAside;
 use crate::tally::windows::Block;
-use crate::verdict::decision::{Counts, Judged};
-use crate::verdict::diagnosis::{self, diagnose_run};
-use crate::verdict::health::{self, Breach, Health};
-use crate::verdict::{
-    Change, Evidence, Judgement, PartCounts, Reason, Verdict, decide, promise, unmeasured,
-};
+use crate::verdict::decision::Judged;
+use crate::verdict::health::Held;
+use crate::verdict::{Change, Evidence, Outcome, Reason, diagnosis, health, promise};
 
 /// Intervals miss the share that they are for at most this often.
 const INTERVAL_ERROR_RATE: f64 = 0.05;
 
 impl Report {
-    /// Judges a run and reports it; a shard of a run is not judged.
+    /// Writes down what was measured and what follows from it.
     #[must_use]
-    pub fn of_run(plan: &Plan, run: &Run) -> Self {
-        let mut report = Self::of_shards(plan, run, Vec::new());
-        if let Some(sharding) = &plan.shard {
-            report.leave_to_the_merge(plan, sharding, Some(run));
+    pub fn of(claim: &Claim, measured: &Measured, outcome: &Outcome) -> Self {
+        let groups = measured.tally.registry().groups();
+        let mut report = Self::of_outcome(claim, &groups, outcome);
+        let trial = &measured.trial;
+        if let Some(run_id) = &trial.run_id {
+            report.run_id.clone_from(run_id);
+        }
+        report.target = Some(target(measured));
+        report.plan.add_load(claim, trial);
+        report.sequential = measured.standing.as_ref().map(sequential);
+        report.requests.count(&measured.tally);
+        if let Some(started_at) = measured.started_at {
+            report.add_measurement(claim, measured, outcome, started_at);
+        }
+        if let Some(sharding) = &trial.shard {
+            report.add_shard(claim, measured, sharding);
         }
         report
     }
 
-    /// Judges a run that several shards measured, and reports it; `shards` is what each of them saw.
+    /// Writes down counts that were taken elsewhere and what follows from them.
     #[must_use]
-    pub fn of_shards(plan: &Plan, run: &Run, shards: Vec<PartCounts>) -> Self {
-        let tally = &run.tally;
-        let groups = tally.registry().groups();
-        let evidence = Evidence {
-            observed: by_group(tally, groups.len()),
-            groups,
-            unattributed: tally.unattributed(),
-            cut_short: unmeasured::cut_short(plan, run),
-            connections: (!plan.load.connection_use.is_fresh())
-                .then(|| tally.connections().clone()),
-            windows: tally
-                .windows()
-                .blocks()
-                .iter()
-                .map(|block| block.counts.clone())
-                .collect(),
-            sequence: Arc::clone(tally.sequence()),
-            standing: run.standing.clone(),
-            shards,
-        };
-        let judgement = decide(&plan.claim, &evidence);
-        let mut report = Self::of_judgement(&plan.claim, &evidence, &judgement);
-        // What a limiter's pace left no time to repeat was measured all the same.
-        let is_paced = run.limiter.is_some() && run.set_aside.identified() > 0;
-        if tally.attributed() == 0 && !is_paced {
-            report.set_not_measured();
-            report.exit_status = ExitStatus::NotMeasured.code();
-            report.reasons = coded(&unmeasured::not_measured(plan, run));
-        } else {
-            report
-                .reasons
-                .extend(coded(&unmeasured::missing_answers(run)));
-        }
-        if run.ending == Ending::Interrupted {
-            report.interrupted = true;
-            report.exit_status = ExitStatus::Interrupted.code();
-        }
-        report.add_measurement(plan, run, &judgement);
-        if let Some(stickiness) = &plan.claim.sessions {
-            report.judge_sessions(plan, stickiness, run, &evidence, &judgement.assignment);
-        }
-        if plan.shard.is_none() {
-            report.hold_to_limits(plan);
-        }
-        // What follow-ups look like together says nothing about how requests are split.
-        if plan.claim.sessions.is_none() || tally.attributed() == 0 {
-            report.findings = findings(diagnose_run(plan, run, &judgement));
-        }
-        report
-    }
-
-    fn set_not_measured(&mut self) {
-        self.verdict = VerdictName::Error;
-        self.split_verdict = VerdictName::Error;
-    }
-
-    /// Holds the backends' health against the plan's limits.
-    fn hold_to_limits(&mut self, plan: &Plan) {
-        for &(backend, limit) in &plan.claim.limits {
-            let row = &self.backends[backend];
-            let health = Health {
-                responses: row.observed,
-                errors: row.errors,
-                p99: row.latency_p99_seconds.map(Duration::from_secs_f64),
-            };
-            let (verdict, reason) = match health::check(&row.label, limit, health) {
-                Ok(()) => (VerdictName::Pass, None),
-                Err(Breach::Exceeded(reason)) => (VerdictName::Fail, Some(reason)),
-                Err(Breach::Unknown(reason)) => (VerdictName::Inconclusive, Some(reason)),
-            };
-            let reason = reason.map(|reason| coded(&[reason]).remove(0));
-            let (max_p99_seconds, max_error_share) = match limit {
-                Limit::P99(most) => (Some(most.as_secs_f64()), None),
-                Limit::Errors(most) => (None, Some(most)),
-            };
-            self.limits.push(LimitReport {
-                label: row.label.clone(),
-                max_p99_seconds,
-                max_error_share,
-                verdict,
-                reason: reason.clone(),
-            });
-            let Some(reason) = reason else { continue };
-            let is_worse = match self.verdict {
-                VerdictName::Pass => true,
-                VerdictName::Inconclusive => verdict == VerdictName::Fail,
-                VerdictName::Fail | VerdictName::Error | VerdictName::Measured => false,
-            };
-            let place = if is_worse { 0 } else { self.reasons.len() };
-            self.reasons.insert(place, reason);
-            if is_worse {
-                self.verdict = verdict;
-                self.exit_status = self.status().code();
-            }
-        }
-    }
-
-    /// Reports that nothing could be measured.
-    #[must_use]
-    pub fn of_error(plan: &Plan, error: &LoadError) -> Self {
-        let evidence = Evidence::default();
-        let judgement = decide(&plan.claim, &evidence);
-        let mut report = Self::of_judgement(&plan.claim, &evidence, &judgement);
-        report.set_not_measured();
-        report.interrupted = matches!(error, LoadError::Interrupted);
-        report.exit_status = if report.interrupted {
-            ExitStatus::Interrupted.code()
-        } else {
-            ExitStatus::NotMeasured.code()
-        };
-        report.reasons = coded(&[unmeasured::unmeasurable(error)]);
-        report.target = Some(target(plan, Vec::new()));
-        report.add_name(plan);
-        report.plan.add_load(plan);
-        if let Some(sharding) = &plan.shard {
-            report.leave_to_the_merge(plan, sharding, None);
-        }
-        report
-    }
-
-    /// Judges counts that were taken elsewhere and reports them.
-    #[must_use]
-    pub fn of_counts(claim: &Claim, evidence: &Evidence) -> Self {
-        let judgement = decide(claim, evidence);
-        let mut report = Self::of_judgement(claim, evidence, &judgement);
+    pub fn of_counts(claim: &Claim, evidence: &Evidence, outcome: &Outcome) -> Self {
+        let mut report = Self::of_outcome(claim, &evidence.groups, outcome);
         report.plan.seed = claim.seed;
         report.plan.sequential = evidence.standing.is_some();
-        if judgement.judged.counts.attributed() == 0 {
-            report.set_not_measured();
-            report.exit_status = ExitStatus::NotMeasured.code();
-        }
+        report.sequential = evidence.standing.as_ref().map(sequential);
+        report.requests.attributed = evidence.observed.iter().sum();
+        report.requests.unattributed = evidence.unattributed;
+        report.requests.sent = report.requests.attributed + evidence.unattributed;
         report
     }
 
@@ -193,17 +79,8 @@ impl Report {
         self.verdict.status(self.interrupted)
     }
 
-    fn of_judgement(claim: &Claim, evidence: &Evidence, judgement: &Judgement) -> Self {
-        let Claim {
-            split, criterion, ..
-        } = claim;
-        let counts = &judgement.judged.counts;
-        let attributed = evidence.observed.iter().sum();
-        let (verdict, status) = match judgement.verdict {
-            Verdict::Pass => (VerdictName::Pass, ExitStatus::Pass),
-            Verdict::Fail => (VerdictName::Fail, ExitStatus::Fail),
-            Verdict::Inconclusive => (VerdictName::Inconclusive, ExitStatus::Inconclusive),
-        };
+    fn of_outcome(claim: &Claim, groups: &[Group], outcome: &Outcome) -> Self {
+        let sessions = claim.sessions.as_ref().zip(outcome.sessions.as_ref());
         Self {
             schema_version: SCHEMA_VERSION,
             tool: Tool {
@@ -214,89 +91,77 @@ impl Report {
             started_at: None,
             finished_at: None,
             duration_seconds: 0.0,
-            interrupted: false,
-            verdict,
-            split_verdict: verdict,
-            exit_status: status.code(),
-            reasons: coded(&judgement.reasons),
+            interrupted: outcome.interrupted,
+            verdict: outcome.verdict,
+            split_verdict: outcome.split_verdict,
+            exit_status: outcome.status().code(),
+            reasons: coded(&outcome.reasons),
             target: None,
-            plan: PlanReport::of_criterion(criterion),
-            test: test(&judgement.judged),
-            stickiness: None,
-            sequential: evidence.standing.as_ref().map(sequential),
-            change: judgement.change.as_ref().map(change),
-            backends: backends(claim, counts, evidence, &judgement.assignment),
+            plan: PlanReport::of_criterion(&claim.criterion),
+            test: outcome.test.as_ref().and_then(test),
+            stickiness: sessions
+                .map(|(planned, kept)| StickinessReport::of(&claim.split, planned, kept)),
+            sequential: None,
+            change: outcome.change.as_ref().map(change),
+            backends: backends(claim, groups, outcome),
             pods: Vec::new(),
-            limits: Vec::new(),
-            assignment: assignment(split, &evidence.groups, &judgement.assignment),
-            requests: RequestsReport {
-                sent: attributed + evidence.unattributed,
-                attributed,
-                unattributed: evidence.unattributed,
-                set_aside: 0,
-                set_aside_by_reason: BTreeMap::new(),
-                set_aside_identified: 0,
-                set_aside_by_status: BTreeMap::new(),
-                set_aside_by_failure: BTreeMap::new(),
-                never_sent: 0,
-                by_status: BTreeMap::new(),
-                unidentified_by_status: BTreeMap::new(),
-                by_failure: BTreeMap::new(),
-            },
+            limits: limits(&claim.split, outcome),
+            assignment: assignment(&claim.split, groups, &outcome.assignment),
+            requests: RequestsReport::default(),
             connections: None,
             addresses: Vec::new(),
             throughput_per_second: None,
             latency: None,
-            findings: Vec::new(),
+            findings: findings(&outcome.findings),
             windows: Vec::new(),
             shard: None,
-            shard_agreement: judgement.agreement.as_ref().map(Into::into),
+            shard_agreement: outcome.agreement.as_ref().map(Into::into),
             measurement: None,
         }
     }
 
-    fn add_name(&mut self, plan: &Plan) {
-        if let Some(run_id) = &plan.run_id {
-            self.run_id.clone_from(run_id);
-        }
-    }
-
-    fn add_measurement(&mut self, plan: &Plan, run: &Run, judgement: &Judgement) {
-        let (tally, assignment) = (&run.tally, &judgement.assignment);
-        self.add_name(plan);
-        self.started_at = Some(timestamp(run.started_at));
-        self.finished_at = Some(timestamp(run.started_at + run.elapsed));
-        self.duration_seconds = run.elapsed.as_secs_f64();
-        self.target = Some(target(
-            plan,
-            run.addresses.iter().map(ToString::to_string).collect(),
-        ));
-        self.plan.add_load(plan);
+    fn add_measurement(
+        &mut self,
+        claim: &Claim,
+        measured: &Measured,
+        outcome: &Outcome,
+        started_at: SystemTime,
+    ) {
+        let (tally, assignment) = (&measured.tally, &outcome.assignment);
+        self.started_at = Some(timestamp(started_at));
+        self.finished_at = Some(timestamp(started_at + measured.elapsed));
+        self.duration_seconds = measured.elapsed.as_secs_f64();
         for (index, backend) in self.backends.iter_mut().enumerate() {
-            backend.add_health(tally, &assignment.fixed, index);
+            backend.add_health(measured, assignment, index);
         }
-        self.pods = pods(&plan.claim.split, tally, assignment);
-        self.requests.set_aside(&run.set_aside);
-        self.requests.never_sent = tally.never_sent();
-        self.requests.by_status = by_name(tally.by_status());
-        self.requests.unidentified_by_status = by_name(tally.unidentified_by_status());
-        self.requests.by_failure = by_name(tally.by_failure());
-        let opened = run.connections.opened;
+        self.pods = pods(&claim.split, tally, assignment);
+        self.requests.set_aside(&measured.set_aside);
+        let opened = measured.connections.opened;
         self.connections = Some(ConnectionsReport {
             opened,
-            reopened: run.connections.reopened,
+            reopened: measured.connections.reopened,
             requests_per_connection: share(self.requests.sent, opened),
-            most_open: run.connections.most_open,
+            most_open: measured.connections.most_open,
         });
-        self.addresses = addresses(run, assignment, plan.claim.split.len());
+        self.addresses = addresses(measured, assignment, claim.split.len());
         let seconds = self.duration_seconds;
         self.throughput_per_second = (seconds > 0.0).then(|| tally.responses() as f64 / seconds);
         self.latency = Some(latency(&tally.latency()));
-        self.windows = windows(tally, &judgement.windows);
+        self.windows = windows(tally, &outcome.windows);
     }
 }
 
 impl RequestsReport {
+    fn count(&mut self, tally: &Tally) {
+        self.attributed = tally.attributed();
+        self.unattributed = tally.unattributed();
+        self.sent = self.attributed + self.unattributed;
+        self.never_sent = tally.never_sent();
+        self.by_status = by_name(tally.by_status());
+        self.unidentified_by_status = by_name(tally.unidentified_by_status());
+        self.by_failure = by_name(tally.by_failure());
+    }
+
     fn set_aside(&mut self, set_aside: &SetAside) {
         self.set_aside = set_aside.sent();
         self.sent += self.set_aside;
@@ -333,47 +198,42 @@ impl PlanReport {
         }
     }
 
-    fn add_load(&mut self, plan: &Plan) {
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        self.requests = plan.budget.requests.map(std::num::NonZeroU64::get);
-        self.duration_seconds = plan.budget.duration.as_ref().map(Duration::as_secs_f64);
-        self.max_duration_seconds = Some(plan.budget.max_duration.as_secs_f64());
-        let wait_ready = plan.preparation.wait_ready.as_ref();
+    fn add_load(&mut self, claim: &Claim, trial: &Trial) {
+        let budget = &trial.budget;
+        self.requests = budget.requests.map(NonZeroU64::get);
+        self.duration_seconds = budget.duration.as_ref().map(Duration::as_secs_f64);
+        self.max_duration_seconds = Some(budget.max_duration.as_secs_f64());
+        let wait_ready = trial.preparation.wait_ready.as_ref();
         self.wait_ready_seconds = wait_ready.map(Duration::as_secs_f64);
-        match plan.preparation.warmup {
+        match trial.preparation.warmup {
             Some(Warmup::Requests(requests)) => self.warmup_requests = Some(requests.get()),
             Some(Warmup::Duration(time)) => self.warmup_seconds = Some(time.as_secs_f64()),
             None => {}
         }
-        self.concurrency = Some(count(plan.load.concurrency.get()));
-        self.streams = Some(count(plan.load.streams.get()));
-        self.threads = Some(count(plan.load.threads.get()));
-        self.rate_per_second = plan.load.rate.map(crate::plan::pace::Rate::per_second);
-        self.requests_per_connection = match plan.load.connection_use {
+        self.concurrency = Some(trial.concurrency);
+        self.streams = Some(trial.streams);
+        self.threads = Some(trial.threads);
+        self.rate_per_second = trial.rate.map(Rate::per_second);
+        self.requests_per_connection = match trial.connection_use {
             ConnectionUse::Requests(limit) => Some(limit.get()),
             ConnectionUse::KeepAlive => None,
         };
-        self.replacements = plan.budget.requests.map(|_| plan.budget.replacements());
-        let promise = |requests| promise::promise(&plan.claim, requests);
-        self.promise = match &plan.claim.sessions {
-            Some(stickiness) => Some(promise::sessions_promise(stickiness, &plan.claim.criterion)),
-            None => plan.budget.requests.map(promise),
+        self.replacements = budget.requests.map(|_| budget.replacements());
+        let promise = |requests| promise::promise(claim, requests);
+        self.promise = match &claim.sessions {
+            Some(stickiness) => Some(promise::sessions_promise(stickiness, &claim.criterion)),
+            None => budget.requests.map(promise),
         };
-        self.sequential = plan.sequential;
-        self.seed = plan.claim.seed;
+        self.sequential = trial.sequential;
+        self.seed = claim.seed;
     }
 }
 
 impl BackendReport {
     /// Adds what the groups assigned to this backend tell beside their number.
-    fn add_health(&mut self, tally: &Tally, assigned: &[Option<usize>], backend: usize) {
-        let mut latency = Latency::default();
-        for (group, assigned) in tally.groups().iter().zip(assigned) {
-            if *assigned == Some(backend) {
-                self.errors += group.errors;
-                latency.merge(&group.latency);
-            }
-        }
+    fn add_health(&mut self, measured: &Measured, assignment: &Assignment, backend: usize) {
+        let (errors, latency) = health::of_backend(measured, &assignment.fixed, backend);
+        self.errors = errors;
         self.error_share = share(self.errors, latency.count());
         self.latency_p50_seconds = seconds(latency.quantile(0.5));
         self.latency_p99_seconds = seconds(latency.quantile(0.99));
@@ -381,27 +241,26 @@ impl BackendReport {
     }
 }
 
-fn backends(
-    claim: &Claim,
-    counts: &Counts,
-    evidence: &Evidence,
-    assignment: &Assignment,
-) -> Vec<BackendReport> {
+fn backends(claim: &Claim, groups: &[Group], outcome: &Outcome) -> Vec<BackendReport> {
     let Claim {
         split, criterion, ..
     } = claim;
+    let counts = &outcome.counts;
     let n = counts.attributed();
     let tolerances = tolerances(split.shares(), criterion.tolerance);
-    let simultaneous = (n > 0).then(|| intervals::goodman(&counts.observed, INTERVAL_ERROR_RATE));
+    // The responses of a session depend on each other.
+    let has_intervals = n > 0 && outcome.sessions.is_none();
+    let simultaneous =
+        has_intervals.then(|| intervals::goodman(&counts.observed, INTERVAL_ERROR_RATE));
     let row = |backend: usize| {
         let observed = counts.observed[backend];
         let expected = split.shares()[backend];
-        let interval = (n > 0).then(|| intervals::wilson(observed, n, INTERVAL_ERROR_RATE));
+        let interval = has_intervals.then(|| intervals::wilson(observed, n, INTERVAL_ERROR_RATE));
         let simultaneous = simultaneous.as_ref().map(|rows| rows[backend]);
-        let silent = expected == 0.0 && observed == 0 && n > 0;
+        let silent = expected == 0.0 && observed == 0 && has_intervals;
         BackendReport {
             label: split.labels()[backend].clone(),
-            workload: workloads(backend, evidence, assignment),
+            workload: workloads(backend, groups, &outcome.assignment),
             expected_share: expected,
             tolerance_share: tolerances[backend],
             observed,
@@ -422,8 +281,8 @@ fn backends(
 }
 
 /// The names of the workloads that were taken for a backend.
-fn workloads(backend: usize, evidence: &Evidence, assignment: &Assignment) -> Option<String> {
-    let assigned = evidence.groups.iter().zip(&assignment.fixed);
+fn workloads(backend: usize, groups: &[Group], assignment: &Assignment) -> Option<String> {
+    let assigned = groups.iter().zip(&assignment.fixed);
     let mut names: Vec<&str> = assigned
         .filter(|&(_, assigned)| *assigned == Some(backend))
         .map(|(group, _)| group.workload.as_str())
@@ -459,6 +318,23 @@ fn assignment(split: &Split, groups: &[Group], assignment: &Assignment) -> Vec<A
     let mut rows: Vec<AssignmentReport> = known.chain(doubtful).collect();
     rows.dedup();
     rows
+}
+
+fn limits(split: &Split, outcome: &Outcome) -> Vec<LimitReport> {
+    let row = |held: &Held| {
+        let (max_p99_seconds, max_error_share) = match held.limit {
+            Limit::P99(most) => (Some(most.as_secs_f64()), None),
+            Limit::Errors(most) => (None, Some(most)),
+        };
+        LimitReport {
+            label: split.labels()[held.backend].clone(),
+            max_p99_seconds,
+            max_error_share,
+            verdict: held.verdict,
+            reason: held.reason.as_ref().map(coded_one),
+        }
+    };
+    outcome.limits.iter().map(row).collect()
 }
 
 fn test(judged: &Judged) -> Option<TestReport> {
@@ -532,9 +408,9 @@ fn pods(split: &Split, tally: &Tally, assignment: &Assignment) -> Vec<PodReport>
 }
 
 /// What each address brought, its responses by backend.
-fn addresses(run: &Run, assignment: &Assignment, backends: usize) -> Vec<AddressReport> {
+fn addresses(measured: &Measured, assignment: &Assignment, backends: usize) -> Vec<AddressReport> {
     let row = |(index, address): (usize, &Address)| {
-        let tally = run.by_address.get(index);
+        let tally = measured.by_address.get(index);
         let mut counts = vec![0; backends];
         for (observed, assigned) in tally.observed.iter().zip(&assignment.fixed) {
             if let Some(backend) = assigned {
@@ -550,7 +426,7 @@ fn addresses(run: &Run, assignment: &Assignment, backends: usize) -> Vec<Address
             failed: tally.failed,
         }
     };
-    run.addresses.iter().enumerate().map(row).collect()
+    measured.addresses.iter().enumerate().map(row).collect()
 }
 
 /// The blocks that have responses, with their counts by backend.
@@ -581,29 +457,15 @@ fn histogram(latency: &Latency) -> String {
     STANDARD.encode(latency.to_hdr_v2_deflate())
 }
 
-fn target(plan: &Plan, addresses: Vec<String>) -> TargetReport {
-    let host = plan.request.headers.get(http::header::HOST);
+fn target(measured: &Measured) -> TargetReport {
+    let trial = &measured.trial;
     TargetReport {
-        url: plan.target.url.clone(),
-        host: host
-            .and_then(|host| host.to_str().ok())
-            .unwrap_or_default()
-            .to_owned(),
-        addresses,
-        protocol: plan.target.protocol.name(),
-        tls_server_name: plan
-            .target
-            .tls
-            .as_ref()
-            .map(|tls| tls.server_name.to_str().into_owned()),
+        url: trial.url.clone(),
+        host: trial.host.clone(),
+        addresses: measured.addresses.iter().map(ToString::to_string).collect(),
+        protocol: trial.protocol.name(),
+        tls_server_name: trial.tls_server_name.clone(),
     }
-}
-
-/// Identified responses by group; a group that a thread interned and nobody recorded has none.
-fn by_group(tally: &Tally, groups: usize) -> Vec<u64> {
-    let mut observed: Vec<u64> = tally.groups().iter().map(|group| group.observed).collect();
-    observed.resize(groups, 0);
-    observed
 }
 
 pub(super) fn by_name<K: ToString>(
@@ -615,25 +477,32 @@ pub(super) fn by_name<K: ToString>(
 }
 
 pub(super) fn coded(reasons: &[Reason]) -> Vec<Coded> {
-    let code = |reason: &Reason| Coded {
-        code: reason.code.to_owned(),
-        message: reason.message.clone(),
-    };
-    reasons.iter().map(code).collect()
+    reasons.iter().map(coded_one).collect()
 }
 
-fn findings(found: Vec<diagnosis::Finding>) -> Vec<Finding> {
-    let finding = |finding: diagnosis::Finding| Finding {
+fn coded_one(reason: &Reason) -> Coded {
+    Coded {
+        code: reason.code.to_owned(),
+        message: reason.message.clone(),
+    }
+}
+
+fn findings(found: &[diagnosis::Finding]) -> Vec<Finding> {
+    let finding = |finding: &diagnosis::Finding| Finding {
         code: finding.code.to_owned(),
-        message: finding.message,
+        message: finding.message.clone(),
         evidence: finding
             .evidence
-            .into_iter()
-            .map(|(name, figure)| (name.to_owned(), figure))
+            .iter()
+            .map(|&(name, figure)| (name.to_owned(), figure))
             .collect(),
-        tied_with: finding.tied_with.into_iter().map(str::to_owned).collect(),
+        tied_with: finding
+            .tied_with
+            .iter()
+            .map(|&code| code.to_owned())
+            .collect(),
     };
-    found.into_iter().map(finding).collect()
+    found.iter().map(finding).collect()
 }
 
 fn share(part: u64, whole: u64) -> Option<f64> {

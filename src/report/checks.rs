@@ -1,8 +1,4 @@
 //! Several checks in one run: one report each, and what they say together.
-//!
-//! FAIL of the whole: a check fails, and still does when its p-value is adjusted for the number of checks
-//! (Holm), so that correct splits fail the whole at most as often as the smallest α says. PASS: every
-//! check passes, which needs no correction, since one wrong split is enough to prevent it.
 
 use std::fmt::Write;
 
@@ -10,11 +6,12 @@ use anstyle::Style;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::build::coded;
 use super::text::{table, verdict_style, word};
 use super::{Coded, Named, Report, SCHEMA_VERSION, Tool, VerdictName, text};
 use crate::exit::ExitStatus;
 use crate::format::p_value;
-use crate::stats::holm;
+use crate::verdict::checks::Together;
 
 /// Several checks: what `--json` writes for a configuration file.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -57,27 +54,23 @@ pub struct CheckReport {
 }
 
 impl ChecksReport {
-    /// Judges the checks together, in the order in which they ran.
+    /// Writes down checks, in the order in which they ran, and what they say together.
     ///
     /// # Panics
     /// If there are none.
     #[must_use]
-    pub fn new(reports: Vec<(String, Report)>) -> Self {
-        let tested: Vec<Option<f64>> = reports.iter().map(|(_, report)| fail_p(report)).collect();
-        let p_values: Vec<f64> = tested.iter().map(|p| p.unwrap_or(1.0)).collect();
-        let adjusted = holm::adjusted(&p_values);
+    pub fn of(reports: Vec<(String, Report)>, together: &Together) -> Self {
         let checks: Vec<CheckReport> = reports
             .into_iter()
-            .zip(tested.into_iter().zip(adjusted))
-            .map(|((name, report), (p_value, adjusted))| CheckReport {
+            .zip(&together.p_values)
+            .map(|((name, report), p)| CheckReport {
                 name,
-                p_value,
-                adjusted_p_value: p_value.map(|_| adjusted),
+                p_value: p.map(|(p, _)| p),
+                adjusted_p_value: p.map(|(_, adjusted)| adjusted),
                 report,
             })
             .collect();
         let first = &checks.first().expect("there is a check").report;
-        let alphas = checks.iter().map(|check| check.report.plan.alpha);
         let interrupted = checks.iter().any(|check| check.report.interrupted);
         let times = |time: fn(&Report) -> &Option<String>| {
             let mut times: Vec<&String> = checks
@@ -90,81 +83,24 @@ impl ChecksReport {
         };
         let started_at = times(|report| &report.started_at).first().copied().cloned();
         let finished_at = times(|report| &report.finished_at).last().copied().cloned();
-        let mut whole = Self {
+        Self {
             schema_version: SCHEMA_VERSION,
             tool: first.tool.clone(),
             started_at,
             finished_at,
             interrupted,
-            verdict: VerdictName::Pass,
-            exit_status: 0,
-            reasons: Vec::new(),
-            alpha: alphas.fold(f64::INFINITY, f64::min),
+            verdict: together.verdict,
+            exit_status: together.verdict.status(interrupted).code(),
+            reasons: coded(&together.reasons),
+            alpha: together.alpha,
             checks,
-        };
-        (whole.verdict, whole.reasons) = whole.judge();
-        whole.exit_status = whole.status().code();
-        whole
+        }
     }
 
     /// The status that the process ends with.
     #[must_use]
     pub fn status(&self) -> ExitStatus {
         self.verdict.status(self.interrupted)
-    }
-
-    fn judge(&self) -> (VerdictName, Vec<Coded>) {
-        let fails = |check: &&CheckReport| check.report.verdict == VerdictName::Fail;
-        let still_fails = |check: &&CheckReport| {
-            fails(check) && check.adjusted_p_value.is_some_and(|p| p <= self.alpha)
-        };
-        let has =
-            |verdict: VerdictName| move |check: &&CheckReport| check.report.verdict == verdict;
-        let all = self.checks.len();
-        let alpha = self.alpha;
-        let mut reasons = Vec::new();
-        let mut say = |code: &str, names: Vec<&str>, what: &str| {
-            if !names.is_empty() {
-                reasons.push(Coded {
-                    code: code.to_owned(),
-                    message: format!(
-                        "{} of {all} checks {what}: {}",
-                        names.len(),
-                        names.join(", ")
-                    ),
-                });
-            }
-        };
-        let failed = format!("failed, at alpha {alpha} over all of them (Holm)");
-        let alone = format!(
-            "failed by themselves, which among {all} is not enough at alpha {alpha} (Holm)"
-        );
-        let refuted = self.names(still_fails);
-        let doubtful = self.names(|check| fails(check) && !still_fails(check));
-        let unmeasured = self.names(has(VerdictName::Error));
-        let open = self.names(has(VerdictName::Inconclusive));
-        let verdict = if !refuted.is_empty() {
-            VerdictName::Fail
-        } else if !unmeasured.is_empty() {
-            VerdictName::Error
-        } else if !(doubtful.is_empty() && open.is_empty()) {
-            VerdictName::Inconclusive
-        } else {
-            VerdictName::Pass
-        };
-        say("checks_failed", refuted, &failed);
-        say("checks_not_measured", unmeasured, "could not be measured");
-        say("checks_failed_alone", doubtful, &alone);
-        say("checks_inconclusive", open, "were inconclusive");
-        if verdict == VerdictName::Pass {
-            say("checks_passed", self.names(|_| true), "passed");
-        }
-        (verdict, reasons)
-    }
-
-    fn names(&self, wanted: impl FnMut(&&CheckReport) -> bool) -> Vec<&str> {
-        let found = self.checks.iter().filter(wanted);
-        found.map(|check| &*check.name).collect()
     }
 
     /// The checks' reports, for documents that show several.
@@ -217,15 +153,6 @@ impl CheckReport {
             told(self.adjusted_p_value),
         ]
     }
-}
-
-/// What a check's FAIL rests on.
-fn fail_p(report: &Report) -> Option<f64> {
-    let tested = report.test.as_ref().map(|test| test.fail_p_value);
-    let refutes = tested.is_some_and(|p| p <= report.plan.alpha);
-    // A limit that is exceeded is a rule and no test.
-    let by_rule = report.verdict == VerdictName::Fail && !refutes;
-    if by_rule { Some(0.0) } else { tested }
 }
 
 /// The JSON Schema of [`ChecksReport`], as it is published in `schema/checks.v1.json`.

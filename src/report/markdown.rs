@@ -201,13 +201,14 @@ mod tests {
     use crate::claim::{Claim, Criterion};
     use crate::split::Split;
     use crate::stats::judge::Judge;
-    use crate::verdict::Evidence;
+    use crate::verdict::{Evidence, judge_counts};
 
     #[test]
     fn sections_that_do_not_fit_are_counted() {
         let split: Split = "a=50,b=50".parse().unwrap();
         let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let report = Report::of_counts(&Claim::new(split, criterion, 1), &Evidence::default());
+        let (claim, evidence) = (Claim::new(split, criterion, 1), Evidence::default());
+        let report = Report::of_counts(&claim, &evidence, &judge_counts(&claim, &evidence));
         let named = Named {
             name: Some("check"),
             report: &report,

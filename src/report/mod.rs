@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::exit::ExitStatus;
+pub use crate::verdict::VerdictName;
 use measurement::{Measurement, ShardAgreementReport, ShardReport};
 use stickiness::StickinessReport;
 
@@ -118,48 +118,6 @@ pub struct Tool {
     pub name: String,
     /// Its version.
     pub version: String,
-}
-
-/// What a report says in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum VerdictName {
-    /// The split is the expected one, within the tolerance.
-    Pass,
-    /// The split is not the expected one.
-    Fail,
-    /// The evidence carries neither claim.
-    Inconclusive,
-    /// Nothing could be measured.
-    Error,
-    /// A shard of a larger run: measured, and judged after merging.
-    Measured,
-}
-
-impl VerdictName {
-    /// The name in reports.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::Inconclusive => "inconclusive",
-            Self::Error => "error",
-            Self::Measured => "measured",
-        }
-    }
-
-    /// The status that a process ends with that has come to this verdict.
-    #[must_use]
-    pub const fn status(self, interrupted: bool) -> ExitStatus {
-        match self {
-            _ if interrupted => ExitStatus::Interrupted,
-            Self::Pass | Self::Measured => ExitStatus::Pass,
-            Self::Fail => ExitStatus::Fail,
-            Self::Inconclusive => ExitStatus::Inconclusive,
-            Self::Error => ExitStatus::NotMeasured,
-        }
-    }
 }
 
 /// A sentence with a code for scripts.
@@ -388,7 +346,7 @@ pub struct AssignmentReport {
 }
 
 /// What became of the requests; `sent = attributed + unattributed + set_aside`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RequestsReport {
     /// Requests that were written.
     pub sent: u64,

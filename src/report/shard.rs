@@ -4,106 +4,69 @@ use std::io::Write;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
-use http::header::{COOKIE, HOST};
-
 use super::build::{by_name, timestamp};
 use super::measurement::{
     AddressMeasurement, DependenceMeasurement, DifferingShard, GroupMeasurement, LimitMeasurement,
     LimiterMeasurement, Measurement, SetAsideMeasurement, ShardAgreementReport, ShardMeasurement,
     ShardReport, SharedPlan, SignsMeasurement, WindowMeasurement,
 };
-use super::{Coded, Report, VerdictName};
-use crate::claim::Limit;
-use crate::load::Run;
-use crate::load::dial::Address;
-use crate::load::limiter::Found;
+use super::{Report, VerdictName};
+use crate::claim::{Claim, Limit};
+use crate::measured::{Address, Measured, RateLimit, Trial};
+use crate::plan::ConnectionUse;
 use crate::plan::pace::Rate;
-use crate::plan::shard::Sharding;
-use crate::plan::{ConnectionUse, Plan};
+use crate::plan::shard::{Shard, Sharding};
 use crate::split::Split;
-use crate::tally::account::{Account, GroupAccount};
+use crate::tally::account::GroupAccount;
 use crate::tally::connections::{Connections, SAMPLED};
 use crate::tally::set_aside::SetAside;
 use crate::verdict::Agreement;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::ZlibEncoder;
 
 impl Report {
-    /// Turns the report of a shard's plan into one that measures and does not judge.
-    pub(super) fn leave_to_the_merge(
-        &mut self,
-        plan: &Plan,
-        sharding: &Sharding,
-        run: Option<&Run>,
-    ) {
+    /// Adds what a shard measured, for the merge to judge.
+    pub(super) fn add_shard(&mut self, claim: &Claim, measured: &Measured, sharding: &Sharding) {
         let shard = sharding.shard;
-        self.forget_the_tests();
-        // By group and by the place in the run's order, they stand in the measurement.
-        self.windows.clear();
-        let unmeasured = (self.verdict == VerdictName::Error)
-            .then(|| self.reasons.first().map(|reason| reason.message.clone()))
-            .map(Option::unwrap_or_default);
-        if unmeasured.is_none() {
-            self.verdict = VerdictName::Measured;
-            self.split_verdict = VerdictName::Measured;
-            self.exit_status = self.status().code();
-            self.reasons = vec![Coded {
-                code: "measured".to_owned(),
-                message: format!(
-                    "shard {shard} attributed {} requests; lbtest merge judges all shards together",
-                    self.requests.attributed
-                ),
-            }];
-        }
         self.shard = Some(ShardReport {
             index: shard.index(),
             count: shard.count(),
         });
+        let unmeasured = (self.verdict == VerdictName::Error)
+            .then(|| self.reasons.first().map(|reason| reason.message.clone()))
+            .map(Option::unwrap_or_default);
         self.measurement = Some(Measurement {
-            plan: SharedPlan::of(plan, sharding, &self.run_id),
-            shards: vec![ShardMeasurement::of(plan, sharding, run, unmeasured)],
+            plan: SharedPlan::of(claim, &measured.trial, sharding, &self.run_id),
+            shards: vec![ShardMeasurement::of(claim, measured, shard, unmeasured)],
         });
-    }
-
-    /// Leaves the counts, and takes away what was concluded from them.
-    pub(crate) fn forget_the_tests(&mut self) {
-        self.test = None;
-        self.change = None;
-        self.shard_agreement = None;
-        self.findings.clear();
     }
 }
 
 impl SharedPlan {
-    fn of(plan: &Plan, sharding: &Sharding, run_id: &str) -> Self {
-        let criterion = &plan.claim.criterion;
-        let host = plan.request.headers.get(HOST);
+    fn of(claim: &Claim, trial: &Trial, sharding: &Sharding, run_id: &str) -> Self {
+        let criterion = &claim.criterion;
         Self {
             run_id: run_id.to_owned(),
             shards: sharding.shard.count(),
-            url: plan.target.url.clone(),
-            host: host
-                .and_then(|host| host.to_str().ok())
-                .unwrap_or_default()
-                .to_owned(),
-            expect: plan.claim.split.to_string(),
+            url: trial.url.clone(),
+            host: trial.host.clone(),
+            expect: claim.split.to_string(),
             alpha: criterion.alpha,
             tolerance_share: criterion.tolerance,
             judge: criterion.judge,
             max_unattributed_share: criterion.max_unattributed,
-            seed: plan.claim.seed,
+            seed: claim.seed,
             requests: sharding.requests.map(NonZeroU64::get),
-            duration_seconds: plan.budget.duration.as_ref().map(Duration::as_secs_f64),
-            max_duration_seconds: plan.budget.max_duration.as_secs_f64(),
+            duration_seconds: trial.budget.duration.as_ref().map(Duration::as_secs_f64),
+            max_duration_seconds: trial.budget.max_duration.as_secs_f64(),
             rate_per_second: sharding.rate.map(Rate::per_second),
-            requests_per_connection: match plan.load.connection_use {
+            requests_per_connection: match trial.connection_use {
                 ConnectionUse::Requests(limit) => Some(limit.get()),
                 ConnectionUse::KeepAlive => None,
             },
-            limits: plan
-                .claim
+            limits: claim
                 .limits
                 .iter()
                 .map(|&(backend, limit)| {
@@ -112,52 +75,52 @@ impl SharedPlan {
                         Limit::Errors(most) => (None, Some(most)),
                     };
                     LimitMeasurement {
-                        label: plan.claim.split.labels()[backend].clone(),
+                        label: claim.split.labels()[backend].clone(),
                         p99_seconds: p99,
                         error_share: errors,
                     }
                 })
                 .collect(),
-            sends_cookie: plan.request.headers.contains_key(COOKIE),
+            sends_cookie: trial.sends_cookie,
             settings_digest: sharding.digest.clone(),
         }
     }
 }
 
 impl ShardMeasurement {
-    fn of(plan: &Plan, sharding: &Sharding, run: Option<&Run>, unmeasured: Option<String>) -> Self {
-        let shard = sharding.shard;
-        let account = run.map_or_else(Account::default, |run| run.tally.account());
-        let connections = run.map(|run| run.connections).unwrap_or_default();
-        let signs = run.map(|run| run.signs).unwrap_or_default();
+    fn of(claim: &Claim, measured: &Measured, shard: Shard, unmeasured: Option<String>) -> Self {
+        let account = measured.tally.account();
+        let (trial, connections, signs) = (&measured.trial, measured.connections, measured.signs);
         let sampled = SAMPLED.div_ceil(usize::try_from(shard.count()).unwrap_or(SAMPLED));
-        let messages = run.map(|run| &run.failure_messages);
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        let messages = &measured.failure_messages;
         Self {
             index: shard.index(),
-            ending: run.map(|run| run.ending.code().to_owned()),
+            ending: measured
+                .ending
+                .as_ref()
+                .ok()
+                .map(|ending| ending.code().to_owned()),
             unmeasured,
-            started_at: run.map(|run| timestamp(run.started_at)),
-            duration_seconds: run.map_or(0.0, |run| run.elapsed.as_secs_f64()),
-            concurrency: count(plan.load.concurrency.get()),
-            threads: count(plan.load.threads.get()),
-            addresses: run.map_or_else(Vec::new, addresses),
+            started_at: measured.started_at.map(timestamp),
+            duration_seconds: measured.elapsed.as_secs_f64(),
+            concurrency: trial.concurrency,
+            threads: trial.threads,
+            addresses: addresses(measured),
             groups: account
                 .groups
                 .iter()
-                .map(|group| GroupMeasurement::of(&plan.claim.split, group))
+                .map(|group| GroupMeasurement::of(&claim.split, group))
                 .collect(),
             by_status: by_name(account.by_status.iter().copied()),
             unidentified_by_status: by_name(account.unidentified_by_status.iter().copied()),
             by_failure: by_name(account.by_failure.iter().copied()),
             failure_messages: messages
-                .into_iter()
-                .flatten()
+                .iter()
                 .map(|(failure, message)| (failure.to_string(), message.clone()))
                 .collect(),
-            set_aside: run.map_or_else(SetAsideMeasurement::default, |run| (&run.set_aside).into()),
-            limiter: run.and_then(|run| run.limiter).map(Into::into),
-            limiter_undecided: run.is_some_and(|run| run.limiter_undecided),
+            set_aside: (&measured.set_aside).into(),
+            limiter: measured.limiter.map(Into::into),
+            limiter_undecided: measured.limiter_undecided,
             histogram: STANDARD.encode(account.unidentified_latency.to_hdr_v2_deflate()),
             window_length: account.windows.length(),
             windows: account
@@ -173,8 +136,8 @@ impl ShardMeasurement {
             connections_opened: connections.opened,
             connections_reopened: connections.reopened,
             connections_most_open: connections.most_open,
-            port_waits: run.map_or(0, |run| run.port_waits),
-            dependence: (!plan.load.connection_use.is_fresh())
+            port_waits: measured.port_waits,
+            dependence: (!trial.connection_use.is_fresh())
                 .then(|| DependenceMeasurement::of(&account.connections, sampled)),
             signs: SignsMeasurement {
                 inspected: signs.inspected,
@@ -185,9 +148,9 @@ impl ShardMeasurement {
     }
 }
 
-fn addresses(run: &Run) -> Vec<AddressMeasurement> {
+fn addresses(measured: &Measured) -> Vec<AddressMeasurement> {
     let row = |(index, address): (usize, &Address)| {
-        let brought = run.by_address.get(index);
+        let brought = measured.by_address.get(index);
         AddressMeasurement {
             address: address.to_string(),
             connections: brought.connections,
@@ -197,7 +160,7 @@ fn addresses(run: &Run) -> Vec<AddressMeasurement> {
             failed: brought.failed,
         }
     };
-    run.addresses.iter().enumerate().map(row).collect()
+    measured.addresses.iter().enumerate().map(row).collect()
 }
 
 impl From<&SetAside> for SetAsideMeasurement {
@@ -212,8 +175,8 @@ impl From<&SetAside> for SetAsideMeasurement {
     }
 }
 
-impl From<Found> for LimiterMeasurement {
-    fn from(found: Found) -> Self {
+impl From<RateLimit> for LimiterMeasurement {
+    fn from(found: RateLimit) -> Self {
         Self {
             per_second: found.per_second,
             accepted: found.accepted,

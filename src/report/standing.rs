@@ -85,7 +85,7 @@ mod tests {
     use crate::identity::assignment::Mappings;
     use crate::split::Split;
     use crate::stats::judge::Judge;
-    use crate::verdict::Evidence;
+    use crate::verdict::{Evidence, judge_counts};
 
     fn standings(expect: &str, observed: &[(&str, u64)]) -> Vec<Standing> {
         let split: Split = expect.parse().unwrap();
@@ -99,7 +99,8 @@ mod tests {
             observed: observed.iter().map(|&(_, count)| count).collect(),
             ..Evidence::default()
         };
-        let report = Report::of_counts(&Claim::new(split, criterion, 1), &evidence);
+        let claim = Claim::new(split, criterion, 1);
+        let report = Report::of_counts(&claim, &evidence, &judge_counts(&claim, &evidence));
         let of = |backend| standing(&report, backend);
         report.backends.iter().map(of).collect()
     }

@@ -5,14 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::build::coded;
-use super::{Report, VerdictName};
 use crate::claim::stickiness::Stickiness;
 use crate::format::{p_value, points};
-use crate::identity::assignment::Assignment;
-use crate::load::Run;
-use crate::plan::Plan;
-use crate::verdict::{Evidence, Verdict, stickiness, unmeasured};
+use crate::split::Split;
+use crate::verdict::stickiness::Kept;
 
 /// Whether sessions stayed on their backends: a request each, and follow-ups that send back what its response
 /// gave.
@@ -65,6 +61,39 @@ pub struct MoveReport {
 }
 
 impl StickinessReport {
+    pub(super) fn of(split: &Split, planned: &Stickiness, kept: &Kept) -> Self {
+        let labels = split.labels();
+        let began = labels.iter().zip(&kept.by_backend);
+        Self {
+            by: planned.by.to_string(),
+            carried: kept.carried.clone(),
+            sessions: kept.sessions,
+            sessions_by_backend: began
+                .map(|(label, &count)| (label.clone(), count))
+                .collect(),
+            follow_ups_per_session: planned.follow_ups(),
+            moved: kept.moved,
+            in_doubt: kept.in_doubt,
+            uncarried: kept.uncarried,
+            needed_sessions: planned.needed,
+            rate_share: planned.rate,
+            p_value: kept.p_value,
+            moves: kept
+                .moves
+                .iter()
+                .map(|told| MoveReport {
+                    session: told.session,
+                    follow_up: told.follow_up,
+                    from_label: labels[told.from.0].clone(),
+                    from_pod: told.from.1.clone(),
+                    to_label: labels[told.to.0].clone(),
+                    to_pod: told.to.1.clone(),
+                    carried: told.carried.clone(),
+                })
+                .collect(),
+        }
+    }
+
     /// The sessions in one line.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -93,73 +122,5 @@ impl StickinessReport {
             p_value(self.p_value),
             points(self.rate_share)
         )
-    }
-}
-
-impl Report {
-    /// Puts the verdict on the sessions in place of one on the split, which responses that depend on each
-    /// other do not carry.
-    pub(super) fn judge_sessions(
-        &mut self,
-        plan: &Plan,
-        planned: &Stickiness,
-        run: &Run,
-        evidence: &Evidence,
-        assignment: &Assignment,
-    ) {
-        let kept = stickiness::judge(plan, planned, run, evidence, assignment);
-        let labels = plan.claim.split.labels();
-        let began = labels.iter().zip(&kept.by_backend);
-        self.stickiness = Some(StickinessReport {
-            by: planned.by.to_string(),
-            carried: kept.carried,
-            sessions: kept.sessions,
-            sessions_by_backend: began
-                .map(|(label, &count)| (label.clone(), count))
-                .collect(),
-            follow_ups_per_session: planned.follow_ups(),
-            moved: kept.moved,
-            in_doubt: kept.in_doubt,
-            uncarried: kept.uncarried,
-            needed_sessions: planned.needed,
-            rate_share: planned.rate,
-            p_value: kept.p_value,
-            moves: kept
-                .moves
-                .into_iter()
-                .map(|told| MoveReport {
-                    session: told.session,
-                    follow_up: told.follow_up,
-                    from_label: labels[told.from.0].clone(),
-                    from_pod: told.from.1,
-                    to_label: labels[told.to.0].clone(),
-                    to_pod: told.to.1,
-                    carried: told.carried,
-                })
-                .collect(),
-        });
-        self.test = None;
-        self.change = None;
-        for backend in &mut self.backends {
-            backend.interval_low = None;
-            backend.interval_high = None;
-            backend.simultaneous_low = None;
-            backend.simultaneous_high = None;
-            backend.leak_ruled_out_share = None;
-        }
-        if run.tally.attributed() == 0 {
-            return;
-        }
-        self.reasons = coded(&kept.reasons);
-        self.reasons
-            .extend(coded(&unmeasured::missing_answers(run)));
-        let verdict = match kept.verdict {
-            Verdict::Pass => VerdictName::Pass,
-            Verdict::Fail => VerdictName::Fail,
-            Verdict::Inconclusive => VerdictName::Inconclusive,
-        };
-        self.verdict = verdict;
-        self.split_verdict = verdict;
-        self.exit_status = self.status().code();
     }
 }

@@ -12,6 +12,7 @@ use crate::load;
 use crate::plan::settings::Settings;
 use crate::report::Report;
 use crate::tally::pods::PodRegistry;
+use crate::verdict;
 
 /// The clock may be set meanwhile: what is due is looked for at least this often.
 const LOOK: Duration = Duration::from_secs(1);
@@ -74,10 +75,9 @@ fn measure(check: &NamedCheck, step: &Step) -> Brought {
     };
     let plan = settings.plan().map_err(|error| error.to_string())?;
     let registry = PodRegistry::shared(plan.mappings.clone());
-    let mut report = match load::run(&plan, &registry, &mut |_| {}) {
-        Ok(run) => Report::of_run(&plan, &run),
-        Err(error) => Report::of_error(&plan, &error),
-    };
+    let measured = load::measure(&plan, &registry, &mut |_| {});
+    let outcome = verdict::judge(&plan.claim, &measured);
+    let mut report = Report::of(&plan.claim, &measured, &outcome);
     report.findings.extend(check.findings.iter().cloned());
     Ok(report)
 }

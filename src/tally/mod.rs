@@ -13,6 +13,7 @@ pub mod pods;
 pub mod sequence;
 pub mod sessions;
 pub mod set_aside;
+pub mod signs;
 pub mod windows;
 
 use std::sync::Arc;

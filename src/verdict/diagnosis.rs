@@ -52,12 +52,12 @@ mod tests;
 pub use gather::diagnose_run;
 
 use super::decision::Counts;
-use crate::load::signs::Signs;
 use crate::observation::Failure;
 use crate::split::Split;
 use crate::stats::change_point::ChangePoint;
 use crate::stats::dependence::Clustering;
 use crate::stats::drift::Drift;
+use crate::tally::signs::Signs;
 use missing::Missing;
 
 /// The code where no known cause fits.

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use super::Reason;
-use crate::claim::Limit;
+use super::{Outcome, Reason, VerdictName};
+use crate::claim::{Claim, Limit};
 use crate::format::{percent, time};
+use crate::measured::Measured;
+use crate::tally::latency::Latency;
 
 /// What was seen of a backend's health.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,6 +17,63 @@ pub struct Health {
     pub errors: u64,
     /// 99 % of them came within this; `None` without a response.
     pub p99: Option<Duration>,
+}
+
+/// A limit on a backend's health, and whether it was kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// The backend, an index into the split.
+    pub backend: usize,
+    /// Its limit.
+    pub limit: Limit,
+    /// PASS when it was kept, FAIL when not, INCONCLUSIVE when that is unknown.
+    pub verdict: VerdictName,
+    /// Why it is not PASS.
+    pub reason: Option<Reason>,
+}
+
+/// What the groups that were taken for a backend tell beside their number: responses with a status of 500
+/// or more, and latencies.
+#[must_use]
+pub fn of_backend(
+    measured: &Measured,
+    assigned: &[Option<usize>],
+    backend: usize,
+) -> (u64, Latency) {
+    let (mut errors, mut latency) = (0, Latency::default());
+    for (group, assigned) in measured.tally.groups().iter().zip(assigned) {
+        if *assigned == Some(backend) {
+            errors += group.errors;
+            latency.merge(&group.latency);
+        }
+    }
+    (errors, latency)
+}
+
+/// Holds a backend's health against its limit.
+pub(super) fn hold(
+    claim: &Claim,
+    measured: &Measured,
+    outcome: &Outcome,
+    (backend, limit): (usize, Limit),
+) -> Held {
+    let (errors, latency) = of_backend(measured, &outcome.assignment.fixed, backend);
+    let health = Health {
+        responses: outcome.counts.observed[backend],
+        errors,
+        p99: latency.quantile(0.99),
+    };
+    let (verdict, reason) = match check(&claim.split.labels()[backend], limit, health) {
+        Ok(()) => (VerdictName::Pass, None),
+        Err(Breach::Exceeded(reason)) => (VerdictName::Fail, Some(reason)),
+        Err(Breach::Unknown(reason)) => (VerdictName::Inconclusive, Some(reason)),
+    };
+    Held {
+        backend,
+        limit,
+        verdict,
+        reason,
+    }
 }
 
 /// Whether a backend keeps a limit: `Ok`, or the reason why it does not. Without a response of it there

@@ -1,9 +1,10 @@
-//! What follows from the evidence: PASS, FAIL or INCONCLUSIVE, with reasons.
+//! What follows from what was measured: [`judge`] is the one place that decides.
 //!
-//! [`decide`] is a pure function of the expected split, the criterion and the counts; it does not know
-//! where the counts come from.
+//! It is a pure function of a [`Claim`] and what was [`Measured`]; what comes out is an [`Outcome`], which
+//! the report writes down as it is.
 
 pub mod announcement;
+pub mod checks;
 pub mod decision;
 pub mod diagnosis;
 pub mod forecast;
@@ -11,23 +12,24 @@ pub mod health;
 pub mod notice;
 pub mod promise;
 pub mod reason;
+pub mod shards;
+pub mod split;
 pub mod stickiness;
 pub mod unmeasured;
 
-use std::cmp::Ordering;
-use std::sync::Arc;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::claim::Claim;
-use crate::identity::assignment::{Assignment, Backend, Group, assign};
-use crate::split::Split;
-use crate::stats::change_point::{ChangePoint, change_point};
-use crate::stats::drift::{Drift, drift};
-use crate::stats::homogeneity::{Homogeneity, homogeneity};
-use crate::tally::connections::Connections;
-use crate::tally::monitor::Standing;
-use crate::tally::sequence::Sequence;
-use decision::{Clusters, Counts, Judged, Method, judge_clustered, judge_sequential};
+use crate::exit::ExitStatus;
+use crate::identity::assignment::Assignment;
+use crate::measured::{Ending, Measured, Unmeasured};
+use decision::{Counts, Judged};
+use diagnosis::{Finding, diagnose_run};
+use health::Held;
 pub use reason::Reason;
+pub use split::{Agreement, Change, Evidence, Judgement, decide};
+use stickiness::Kept;
 
 /// What the evidence carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,481 +42,219 @@ pub enum Verdict {
     Inconclusive,
 }
 
-/// What was counted.
-#[derive(Debug, Clone, Default)]
-pub struct Evidence {
-    /// The groups of pods that answered.
-    pub groups: Vec<Group>,
-    /// Identified responses; `observed[g]` belongs to `groups[g]`.
-    pub observed: Vec<u64>,
-    /// Requests that were written and got no identity.
-    pub unattributed: u64,
-    /// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
-    pub cut_short: Option<String>,
-    /// The connections, where they could carry several requests; cells are groups.
-    pub connections: Option<Connections>,
-    /// Responses by group over blocks of the dispatch order: `windows[b][g]`, missing entries 0.
-    pub windows: Vec<Vec<u64>>,
-    /// The groups of the first responses, in dispatch order.
-    pub sequence: Arc<Sequence>,
-    /// Where a sequential run stopped; its counts are judged instead of `observed`.
-    pub standing: Option<Standing>,
-    /// What each shard saw, of a run that several shared; empty for others.
-    pub shards: Vec<PartCounts>,
+/// What a report says in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VerdictName {
+    /// The split is the expected one, within the tolerance.
+    Pass,
+    /// The split is not the expected one.
+    Fail,
+    /// The evidence carries neither claim.
+    Inconclusive,
+    /// Nothing could be measured.
+    Error,
+    /// A shard of a larger run: measured, and judged after merging.
+    Measured,
 }
 
-/// What one part of a run saw, a shard or an address, for the question whether all saw the same split.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PartCounts {
-    /// Its number.
-    pub index: u32,
-    /// Independent responses by group: the first of each connection where connections carry several.
-    pub observed: Vec<u64>,
+impl VerdictName {
+    /// The name in reports.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Inconclusive => "inconclusive",
+            Self::Error => "error",
+            Self::Measured => "measured",
+        }
+    }
+
+    /// The status that a process ends with that has come to this verdict.
+    #[must_use]
+    pub const fn status(self, interrupted: bool) -> ExitStatus {
+        match self {
+            _ if interrupted => ExitStatus::Interrupted,
+            Self::Pass | Self::Measured => ExitStatus::Pass,
+            Self::Fail => ExitStatus::Fail,
+            Self::Inconclusive => ExitStatus::Inconclusive,
+            Self::Error => ExitStatus::NotMeasured,
+        }
+    }
 }
 
-/// A verdict, its reasons, and what they rest on.
+impl From<Verdict> for VerdictName {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Pass => Self::Pass,
+            Verdict::Fail => Self::Fail,
+            Verdict::Inconclusive => Self::Inconclusive,
+        }
+    }
+}
+
+/// What follows, why, and what it rests on.
 #[derive(Debug, Clone)]
-pub struct Judgement {
+pub struct Outcome {
     /// What follows.
-    pub verdict: Verdict,
+    pub verdict: VerdictName,
+    /// What follows for the split alone, or for the sessions, before backends are held to limits on their health.
+    pub split_verdict: VerdictName,
+    /// Whether Ctrl-C or SIGTERM ended the run.
+    pub interrupted: bool,
     /// Why, the most important reason first.
     pub reasons: Vec<Reason>,
-    /// The tests, under the assignment that fits the expected split best.
-    pub judged: Judged,
+    /// Further things noticed, which do not decide the verdict by themselves.
+    pub findings: Vec<Finding>,
+    /// What was counted, under the assignment that fits the expected split best.
+    pub counts: Counts,
     /// Which workload was taken for which backend.
     pub assignment: Assignment,
-    /// Whether the split changed during the run, and where; `None` where it cannot be told.
-    pub change: Option<Change>,
     /// Identified responses by backend over blocks of the dispatch order.
     pub windows: Vec<Vec<u64>>,
+    /// The tests of the split; `None` where the verdict does not rest on them.
+    pub test: Option<Judged>,
+    /// Whether the split changed during the run, and where; `None` where it cannot be told.
+    pub change: Option<Change>,
     /// Whether the shards of the run saw one split; `None` where it had none.
     pub agreement: Option<Agreement>,
+    /// Whether sessions stayed on their backends; `None` where the run did not consist of sessions.
+    pub sessions: Option<Kept>,
+    /// The limits on the backends' health, and whether they were kept.
+    pub limits: Vec<Held>,
 }
 
-/// Whether the parts of a run saw one split.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Agreement {
-    /// The tests.
-    pub homogeneity: Homogeneity,
-    /// Whether they saw different splits, significantly at the promised error rate.
-    pub is_refuted: bool,
-    /// The parts that differ from the others, and their shares by backend.
-    pub differing: Vec<(u32, Vec<f64>)>,
-    /// The shares of all others together; `None` where no majority agrees.
-    pub others: Option<Vec<f64>>,
-}
-
-impl Agreement {
-    /// Tests whether the parts saw one split; `None` where they could not differ.
-    fn of(claim: &Claim, backends: &[Backend], parts: &[PartCounts]) -> Option<Self> {
-        let Claim {
-            split, criterion, ..
-        } = claim;
-        let row = |part: &PartCounts| {
-            let counts = counts(split, &part.observed, 0, backends, Doubtful::Foreign);
-            let mut row = counts.observed;
-            row.push(counts.foreign);
-            row
-        };
-        let rows: Vec<Vec<u64>> = parts.iter().map(row).collect();
-        let homogeneity = homogeneity(&rows, criterion.alpha)?;
-        let shares = |of: &dyn Fn(usize) -> bool| {
-            let mut sums = vec![0; split.len()];
-            for (_, row) in rows.iter().enumerate().filter(|&(place, _)| of(place)) {
-                for (sum, count) in sums.iter_mut().zip(row) {
-                    *sum += count;
-                }
-            }
-            let total = sums.iter().sum::<u64>().max(1) as f64;
-            sums.iter().map(|&sum| sum as f64 / total).collect()
-        };
-        let outliers = &homogeneity.outliers;
-        let differing = outliers
-            .iter()
-            .map(|&place| (parts[place].index, shares(&|other| other == place)));
-        let others = |place| !outliers.contains(&place);
-        let has_others = (0..rows.len())
-            .any(|place| others(place) && rows[place].iter().any(|&count| count > 0));
-        Some(Self {
-            is_refuted: homogeneity.p_value <= criterion.alpha,
-            differing: differing.collect(),
-            others: has_others.then(|| shares(&others)),
-            homogeneity,
-        })
-    }
-}
-
-/// Whether and where the split changed during the run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    /// The tests.
-    pub drift: Drift,
-    /// The likeliest place; its index counts identified responses in dispatch order.
-    pub point: Option<ChangePoint>,
-    /// Whether the drift is significant at the promised error rate.
-    pub is_significant: bool,
-}
-
-/// At most so many assignments of workloads to backends are tried; with more, the responses of the
-/// workloads in doubt count as unattributed, which bounds the verdict no less.
-const MAX_POSSIBILITIES: usize = 4096;
-/// The same where each takes a permutation test.
-const MAX_CLUSTERED_POSSIBILITIES: usize = 16;
-
-/// Judges the evidence: the verdict must hold for every assignment of the workloads that is possible.
+/// Judges what was measured: the one place that decides. A shard of a run is left to the merge.
 #[must_use]
-pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
-    let Claim { split, .. } = claim;
-    let assignment = assign(split.labels(), &evidence.groups);
-    let judge = |backends: &[Backend], others| evidence.judge(claim, backends, others);
-    let most = match evidence.connections {
-        Some(_) => MAX_CLUSTERED_POSSIBILITIES,
-        None => MAX_POSSIBILITIES,
+pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
+    let evidence = Evidence::of(measured);
+    let judgement = decide(claim, &evidence);
+    let mut outcome = Outcome::of(judgement.clone());
+    let ending = match &measured.ending {
+        Ok(ending) => *ending,
+        Err(why) => {
+            outcome.not_measured(vec![Reason::new(why.code, why.message.clone())]);
+            outcome.interrupted = why.code == Unmeasured::INTERRUPTED;
+            return outcome;
+        }
     };
-    let every: Vec<(Vec<Backend>, Judged)> = if let Some(possible) = assignment.possibilities(most)
-    {
-        possible
-            .map(|backends| {
-                let judged = judge(&backends, Doubtful::Foreign);
-                (backends, judged)
-            })
-            .collect()
+    outcome.interrupted = ending == Ending::Interrupted;
+    let attributed = measured.tally.attributed();
+    // What a limiter's pace left no time to repeat was measured all the same.
+    let is_paced = measured.limiter.is_some() && measured.set_aside.identified() > 0;
+    if attributed == 0 && !is_paced {
+        outcome.not_measured(unmeasured::not_measured(measured));
     } else {
-        let backends = assignment.fixed.clone();
-        let judged = judge(&backends, Doubtful::Unattributed);
-        vec![(backends, judged)]
-    };
-    let holds_for_all = every
-        .iter()
-        .all(|(_, judged)| judged.verdict == every[0].1.verdict);
-    let (backends, judged) = every
-        .into_iter()
-        .max_by(|(_, a), (_, b)| by_favour(a, b))
-        .expect("there is at least one way to assign the workloads");
-    let windows = evidence.windows_by_backend(split, &backends);
-    let change = evidence.change(claim, &backends, &judged, &windows);
-    let drifted = change.as_ref().is_some_and(|change| change.is_significant);
-    let agreement = Agreement::of(claim, &backends, &evidence.shards);
-    let disagree = agreement.as_ref().filter(|agreement| agreement.is_refuted);
-    let is_doubtful = !assignment.ambiguous.is_empty();
-    let verdict = match judged.verdict {
-        Verdict::Pass if evidence.cut_short.is_some() || drifted || disagree.is_some() => {
-            Verdict::Inconclusive
+        let missing = unmeasured::missing_answers(measured);
+        outcome.reasons.extend(missing);
+    }
+    if claim.sessions.is_some() {
+        outcome.judge_sessions(claim, measured, &evidence);
+    }
+    if let Some(sharding) = &measured.trial.shard {
+        outcome.leave_to_the_merge(sharding.shard, attributed);
+        return outcome;
+    }
+    outcome.hold_to_limits(claim, measured);
+    // What follow-ups look like together says nothing about how requests are split.
+    if claim.sessions.is_none() || attributed == 0 {
+        outcome.findings = diagnose_run(claim, measured, &judgement);
+    }
+    outcome
+}
+
+/// Judges counts that were taken elsewhere.
+#[must_use]
+pub fn judge_counts(claim: &Claim, evidence: &Evidence) -> Outcome {
+    let mut outcome = Outcome::of(decide(claim, evidence));
+    if outcome.counts.attributed() == 0 {
+        (outcome.verdict, outcome.split_verdict) = (VerdictName::Error, VerdictName::Error);
+    }
+    outcome
+}
+
+impl Outcome {
+    fn of(judgement: Judgement) -> Self {
+        let verdict = judgement.verdict.into();
+        Self {
+            verdict,
+            split_verdict: verdict,
+            interrupted: false,
+            reasons: judgement.reasons,
+            findings: Vec::new(),
+            counts: judgement.judged.counts.clone(),
+            assignment: judgement.assignment,
+            windows: judgement.windows,
+            test: Some(judgement.judged),
+            change: judgement.change,
+            agreement: judgement.agreement,
+            sessions: None,
+            limits: Vec::new(),
         }
-        verdict if holds_for_all => verdict,
-        _ => Verdict::Inconclusive,
-    };
-    let mut reasons = reason::reasons(claim, evidence, &judged, verdict);
-    let change_is_told = change.as_ref().filter(|change| change.is_significant);
-    let unsteady = [
-        change_is_told.map(|change| reason::drifted(claim, change)),
-        disagree.map(|agreement| reason::shards_differ(claim, agreement)),
-    ];
-    for reason in unsteady.into_iter().flatten() {
-        let place = if judged.verdict == Verdict::Pass {
-            0
-        } else {
-            reasons.len()
-        };
-        reasons.insert(place, reason);
     }
-    if is_doubtful {
-        let place = if holds_for_all { reasons.len() } else { 0 };
-        reasons.insert(place, reason::doubtful_assignment(evidence, &assignment));
+
+    /// The status that the process ends with.
+    #[must_use]
+    pub fn status(&self) -> ExitStatus {
+        self.verdict.status(self.interrupted)
     }
-    Judgement {
-        verdict,
-        reasons,
-        judged,
-        assignment,
-        change,
-        windows,
-        agreement,
+
+    /// What a FAIL rests on: 0 where it rests on no test; `None` where nothing was tested.
+    #[must_use]
+    pub fn fail_p_value(&self, alpha: f64) -> Option<f64> {
+        let test = self.test.as_ref().filter(|judged| judged.method.is_some());
+        let tested = test.map(Judged::fail_p_value);
+        let refutes = tested.is_some_and(|p| p <= alpha);
+        // A limit that is exceeded is a rule and no test.
+        let by_rule = self.verdict == VerdictName::Fail && !refutes;
+        if by_rule { Some(0.0) } else { tested }
     }
-}
 
-/// Orders assignments by how well they suit the expected split: by verdict, then those that take every
-/// workload for some backend, then by p-value.
-fn by_favour(a: &Judged, b: &Judged) -> Ordering {
-    let verdict = |judged: &Judged| match judged.verdict {
-        Verdict::Fail => 0,
-        Verdict::Inconclusive => 1,
-        Verdict::Pass => 2,
-    };
-    let is_known = |judged: &Judged| judged.counts.foreign == 0;
-    (verdict(a), is_known(a))
-        .cmp(&(verdict(b), is_known(b)))
-        .then(a.log10_p_value.total_cmp(&b.log10_p_value))
-}
+    fn not_measured(&mut self, reasons: Vec<Reason>) {
+        (self.verdict, self.split_verdict) = (VerdictName::Error, VerdictName::Error);
+        self.reasons = reasons;
+    }
 
-/// What the responses of a group count as that is no backend of the split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Doubtful {
-    Foreign,
-    Unattributed,
-}
-
-impl Evidence {
-    fn judge(&self, claim: &Claim, backends: &[Backend], others: Doubtful) -> Judged {
-        let Claim { split, .. } = claim;
-        let total = counts(split, &self.observed, self.unattributed, backends, others);
-        if let Some(standing) = &self.standing {
-            let (observed, missing) = (&standing.observed, standing.unattributed);
-            let looked_at = counts(split, observed, missing, backends, others);
-            return judge_sequential(claim, looked_at, &total, standing);
+    /// Puts the verdict on the sessions in place of one on the split, which responses that depend on each
+    /// other do not carry.
+    fn judge_sessions(&mut self, claim: &Claim, measured: &Measured, evidence: &Evidence) {
+        let kept = stickiness::judge(claim, measured, evidence, &self.assignment);
+        self.test = None;
+        self.change = None;
+        if let Some(kept) = kept.as_ref().filter(|_| measured.tally.attributed() > 0) {
+            self.reasons.clone_from(&kept.reasons);
+            self.reasons.extend(unmeasured::missing_answers(measured));
+            self.verdict = kept.verdict.into();
+            self.split_verdict = self.verdict;
         }
-        match &self.connections {
-            Some(connections) => {
-                let clusters = clusters(split, connections, backends);
-                judge_clustered(claim, total, &clusters)
+        self.sessions = kept;
+    }
+
+    /// Holds the backends' health against the claim's limits.
+    fn hold_to_limits(&mut self, claim: &Claim, measured: &Measured) {
+        for &(backend, limit) in &claim.limits {
+            let held = health::hold(claim, measured, self, (backend, limit));
+            self.limits.push(held.clone());
+            let Some(reason) = held.reason else { continue };
+            let is_worse = match self.verdict {
+                VerdictName::Pass => true,
+                VerdictName::Inconclusive => held.verdict == VerdictName::Fail,
+                VerdictName::Fail | VerdictName::Error | VerdictName::Measured => false,
+            };
+            let place = if is_worse { 0 } else { self.reasons.len() };
+            self.reasons.insert(place, reason);
+            if is_worse {
+                self.verdict = held.verdict;
             }
-            None => decision::judge(claim, total),
         }
     }
 
-    fn windows_by_backend(&self, split: &Split, backends: &[Backend]) -> Vec<Vec<u64>> {
-        let row =
-            |by_group: &Vec<u64>| counts(split, by_group, 0, backends, Doubtful::Foreign).observed;
-        self.windows.iter().map(row).collect()
-    }
-
-    /// Tests whether the split changed. Connections that keep to a backend make waves of their own, which
-    /// are no drift: then it cannot be told.
-    fn change(
-        &self,
-        claim: &Claim,
-        backends: &[Backend],
-        judged: &Judged,
-        windows: &[Vec<u64>],
-    ) -> Option<Change> {
-        let Claim {
-            split, criterion, ..
-        } = claim;
-        if judged.method == Some(Method::FirstResponse) {
-            return None;
-        }
-        let drift = drift(windows)?;
-        let is_significant = drift.p_value <= criterion.alpha;
-        let nobody = u8::MAX;
-        let label = |group: usize| {
-            let backend = backends.get(group).copied().flatten();
-            backend.map_or(nobody, |backend| u8::try_from(backend).unwrap_or(nobody))
-        };
-        let point = || {
-            // With all of MAX_BACKENDS in use the last label is taken for nobody; the place is found all
-            // the same.
-            let labels: Vec<u8> = self.sequence.groups().map(label).collect();
-            debug_assert!(split.len() <= usize::from(nobody));
-            change_point(windows, &labels)
-        };
-        Some(Change {
-            point: is_significant.then(point).flatten(),
-            drift,
-            is_significant,
-        })
-    }
-}
-
-/// The counts by backend where group `g` is backend `backends[g]`.
-fn counts(
-    split: &Split,
-    observed: &[u64],
-    unattributed: u64,
-    backends: &[Backend],
-    others: Doubtful,
-) -> Counts {
-    let mut counts = Counts {
-        observed: vec![0; split.len()],
-        foreign: 0,
-        unattributed,
-    };
-    for (backend, &observed) in backends.iter().zip(observed) {
-        match (backend, others) {
-            (Some(backend), _) => counts.observed[*backend] += observed,
-            (None, Doubtful::Foreign) => counts.foreign += observed,
-            (None, Doubtful::Unattributed) => counts.unattributed += observed,
-        }
-    }
-    counts
-}
-
-/// The connections by backend; a further cell stands for groups that are no backend of the split.
-fn clusters(split: &Split, connections: &Connections, backends: &[Backend]) -> Clusters {
-    let cells = split.len() + 1;
-    let cell_of: Vec<usize> = (0..connections.sums().observed().len().max(backends.len()))
-        .map(|group| {
-            backends
-                .get(group)
-                .copied()
-                .flatten()
-                .unwrap_or(split.len())
-        })
-        .collect();
-    let mut sample = vec![0; cells * connections.sample().len()];
-    for (row, by_group) in sample.chunks_exact_mut(cells).zip(connections.sample()) {
-        for (&cell, &count) in cell_of.iter().zip(by_group) {
-            row[cell] += count;
-        }
-    }
-    Clusters {
-        sums: connections.sums().pool(&cell_of, cells),
-        sample,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::claim::Criterion;
-    use crate::identity::assignment::Mappings;
-    use crate::split::Split;
-    use crate::stats::judge::Judge;
-
-    fn decided(expect: &str, pods: &[(&str, u64)], unattributed: u64, judge: Judge) -> Judgement {
-        let split: Split = expect.parse().unwrap();
-        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, judge, 0.02).unwrap();
-        let evidence = Evidence {
-            groups: pods.iter().map(|(pod, _)| mappings.group(pod)).collect(),
-            observed: pods.iter().map(|&(_, observed)| observed).collect(),
-            unattributed,
-            ..Evidence::default()
-        };
-        decide(&Claim::new(split, criterion, 1), &evidence)
-    }
-
-    fn verdict(pods: &[(&str, u64)], unattributed: u64) -> (Verdict, &'static str) {
-        let judgement = decided("v1=70,v2=30", pods, unattributed, Judge::Equivalence);
-        (judgement.verdict, judgement.reasons[0].code)
-    }
-
-    #[test]
-    fn counts_that_fit_pass_and_counts_that_do_not_fail() {
-        assert_eq!(
-            verdict(&[("v1", 700), ("v2", 300)], 0),
-            (Verdict::Pass, "split_matches")
-        );
-        assert_eq!(
-            verdict(&[("v1", 600), ("v2", 400)], 0),
-            (Verdict::Fail, "split_off")
-        );
-        assert_eq!(
-            verdict(&[("v1", 2610), ("v2", 990)], 0),
-            (Verdict::Fail, "split_off")
-        );
-        assert_eq!(
-            verdict(&[("v1", 69), ("v2", 30)], 0),
-            (Verdict::Inconclusive, "too_few_requests")
-        );
-    }
-
-    #[test]
-    fn responses_without_identity_are_never_dropped() {
-        assert_eq!(verdict(&[("v1", 600), ("v2", 380)], 20).0, Verdict::Fail);
-        assert_eq!(
-            verdict(&[("v1", 690), ("v2", 290)], 20).0,
-            Verdict::Inconclusive
-        );
-        assert_eq!(verdict(&[("v1", 2484), ("v2", 1080)], 36).0, Verdict::Pass);
-    }
-
-    #[test]
-    fn a_silent_backend_fails_whatever_the_missing_answers_could_have_been() {
-        assert_eq!(
-            verdict(&[("v1", 700)], 300),
-            (Verdict::Fail, "backend_never_answered")
-        );
-        let few = verdict(&[("v1", 7)], 3);
-        assert_eq!(few.0, Verdict::Inconclusive);
-    }
-
-    #[test]
-    fn a_hit_on_a_backend_of_weight_zero_fails() {
-        let judgement = decided(
-            "v1=100,v2=0",
-            &[("v1", 9999), ("v2", 1)],
-            0,
-            Judge::Equivalence,
-        );
-        assert_eq!(judgement.verdict, Verdict::Fail);
-        assert_eq!(judgement.reasons[0].code, "zero_weight_hit");
-        let clean = decided("v1=100,v2=0", &[("v1", 9999)], 0, Judge::Equivalence);
-        assert_eq!(clean.verdict, Verdict::Pass);
-        assert!(
-            clean.reasons[0].message.contains("leak"),
-            "{:?}",
-            clean.reasons
-        );
-    }
-
-    #[test]
-    fn a_workload_in_doubt_makes_a_pass_inconclusive_and_leaves_a_certain_fail() {
-        let pods = [("web-6f79ff6b8d-fmzvc", 700), ("api-6b8464cddd-nnjmj", 300)];
-        let (verdict_in_doubt, code) = verdict(&pods, 0);
-        assert_eq!(
-            (verdict_in_doubt, code),
-            (Verdict::Inconclusive, "ambiguous_assignment")
-        );
-        let pods = [("web-6f79ff6b8d-fmzvc", 500), ("api-6b8464cddd-nnjmj", 500)];
-        assert_eq!(verdict(&pods, 0).0, Verdict::Fail);
-    }
-
-    #[test]
-    fn a_silent_backend_is_named_though_the_one_workload_could_be_any() {
-        let judgement = decided(
-            "v1=70,v2=30",
-            &[("challenge-app-6f79ff6b8d-fmzvc", 2000)],
-            900,
-            Judge::Equivalence,
-        );
-        assert_eq!(judgement.verdict, Verdict::Fail);
-        assert_eq!(judgement.reasons[0].code, "backend_never_answered");
-        assert!(judgement.reasons[0].message.starts_with("v2 never"));
-    }
-
-    #[test]
-    fn the_three_judges_differ_on_a_small_sample_and_on_a_proven_small_shift() {
-        let small = [("v1", 69), ("v2", 30)];
-        assert_eq!(
-            decided("v1=70,v2=30", &small, 0, Judge::Significance).verdict,
-            Verdict::Pass
-        );
-        let shifted = [("v1", 71_000), ("v2", 29_000)];
-        assert_eq!(
-            decided("v1=70,v2=30", &shifted, 0, Judge::Equivalence).verdict,
-            Verdict::Fail
-        );
-        assert_eq!(
-            decided("v1=70,v2=30", &shifted, 0, Judge::Tolerance).verdict,
-            Verdict::Pass
-        );
-    }
-
-    #[test]
-    fn nothing_attributed_is_no_verdict() {
-        assert_eq!(
-            verdict(&[], 0),
-            (Verdict::Inconclusive, "nothing_attributed")
-        );
-        assert_eq!(
-            verdict(&[], 100),
-            (Verdict::Inconclusive, "nothing_attributed")
-        );
-    }
-
-    #[test]
-    fn a_run_cut_short_never_passes() {
-        let split: Split = "v1=70,v2=30".parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
-        let evidence = Evidence {
-            groups: vec![mappings.group("v1"), mappings.group("v2")],
-            observed: vec![2520, 1080],
-            cut_short: Some("interrupted".to_owned()),
-            ..Evidence::default()
-        };
-        let judgement = decide(&Claim::new(split, criterion, 1), &evidence);
-        assert_eq!(judgement.verdict, Verdict::Inconclusive);
-        assert_eq!(judgement.reasons[0].code, "cut_short");
+    /// Leaves the counts, and takes away what was concluded from them.
+    fn forget_the_tests(&mut self) {
+        self.test = None;
+        self.change = None;
+        self.agreement = None;
+        self.findings.clear();
     }
 }

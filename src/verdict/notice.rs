@@ -7,12 +7,12 @@ use super::promise::remedy_for_time;
 use super::unmeasured::unidentified;
 use crate::format::time;
 use crate::load::Doubt;
-use crate::load::limiter::Found;
+use crate::measured::{RateLimit, Trial};
 use crate::plan::Plan;
 
 /// What is said when a rate limiter was recognised, `elapsed` after the first request.
 #[must_use]
-pub fn limited(plan: &Plan, found: &Found, elapsed: Duration) -> String {
+pub fn limited(plan: &Plan, found: &RateLimit, elapsed: Duration) -> String {
     let pace = found.pace_per_second;
     let mut told = format!(
         "a rate limiter lets about {:.0} requests a minute through: what was sent so far is set aside, and \
@@ -38,7 +38,9 @@ pub fn doubt(plan: &Plan, doubt: &Doubt, elapsed: Duration) -> String {
             "no answer yet; a request is given up after --timeout {:?}",
             plan.load.timeout
         ),
-        Doubt::Unidentified(sample) => unidentified(plan, None, sample).message,
+        Doubt::Unidentified(sample) => {
+            unidentified(Trial::of(plan).host.as_str(), None, sample).message
+        }
         Doubt::Failing(failure, message) => {
             format!("requests fail ({failure}: {})", message.escape_debug())
         }

@@ -26,7 +26,9 @@ pub struct Reason {
 }
 
 impl Reason {
-    pub(super) fn new(code: &'static str, message: impl Into<String>) -> Self {
+    /// A reason; `message` says what happened and, where there is one, what to do.
+    #[must_use]
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),

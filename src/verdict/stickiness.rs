@@ -6,11 +6,11 @@
 
 use super::reason::doubtful_assignment;
 use super::{Evidence, Reason, Verdict};
+use crate::claim::Claim;
 use crate::claim::stickiness::{SessionBy, Stickiness};
 use crate::format::{p_value, points};
 use crate::identity::assignment::Assignment;
-use crate::load::Run;
-use crate::plan::Plan;
+use crate::measured::Measured;
 use crate::stats::stickiness;
 use crate::tally::sessions::Move;
 
@@ -61,25 +61,25 @@ pub struct ToldMove {
 /// Judges the sessions of a run that consists of some.
 #[must_use]
 pub fn judge(
-    plan: &Plan,
-    stickiness: &Stickiness,
-    run: &Run,
+    claim: &Claim,
+    measured: &Measured,
     evidence: &Evidence,
     assignment: &Assignment,
-) -> Kept {
-    let mut kept = count(plan, run, assignment);
+) -> Option<Kept> {
+    let stickiness = claim.sessions.as_ref()?;
+    let mut kept = count(claim, measured, assignment);
     let carried = kept.sessions - kept.uncarried;
     kept.p_value = stickiness::p_value(kept.moved + kept.in_doubt, carried, stickiness.rate);
-    kept.moves = moves(run, assignment);
+    kept.moves = moves(measured, assignment);
     let mut reasons = Vec::new();
-    if let Some(hit) = zero_weight_hit(plan, run, assignment) {
+    if let Some(hit) = zero_weight_hit(claim, measured, assignment) {
         reasons.push(hit);
     }
     if kept.moved > 0 {
-        reasons.push(moved(plan, &kept));
+        reasons.push(moved(claim, &kept));
     }
     let is_refuted = !reasons.is_empty();
-    let without = nothing_carried(stickiness, run, &kept);
+    let without = nothing_carried(stickiness, measured, &kept);
     let cut_short = evidence.cut_short.as_ref();
     let cut_short =
         cut_short.map(|why| Reason::new("cut_short", format!("the run was cut short: {why}")));
@@ -92,35 +92,37 @@ pub fn judge(
         if carried == 0 {
             reasons.extend(without);
         } else {
-            reasons.extend(open_question(plan, stickiness, evidence, assignment, &kept));
+            reasons.extend(open_question(
+                claim, stickiness, evidence, assignment, &kept,
+            ));
         }
         if reasons.is_empty() && carried > 0 {
             kept.verdict = Verdict::Pass;
-            reasons.push(stayed(plan, stickiness, &kept));
+            reasons.push(stayed(claim, stickiness, &kept));
         }
         if reasons.is_empty() {
             reasons.push(few(stickiness, carried));
         }
     }
     kept.reasons = reasons;
-    kept
+    Some(kept)
 }
 
-fn count(plan: &Plan, run: &Run, assignment: &Assignment) -> Kept {
+fn count(claim: &Claim, measured: &Measured, assignment: &Assignment) -> Kept {
     let mut kept = Kept {
         verdict: Verdict::Inconclusive,
         reasons: Vec::new(),
         sessions: 0,
-        by_backend: vec![0; plan.claim.split.len()],
+        by_backend: vec![0; claim.split.len()],
         moved: 0,
         in_doubt: 0,
         uncarried: 0,
-        carried: run.sessions.carried().map(str::to_owned).collect(),
+        carried: measured.sessions.carried().map(str::to_owned).collect(),
         p_value: 1.0,
         moves: Vec::new(),
     };
     let backend = |group: usize| assignment.fixed.get(group).copied().flatten();
-    for (course, count) in run.sessions.courses() {
+    for (course, count) in measured.sessions.courses() {
         let began = backend(course.began);
         kept.sessions += count;
         if let Some(began) = began {
@@ -140,8 +142,8 @@ fn count(plan: &Plan, run: &Run, assignment: &Assignment) -> Kept {
     kept
 }
 
-fn moves(run: &Run, assignment: &Assignment) -> Vec<ToldMove> {
-    let pods = run.tally.registry().pods();
+fn moves(measured: &Measured, assignment: &Assignment) -> Vec<ToldMove> {
+    let pods = measured.tally.registry().pods();
     let name = |pod: crate::observation::PodId| {
         pods.get(usize::from(pod.0))
             .map_or_else(String::new, |(name, _)| name.clone())
@@ -157,20 +159,20 @@ fn moves(run: &Run, assignment: &Assignment) -> Vec<ToldMove> {
             carried: example.carried.clone(),
         })
     };
-    let mut moves: Vec<ToldMove> = run.sessions.moves().filter_map(told).collect();
+    let mut moves: Vec<ToldMove> = measured.sessions.moves().filter_map(told).collect();
     moves.sort_by_key(|told| told.session);
     moves
 }
 
 /// That a backend answered that must get nothing.
-fn zero_weight_hit(plan: &Plan, run: &Run, assignment: &Assignment) -> Option<Reason> {
-    let mut hits = vec![0; plan.claim.split.len()];
-    for (group, assigned) in run.tally.groups().iter().zip(&assignment.fixed) {
+fn zero_weight_hit(claim: &Claim, measured: &Measured, assignment: &Assignment) -> Option<Reason> {
+    let mut hits = vec![0; claim.split.len()];
+    for (group, assigned) in measured.tally.groups().iter().zip(&assignment.fixed) {
         if let Some(backend) = assigned {
             hits[*backend] += group.observed;
         }
     }
-    let shares = plan.claim.split.shares().iter();
+    let shares = claim.split.shares().iter();
     let (backend, hits) = shares
         .zip(hits)
         .enumerate()
@@ -179,14 +181,14 @@ fn zero_weight_hit(plan: &Plan, run: &Run, assignment: &Assignment) -> Option<Re
         })?;
     let message = format!(
         "{} must get nothing and got {hits} of {} requests",
-        plan.claim.split.labels()[backend],
-        run.tally.attributed()
+        claim.split.labels()[backend],
+        measured.tally.attributed()
     );
     Some(Reason::new("zero_weight_hit", message))
 }
 
-fn moved(plan: &Plan, kept: &Kept) -> Reason {
-    let label = |backend: usize| &plan.claim.split.labels()[backend];
+fn moved(claim: &Claim, kept: &Kept) -> Reason {
+    let label = |backend: usize| &claim.split.labels()[backend];
     let told: Vec<String> = kept
         .moves
         .iter()
@@ -216,8 +218,8 @@ fn moved(plan: &Plan, kept: &Kept) -> Reason {
     Reason::new("session_moved", message)
 }
 
-fn stayed(plan: &Plan, stickiness: &Stickiness, kept: &Kept) -> Reason {
-    let labels = plan.claim.split.labels().iter().zip(&kept.by_backend);
+fn stayed(claim: &Claim, stickiness: &Stickiness, kept: &Kept) -> Reason {
+    let labels = claim.split.labels().iter().zip(&kept.by_backend);
     let began: Vec<String> = labels
         .filter(|&(_, &count)| count > 0)
         .map(|(label, count)| format!("{label} {count}"))
@@ -247,7 +249,7 @@ fn carriers(stickiness: &Stickiness, kept: &Kept) -> String {
 
 /// What keeps sessions from a PASS of which none moved and some carried something.
 fn open_question(
-    plan: &Plan,
+    claim: &Claim,
     stickiness: &Stickiness,
     evidence: &Evidence,
     assignment: &Assignment,
@@ -266,7 +268,7 @@ fn open_question(
     if begun_on < 2 || kept.in_doubt > 0 && !is_clear {
         return Some(doubtful_assignment(evidence, assignment));
     }
-    if kept.p_value <= plan.claim.criterion.alpha {
+    if kept.p_value <= claim.criterion.alpha {
         return None;
     }
     let carried = kept.sessions - kept.uncarried;
@@ -278,7 +280,7 @@ fn open_question(
             kept.sessions,
             points(stickiness.rate),
             p_value(kept.p_value),
-            plan.claim.criterion.alpha
+            claim.criterion.alpha
         );
         return Some(Reason::new("sessions_in_doubt", message));
     }
@@ -299,7 +301,7 @@ fn few(stickiness: &Stickiness, carried: u64) -> Reason {
 }
 
 /// That sessions had nothing to send back, and why; `None` where each had something.
-fn nothing_carried(stickiness: &Stickiness, run: &Run, kept: &Kept) -> Option<Reason> {
+fn nothing_carried(stickiness: &Stickiness, measured: &Measured, kept: &Kept) -> Option<Reason> {
     if kept.uncarried == 0 {
         return None;
     }
@@ -308,7 +310,7 @@ fn nothing_carried(stickiness: &Stickiness, run: &Run, kept: &Kept) -> Option<Re
         SessionBy::Cookie(name) => format!("set the cookie {name}"),
         SessionBy::Header(name) => format!("had the header {name}"),
     };
-    let refused: Vec<String> = run
+    let refused: Vec<String> = measured
         .sessions
         .refused()
         .map(|(name, why)| format!("{name} was not sent back: {why}"))

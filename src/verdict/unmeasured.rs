@@ -1,42 +1,25 @@
 //! Why a run could not measure, or measured less than was planned.
 
-use http::header::{HOST, LOCATION};
+use http::header::LOCATION;
 
 use super::Reason;
 use crate::format::time;
 use crate::identity::encoding;
-use crate::load::{Ending, LoadError, Run, UnidentifiedSample};
+use crate::measured::{Ending, Measured, Trial, UnidentifiedSample};
 use crate::observation::Failure;
-use crate::plan::Plan;
 use crate::plan::target::Protocol;
 use crate::stats::sequential::Look;
 
-/// Why a run could not begin.
-#[must_use]
-pub fn unmeasurable(error: &LoadError) -> Reason {
-    match error {
-        LoadError::Unreachable { .. } => Reason::new(
-            "unreachable",
-            format!(
-                "{error}; is the address right, and the ingress up? To try lbtest without one: lbtest demo --expect v1=70,v2=30"
-            ),
-        ),
-        LoadError::NotReady { .. } => Reason::new("not_ready", error.to_string()),
-        LoadError::Interrupted => Reason::new("interrupted", error.to_string()),
-        LoadError::Setup(_) => Reason::new("setup", error.to_string()),
-    }
-}
-
 /// Why nothing was attributed although requests were sent.
 #[must_use]
-pub fn not_measured(plan: &Plan, run: &Run) -> Vec<Reason> {
+pub fn not_measured(measured: &Measured) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let responses = run.tally.responses();
-    if let Some(sample) = &run.sample {
-        reasons.push(unidentified(plan, Some(responses), sample));
+    let responses = measured.tally.responses();
+    if let Some(sample) = &measured.sample {
+        reasons.push(unidentified(&measured.trial.host, Some(responses), sample));
     }
-    let remedy = other_protocol(plan).filter(|_| responses == 0);
-    reasons.extend(failures(run, remedy));
+    let remedy = other_protocol(&measured.trial).filter(|_| responses == 0);
+    reasons.extend(failures(measured, remedy));
     if reasons.is_empty() {
         reasons.push(Reason::new("nothing_attributed", "no request was answered"));
     }
@@ -45,7 +28,7 @@ pub fn not_measured(plan: &Plan, run: &Run) -> Vec<Reason> {
 
 /// What a response without an identity says; `responses` came in all, if that is known.
 pub(super) fn unidentified(
-    plan: &Plan,
+    host: &str,
     responses: Option<u64>,
     sample: &UnidentifiedSample,
 ) -> Reason {
@@ -57,11 +40,6 @@ pub(super) fn unidentified(
     let none_names_a_pod = told("none of which names a pod");
     let body = String::from_utf8_lossy(&sample.body);
     let shown = body.escape_debug();
-    let host = plan
-        .request
-        .headers
-        .get(HOST)
-        .map_or("", |host| host.to_str().unwrap_or(""));
     let status = sample.status;
     if status == 404 && body.contains("default backend") {
         return Reason::new(
@@ -128,8 +106,8 @@ fn certificate_page(status: u16, body: &str) -> Option<&'static str> {
 }
 
 /// What a port may speak instead that answers none of the plan's requests. Over TLS the two sides agree on it.
-fn other_protocol(plan: &Plan) -> Option<&'static str> {
-    match (&plan.target.tls, plan.target.protocol) {
+fn other_protocol(trial: &Trial) -> Option<&'static str> {
+    match (&trial.tls_server_name, trial.protocol) {
         (Some(_), _) => None,
         (None, Protocol::Http1) => Some(
             "; if the port speaks TLS, write the URL as https://; if it speaks HTTP/2 alone, add --http2",
@@ -141,9 +119,9 @@ fn other_protocol(plan: &Plan) -> Option<&'static str> {
 }
 
 /// `remedy` is what to do where the two sides seem not to understand each other.
-fn failures(run: &Run, remedy: Option<&'static str>) -> impl Iterator<Item = Reason> {
-    run.tally.by_failure().map(move |(failure, count)| {
-        let message = run
+fn failures(measured: &Measured, remedy: Option<&'static str>) -> impl Iterator<Item = Reason> {
+    measured.tally.by_failure().map(move |(failure, count)| {
+        let message = measured
             .failure_messages
             .get(&failure)
             .map_or("", |message| message);
@@ -169,16 +147,16 @@ fn failures(run: &Run, remedy: Option<&'static str>) -> impl Iterator<Item = Rea
 
 /// What is worth knowing of the requests that were not attributed, in a run that has a verdict.
 #[must_use]
-pub fn missing_answers(run: &Run) -> Vec<Reason> {
-    let responses = run.tally.responses();
-    let unidentified: u64 = run
+pub fn missing_answers(measured: &Measured) -> Vec<Reason> {
+    let responses = measured.tally.responses();
+    let unidentified: u64 = measured
         .tally
         .unidentified_by_status()
         .map(|(_, count)| count)
         .sum();
     let mut reasons = Vec::new();
     if unidentified > 0 {
-        let statuses: Vec<String> = run
+        let statuses: Vec<String> = measured
             .tally
             .unidentified_by_status()
             .map(|(status, count)| format!("{status} × {count}"))
@@ -192,26 +170,27 @@ pub fn missing_answers(run: &Run) -> Vec<Reason> {
             ),
         ));
     }
-    reasons.extend(failures(run, None));
+    reasons.extend(failures(measured, None));
     reasons
 }
 
 /// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
 #[must_use]
-pub fn cut_short(plan: &Plan, run: &Run) -> Option<String> {
-    let attributed = run.tally.attributed();
-    let decided = run.standing.as_ref().is_some_and(|standing| {
+pub fn cut_short(measured: &Measured) -> Option<String> {
+    let attributed = measured.tally.attributed();
+    let decided = measured.standing.as_ref().is_some_and(|standing| {
         matches!(standing.look, Look::Pass | Look::Fail | Look::Inconclusive)
     });
-    let planned = plan
+    let planned = measured
+        .trial
         .budget
         .requests
         .map_or(String::new(), |requests| format!(" of {requests}"));
-    match run.ending {
+    match measured.ending.as_ref().ok()? {
         Ending::Complete => None,
         _ if decided => None,
         Ending::MaxDuration => {
-            let slow = match (run.limiter, plan.budget.requests) {
+            let slow = match (measured.limiter, measured.trial.budget.requests) {
                 (Some(found), Some(requests)) => format!(
                     "; at the {:.0} a minute that the rate limiter lets through they take {}",
                     60.0 * found.pace_per_second,
@@ -221,7 +200,7 @@ pub fn cut_short(plan: &Plan, run: &Run) -> Option<String> {
             };
             Some(format!(
                 "--max-duration {:?} passed with {attributed}{planned} requests attributed{slow}",
-                plan.budget.max_duration
+                measured.trial.budget.max_duration
             ))
         }
         Ending::Interrupted => Some(format!(
@@ -230,7 +209,7 @@ pub fn cut_short(plan: &Plan, run: &Run) -> Option<String> {
         Ending::ReplacementsSpent => Some(format!(
             "{} requests without an identity were sent again, and no more are, with \
              {attributed}{planned} requests attributed",
-            plan.budget.replacements()
+            measured.trial.budget.replacements()
         )),
         Ending::NothingIdentified => Some("no response named a pod".to_owned()),
     }

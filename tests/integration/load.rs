@@ -11,6 +11,7 @@ use lbtest::plan::settings::Settings;
 use lbtest::plan::{ConnectionUse, Plan};
 use lbtest::report::Report;
 use lbtest::tally::pods::PodRegistry;
+use lbtest::verdict::judge;
 
 use crate::program::lbtest;
 
@@ -33,10 +34,8 @@ pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
 /// Runs a plan in this process.
 pub(crate) fn report(plan: &Plan) -> Report {
     let registry = PodRegistry::shared(plan.mappings.clone());
-    match lbtest::load::run(plan, &registry, &mut |_| {}) {
-        Ok(run) => Report::of_run(plan, &run),
-        Err(error) => Report::of_error(plan, &error),
-    }
+    let measured = lbtest::load::measure(plan, &registry, &mut |_| {});
+    Report::of(&plan.claim, &measured, &judge(&plan.claim, &measured))
 }
 
 fn identified(report: &Report) -> u64 {

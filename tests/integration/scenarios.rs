@@ -8,11 +8,9 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use lbtest::ingress::{Config, Ingress};
-use lbtest::load;
 use lbtest::plan::Plan;
 use lbtest::plan::settings::Settings;
 use lbtest::report::{Report, VerdictName};
-use lbtest::tally::pods::PodRegistry;
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
 
@@ -393,9 +391,7 @@ fn report(scenario: &Scenario, seed: u64) -> Report {
     let ingress = Ingress::start(&config).unwrap();
     let url = format!("http://{}/", ingress.addr());
     let plan = plan(scenario, &url, &backends, seed);
-    let registry = PodRegistry::shared(plan.mappings.clone());
-    let run = load::run(&plan, &registry, &mut |_| {}).unwrap();
-    Report::of_run(&plan, &run)
+    crate::load::report(&plan)
 }
 
 /// The first finding's code and those tied with it; the first reason's where nothing was measured and

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use super::{Answer, Found, KEPT};
+use super::{Answer, KEPT};
+use crate::measured::RateLimit;
 
 /// The first pause; it doubles while nothing is let through after it.
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
@@ -65,7 +66,7 @@ pub(super) enum Measured {
 /// A measured rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Refill {
-    pub(super) found: Found,
+    pub(super) found: RateLimit,
     /// Whether all rounds allow one and the same rate.
     pub(super) is_steady: bool,
 }
@@ -264,7 +265,7 @@ impl Measure {
         } else {
             mean
         };
-        let found = Found {
+        let found = RateLimit {
             per_second,
             accepted,
             over,

@@ -128,7 +128,7 @@ impl Server {
 /// What a simulated run came to.
 #[derive(Debug, Default)]
 struct Played {
-    found: Option<Found>,
+    found: Option<RateLimit>,
     found_at: f64,
     cleared_at: Option<f64>,
     probes: u64,

@@ -1,8 +1,9 @@
 //! Tries a pace: do the rejections vanish? Wald's sequential probability ratio test of "as many as before"
 //! against "a tenth of that".
 
+use super::Answer;
 use super::measure::Refill;
-use super::{Answer, Found};
+use crate::measured::RateLimit;
 
 /// Either mistake is made at most about once in ten thousand trials (Wald 1945: the bound is ln of that).
 const BOUND: f64 = 9.210_340_371_976_184;
@@ -67,7 +68,7 @@ impl Trial {
         self.refill.found.pace_per_second
     }
 
-    pub(super) fn found(&self) -> Found {
+    pub(super) fn found(&self) -> RateLimit {
         self.refill.found
     }
 

@@ -1,22 +1,23 @@
 //! Addresses of one name that split differently.
 
 use super::{Finding, UNEXPLAINED};
-use crate::load::Run;
-use crate::plan::Plan;
+use crate::claim::Claim;
+use crate::measured::Measured;
+use crate::measured::PartCounts;
 use crate::verdict::reason::parts_differ;
-use crate::verdict::{Agreement, Judgement, PartCounts};
+use crate::verdict::{Agreement, Judgement};
 
 /// Puts it first, and in place of no known cause, where the split is off, and last where it is not.
 pub(super) fn beside(
-    plan: &Plan,
-    run: &Run,
+    claim: &Claim,
+    measured: &Measured,
     judgement: &Judgement,
     mut findings: Vec<Finding>,
 ) -> Vec<Finding> {
-    let Some(finding) = differ(plan, run, judgement) else {
+    let Some(finding) = differ(claim, measured, judgement) else {
         return findings;
     };
-    if judgement.judged.p_value <= plan.claim.criterion.alpha {
+    if judgement.judged.p_value <= claim.criterion.alpha {
         findings.retain(|finding| finding.code != UNEXPLAINED);
         findings.insert(0, finding);
     } else {
@@ -27,22 +28,21 @@ pub(super) fn beside(
 
 /// That some addresses saw another split than the others. Of connections that carry several requests the
 /// responses are not independent: then it cannot be told.
-fn differ(plan: &Plan, run: &Run, judgement: &Judgement) -> Option<Finding> {
-    if !plan.load.connection_use.is_fresh() {
+fn differ(claim: &Claim, measured: &Measured, judgement: &Judgement) -> Option<Finding> {
+    if !measured.trial.connection_use.is_fresh() {
         return None;
     }
     let parts: Vec<PartCounts> = (0..)
-        .zip(&run.addresses)
+        .zip(&measured.addresses)
         .map(|(index, _)| PartCounts {
             index,
-            observed: run.by_address.get(index as usize).observed,
+            observed: measured.by_address.get(index as usize).observed,
         })
         .collect();
-    let claim = &plan.claim;
     let assigned = &judgement.assignment.fixed;
     let agreement = Agreement::of(claim, assigned, &parts)?;
     agreement.is_refuted.then(|| {
-        let name = |index: u32| run.addresses[index as usize].to_string();
+        let name = |index: u32| measured.addresses[index as usize].to_string();
         let message = parts_differ("addresses", name, claim, &agreement);
         let tested = &agreement.homogeneity;
         Finding::new("addresses_differ", message)

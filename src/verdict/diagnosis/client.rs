@@ -1,35 +1,34 @@
 //! What this side of the wire lacked.
 
 use super::Finding;
-use crate::load::Run;
+use crate::measured::Measured;
 use crate::observation::Failure;
-use crate::plan::Plan;
 
-/// What was short on this machine during the run.
-pub(super) fn findings(plan: &Plan, run: &Run) -> Vec<Finding> {
-    ports(run)
+/// What was short on this machine during the measured.
+pub(super) fn findings(measured: &Measured) -> Vec<Finding> {
+    ports(measured)
         .into_iter()
-        .chain(concurrency(plan, run))
-        .chain(rate(plan, run))
+        .chain(concurrency(measured))
+        .chain(rate(measured))
         .collect()
 }
 
-fn ports(run: &Run) -> Option<Finding> {
-    (run.port_waits > 0).then(|| {
+fn ports(measured: &Measured) -> Option<Finding> {
+    (measured.port_waits > 0).then(|| {
         let message = format!(
             "{} connections waited until a local port of this machine was free again, and their latencies \
              contain the wait: add --keep-alive, lower --rate, or widen net.ipv4.ip_local_port_range",
-            run.port_waits
+            measured.port_waits
         );
-        Finding::new("ports_scarce", message).with("connections", run.port_waits as f64)
+        Finding::new("ports_scarce", message).with("connections", measured.port_waits as f64)
     })
 }
 
 /// The concurrency that was asked for, where this machine did not reach it.
-fn concurrency(plan: &Plan, run: &Run) -> Option<Finding> {
-    let wanted = plan.load.concurrency.get() as u64;
-    let reached = run.connections.most_open;
-    let lacked: u64 = run
+fn concurrency(measured: &Measured) -> Option<Finding> {
+    let wanted = measured.trial.concurrency;
+    let reached = measured.connections.most_open;
+    let lacked: u64 = measured
         .tally
         .by_failure()
         .filter(|&(failure, _)| failure == Failure::Local)
@@ -52,18 +51,18 @@ const BEHIND: f64 = 0.9;
 const LONG_ENOUGH_SECONDS: f64 = 2.0;
 
 /// The rate that was asked for, where it was not reached.
-fn rate(plan: &Plan, run: &Run) -> Option<Finding> {
-    let wanted = plan.load.rate?.per_second();
-    let seconds = run.elapsed.as_secs_f64();
-    let failures = run.tally.by_failure().map(|(_, count)| count);
-    let sent = run.tally.responses() + failures.sum::<u64>();
+fn rate(measured: &Measured) -> Option<Finding> {
+    let wanted = measured.trial.rate?.per_second();
+    let seconds = measured.elapsed.as_secs_f64();
+    let failures = measured.tally.by_failure().map(|(_, count)| count);
+    let sent = measured.tally.responses() + failures.sum::<u64>();
     let achieved = sent as f64 / seconds;
     // What a limiter's pace or its probes took is no fault of the concurrency.
-    let is_limited = run.limiter.is_some() || run.set_aside.rejections() > 0;
+    let is_limited = measured.limiter.is_some() || measured.set_aside.rejections() > 0;
     if is_limited || seconds < LONG_ENOUGH_SECONDS || achieved >= BEHIND * wanted {
         return None;
     }
-    let in_flight = plan.load.concurrency.get() * plan.load.streams.get();
+    let in_flight = measured.trial.concurrency * measured.trial.streams;
     // With all of them always in flight their answers take so long (Little's law), and the rate needs more.
     let needed = (in_flight as f64 * wanted / achieved).ceil();
     let message = format!(

@@ -1,39 +1,37 @@
 //! From a run to its symptoms.
 
-use http::header::COOKIE;
-
 use super::{Finding, Symptoms, addresses, client, diagnose, limiter};
+use crate::claim::Claim;
 use crate::identity::assignment::Backend;
-use crate::load::Run;
+use crate::measured::Measured;
 use crate::observation::Failure;
-use crate::plan::Plan;
 use crate::tally::pods::GroupId;
 use crate::verdict::Judgement;
 use crate::verdict::decision::{Counts, Judged, Method};
 
 /// Diagnoses a run from what it counted and what was judged of it.
 #[must_use]
-pub fn diagnose_run(plan: &Plan, run: &Run, judgement: &Judgement) -> Vec<Finding> {
-    let tally = &run.tally;
-    let (assigned, backends) = (&judgement.assignment.fixed[..], plan.claim.split.len());
+pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -> Vec<Finding> {
+    let tally = &measured.tally;
+    let (assigned, backends) = (&judgement.assignment.fixed[..], claim.split.len());
     let mut errors = vec![0; backends];
     for (group, tally) in tally.groups().iter().enumerate() {
         if let Some(backend) = backend_of(assigned, group) {
             errors[backend] += tally.errors;
         }
     }
-    let pods = pods(run, assigned, backends);
+    let pods = pods(measured, assigned, backends);
     let unidentified: Vec<(u16, u64)> = tally.unidentified_by_status().collect();
     let failures: Vec<(Failure, u64)> = tally.by_failure().collect();
     let judged = &judgement.judged;
     let change = judgement.change.as_ref();
     let found = diagnose(&Symptoms {
-        split: &plan.claim.split,
-        alpha: plan.claim.criterion.alpha,
-        seed: plan.claim.seed,
+        split: &claim.split,
+        alpha: claim.criterion.alpha,
+        seed: claim.seed,
         p_value: judged.fit.map(|_| judged.p_value),
         counts: &judged.counts,
-        independent: &independent(run, judged, assigned),
+        independent: &independent(measured, judged, assigned),
         errors: &errors,
         pods: &pods,
         replicas: None,
@@ -45,21 +43,21 @@ pub fn diagnose_run(plan: &Plan, run: &Run, judgement: &Judgement) -> Vec<Findin
         change: change.and_then(|change| change.point.as_ref()),
         clustering: judged.clustering,
         repeats: judged.method == Some(Method::FirstResponse),
-        signs: run.signs,
-        sends_cookie: plan.request.headers.contains_key(COOKIE),
+        signs: measured.signs,
+        sends_cookie: measured.trial.sends_cookie,
     });
-    let found = addresses::beside(plan, run, judgement, found);
-    let mut findings = limiter::before(run, found);
-    findings.extend(client::findings(plan, run));
+    let found = addresses::beside(claim, measured, judgement, found);
+    let mut findings = limiter::before(measured, found);
+    findings.extend(client::findings(measured));
     findings
 }
 
 /// What the counts are worth in independent responses, as the verdict has it.
-fn independent(run: &Run, judged: &Judged, assigned: &[Backend]) -> Counts {
+fn independent(measured: &Measured, judged: &Judged, assigned: &[Backend]) -> Counts {
     let counts = &judged.counts;
     match (judged.method, &judged.clustering) {
         (Some(Method::FirstResponse), _) => {
-            let sums = run.tally.connections().sums();
+            let sums = measured.tally.connections().sums();
             let mut first = Counts {
                 observed: vec![0; counts.observed.len()],
                 foreign: 0,
@@ -99,10 +97,10 @@ fn backend_of(assigned: &[Backend], group: usize) -> Backend {
 }
 
 /// Identified responses by pod, for each backend.
-fn pods(run: &Run, assigned: &[Backend], backends: usize) -> Vec<Vec<u64>> {
+fn pods(measured: &Measured, assigned: &[Backend], backends: usize) -> Vec<Vec<u64>> {
     let mut pods = vec![Vec::new(); backends];
-    let named = run.tally.registry().pods();
-    for ((_, GroupId(group)), &observed) in named.iter().zip(run.tally.pods()) {
+    let named = measured.tally.registry().pods();
+    for ((_, GroupId(group)), &observed) in named.iter().zip(measured.tally.pods()) {
         if observed > 0
             && let Some(backend) = backend_of(assigned, usize::from(*group))
         {

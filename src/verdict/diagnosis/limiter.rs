@@ -1,7 +1,7 @@
 //! A rate limiter: one that the client recognised and kept to, or one that it had no time to recognise.
 
 use super::Finding;
-use crate::load::Run;
+use crate::measured::Measured;
 
 /// What may be meant by rejections of which it is not known whether a limiter's they are.
 const UNDECIDED: [&str; 4] = [
@@ -12,19 +12,19 @@ const UNDECIDED: [&str; 4] = [
 ];
 
 /// Puts what is known of a limiter before what the counts look like.
-pub(super) fn before(run: &Run, mut findings: Vec<Finding>) -> Vec<Finding> {
-    if let Some(finding) = recognised(run) {
+pub(super) fn before(measured: &Measured, mut findings: Vec<Finding>) -> Vec<Finding> {
+    if let Some(finding) = recognised(measured) {
         findings.insert(0, finding);
-    } else if run.limiter_undecided {
+    } else if measured.limiter_undecided {
         findings.retain(|finding| !UNDECIDED.contains(&finding.code));
-        findings.insert(0, undecided(run));
+        findings.insert(0, undecided(measured));
     }
     findings
 }
 
 /// What is known of the limiter that a run met; `None` where it met none.
-fn recognised(run: &Run) -> Option<Finding> {
-    let found = run.limiter?;
+fn recognised(measured: &Measured) -> Option<Finding> {
+    let found = measured.limiter?;
     let per_minute = 60.0 * found.per_second;
     let pace = 60.0 * found.pace_per_second;
     let answers = if found.is_explicit { "429" } else { "503" };
@@ -42,8 +42,8 @@ fn recognised(run: &Run) -> Option<Finding> {
          before it was known are set aside, {} of them rejected, and the others kept to {pace:.0} a minute",
         found.accepted,
         found.over.as_secs_f64(),
-        run.set_aside.sent(),
-        run.set_aside.rejections(),
+        measured.set_aside.sent(),
+        measured.set_aside.rejections(),
     );
     Some(
         Finding::new("rate_limited", message)
@@ -52,15 +52,21 @@ fn recognised(run: &Run) -> Option<Finding> {
             .with("measured_requests", found.accepted as f64)
             .with("measured_seconds", found.over.as_secs_f64())
             .with("slowdowns", f64::from(found.slowdowns))
-            .with("set_aside", run.set_aside.sent() as f64)
-            .with("rejections_set_aside", run.set_aside.rejections() as f64),
+            .with("set_aside", measured.set_aside.sent() as f64)
+            .with(
+                "rejections_set_aside",
+                measured.set_aside.rejections() as f64,
+            ),
     )
 }
 
 /// That there was no time to tell.
-fn undecided(run: &Run) -> Finding {
+fn undecided(measured: &Measured) -> Finding {
     let status = |wanted: u16| {
-        let counted = run.tally.by_status().chain(run.set_aside.by_status());
+        let counted = measured
+            .tally
+            .by_status()
+            .chain(measured.set_aside.by_status());
         let of_status = counted.filter(|&(status, _)| status == wanted);
         of_status.map(|(_, count)| count).sum::<u64>()
     };
@@ -84,5 +90,5 @@ fn undecided(run: &Run) -> Finding {
     Finding::new(code, message)
         .with("too_many_requests", too_many as f64)
         .with("service_unavailable", unavailable as f64)
-        .with("set_aside", run.set_aside.sent() as f64)
+        .with("set_aside", measured.set_aside.sent() as f64)
 }
