@@ -16,6 +16,8 @@ pub mod format;
 
 pub mod observation;
 
+pub mod headers;
+
 pub mod stats;
 
 pub mod identity;

@@ -5,12 +5,12 @@ use std::io::Read;
 
 use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 
 use super::rule::before_the_cut;
+use crate::headers::Headers;
 
 /// Codings upon codings are undone up to this depth.
 const MOST_CODINGS: usize = 4;
@@ -31,7 +31,12 @@ const MOST_FRAMES: usize = 16;
 /// one. Of a longer or broken one what comes before it ends is kept, up to [`before_the_cut`]. `None` where a coding
 /// can't be undone: compressed bytes can look like a name that nobody wrote.
 #[must_use]
-pub fn decoded<'a>(headers: &HeaderMap, body: &'a [u8], limit: usize) -> Option<Cow<'a, [u8]>> {
+pub fn decoded<'a, 'h>(
+    headers: impl Into<Headers<'h>>,
+    body: &'a [u8],
+    limit: usize,
+) -> Option<Cow<'a, [u8]>> {
+    let headers = headers.into();
     let mut plain = Cow::Borrowed(body);
     if !is_coded(headers) {
         return Some(plain);
@@ -49,26 +54,26 @@ pub fn decoded<'a>(headers: &HeaderMap, body: &'a [u8], limit: usize) -> Option<
 
 /// The codings of a body that [`decoded`] does not undo, as its headers list them.
 #[must_use]
-pub fn not_undone(headers: &HeaderMap) -> Option<String> {
+pub fn not_undone<'h>(headers: impl Into<Headers<'h>>) -> Option<String> {
+    let headers = headers.into();
     decoded(headers, &[], 0).is_none().then(|| {
         let listed = listed(headers).map(String::from_utf8_lossy);
         listed.collect::<Vec<_>>().join(", ")
     })
 }
 
-fn is_coded(headers: &HeaderMap) -> bool {
-    headers.contains_key(CONTENT_ENCODING) || headers.contains_key(TRANSFER_ENCODING)
+fn is_coded(headers: Headers<'_>) -> bool {
+    headers.contains(&CONTENT_ENCODING) || headers.contains(&TRANSFER_ENCODING)
 }
 
 /// What was done to the body, the first first; a transfer coding comes last (RFC 9112 §6.1).
-fn listed(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    let content = headers.get_all(CONTENT_ENCODING).iter();
-    let values = content.chain(headers.get_all(TRANSFER_ENCODING));
-    values.map(http::HeaderValue::as_bytes)
+fn listed(headers: Headers<'_>) -> impl Iterator<Item = &[u8]> {
+    let content = headers.get_all(&CONTENT_ENCODING);
+    content.chain(headers.get_all(&TRANSFER_ENCODING))
 }
 
 /// The codings that change the bytes; `None` stands for one that can't be undone.
-fn codings(headers: &HeaderMap) -> impl Iterator<Item = Option<Coding>> {
+fn codings(headers: Headers<'_>) -> impl Iterator<Item = Option<Coding>> {
     let names = listed(headers).flat_map(|value| value.split(|&byte| byte == b','));
     names
         .map(Coding::parse)
@@ -187,6 +192,7 @@ fn read(decoder: impl Read, limit: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
     use std::io::Write;
 
     use flate2::Compression;

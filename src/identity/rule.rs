@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 
 use super::builtin::BuiltIn;
 use super::json::Pointer;
 use super::pattern::Pattern;
+use crate::headers::Headers;
 
 /// The longest pod name, in bytes: that of a DNS subdomain, which Kubernetes allows a pod. What claims to
 /// be longer is no identity.
@@ -123,10 +124,17 @@ impl Rules {
     /// A text that was cut within the name gives the part that is left: hand over no more than
     /// [`before_the_cut`] of a body that was not read to its end.
     #[must_use]
-    pub fn identify<'a>(&self, headers: &'a HeaderMap, body: &'a [u8]) -> Option<Cow<'a, str>> {
+    pub fn identify<'a>(
+        &self,
+        headers: impl Into<Headers<'a>>,
+        body: &'a [u8],
+    ) -> Option<Cow<'a, str>> {
         match &self.0 {
             Kind::BuiltIn(rules) => rules.identify(body),
-            Kind::User(rules) => rules.iter().find_map(|rule| rule.identify(headers, body)),
+            Kind::User(rules) => {
+                let headers = headers.into();
+                rules.iter().find_map(|rule| rule.identify(headers, body))
+            }
         }
     }
 }
@@ -158,10 +166,10 @@ impl Rule {
             })
     }
 
-    fn identify<'a>(&self, headers: &'a HeaderMap, body: &'a [u8]) -> Option<Cow<'a, str>> {
+    fn identify<'a>(&self, headers: Headers<'a>, body: &'a [u8]) -> Option<Cow<'a, str>> {
         match self {
             Self::Body(pattern) => clean(pattern.find(body)?).map(Cow::Borrowed),
-            Self::Header(name) => clean(headers.get(name)?.as_bytes()).map(Cow::Borrowed),
+            Self::Header(name) => clean(headers.get(name)?).map(Cow::Borrowed),
             Self::Json(pointer) => match pointer.find(body)? {
                 Cow::Borrowed(name) => clean(name.as_bytes()).map(Cow::Borrowed),
                 Cow::Owned(name) => clean(name.as_bytes()).map(|name| Cow::Owned(name.to_owned())),
@@ -192,6 +200,8 @@ fn clean(name: &[u8]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderMap;
+
     use super::*;
 
     fn rules(texts: &[&str]) -> Rules {

@@ -1,7 +1,7 @@
 //! A bound on what a peer sends without telling anything: neither a head of a response, nor a piece of a body.
 //!
-//! hyper bounds a head by its buffer, but reads past informational responses (RFC 9110 §15.2) for as long as
-//! they come, and over HTTP/2 keeps them until the request's task runs; frames that only ask for an answer,
+//! A head is bounded, but informational responses (RFC 9110 §15.2) are read past for as long as they come, and
+//! over HTTP/2 hyper keeps them until the request's task runs; frames that only ask for an answer,
 //! and TLS messages that carry no data, may come as endlessly. So what is read is counted below TLS.
 
 use std::cell::Cell;

@@ -1,39 +1,35 @@
 //! One HTTP connection.
 //!
-//! Over HTTP/1.1 it is driven in the task of the request that uses it: hyper's connection future is polled
-//! beside the response future instead of being spawned, so that a response costs no task switch. Over
-//! HTTP/2 hyper's futures are tasks of the same thread, since several requests may share the connection.
+//! Over HTTP/1.1 its exchanges run in the task of the request that uses it. Over HTTP/2 hyper's futures are tasks
+//! of the same thread, since several requests may share the connection.
 
 use std::cell::{Cell, RefCell};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::pin::{Pin, pin};
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::{http1, http2};
+use http::response::Parts;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
 use hyper::rt::Executor;
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinSet;
 
 use super::allowance::Allowance;
+use super::buffer::{BodyEnd, Buffer, Lender, gather};
 use super::deadline::Deadline;
 use super::dial::{DialError, Dialler};
-use super::transport::Transport;
+use super::http1::exchange::{Exchanges, SendError};
+use super::outgoing::Outgoing;
+use super::transport::{self, Transport};
+use crate::headers::Headers;
 use crate::measured::Address;
 use crate::observation::Failure;
 use crate::plan::target::Protocol;
 
-/// A request as it is handed to hyper.
-pub type Outgoing = Request<Full<Bytes>>;
-
-type Driver = http1::Connection<TokioIo<Transport>, Full<Bytes>>;
-
-/// The largest head that a response may have; over HTTP/1.1 it is the most that is buffered of anything.
+/// The largest head that a response may have over HTTP/2.
 const MOST_HEAD_BYTES: u32 = 128 * 1024;
 /// What may come of the bodies on an HTTP/2 connection before they are read.
 const WINDOW: u32 = 256 * 1024;
@@ -41,23 +37,33 @@ const WINDOW: u32 = 256 * 1024;
 /// An open connection.
 #[derive(Debug)]
 pub struct Connection {
-    sender: Sender,
-    /// What the peer has sent without progress.
-    allowance: Allowance,
+    wire: Wire,
     begun: Rc<Cell<u64>>,
 }
 
 #[derive(Debug)]
-enum Sender {
-    Http1 {
-        sender: http1::SendRequest<Full<Bytes>>,
-        /// `None` once the connection has ended.
-        driver: Option<Box<Driver>>,
-    },
-    Http2 {
-        sender: http2::SendRequest<Full<Bytes>>,
-        tasks: Tasks,
-    },
+enum Wire {
+    Http1(Exchanges<Transport>),
+    Http2(Streams),
+}
+
+/// A share of an HTTP/2 connection.
+#[derive(Debug)]
+struct Streams {
+    sender: http2::SendRequest<Full<Bytes>>,
+    tasks: Tasks,
+    /// What the peer has sent without progress.
+    allowance: Allowance,
+    lender: Lender,
+    response: Option<Received>,
+}
+
+/// A response over HTTP/2.
+#[derive(Debug)]
+struct Received {
+    head: Parts,
+    body: Incoming,
+    buffer: Box<Buffer>,
 }
 
 /// The tasks behind an HTTP/2 connection; they end when the last of its users has gone, whatever they wait for.
@@ -91,17 +97,9 @@ pub enum ExchangeError {
     Failed(Failure, String),
 }
 
-/// What was read of a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyEnd {
-    /// All of it.
-    Whole,
-    /// As much as is read for identification; the rest is still to come, so the connection must close.
-    Truncated,
-}
-
 impl Connection {
-    /// Dials `address` and prepares HTTP on it; `deadline` is the timer that bounds the dial.
+    /// Dials `address` and prepares HTTP on it; `deadline` is the timer that bounds the dial, and `lender` has
+    /// the buffers of this thread.
     ///
     /// # Errors
     /// As [`Dialler::open`].
@@ -115,41 +113,17 @@ impl Connection {
         dialler: &Dialler,
         address: &Address,
         deadline: &mut Deadline,
+        lender: &Lender,
     ) -> Result<Self, DialError> {
         let allowance = Allowance::default();
-        let io = TokioIo::new(dialler.open(address, allowance.clone(), deadline).await?);
-        let failed = |error: hyper::Error| DialError {
-            failure: Failure::Protocol,
-            message: error.to_string(),
-        };
-        let sender = match dialler.protocol() {
-            Protocol::Http1 => {
-                let (sender, driver) = http1::Builder::new()
-                    .max_buf_size(MOST_HEAD_BYTES as usize)
-                    .writev(dialler.sends_bodies())
-                    .handshake(io)
-                    .await
-                    .map_err(failed)?;
-                let driver = Some(Box::new(driver));
-                Sender::Http1 { sender, driver }
-            }
-            Protocol::Http2 => {
-                let tasks = Tasks::default();
-                let spawner = Spawner(Rc::downgrade(&tasks));
-                let (sender, driver) = http2::Builder::new(spawner.clone())
-                    .max_header_list_size(MOST_HEAD_BYTES)
-                    .initial_stream_window_size(WINDOW)
-                    .initial_connection_window_size(WINDOW)
-                    .handshake(io)
-                    .await
-                    .map_err(failed)?;
-                spawner.execute(driver);
-                Sender::Http2 { sender, tasks }
-            }
+        let lender = lender.clone();
+        let transport = dialler.open(address, allowance.clone(), deadline).await?;
+        let wire = match dialler.protocol() {
+            Protocol::Http1 => Wire::Http1(Exchanges::new(transport, lender, allowance)),
+            Protocol::Http2 => Wire::Http2(Streams::open(transport, lender, allowance).await?),
         };
         Ok(Self {
-            sender,
-            allowance,
+            wire,
             begun: Rc::default(),
         })
     }
@@ -158,14 +132,10 @@ impl Connection {
     /// no such thing.
     #[must_use]
     pub fn share(&self) -> Option<Self> {
-        match &self.sender {
-            Sender::Http1 { .. } => None,
-            Sender::Http2 { sender, tasks } => Some(Self {
-                sender: Sender::Http2 {
-                    sender: sender.clone(),
-                    tasks: Rc::clone(tasks),
-                },
-                allowance: self.allowance.clone(),
+        match &self.wire {
+            Wire::Http1(_) => None,
+            Wire::Http2(streams) => Some(Self {
+                wire: Wire::Http2(streams.share()),
                 begun: Rc::clone(&self.begun),
             }),
         }
@@ -177,23 +147,19 @@ impl Connection {
         self.begun.get()
     }
 
-    /// Waits until another request may be written; `false` when the connection has ended.
+    /// Waits until another request may be sent; `false` when the connection is known to have ended.
     ///
     /// # Cancel safety
     /// Dropping it changes nothing.
     pub async fn is_reusable(&mut self) -> bool {
-        match &mut self.sender {
-            // Whether the peer has closed it meanwhile, the connection finds out before it takes a request.
-            Sender::Http1 { sender, .. } if sender.is_ready() => true,
-            Sender::Http1 { sender, driver } => {
-                let ready = poll_fn(|cx| sender.poll_ready(cx));
-                drive(driver, ready).await.is_ok()
-            }
-            Sender::Http2 { sender, .. } => sender.ready().await.is_ok(),
+        match &mut self.wire {
+            // Whether the peer has closed it meanwhile is found out before a request is written.
+            Wire::Http1(exchanges) => exchanges.is_ready(),
+            Wire::Http2(streams) => streams.sender.ready().await.is_ok(),
         }
     }
 
-    /// Writes a request and reads the head of its response.
+    /// Sends a request, the last on its connection or not, and reads the head of its response; the status.
     ///
     /// # Errors
     /// [`ExchangeError::Unsent`] on a connection that was given a request before this one, if no backend can have
@@ -201,100 +167,177 @@ impl Connection {
     ///
     /// # Cancel safety
     /// Dropping it leaves an HTTP/1.1 connection in the middle of an exchange: drop the connection too.
-    pub async fn send(&mut self, request: Outgoing) -> Result<Response<Incoming>, ExchangeError> {
-        self.allowance.renew();
+    pub async fn send(&mut self, request: &Outgoing, is_last: bool) -> Result<u16, ExchangeError> {
         // Where several are sent at once the others may be refused before the first is answered.
         let is_first = self.begun.replace(self.begun() + 1) == 0;
-        let ended = match &mut self.sender {
-            Sender::Http1 { sender, driver } => {
-                let response = sender.try_send_request(request);
-                drive(driver, response).await
+        let (is_unsent, failed) = match &mut self.wire {
+            Wire::Http1(exchanges) => {
+                match exchanges
+                    .send(request.bytes(is_last), request.asked())
+                    .await
+                {
+                    Ok(status) => return Ok(status),
+                    Err(SendError::Unsent(broken)) => {
+                        (true, (broken.failure(), broken.to_string()))
+                    }
+                    Err(SendError::Failed(broken)) => {
+                        (false, (broken.failure(), broken.to_string()))
+                    }
+                }
             }
-            Sender::Http2 { sender, .. } => sender.try_send_request(request).await,
+            Wire::Http2(streams) => match streams.send(request.request()).await {
+                Ok(status) => return Ok(status),
+                Err(failed) => failed,
+            },
         };
-        let mut error = match ended {
-            Ok(response) => {
-                self.allowance.renew();
-                return Ok(response);
-            }
-            Err(error) => error,
-        };
-        let is_unwritten = error.take_message().is_some();
-        let error = error.into_error();
-        if !is_first && (is_unwritten || was_held_back(&error) || was_refused_unseen(&error)) {
+        if is_unsent && !is_first {
             return Err(ExchangeError::Unsent);
         }
-        Err(ExchangeError::Failed(classify(&error), describe(&error)))
+        let (failure, message) = failed;
+        Err(ExchangeError::Failed(failure, message))
     }
 
-    /// Reads a body into `buffer` (emptied first), at most `limit` bytes of it, and hands what was read
-    /// to `read`; a body that comes in one piece is handed over where it lies.
+    /// Reads the body of the response, at most `limit` bytes of it.
     ///
     /// # Errors
     /// The body broke off.
     ///
     /// # Cancel safety
     /// Dropping it leaves the connection in the middle of an exchange: drop the connection too.
-    pub async fn read_body<T>(
+    pub async fn read_body(&mut self, limit: usize) -> Result<BodyEnd, ExchangeError> {
+        let ended = match &mut self.wire {
+            Wire::Http1(exchanges) => {
+                let ended = exchanges.read_body(limit).await;
+                ended.map_err(|broken| broken.to_string())
+            }
+            Wire::Http2(streams) => streams.read_body(limit).await,
+        };
+        ended.map_err(|message| ExchangeError::Failed(Failure::Body, message))
+    }
+
+    /// The headers of the response.
+    #[must_use]
+    pub fn headers(&self) -> Headers<'_> {
+        match &self.wire {
+            Wire::Http1(exchanges) => exchanges.headers(),
+            Wire::Http2(streams) => streams.headers(),
+        }
+    }
+
+    /// What was read of the body.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        match &self.wire {
+            Wire::Http1(exchanges) => exchanges.body(),
+            Wire::Http2(streams) => streams.body(),
+        }
+    }
+
+    /// Forgets the response.
+    pub fn finish(&mut self) {
+        match &mut self.wire {
+            Wire::Http1(exchanges) => exchanges.finish(),
+            Wire::Http2(streams) => streams.finish(),
+        }
+    }
+}
+
+impl Streams {
+    async fn open(
+        transport: Transport,
+        lender: Lender,
+        allowance: Allowance,
+    ) -> Result<Self, DialError> {
+        let tasks = Tasks::default();
+        let spawner = Spawner(Rc::downgrade(&tasks));
+        let opened = http2::Builder::new(spawner.clone())
+            .max_header_list_size(MOST_HEAD_BYTES)
+            .initial_stream_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .handshake(TokioIo::new(transport))
+            .await;
+        let (sender, driver) = opened.map_err(|error| DialError {
+            failure: Failure::Protocol,
+            message: error.to_string(),
+        })?;
+        spawner.execute(driver);
+        Ok(Self {
+            sender,
+            tasks,
+            allowance,
+            lender,
+            response: None,
+        })
+    }
+
+    fn share(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            tasks: Rc::clone(&self.tasks),
+            allowance: self.allowance.clone(),
+            lender: self.lender.clone(),
+            response: None,
+        }
+    }
+
+    /// The status; or how it failed, and whether no backend can have got the request.
+    async fn send(
         &mut self,
-        mut body: Incoming,
-        buffer: &mut Vec<u8>,
-        limit: usize,
-        read: impl FnOnce(&[u8], BodyEnd) -> T,
-    ) -> Result<(T, BodyEnd), String> {
-        buffer.clear();
-        loop {
-            let next = poll_fn(|cx| {
-                // A short body came with the head and waits already.
-                if let ready @ Poll::Ready(_) = Pin::new(&mut body).poll_frame(cx) {
-                    return ready;
-                }
-                if let Sender::Http1 { driver, .. } = &mut self.sender {
-                    advance(driver, cx);
-                    return Pin::new(&mut body).poll_frame(cx);
-                }
-                Poll::Pending
-            });
-            let frame = next.await;
-            let frame = match frame {
-                Some(frame) => frame.map_err(|error| describe(&error))?,
-                None => return Ok((read(buffer, BodyEnd::Whole), BodyEnd::Whole)),
-            };
+        request: http::Request<Full<Bytes>>,
+    ) -> Result<u16, (bool, (Failure, String))> {
+        self.allowance.renew();
+        let ended = self.sender.try_send_request(request).await;
+        let (head, body) = ended
+            .map_err(|mut error| {
+                let is_unwritten = error.take_message().is_some();
+                let error = error.into_error();
+                let is_unsent = is_unwritten || was_held_back(&error) || was_refused_unseen(&error);
+                (is_unsent, (classify(&error), describe(&error)))
+            })?
+            .into_parts();
+        self.allowance.renew();
+        let status = head.status.as_u16();
+        let buffer = self.lender.lend();
+        self.response = Some(Received { head, body, buffer });
+        Ok(status)
+    }
+
+    async fn read_body(&mut self, limit: usize) -> Result<BodyEnd, String> {
+        let Some(Received { body, buffer, .. }) = &mut self.response else {
+            return Ok(BodyEnd::Whole);
+        };
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| describe(&error))?;
             let Ok(data) = frame.into_data() else {
                 continue;
             };
             if !data.is_empty() {
                 self.allowance.renew();
             }
-            let fits = data.len() <= limit.saturating_sub(buffer.len());
-            if fits && buffer.is_empty() && body.is_end_stream() {
-                return Ok((read(&data, BodyEnd::Whole), BodyEnd::Whole));
-            }
-            let room = limit - buffer.len();
-            buffer.extend_from_slice(&data[..data.len().min(room)]);
-            if !fits {
-                return Ok((read(buffer, BodyEnd::Truncated), BodyEnd::Truncated));
+            if let Some(end) = gather(&mut buffer.body, &data, limit) {
+                return Ok(end);
             }
         }
+        Ok(BodyEnd::Whole)
     }
-}
 
-/// Polls the connection, then `future`, until `future` is ready.
-async fn drive<F: Future>(driver: &mut Option<Box<Driver>>, future: F) -> F::Output {
-    let mut future = pin!(future);
-    poll_fn(|cx| {
-        advance(driver, cx);
-        future.as_mut().poll(cx)
-    })
-    .await
-}
+    fn headers(&self) -> Headers<'_> {
+        let response = self.response.as_ref();
+        response.map_or(Headers::NONE, |response| {
+            Headers::from(&response.head.headers)
+        })
+    }
 
-/// Polls the connection until it can get no further, or has ended.
-fn advance(driver: &mut Option<Box<Driver>>, cx: &mut Context<'_>) {
-    if let Some(running) = driver
-        && Pin::new(running).poll(cx).is_ready()
-    {
-        *driver = None;
+    fn body(&self) -> &[u8] {
+        self.response
+            .as_ref()
+            .map_or(&[], |response| &response.buffer.body)
+    }
+
+    fn finish(&mut self) {
+        if let Some(response) = self.response.take() {
+            self.lender.take_back(response.buffer);
+        }
     }
 }
 
@@ -321,11 +364,10 @@ fn classify(error: &hyper::Error) -> Failure {
         || error.is_closed()
         || error.is_canceled()
         || was_held_back(error);
-    match io_error(error).map(io::Error::kind) {
-        Some(io::ErrorKind::TimedOut) => Failure::Timeout,
-        Some(io::ErrorKind::InvalidData) => Failure::Protocol,
-        None if !closed => Failure::Protocol,
-        _ => Failure::Reset,
+    match io_error(error) {
+        Some(error) => transport::failure(error),
+        None if closed => Failure::Reset,
+        None => Failure::Protocol,
     }
 }
 

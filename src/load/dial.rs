@@ -83,7 +83,6 @@ pub async fn resolve(plan: &Plan) -> Result<Vec<Address>, DialError> {
 pub struct Dialler {
     limit: Duration,
     port_waits: AtomicU64,
-    sends_bodies: bool,
     protocol: Protocol,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
@@ -114,7 +113,6 @@ impl Dialler {
         Ok(Self {
             limit: plan.load.connect_timeout,
             port_waits: AtomicU64::new(0),
-            sends_bodies: !plan.request.body.is_empty(),
             protocol,
             tls,
         })
@@ -124,12 +122,6 @@ impl Dialler {
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.protocol
-    }
-
-    /// Whether requests have a body, which goes out without being copied behind the head.
-    #[must_use]
-    pub fn sends_bodies(&self) -> bool {
-        self.sends_bodies
     }
 
     /// How many dials have waited for a local port so far.

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::HeaderMap;
-
-use super::connection::BodyEnd;
+use super::buffer::BodyEnd;
 use super::epoch::Epoch;
 use super::shared::Shared;
+use crate::headers::Headers;
 use crate::identity::encoding;
 use crate::identity::rule::before_the_cut;
 use crate::measured::{Connections, UnidentifiedSample};
@@ -120,7 +119,7 @@ impl Harvest {
         shared: &Shared,
         ticket: u64,
         status: u16,
-        headers: &HeaderMap,
+        headers: Headers<'_>,
         body: &[u8],
         end: BodyEnd,
     ) -> Option<PodId> {
@@ -148,7 +147,7 @@ impl Harvest {
             let sample = UnidentifiedSample {
                 ticket,
                 status,
-                headers: headers.clone(),
+                headers: headers.to_map(),
                 body: body[..body.len().min(SAMPLE_BYTES)].to_vec(),
             };
             shared.unidentified(&sample);

@@ -22,9 +22,9 @@ mod trial;
 use std::collections::VecDeque;
 use std::time::{Duration, SystemTime};
 
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
+use crate::headers::Headers;
 use crate::measured::RateLimit;
 use measure::{Measure, Measured};
 use trial::{Finding, Trial};
@@ -349,11 +349,8 @@ fn pause(limit: &RateLimit) -> Duration {
 
 /// How long `Retry-After` asks to wait, in seconds or until a date (RFC 9110 §10.2.3); zero without one.
 #[must_use]
-pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Duration {
-    let text = headers
-        .get(RETRY_AFTER)
-        .and_then(|value| value.to_str().ok());
-    let text = text.unwrap_or_default().trim();
+pub fn retry_after(headers: Headers<'_>, now: SystemTime) -> Duration {
+    let text = headers.text(&RETRY_AFTER).unwrap_or_default().trim();
     if let Ok(seconds) = text.parse() {
         return Duration::from_secs(seconds);
     }

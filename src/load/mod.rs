@@ -6,14 +6,17 @@
 
 pub mod allowance;
 mod board;
+pub mod buffer;
 pub mod connection;
 pub mod deadline;
 pub mod dial;
 pub mod dispenser;
 mod epoch;
 mod harvest;
+pub mod http1;
 pub mod limiter;
 pub mod machine;
+pub mod outgoing;
 mod preparation;
 mod session;
 mod shared;

@@ -8,6 +8,7 @@ use http::header::{COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
 use crate::claim::stickiness::{SessionBy, Stickiness};
+use crate::headers::Headers;
 use crate::observation::PodId;
 use crate::plan::Plan;
 use crate::tally::sessions::{Move, OneSession, Sessions};
@@ -143,20 +144,20 @@ impl SessionLoop {
     }
 
     /// Takes up what a response gives to be sent back.
-    pub(super) fn receive(&mut self, headers: &HeaderMap, sessions: &mut Sessions) {
+    pub(super) fn receive(&mut self, headers: Headers<'_>, sessions: &mut Sessions) {
         let Some(session) = &mut self.current else {
             return;
         };
         match &self.source.by {
             SessionBy::Header(name) => {
-                if let Some(value) = headers.get(name) {
+                let value = headers.get(name).map(HeaderValue::from_bytes);
+                if let Some(Ok(value)) = value {
                     sessions.carry(name.as_str());
-                    session.jar.header = Some(value.clone());
+                    session.jar.header = Some(value);
                 }
             }
             by => {
-                let set = headers.get_all(SET_COOKIE).iter();
-                for text in set.filter_map(|value| value.to_str().ok()) {
+                for text in headers.texts(&SET_COOKIE) {
                     session.jar.set(text, by, &self.source.scope, sessions);
                 }
             }
@@ -331,7 +332,8 @@ mod tests {
         let (mut session, mut sessions) = sessions_of(table);
         assert!(session.goes_on());
         for text in set {
-            session.receive(&responded(&[("set-cookie", text)]), &mut sessions);
+            let headers = responded(&[("set-cookie", text)]);
+            session.receive(Headers::from(&headers), &mut sessions);
         }
         let mut headers = HeaderMap::new();
         session.send(&mut headers);
@@ -379,10 +381,8 @@ mod tests {
         let table = json!({"expect": "a=1,b=1", "expect_sticky": "header:x-session"});
         let (mut session, mut sessions) = sessions_of(table);
         assert!(session.goes_on());
-        session.receive(
-            &responded(&[("x-session", "7"), ("set-cookie", "a=1")]),
-            &mut sessions,
-        );
+        let headers = responded(&[("x-session", "7"), ("set-cookie", "a=1")]);
+        session.receive(Headers::from(&headers), &mut sessions);
         let mut headers = HeaderMap::new();
         session.send(&mut headers);
         assert_eq!(headers, responded(&[("x-session", "7")]));

@@ -14,6 +14,7 @@ use super::dial::Dialler;
 use super::dispenser::Dispenser;
 use super::epoch::Epoch;
 use super::limiter::Answer;
+use super::outgoing::Outgoing;
 use super::session::SessionSource;
 use super::turnstile::{Epochs, Turnstile};
 use super::{Doubt, Progress};
@@ -38,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Shared {
     pub plan: Plan,
     pub dialler: Arc<Dialler>,
+    /// The plan's request; sessions add to it.
+    pub outgoing: Outgoing,
     pub addresses: Vec<Address>,
     pub dispenser: Dispenser,
     pub turnstile: Turnstile,
@@ -78,6 +81,7 @@ impl Shared {
             .as_ref()
             .map(|stickiness| Arc::new(SessionSource::new(&plan, stickiness)));
         Self {
+            outgoing: Outgoing::new(plan.request.clone()),
             dialler,
             addresses,
             dispenser,

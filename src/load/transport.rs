@@ -9,6 +9,17 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
 use super::allowance::Metered;
+use crate::observation::Failure;
+
+/// The kind of failure that an error of a byte stream stands for.
+#[must_use]
+pub fn failure(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::TimedOut => Failure::Timeout,
+        io::ErrorKind::InvalidData => Failure::Protocol,
+        _ => Failure::Reset,
+    }
+}
 
 /// A connected socket.
 #[derive(Debug)]

@@ -6,15 +6,13 @@ use std::rc::Rc;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use http::Request;
-use http::header::{CONNECTION, HOST, HeaderValue};
-use http_body_util::Full;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Mutex as Turns, watch};
 use tokio::task::JoinSet;
 
 use super::Phase;
-use super::connection::{BodyEnd, Connection, ExchangeError, Outgoing};
+use super::buffer::{BodyEnd, Lender};
+use super::connection::{Connection, ExchangeError};
 use super::deadline::{Deadline, Elapsed};
 use super::dial::DialError;
 use super::harvest::Harvest;
@@ -23,7 +21,6 @@ use super::session::SessionLoop;
 use super::shared::Shared;
 use super::turnstile::Entry;
 use crate::observation::{Failure, Observation, Outcome, PodId};
-use crate::plan::target::Protocol;
 use crate::stats::sequential::Look;
 use crate::tally::connections::OneConnection;
 use crate::tally::monitor::Seen;
@@ -31,8 +28,6 @@ use crate::tally::set_aside::Reason;
 
 /// How many connections that others use too may turn a request away unseen before it gets one of its own.
 const MOST_SHARED_CONNECTIONS: u32 = 2;
-/// A connection's body buffer gives memory beyond this back after use.
-const BUFFER_KEPT: usize = 64 * 1024;
 /// The pause where nobody answers, and how often it doubles: up to 320 ms.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(5);
 const MOST_DOUBLINGS: u32 = 6;
@@ -53,6 +48,7 @@ pub(super) fn run(
         Arc::clone(&shared.registry),
         shared.epochs.present(),
     )));
+    let lender = Lender::default();
     let mut loops = JoinSet::new();
     runtime.block_on(async {
         let streams = shared.plan.load.streams.get();
@@ -67,7 +63,7 @@ pub(super) fn run(
                     dials: thread + slot * shared.plan.load.threads.get(),
                     multiplexed: multiplexed.clone(),
                     session: shared.sessions.clone().map(SessionLoop::new),
-                    buffer: Vec::new(),
+                    lender: lender.clone(),
                     held: None,
                     unanswered: 0,
                 };
@@ -121,7 +117,7 @@ struct RequestLoop {
     multiplexed: Option<Rc<Turns<Option<Open>>>>,
     /// The session that the next request belongs to, in a run that consists of sessions.
     session: Option<SessionLoop>,
-    buffer: Vec<u8>,
+    lender: Lender,
     /// A place in the dispatch order that was taken before the turnstile closed.
     held: Option<u64>,
     /// Requests one after the other for which no connection came about, or no answer.
@@ -436,7 +432,8 @@ impl RequestLoop {
         let addresses = &self.shared.addresses;
         let address = self.dials % addresses.len();
         self.dials = self.dials.wrapping_add(1);
-        let opened = Connection::open(&self.shared.dialler, &addresses[address], deadline).await;
+        let dialler = &self.shared.dialler;
+        let opened = Connection::open(dialler, &addresses[address], deadline, &self.lender).await;
         let mut harvest = self.harvest.borrow_mut();
         match &opened {
             Ok(_) => harvest.opened(address),
@@ -454,70 +451,43 @@ impl RequestLoop {
         })
     }
 
-    fn outgoing(&self, last_on_its_connection: bool) -> Outgoing {
-        let template = &self.shared.plan.request;
-        let mut request = Request::new(Full::new(template.body.clone()));
-        *request.method_mut() = template.method.clone();
-        *request.uri_mut() = template.uri.clone();
-        *request.headers_mut() = template.headers.clone();
-        if let Some(session) = &self.session {
-            session.send(request.headers_mut());
-        }
-        match self.shared.plan.target.protocol {
-            Protocol::Http1 if last_on_its_connection => {
-                let close = HeaderValue::from_static("close");
-                request.headers_mut().insert(CONNECTION, close);
-            }
-            Protocol::Http1 => {}
-            // The URI's authority says it (RFC 9113 §8.3.1).
-            Protocol::Http2 => {
-                request.headers_mut().remove(HOST);
-            }
-        }
-        request
-    }
-
     async fn exchange(
         &mut self,
         connection: &mut Connection,
-        last_on_its_connection: bool,
+        is_last: bool,
         ticket: u64,
     ) -> Result<Responded, ExchangeError> {
-        if connection.begun() > 0 && !connection.is_reusable().await {
-            return Err(ExchangeError::Unsent);
-        }
-        let outgoing = self.outgoing(last_on_its_connection);
-        let (head, body) = connection.send(outgoing).await?.into_parts();
-        let status = head.status.as_u16();
         let Self {
             shared,
             harvest,
-            buffer,
             session,
             ..
         } = self;
-        if let Some(session) = session {
-            session.receive(&head.headers, &mut harvest.borrow_mut().sessions);
+        if connection.begun() > 0 && !connection.is_reusable().await {
+            return Err(ExchangeError::Unsent);
         }
-        let identify = |body: &[u8], end| {
-            harvest
-                .borrow_mut()
-                .identify(shared, ticket, status, &head.headers, body, end)
+        let status = match session {
+            None => connection.send(&shared.outgoing, is_last).await?,
+            Some(session) => {
+                let outgoing = shared.outgoing.with(|headers| session.send(headers));
+                let status = connection.send(&outgoing, is_last).await?;
+                session.receive(connection.headers(), &mut harvest.borrow_mut().sessions);
+                status
+            }
         };
-        let limit = shared.plan.load.max_body;
-        let (pod, end) = connection
-            .read_body(body, buffer, limit, identify)
-            .await
-            .map_err(|message| ExchangeError::Failed(Failure::Body, message))?;
-        buffer.clear();
-        buffer.shrink_to(BUFFER_KEPT);
+        let end = connection.read_body(shared.plan.load.max_body).await?;
+        let (headers, body) = (connection.headers(), connection.body());
+        let pod = harvest
+            .borrow_mut()
+            .identify(shared, ticket, status, headers, body, end);
         let answer = match (status, pod) {
             (429, _) | (503, None) => Answer::Rejected {
                 is_explicit: status == 429,
-                retry_after: limiter::retry_after(&head.headers, SystemTime::now()),
+                retry_after: limiter::retry_after(headers, SystemTime::now()),
             },
             _ => Answer::Accepted,
         };
+        connection.finish();
         Ok(Responded {
             status,
             pod,

@@ -1,7 +1,8 @@
 //! What the headers of responses tell beside the pod: a cache, or an affinity cookie.
 
 use http::header::{AGE, HeaderName, SET_COOKIE};
-use http::{HeaderMap, HeaderValue};
+
+use crate::headers::Headers;
 
 /// Headers whose value says whether a cache served the response: `Cache-Status` (RFC 9211) and what
 /// caches wrote before it.
@@ -29,13 +30,13 @@ pub struct Signs {
 
 impl Signs {
     /// Looks at a response, unless enough were looked at.
-    pub fn record(&mut self, headers: &HeaderMap) {
+    pub fn record(&mut self, headers: Headers<'_>) {
         if self.inspected == INSPECTED {
             return;
         }
         self.inspected += 1;
         self.cached += u64::from(is_cached(headers));
-        self.set_cookie += u64::from(headers.contains_key(SET_COOKIE));
+        self.set_cookie += u64::from(headers.contains(&SET_COOKIE));
     }
 
     /// Adds what another thread saw.
@@ -46,30 +47,31 @@ impl Signs {
     }
 }
 
-fn is_cached(headers: &HeaderMap) -> bool {
-    headers.contains_key(AGE)
+fn is_cached(headers: Headers<'_>) -> bool {
+    headers.contains(&AGE)
         || CACHE_HEADERS
             .iter()
-            .any(|name| headers.get_all(name).iter().any(says_hit))
+            .any(|name| headers.get_all(name).any(says_hit))
 }
 
 /// Whether `hit` stands in the value as a word, whatever its case.
-fn says_hit(value: &HeaderValue) -> bool {
+fn says_hit(value: &[u8]) -> bool {
     value
-        .as_bytes()
         .split(|byte| !byte.is_ascii_alphanumeric())
         .any(|word| word.eq_ignore_ascii_case(b"hit"))
 }
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderValue};
+
     use super::*;
 
     fn seen(name: &'static str, value: &'static str) -> Signs {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_static(value));
         let mut signs = Signs::default();
-        signs.record(&headers);
+        signs.record(Headers::from(&headers));
         signs
     }
 
@@ -98,7 +100,7 @@ mod tests {
     fn only_the_first_responses_are_looked_at_and_threads_add_up() {
         let mut signs = Signs::default();
         for _ in 0..5000 {
-            signs.record(&HeaderMap::new());
+            signs.record(Headers::from(&HeaderMap::new()));
         }
         assert_eq!(signs.inspected, INSPECTED);
         signs.merge(seen("age", "1"));

@@ -15,6 +15,7 @@ mod challenge_servers;
 mod config;
 mod dashboards;
 mod demo;
+mod differential;
 mod errors;
 mod faults;
 mod first_minutes;

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use http::HeaderMap;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -381,10 +382,13 @@ fn retry_after_is_a_number_of_seconds_or_a_date() {
         ("-5", 0),
     ] {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, text.parse().unwrap())]);
-        let wait = retry_after(&headers, now);
+        let wait = retry_after(Headers::from(&headers), now);
         assert_eq!(wait, Duration::from_secs(seconds), "{text}");
     }
-    assert_eq!(retry_after(&HeaderMap::new(), now), Duration::ZERO);
+    assert_eq!(
+        retry_after(Headers::from(&HeaderMap::new()), now),
+        Duration::ZERO
+    );
 }
 
 /// Counters by the second or the minute: the first answers to a trial are those of a window that is used up.

@@ -343,7 +343,11 @@ fn lengths() -> Vec<Behaviour> {
             Attributed,
             length(&whole.to_string()) + "and more than it said",
         ),
-        answer("Content-Length twice, the same", Attributed, second(whole)),
+        answer(
+            "Content-Length twice, the same",
+            Failed("protocol"),
+            second(whole),
+        ),
         answer(
             "Content-Length twice, different",
             Failed("protocol"),
@@ -366,7 +370,7 @@ fn lengths() -> Vec<Behaviour> {
         ),
         answer(
             "Content-Length and chunks",
-            Attributed,
+            Failed("protocol"),
             head("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")
                 + &chunk(&body(POD))
                 + "0\r\n\r\n",

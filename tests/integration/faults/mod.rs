@@ -5,11 +5,11 @@
 //! mebibytes: `cargo test --locked --test integration -- every_behaviour --nocapture`.
 
 mod answers;
-mod behaviours;
+pub(crate) mod behaviours;
 mod client;
 mod compressed;
 mod http2;
-mod peer;
+pub(crate) mod peer;
 mod security;
 mod soak;
 mod table;
