@@ -1,20 +1,24 @@
 //! The signals that end a run.
 
+use std::fs;
 use std::io;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Ctrl-C and SIGTERM, which mean the same.
+/// Ctrl-C, SIGTERM and SIGHUP, which mean the same.
 #[derive(Debug)]
 pub struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    /// The terminal or the SSH session closed; `None` under `nohup`.
+    hangup: Option<Signal>,
 }
 
 impl Signals {
-    /// Takes both signals over from the system's default, which is to end the process.
+    /// Takes the signals over from the system's default, which is to end the process. SIGHUP stays ignored where
+    /// `nohup` says so.
     ///
     /// # Errors
     /// The handler cannot be set.
@@ -22,10 +26,15 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hangup: if is_hangup_ignored() {
+                None
+            } else {
+                Some(signal(SignalKind::hangup())?)
+            },
         })
     }
 
-    /// Waits for either signal.
+    /// Waits for one of the signals.
     ///
     /// # Cancel safety
     /// Dropping it loses no signal.
@@ -33,8 +42,27 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
+            Some(_) = hung_up(&mut self.hangup) => {}
         }
     }
+}
+
+async fn hung_up(hangup: &mut Option<Signal>) -> Option<()> {
+    hangup.as_mut()?.recv().await
+}
+
+/// Whether the process was started with SIGHUP ignored, as `nohup` does.
+fn is_hangup_ignored() -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
+}
+
+/// The same from `/proc/PID/status` (proc_pid_status(5)): the lowest bit of `SigIgn` is signal 1, SIGHUP.
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Whether a signal came since it was last asked, for code that is not async.

@@ -155,7 +155,7 @@ fn signalled(signals: &[&str], more: &[&str]) -> (Ran, Value) {
 
 #[test]
 fn an_interrupted_run_still_reports() {
-    for signal in ["-INT", "-TERM"] {
+    for signal in ["-INT", "-TERM", "-HUP"] {
         let (ran, report) = signalled(&[signal], &[]);
         assert_eq!(ran.status, 130, "{signal}: {ran:?}");
         valid(&report);
