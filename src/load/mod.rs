@@ -87,6 +87,16 @@ pub enum LoadError {
     /// The user stopped the run before it began.
     #[error("interrupted before the first request")]
     Interrupted,
+    /// The system starts no more threads.
+    #[error(
+        "the system does not start {threads} threads ({source}): lower --threads, or raise the limit of processes (ulimit -u) or of memory"
+    )]
+    Threads {
+        /// How many were to start.
+        threads: usize,
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The client could not set itself up.
     #[error("the client could not start: {0}")]
     Setup(#[from] std::io::Error),
@@ -309,7 +319,7 @@ async fn drive(
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Driven, LoadError> {
     let (phase, _) = watch::channel(Phase::Run);
-    let mut threads = Threads::start(shared, &phase);
+    let mut threads = Threads::start(shared, &phase)?;
     let stopped_by = threads.watch(shared, &phase, signals, progress).await;
     Ok(Driven {
         stopped_by,
@@ -351,23 +361,28 @@ struct Threads {
 }
 
 impl Threads {
-    fn start(shared: &Arc<Shared>, phase: &watch::Sender<Phase>) -> Self {
+    /// Starts all of them; where the system starts no more, those that run are stopped again.
+    fn start(shared: &Arc<Shared>, phase: &watch::Sender<Phase>) -> Result<Self, LoadError> {
         let load = &shared.plan.load;
         let (concurrency, threads) = (load.concurrency.get(), load.threads.get());
         let (word, ended) = mpsc::unbounded_channel::<()>();
-        let handles = (0..threads)
-            .map(|thread| {
-                let connections =
-                    concurrency / threads + usize::from(thread < concurrency % threads);
-                let (shared, phase, word) = (Arc::clone(shared), phase.subscribe(), word.clone());
-                std::thread::spawn(move || {
-                    // Dropped when the thread ends, by whatever way.
-                    let _word = word;
-                    worker::run(&shared, connections, thread, phase)
-                })
+        let start = |thread| {
+            let connections = concurrency / threads + usize::from(thread < concurrency % threads);
+            let (shared, phase, word) = (Arc::clone(shared), phase.subscribe(), word.clone());
+            std::thread::Builder::new().spawn(move || {
+                // Dropped when the thread ends, by whatever way.
+                let _word = word;
+                worker::run(&shared, connections, thread, phase)
             })
-            .collect();
-        Self { handles, ended }
+        };
+        let handles = (0..threads).map(start).collect::<Result<_, _>>();
+        handles
+            .map(|handles| Self { handles, ended })
+            .map_err(|source| {
+                shared.dispenser.stop();
+                phase.send_replace(Phase::Quit);
+                LoadError::Threads { threads, source }
+            })
     }
 
     /// Waits for the threads to end, stopping them when time is up or the user says so.

@@ -119,7 +119,9 @@ pub(crate) fn fold_draws<T: Default + Send>(
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = cores.min(usize::try_from(streams).unwrap_or(usize::MAX));
     thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        // Where the system starts no more threads, this one does the work alone.
+        let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..threads).map_while(start).collect();
         let mut folded = vec![work()];
         folded.extend(
             others

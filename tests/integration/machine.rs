@@ -57,3 +57,22 @@ fn too_few_open_files_are_explained_and_no_request_is_lost() {
     assert!(codes(&report).contains(&"requests_failed"), "{ran:?}");
     drop(ingress);
 }
+
+#[test]
+fn threads_that_the_system_does_not_start_are_told_with_the_remedy() {
+    // Each thread reserves 2 MiB of addresses for its stack.
+    let ran: Ran = std::process::Command::new("bash")
+        .args(["-c", "ulimit -v 600000; exec \"$0\" \"$@\""])
+        .args([
+            env!("CARGO_BIN_EXE_lbtest"),
+            "demo",
+            "--expect",
+            "v1=70,v2=30",
+        ])
+        .args(["--threads", "1000", "-c", "1000"])
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(ran.status, 4, "{ran:?}");
+    assert!(ran.stdout.contains("lower --threads"), "{ran:?}");
+}
