@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use brotli_decompressor::{BrotliDecoderParameter, Decompressor};
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::GzDecoder;
+use flate2::read::{DeflateDecoder, ZlibDecoder};
 use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use ruzstd::decoding::StreamingDecoder;
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
@@ -24,7 +25,7 @@ const SHORT: usize = 64 << 10;
 /// How far back a zstd body may refer, in bytes (RFC 9659 §3).
 const ZSTD_WINDOW: u64 = 8 << 20;
 
-/// So many frames of a zstd body are read.
+/// So many frames of a zstd body are read, and members of a gzip body: each costs something, and may hold nothing.
 const MOST_FRAMES: usize = 16;
 
 /// `body` without its codings, at most `limit` bytes of it: a small body can stand for a huge
@@ -106,7 +107,7 @@ impl Coding {
     fn undo(self, body: &[u8], most: usize) -> Vec<u8> {
         match self {
             Self::Identity => body.to_vec(),
-            Self::Gzip => read(MultiGzDecoder::new(body), most),
+            Self::Gzip => read(Members::new(body), most),
             Self::Deflate if is_zlib(body) => read(ZlibDecoder::new(body), most),
             // What some servers take deflate for: without zlib's frame (RFC 9110 §8.4.1.2).
             Self::Deflate => read(DeflateDecoder::new(body), most),
@@ -125,6 +126,39 @@ impl Coding {
 fn is_zlib(stream: &[u8]) -> bool {
     matches!(stream, [first, second, ..]
         if first & 0x0f == 8 && (u16::from(*first) * 256 + u16::from(*second)) % 31 == 0)
+}
+
+/// The members of a gzip body, one after the other (RFC 1952 §2.2).
+struct Members<'a> {
+    member: Option<GzDecoder<&'a [u8]>>,
+    left: usize,
+}
+
+impl<'a> Members<'a> {
+    fn new(body: &'a [u8]) -> Self {
+        Self {
+            member: Some(GzDecoder::new(body)),
+            left: MOST_FRAMES,
+        }
+    }
+}
+
+impl Read for Members<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let count = member.read(buffer)?;
+            if count > 0 || buffer.is_empty() {
+                return Ok(count);
+            }
+            let rest = *member.get_ref();
+            self.left -= 1;
+            if self.left == 0 && !rest.is_empty() {
+                return Err(std::io::ErrorKind::InvalidData.into());
+            }
+            self.member = (!rest.is_empty()).then(|| GzDecoder::new(rest));
+        }
+        Ok(0)
+    }
 }
 
 /// The frames of a zstd body, one after the other.
@@ -246,6 +280,14 @@ mod tests {
         let broken = [&zstd(PAGE)[..], b"no frame"].concat();
         assert_eq!(plain("zstd", &broken, 4096), before_the_cut(PAGE));
         assert!(plain("br", b"no brotli", 4096).is_empty());
+    }
+
+    #[test]
+    fn the_members_of_a_gzip_body_are_read_up_to_a_number() {
+        let members = |count| [gzipped(b"<p>"), gzipped(b"").repeat(count), gzipped(PAGE)].concat();
+        assert_eq!(plain("gzip", &members(14), 4096), [b"<p>", PAGE].concat());
+        // The rest is not looked at: each empty member costs as much as a full one.
+        assert!(plain("gzip", &members(45_000), 4096).is_empty());
     }
 
     #[test]

@@ -34,6 +34,8 @@ impl Pointer {
     /// short gives the same answer as the whole. Time is linear in `body`; a string without escapes is
     /// borrowed from it.
     pub(super) fn find<'a>(&self, body: &'a [u8]) -> Option<Cow<'a, str>> {
+        // A mark of the byte order is no JSON, and may be ignored (RFC 8259 §8.1).
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         let mut found = None;
         let walk = Walk {
             path: &self.0,
@@ -235,6 +237,14 @@ mod tests {
         let body = r#"{"pod":"a","pod":"b","rest":[1,2"#;
         assert_eq!(find("/pod", body).as_deref(), Some("a"));
         assert_eq!(find("/pod", r#"{"pod":"a"#), None);
+    }
+
+    #[test]
+    fn a_mark_of_the_byte_order_is_ignored() {
+        assert_eq!(
+            find("/pod", "\u{feff}{\"pod\":\"a\"}").as_deref(),
+            Some("a")
+        );
     }
 
     #[test]

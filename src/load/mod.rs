@@ -108,7 +108,7 @@ impl From<LoadError> for Unmeasured {
             LoadError::Unreachable { .. } => "unreachable",
             LoadError::NotReady { .. } => "not_ready",
             LoadError::Interrupted => Self::INTERRUPTED,
-            LoadError::Setup(_) => "setup",
+            LoadError::Threads { .. } | LoadError::Setup(_) => "setup",
         };
         Self {
             code,
