@@ -150,7 +150,12 @@ fn entries(object: &Object) -> Result<Vec<Field<'_>>, ManifestError> {
     for kind in ["weighted", "highestRandomWeight"] {
         let field = spec.at(kind)?;
         if field.is_there() {
-            return field.at("services")?.items();
+            let services = field.at("services")?;
+            let items = services.items()?;
+            return match items.is_empty() {
+                true => Err(services.error("is empty: there is nothing to split over")),
+                false => Ok(items),
+            };
         }
     }
     for kind in ["mirroring", "failover"] {
