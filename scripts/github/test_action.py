@@ -153,6 +153,18 @@ class Run(unittest.TestCase):
         status, outputs, _, log = self.gate(url=self.url, expect="v1", report="report.json")
         self.assertEqual((status, outputs["verdict"], outputs["report"]), (2, "usage", ""), log)
 
+    def test_a_report_of_an_earlier_run_says_nothing_about_one_that_was_killed(self):
+        self.gate(url=self.url, expect="v1=70,v2=30", report="report.json")
+        killed = self.folder / "killed"
+        killed.write_text('#!/bin/sh\n[ "$1" = --version ] || kill -9 $$\n')
+        killed.chmod(0o755)
+        for report in ["report.json", "none.json"]:
+            status, outputs, _, log = self.gate(
+                url=self.url, expect="v1=70,v2=30", report=report, executable=str(killed)
+            )
+            self.assertEqual((status, outputs["verdict"]), (137, "error"), log)
+            self.assertIn("without a report", log)
+
     def test_what_cannot_be_used_is_refused(self):
         for inputs, told in [
             ({"expect": "v1=70,v1=30"}, "given twice"),

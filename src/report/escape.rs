@@ -21,13 +21,40 @@ pub fn terminal(text: &str) -> Cow<'_, str> {
 }
 
 /// Control characters (C0, DEL, C1), and the format characters of Unicode's bidirectional algorithm
-/// (UAX #9), line separators and zero-width characters, which make a name look like another; and the
+/// (UAX #9), line separators and characters that show nothing or a blank (`Default_Ignorable_Code_Point` of Unicode's
+/// DerivedCoreProperties.txt, fillers, and the empty Braille cell), which make a name look like another; and the
 /// two noncharacters that XML 1.0 has no room for.
 fn acts_on_a_terminal(c: char) -> bool {
     c.is_control()
         || matches!(c,
-            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-            | '\u{fffe}' | '\u{ffff}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{fffe}' | '\u{ffff}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        // Blanks other than the space look like it, and no name holds them.
+        || (c.is_whitespace() && c != ' ')
+}
+
+/// `text` for the log of a CI job. GitHub Actions takes `##[command]` for a command anywhere in a line, and `::command`
+/// at its beginning.
+#[must_use]
+pub fn workflow_log(text: &str) -> String {
+    let mut shown = text.replace("##[", "#\\u{23}[");
+    if shown
+        .lines()
+        .any(|line| line.trim_start().starts_with("::"))
+    {
+        let lines = shown.split_inclusive('\n').map(|line| {
+            let (blank, rest) = line.split_at(line.len() - line.trim_start().len());
+            match rest.strip_prefix("::") {
+                Some(rest) => format!("{blank}:\\u{{3a}}{rest}"),
+                None => line.to_owned(),
+            }
+        });
+        shown = lines.collect();
+    }
+    shown
 }
 
 /// `text` as GitHub Flavored Markdown that shows it as it is, on one line and in a table's cell.
@@ -75,7 +102,8 @@ pub fn html(text: &str) -> String {
 /// The message of a GitHub workflow command (`::error::message`).
 #[must_use]
 pub fn workflow_data(text: &str) -> String {
-    text.replace('%', "%25")
+    text.replace("##[", "#\\u{23}[")
+        .replace('%', "%25")
         .replace('\r', "%0D")
         .replace('\n', "%0A")
 }
@@ -96,6 +124,35 @@ mod tests {
         assert_eq!(terminal("a\u{202e}b\r\n"), "a\\u{202e}b\\r\\n");
         assert_eq!(terminal("challenge-app-é"), "challenge-app-é");
         assert_eq!(terminal("\u{ffff}"), "\\u{ffff}");
+    }
+
+    #[test]
+    fn names_that_differ_by_what_nobody_sees_look_different() {
+        for c in [
+            '\u{61c}',
+            '\u{ad}',
+            '\u{180e}',
+            '\u{3164}',
+            '\u{fe0f}',
+            '\u{2800}',
+            '\u{e0061}',
+            '\u{e0101}',
+            '\u{a0}',
+            '\u{2003}',
+            '\u{ffa0}',
+        ] {
+            let shown = terminal(&format!("v1{c}")).into_owned();
+            assert_eq!(shown, format!("v1{}", c.escape_default()));
+        }
+        assert_eq!(terminal("größe 東京"), "größe 東京");
+    }
+
+    #[test]
+    fn nothing_that_a_log_shows_is_a_workflow_command() {
+        assert_eq!(
+            workflow_log("page: ##[stop-commands]x\n  ::stop-commands::x\na::b\n"),
+            "page: #\\u{23}[stop-commands]x\n  :\\u{3a}stop-commands::x\na::b\n"
+        );
     }
 
     #[test]
@@ -133,6 +190,7 @@ mod tests {
     #[test]
     fn a_workflow_command_is_one_line_whatever_it_says() {
         assert_eq!(workflow_data("50 %\r\n::set-env"), "50 %25%0D%0A::set-env");
+        assert_eq!(workflow_data("##[debug]"), "#\\u{23}[debug]");
         assert_eq!(workflow_property("a: b, c%"), "a%3A b%2C c%25");
     }
 }

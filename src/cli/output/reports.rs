@@ -7,6 +7,7 @@ use super::{Sink, ascii, warn};
 use crate::cli::CommandError;
 use crate::cli::gate::OutputArgs;
 use crate::report::checks::ChecksReport;
+use crate::report::escape::workflow_log;
 use crate::report::{Named, Report, annotation, html, json, junit, markdown, openmetrics, text};
 
 /// A rendering that goes to a file.
@@ -88,6 +89,7 @@ impl Outputs {
         whole: Option<&ChecksReport>,
     ) -> Result<(), CommandError> {
         if self.is_github {
+            told = workflow_log(&told);
             told.extend(annotation::render(named));
         }
         let told = ascii::shown(&told);
@@ -105,7 +107,12 @@ impl Outputs {
         // One destination that fails must not cost the others.
         let mut written = Ok(());
         for (format, sink) in self.sinks.drain(..) {
+            let is_stdout = matches!(sink, Sink::Stdout);
             let result = write_one(format, sink, named, whole)
+                .or_else(|error| match error.kind() {
+                    io::ErrorKind::BrokenPipe if is_stdout => Ok(()),
+                    _ => Err(error),
+                })
                 .map_err(|error| CommandError::usage(format!("{}: {error}", format.flag())));
             written = written.and(result);
         }
