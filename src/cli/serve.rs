@@ -1,6 +1,7 @@
 //! `lbtest serve`: the checks of `lbtest.toml` behind HTTP, for rollout controllers and Prometheus.
 
 use std::fs;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -116,7 +117,7 @@ fn token(file: Option<&Path>) -> Result<Option<Token>, CommandError> {
         (Some(text), None) => (TOKEN.to_owned(), text.into_encoded_bytes()),
         (None, Some(path)) => {
             let place = format!("the token file {}", path.display());
-            let read = fs::read(path);
+            let read = read_token(path);
             let text =
                 read.map_err(|error| CommandError::usage(terminal(&format!("{place}: {error}"))))?;
             (place, text)
@@ -126,6 +127,19 @@ fn token(file: Option<&Path>) -> Result<Option<Token>, CommandError> {
     Token::parse(&text).map(Some).map_err(refused)
 }
 
+/// A token file holds no more; `/dev/zero` has no end.
+const MOST_TOKEN_BYTES: u64 = 64 << 10;
+
+fn read_token(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(MOST_TOKEN_BYTES + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MOST_TOKEN_BYTES {
+        return Err(io::Error::other("it is larger than 64 KiB"));
+    }
+    Ok(text)
+}
+
 /// One line for a run that has ended.
 fn tell(ended: &Ended<'_>) {
     let Ended { check, split, .. } = ended;
@@ -133,7 +147,12 @@ fn tell(ended: &Ended<'_>) {
         Ok(report) => {
             let first = report.reasons.first();
             let why = first.map_or("", |reason| &reason.message);
-            (word(report.verdict), why)
+            let said = if report.interrupted {
+                "INTERRUPTED"
+            } else {
+                word(report.verdict)
+            };
+            (said, why)
         }
         Err(why) => ("ERROR", why),
     };

@@ -1,7 +1,8 @@
 //! Bad input gets one clear sentence that names the flag or value, and exit status 2.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::net::TcpListener;
+use std::process::Command;
 
 use crate::program::{Ran, command, lbtest, lbtest_reading};
 
@@ -163,4 +164,92 @@ fn what_a_full_disk_cannot_take_is_not_passed_over() {
     }
     let plan = ran(&["plan", "--expect", "v1=70,v2=30"]);
     assert!(plan.stderr.contains("could not be printed"), "{plan:?}");
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_told_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let pipe = pipe.to_str().unwrap();
+    let demo = ["demo", "--expect", "v1=70,v2=30", "-n", "100"];
+    refused(
+        &[&demo[..], &["--json", pipe]].concat(),
+        "start its reader first",
+    );
+}
+
+#[test]
+fn a_report_keeps_the_mode_of_the_file_that_it_replaces() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    for mode in [0o600, 0o664] {
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let path = file.to_str().unwrap();
+        let ran = lbtest(&[
+            "demo",
+            "--expect",
+            "v1=70,v2=30",
+            "-n",
+            "100",
+            "--json",
+            path,
+        ]);
+        assert_ne!(ran.status, 2, "{ran:?}");
+        let now = fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(now & 0o7777, mode);
+    }
+}
+
+#[test]
+fn a_reader_of_the_json_report_that_goes_away_changes_no_status() {
+    let mut run = command(&[
+        "demo",
+        "--expect",
+        "v1=70,v2=30",
+        "-n",
+        "5000",
+        "--json",
+        "-",
+    ])
+    .spawn()
+    .unwrap();
+    drop(run.stdout.take());
+    let ran: Ran = run.wait_with_output().unwrap().into();
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(!ran.stderr.contains("error: "), "{ran:?}");
+}
+
+#[test]
+fn a_token_file_without_an_end_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("lbtest.toml");
+    let check = "[[check]]\nname = \"a\"\nurl = \"http://127.0.0.1:1/\"\nexpect = \"v1=1,v2=1\"\n";
+    fs::write(&config, check).unwrap();
+    let config = config.to_str().unwrap();
+    let arguments = ["serve", "--config", config, "--token-file", "/dev/zero"];
+    refused(&arguments, "/dev/zero: it is larger than 64 KiB");
+}
+
+#[test]
+fn a_traefik_service_without_services_is_refused() {
+    let manifest = "\
+apiVersion: traefik.io/v1alpha1
+kind: IngressRoute
+metadata: {name: r}
+spec: {entryPoints: [web], routes: [{kind: Rule, match: PathPrefix(`/`), services: [{kind: TraefikService, name: w}]}]}
+---
+apiVersion: traefik.io/v1alpha1
+kind: TraefikService
+metadata: {name: w}
+spec: {weighted: {services: []}}
+";
+    let ran = lbtest_reading(&["plan", "--expect-from", "-"], manifest.as_bytes());
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.stderr.contains("services is empty"), "{ran:?}");
+    let ran = lbtest_reading(&["lint", "-"], manifest.as_bytes());
+    assert!([1, 2].contains(&ran.status), "{ran:?}");
 }

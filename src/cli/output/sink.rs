@@ -2,6 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -53,13 +54,10 @@ impl Sink {
                 drop(OpenOptions::new().write(true).open(&found)?);
                 found
             }
-            Ok(_) => {
-                let direct = OpenOptions::new().append(true).open(path);
-                return direct.map(Self::Direct);
-            }
+            Ok(_) => return direct(path).map(Self::Direct),
             Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
             // A pipe has a name in /dev/fd that leads nowhere.
-            Err(_) => return OpenOptions::new().append(true).open(path).map(Self::Direct),
+            Err(_) => return direct(path).map(Self::Direct),
         };
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -67,13 +65,12 @@ impl Sink {
         };
         fs::metadata(folder)?;
         let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            // Less the umask, as any new file.
-            builder.permissions(fs::Permissions::from_mode(0o666));
-        }
+        // Less the umask, as any new file.
+        builder.permissions(fs::Permissions::from_mode(0o666));
         let file = builder.prefix(".lbtest-").tempfile_in(folder)?;
+        if let Ok(replaced) = fs::metadata(&path) {
+            file.as_file().set_permissions(replaced.permissions())?;
+        }
         Ok(Self::Replaced(file, path))
     }
 
@@ -105,6 +102,25 @@ impl Sink {
                 Ok(())
             }
         }
+    }
+}
+
+/// Opens a device or pipe. A named pipe that nobody reads would be waited for: it is an error.
+fn direct(path: &Path) -> io::Result<fs::File> {
+    let probe = OpenOptions::new()
+        .append(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path);
+    match probe {
+        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Err(io::Error::new(
+            io::ErrorKind::BrokenPipe,
+            "nobody reads this pipe: start its reader first",
+        )),
+        // Held until the other is open: its end would be the reader's.
+        probe => OpenOptions::new()
+            .append(true)
+            .open(path)
+            .inspect(|_| drop(probe)),
     }
 }
 
