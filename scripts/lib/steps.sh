@@ -1,34 +1,37 @@
 # Named steps and the seconds that each takes. Sourced by scripts/test and .ci/run.
 #
-#   run_step NAME COMMAND...   says NAME, runs COMMAND; where that fails the script ends
+#   run_step NAME COMMAND...   says NAME and runs COMMAND in a shell of its own; where that fails the next ones run all the same
 #   print_steps                the table; to be called from the script's EXIT trap
+#   no_step_failed             names the steps that failed, if any, and fails then
 
 step_names=()
 step_microseconds=()
-running_step=
-running_since=
+failed_steps=()
 
 now_microseconds() { printf '%s' "${EPOCHREALTIME/[^0-9]/}"; }
 
 run_step() {
-    running_step=$1
-    running_since=$(now_microseconds)
+    local name=$1 began status
+    began=$(now_microseconds)
     shift
-    printf '\n== %s\n' "$running_step"
-    "$@"
-    end_step
+    printf '\n== %s\n' "$name"
+    # Tested in any way, the command would not stop at its own first failure.
+    set +e
+    (
+        set -e
+        "$@"
+    )
+    status=$?
+    set -e
+    step_names+=("$name")
+    step_microseconds+=("$(($(now_microseconds) - began))")
+    ((status == 0)) || failed_steps+=("$name")
 }
 
-end_step() {
-    step_names+=("$running_step")
-    step_microseconds+=("$(($(now_microseconds) - running_since))")
-    running_step=
-}
+has_failed() { [[ " ${failed_steps[*]} " == *" $1 "* ]]; }
 
-# A step that still runs when the table is printed is the one that failed.
 print_steps() {
-    local failed=$running_step index slowest=0 note
-    [[ -z $failed ]] || end_step
+    local index slowest=0 note
     ((${#step_names[@]} > 0)) || return 0
     for index in "${!step_names[@]}"; do
         ((step_microseconds[index] <= step_microseconds[slowest])) || slowest=$index
@@ -37,8 +40,14 @@ print_steps() {
     for index in "${!step_names[@]}"; do
         note=
         ((index != slowest)) || note='  slowest'
-        [[ ${step_names[index]} != "$failed" ]] || note+='  failed'
+        ! has_failed "${step_names[index]}" || note+='  failed'
         printf '%-14s %6d.%d%s\n' "${step_names[index]}" \
             $((step_microseconds[index] / 1000000)) $((step_microseconds[index] / 100000 % 10)) "$note"
     done
+}
+
+no_step_failed() {
+    ((${#failed_steps[@]} > 0)) || return 0
+    printf '\n%s: failed: %s\n' "${0#./}" "${failed_steps[*]}" >&2
+    return 1
 }
