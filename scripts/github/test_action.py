@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 ACTION = ROOT / "action.yml"
 LBTEST = os.environ.get("LBTEST", str(ROOT / "target" / "debug" / "lbtest"))
-SECONDS = 120
+SECONDS = 900
 
 
 def inputs_of(step):
@@ -31,10 +31,16 @@ def inputs_of(step):
     }
 
 
+def step(name):
+    """The step of the action that has this id."""
+    [found] = [step for step in yaml.safe_load(ACTION.read_text())["runs"]["steps"] if step.get("id") == name]
+    return found
+
+
 class Definition(unittest.TestCase):
     def setUp(self):
         self.action = yaml.safe_load(ACTION.read_text())
-        [self.step] = self.action["runs"]["steps"]
+        self.step = step("gate")
 
     def test_it_is_what_github_takes(self):
         checked = subprocess.run(
@@ -48,13 +54,25 @@ class Definition(unittest.TestCase):
         passed = set(inputs_of(self.step)) | {"working-directory"}
         self.assertEqual(passed, set(self.action["inputs"]))
 
+    def test_the_cache_holds_one_version_of_one_machine_alone(self):
+        with tempfile.NamedTemporaryFile("r") as output:
+            for _ in range(2):
+                ran = subprocess.run(
+                    ["bash", "-c", step("built")["run"]], capture_output=True, text=True, timeout=SECONDS,
+                    env={**os.environ, "GITHUB_ACTION_PATH": str(ROOT), "GITHUB_OUTPUT": output.name},
+                )
+                self.assertEqual(ran.returncode, 0, ran)
+            first, second = output.read().splitlines()
+        self.assertRegex(first, r"^key=lbtest-[0-9a-f]{64}$")
+        self.assertEqual(first, second)
+
     def test_the_scripts_are_clean(self):
-        """Every bash script of the project, by shellcheck."""
+        """Every shell script of the project, by shellcheck."""
         scripts = [
             path
             for folder in ["scripts", ".ci"]
             for path in sorted((ROOT / folder).rglob("*"))
-            if path.is_file() and path.read_bytes().startswith(b"#!/usr/bin/env bash")
+            if path.is_file() and path.read_bytes().startswith((b"#!/usr/bin/env bash", b"#!/bin/sh"))
         ]
         self.assertIn(HERE / "gate", scripts)
         checked = subprocess.run(
@@ -85,7 +103,7 @@ class Run(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        [self.step] = yaml.safe_load(ACTION.read_text())["runs"]["steps"]
+        self.step = step("gate")
 
     def gate(self, **inputs):
         """(exit status, outputs, step summary, log) of the step with these inputs."""
