@@ -13,6 +13,7 @@ mod calibration;
 mod canary;
 mod challenge_servers;
 mod config;
+mod corpora;
 mod dashboards;
 mod demo;
 mod differential;

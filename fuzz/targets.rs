@@ -1,0 +1,140 @@
+//! What must hold of every parser of foreign input, whatever the input: one function each, which panics where it does not.
+//!
+//! `fuzz_targets` gives them to the fuzzer, `tests/integration/corpora.rs` the inputs of `corpus`, without it.
+
+use std::io::BufRead;
+
+use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, HeaderValue};
+use lbtest::identity::encoding;
+use lbtest::identity::log::Responses;
+use lbtest::identity::rule::{MAX_NAME_LENGTH, Rules};
+use lbtest::manifest::{CanaryOptions, Choice, Input, Manifests, to_yaml};
+use lbtest::merge::Collection;
+use lbtest::plan::config::Config;
+
+/// A target of the fuzzer.
+type Target = fn(&[u8]);
+
+/// All of them, by the names of their corpora.
+#[allow(dead_code, reason = "the fuzzer calls each by its name")]
+pub(crate) const TARGETS: [(&str, Target); 6] = [
+    ("config", config),
+    ("encoding", encoding),
+    ("identity", identity),
+    ("log", log),
+    ("manifests", manifests),
+    ("merge", merge),
+];
+
+/// `lbtest.toml`: a configuration whose checks are plans, or one sentence.
+pub(crate) fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match Config::parse("lbtest.toml", text) {
+        Ok(config) => {
+            for check in &config.check {
+                let _ = config.plan(check);
+            }
+        }
+        Err(error) => is_a_sentence(&error),
+    }
+}
+
+/// A body in the codings that the first byte chooses: no more than the limit comes out of it.
+pub(crate) fn encoding(data: &[u8]) {
+    const CODINGS: [&str; 8] = [
+        "gzip",
+        "deflate",
+        "br",
+        "zstd",
+        "gzip, gzip",
+        "br, gzip",
+        "zstd, br",
+        "compress",
+    ];
+    const LIMIT: usize = 1 << 16;
+    let Some((&first, body)) = data.split_first() else {
+        return;
+    };
+    let mut headers = HeaderMap::new();
+    let coding = CODINGS[usize::from(first) % CODINGS.len()];
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
+    match encoding::decoded(&headers, body, LIMIT) {
+        Some(plain) => assert!(plain.len() <= LIMIT, "{} bytes", plain.len()),
+        None => assert!(encoding::not_undone(&headers).is_some()),
+    }
+}
+
+/// A body: a name that is bounded and can be shown, or none.
+pub(crate) fn identity(data: &[u8]) {
+    let headers = HeaderMap::new();
+    let given = ["json:/pod/name", "json:/0", r"pod[:=]\s*(\S+)"]
+        .map(|rule| Rules::parse(&[rule.to_owned()]).expect("the rule is written here"));
+    for rules in given.iter().chain([&Rules::builtin()]) {
+        if let Some(name) = rules.identify(&headers, data) {
+            is_a_name(&name);
+        }
+    }
+}
+
+/// A saved log: at most one response a line.
+pub(crate) fn log(data: &[u8]) {
+    let rules = Rules::builtin();
+    let lines = data.lines().count() + 1;
+    let mut responses = 0;
+    for response in Responses::new(data, &rules) {
+        if let Some(name) = response.expect("memory can be read") {
+            is_a_name(&name);
+        }
+        responses += 1;
+    }
+    assert!(responses <= lines, "{responses} in {lines} lines");
+}
+
+/// Manifests: whatever is asked of them; the canary that comes out can be read again.
+pub(crate) fn manifests(data: &[u8]) {
+    let read = |name: &str, bytes: Vec<u8>| {
+        let name = name.to_owned();
+        Manifests::read(&[Input { name, bytes }])
+    };
+    let manifests = match read("given.yaml", data.to_vec()) {
+        Ok(manifests) => manifests,
+        Err(error) => return is_a_sentence(&error),
+    };
+    let _ = manifests.splits();
+    let expectation = manifests.expectation(Choice::default(), None).ok();
+    let _ = manifests.lint(expectation.as_ref(), None);
+    let options = CanaryOptions {
+        suffix: "v2".to_owned(),
+        image: "app:v2".to_owned(),
+        weight: 30,
+        ..CanaryOptions::default()
+    };
+    if let Ok(canary) = manifests.canary(&options) {
+        let yaml = to_yaml(&canary.objects);
+        read("derived.yaml", yaml.into_bytes()).expect("what is derived can be read");
+    }
+}
+
+/// Reports of shards with anything between them: a report, or one sentence.
+pub(crate) fn merge(data: &[u8]) {
+    let mut shards = Collection::default();
+    if let Err(error) = shards.read("given.json", data) {
+        return is_a_sentence(&error);
+    }
+    if let Err(error) = shards.report() {
+        is_a_sentence(&error);
+    }
+}
+
+fn is_a_name(name: &str) {
+    assert!(name.len() <= MAX_NAME_LENGTH, "{name:?}");
+    assert!(!name.chars().any(char::is_control), "{name:?}");
+}
+
+fn is_a_sentence(error: &impl ToString) {
+    let told = error.to_string();
+    assert!(!told.is_empty() && told.len() < 64 << 10, "{told}");
+}
