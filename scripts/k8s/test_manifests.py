@@ -30,7 +30,7 @@ from fields import JOB, RESOURCES, problems
 LBTEST = os.environ.get("LBTEST", str(HERE.parent.parent / "target" / "debug" / "lbtest"))
 KUBERNETES = kubernetes_validate.latest_version()
 SPLIT = "v1=70,v2=30"
-SECONDS = 120
+SECONDS = 900
 
 
 def documents():

@@ -21,7 +21,7 @@ fn render(file: &Path, width: u32) -> Rendered {
     let mut command = Command::new("timeout");
     command
         .args([
-            "120",
+            "900",
             "chromium",
             "--headless",
             "--no-sandbox",

@@ -6,7 +6,7 @@ use std::process::Command;
 fn the_exercise_ends_as_its_script_says() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/challenge/run");
     let output = Command::new("timeout")
-        .args(["--kill-after=5", "240", script])
+        .args(["--kill-after=5", "900", script])
         // The split is drawn by a real nginx: `fixed` fails in 1 of 1000 runs at the default, so not here.
         .args(["counted", "lint", "canary", "crash", "broken", "unfair"])
         .env("LBTEST", env!("CARGO_BIN_EXE_lbtest"))

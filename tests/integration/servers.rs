@@ -51,11 +51,11 @@ impl Server {
         self.gate_at(self.url(), &[&options, more].concat())
     }
 
-    /// Runs the gate at an error rate that keeps these tests from failing by chance more than once in
-    /// 100,000 runs: a real ingress has no seed. A machine that stands still for some seconds fails no request.
+    /// Runs the gate at an error rate that keeps each of these tests from failing by chance more than once in
+    /// 1,000,000 runs: a real ingress has no seed. A machine that stands still for some seconds fails no request.
     fn gate_at(&self, url: &str, more: &[&str]) -> Ran {
         let patience = ["--timeout", "60s", "--connect-timeout", "60s"];
-        let base = [&[url, "--json", "-", "--alpha", "1e-6"][..], &patience].concat();
+        let base = [&[url, "--json", "-", "--alpha", "1e-8"][..], &patience].concat();
         let host = if more.contains(&"--host") {
             vec![]
         } else {
@@ -261,9 +261,12 @@ fn memory_does_not_grow_with_the_number_of_requests() {
                 host,
             ])
             .args(["--expect", "v1=70,v2=30", "--keep-alive", "-n", requests])
+            .args(["--alpha", "1e-8", "--timeout", "60s"])
             .output()
             .expect("/usr/bin/time is there: scripts/test installs it");
-        assert!(output.status.success(), "{output:?}");
+        // What is measured is the memory: an INCONCLUSIVE run has sent everything too.
+        let status = output.status.code();
+        assert!(matches!(status, Some(0 | 3)), "{output:?}");
         let stderr = String::from_utf8(output.stderr).unwrap();
         stderr.lines().last().unwrap().parse().unwrap()
     };

@@ -36,7 +36,9 @@ fn a_refused_connection_names_the_address_and_the_demo() {
     let report = ran.json();
     assert_eq!(report["verdict"], "error");
     assert_eq!(codes(&report), ["unreachable"]);
-    assert!(report["duration_seconds"].as_f64().unwrap() < 1.0);
+    // Neither is the rest of the plan tried, nor the timeout awaited.
+    let sent = report["requests"]["sent"].as_u64().unwrap();
+    assert!(sent <= 200, "{sent} requests");
 }
 
 #[test]

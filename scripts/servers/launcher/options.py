@@ -118,7 +118,7 @@ def parse(arguments: list[str]) -> Options:
     # None and not False without it, as the other options that not all kinds have.
     add("--sticky", action="store_true", default=None, help="nginx: a cookie keeps a client on its backend")
     add("--tls", action="store_true", help="listen with TLS too, HTTP/2 and HTTP/1.1, under an authority of its own")
-    add("--ready-timeout", type=float, default=30.0, metavar="SECONDS", help="give up after this long (30)")
+    add("--ready-timeout", type=float, default=120.0, metavar="SECONDS", help="give up after this long (120)")
     add(
         "--attached",
         action="store_true",

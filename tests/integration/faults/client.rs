@@ -20,7 +20,7 @@ pub(crate) struct Met {
 pub(crate) fn gate(url: &str, requests: u64, options: &[&str]) -> Met {
     let client = Client {
         connections: 8,
-        patience: Duration::from_mins(2),
+        patience: Duration::from_mins(15),
     };
     client.gate(url, requests, options)
 }

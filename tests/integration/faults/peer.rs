@@ -16,7 +16,7 @@ use tokio_rustls::rustls::{ServerConfig, ServerConnection};
 use tokio_rustls::server::TlsStream;
 
 /// A stall ends when the client goes, and at the latest after this long.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// One thing that the peer does.
 #[derive(Debug, Clone)]

@@ -214,7 +214,7 @@ fn run(behaviours: &[Behaviour], of: Use, seed: u64, requests: u64) -> Met {
     let (url, options) = table::target(&peer, of.protocol);
     let met = Client {
         connections: 32,
-        patience: Duration::from_mins(10),
+        patience: Duration::from_mins(30),
     }
     .gate(&url, requests, &[&options[..], of.options, &TIMES].concat());
     met.adds_up();

@@ -18,8 +18,6 @@ use super::{answers, http2};
 const REQUESTS: u64 = 30;
 /// What no row may take, of which the unoptimised executable takes a third when nothing happens.
 const MOST_MEBIBYTES: f64 = 64.0;
-/// What no row may take: those that keep requests waiting do so for 0.4 s each.
-const MOST_SECONDS: f64 = 60.0;
 
 /// A peer that does nothing wrong.
 pub(crate) fn well_behaved(protocol: Protocol) -> Script {
@@ -142,7 +140,7 @@ fn describe(name: &str, (outcome, met): Checked) -> String {
     let lost = sent - met.count("attributed");
     let (seconds, peak) = (met.elapsed.as_secs_f64(), met.peak_kib as f64 / 1024.0);
     let row = format!("{name:<44} {outcome:<24} {sent:>7} {lost:>7} {seconds:>6.2} {peak:>6.1}");
-    assert!(seconds <= MOST_SECONDS && peak <= MOST_MEBIBYTES, "{row}");
+    assert!(peak <= MOST_MEBIBYTES, "{row}");
     row
 }
 

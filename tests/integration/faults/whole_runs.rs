@@ -172,6 +172,5 @@ fn limits(retry_after: &str) -> Checked {
     let met = client::gate(&peer.url(), 200, &["--max-duration", "2s"]);
     met.adds_up();
     assert_eq!(met.count("sent"), peer.met()[0].requests(), "{met:?}");
-    assert!(met.elapsed.as_secs() < 30, "{met:?}");
     ("429".to_owned(), met)
 }

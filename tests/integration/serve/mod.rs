@@ -20,7 +20,7 @@ use crate::http::{Response, exchange};
 use crate::program::{Ran, command};
 
 /// Whatever is awaited comes within this.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_mins(15);
 
 /// A running `lbtest serve` before an embedded ingress; dropping it stops both.
 pub(crate) struct Served {
