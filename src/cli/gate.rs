@@ -39,7 +39,7 @@ pub(super) struct CriterionArgs {
     #[arg(long, value_name = "NAMESPACE/NAME[/RULE]")]
     pub route: Option<String>,
     /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often (default: 0.001)
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = quantity::error_rate)]
     pub alpha: Option<f64>,
     /// The smallest shift, in percentage points, that a PASS rules out (default: 5)
     #[arg(long, value_name = "PP", value_parser = quantity::percentage_points)]

@@ -111,6 +111,18 @@ pub fn percentage(text: &str) -> Result<f64, QuantityError> {
     hundredths(text, "%", "a percentage, such as 1%")
 }
 
+/// Reads a rate, `0.001` or `0.1%`.
+///
+/// # Errors
+/// Anything but a finite number.
+pub fn error_rate(text: &str) -> Result<f64, QuantityError> {
+    if text.trim().ends_with('%') {
+        percentage(text)
+    } else {
+        number(text)
+    }
+}
+
 /// Reads a percentage of a whole, as a share.
 ///
 /// # Errors
@@ -123,12 +135,14 @@ pub fn part(text: &str) -> Result<f64, QuantityError> {
     Err(error(text, "a percentage from 0 to 100, such as 1%"))
 }
 
-/// Reads percentage points, `5` or `5pp`, as a share (0.05).
+/// Reads percentage points, `5`, `5pp` or `5%`, as a share (0.05).
 ///
 /// # Errors
 /// Anything but a finite number.
 pub fn percentage_points(text: &str) -> Result<f64, QuantityError> {
-    hundredths(text, "pp", "a number of percentage points, such as 5")
+    let what = "a number of percentage points, such as 5";
+    let text = text.trim();
+    hundredths(text.strip_suffix('%').unwrap_or(text), "pp", what)
 }
 
 /// Reads where to listen: `127.0.0.1:8080`, `[::1]:8080`, or a port of the loopback, `8080` or `:8080`.
@@ -191,7 +205,12 @@ mod tests {
     #[test]
     fn percentages_become_shares() {
         assert!((percentage("1%").unwrap() - 0.01).abs() < 1e-15);
-        assert!((percentage_points("5pp").unwrap() - 0.05).abs() < 1e-15);
+        for text in ["5pp", "5%", "5 %", "5"] {
+            assert!((percentage_points(text).unwrap() - 0.05).abs() < 1e-15);
+        }
+        for text in ["0.001", "0.1%"] {
+            assert!((error_rate(text).unwrap() - 0.001).abs() < 1e-15);
+        }
         assert!(percentage("x").is_err());
         assert!(percentage("NaN").is_err());
     }

@@ -61,7 +61,7 @@ pub struct Settings {
     /// Which route of the manifests is meant: "NAMESPACE/NAME" or "NAMESPACE/NAME/RULE".
     pub route: Option<String>,
     /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often.
-    #[serde(deserialize_with = "read::number")]
+    #[serde(deserialize_with = "read::error_rate")]
     #[schemars(with = "Quantity")]
     pub alpha: Option<f64>,
     /// The smallest shift, in percentage points, that a PASS rules out.
@@ -191,9 +191,26 @@ pub struct Settings {
     pub identify: Vec<String>,
 }
 
+/// Requests a second that no client and target are taken to exchange: a plan beyond it is a slip.
+const FASTEST_PER_SECOND: f64 = 50_000.0;
+
 /// Why settings are no plan; the message names the flag.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SettingsError {
+    /// No target answers as many requests in the time that is allowed.
+    #[error(
+        "--tolerance {points} takes {requests} requests, more than can be sent within --max-duration {limit:?}; {remedy}"
+    )]
+    NeverEnds {
+        /// The tolerance in percentage points.
+        points: f64,
+        /// What it takes.
+        requests: NonZeroU64,
+        /// The time.
+        limit: Duration,
+        /// What to write.
+        remedy: String,
+    },
     /// No split is expected.
     #[error("--expect is missing: say which split is expected, for example --expect v1=70,v2=30")]
     NoSplit,
@@ -302,6 +319,32 @@ impl Settings {
         Ok(Claim::new(split, criterion, self.seed()))
     }
 
+    /// The requests that the promise of `claim` takes, where any target can answer them in time.
+    fn affordable(&self, claim: &Claim) -> Result<NonZeroU64, SettingsError> {
+        let (requests, limit) = (claim.planned_requests(), self.max_duration());
+        if requests.get() as f64 <= FASTEST_PER_SECOND * limit.as_secs_f64() {
+            return Ok(requests);
+        }
+        let points = 100.0 * claim.criterion.tolerance;
+        Err(SettingsError::NeverEnds {
+            points,
+            requests,
+            limit,
+            remedy: if points < 0.5 {
+                format!(
+                    "it is in percentage points: did you mean {}?",
+                    (100.0 * points).round()
+                )
+            } else {
+                "raise --tolerance, or --max-duration".to_owned()
+            },
+        })
+    }
+
+    fn max_duration(&self) -> Duration {
+        self.max_duration.unwrap_or(Duration::from_mins(10))
+    }
+
     /// Which pods the user assigned to which backend of `split`.
     ///
     /// # Errors
@@ -360,7 +403,7 @@ impl Settings {
             (Some(requests), _) => Some(requests),
             (None, _) if sequential => Some(claim.sequential_cap()),
             (None, Some(_)) => None,
-            (None, None) => Some(claim.planned_requests()),
+            (None, None) => Some(self.affordable(&claim)?),
         };
         let sessions = claim.sessions.as_ref().and_then(|sticky| sticky.sessions);
         let concurrency = self.concurrency(sessions.or(requests));
@@ -371,7 +414,7 @@ impl Settings {
             budget: Budget {
                 requests,
                 duration: self.duration,
-                max_duration: self.max_duration.unwrap_or(Duration::from_mins(10)),
+                max_duration: self.max_duration(),
             },
             preparation: Preparation {
                 wait_ready: self.wait_ready,

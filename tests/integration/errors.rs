@@ -51,6 +51,7 @@ fn each_bad_argument_is_named_in_one_sentence() {
         (&["-z", "0"], "--duration"),
         (&["-t", "-1s"], "-1"),
         (&["--alpha", "2"], "--alpha"),
+        (&["--tolerance", "0.05"], "did you mean 5?"),
         (&["--alpha", "0"], "--alpha"),
         (&["--alpha", "nan"], "--alpha"),
         (&["--tolerance", "0"], "--tolerance"),

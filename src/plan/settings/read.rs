@@ -173,12 +173,12 @@ macro_rules! quantities {
 }
 
 quantities! {
-    number: f64 = quantity::number;
     count: NonZeroU64 = quantity::count;
     small_count: NonZeroUsize = quantity::small_count;
     bytes: usize = quantity::bytes;
     duration: Duration = quantity::duration;
     percentage: f64 = quantity::percentage;
+    error_rate: f64 = quantity::error_rate;
     percentage_points: f64 = quantity::percentage_points;
     rate: Rate = str::parse;
     warmup: Warmup = str::parse;
