@@ -106,6 +106,7 @@ fn counts(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, Comm
         workload: label.clone(),
         owner: label.clone(),
         explicit: Some(backend),
+        is_foreign: false,
     };
     Ok(Evidence {
         groups: split.labels().iter().enumerate().map(group).collect(),

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 pub use super::mapping::{Group, MappingError, Mappings};
+use crate::split::Split;
 use inferring::Inferring;
 
 mod inferring;
@@ -32,6 +33,8 @@ pub enum Basis {
     /// The one workload left over shares a stem with all others (`challenge-app`, beside
     /// `challenge-app-v2`), and one label is left over for it.
     LeftOver,
+    /// It is the only workload that answered, and only one backend may get anything.
+    Alone,
 }
 
 /// A workload that is taken for a label, and why; for the reader to check.
@@ -57,7 +60,7 @@ pub struct Ambiguity {
 /// Which group is which backend, as far as that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Assignment {
-    /// `fixed[g]` is the label of group `g`, or `None` where it is ambiguous.
+    /// `fixed[g]` is the label of group `g`, or `None` where it is ambiguous or certainly none of the split's.
     pub fixed: Vec<Option<usize>>,
     /// One entry for a workload, label and basis, sorted by workload.
     pub inferences: Vec<Inference>,
@@ -119,15 +122,15 @@ impl Iterator for Possibilities<'_> {
     }
 }
 
-/// Assigns `groups` to `labels`; pure, and the same for the same input.
+/// Assigns `groups` to the backends of `split`; pure, and the same for the same input.
 ///
 /// A group that a mapping names is fixed, and closes its label to what follows. A workload (all of its
 /// groups at once) is then fixed by its exact name, by the label at its end, or as the one left over; see
 /// [`Basis`]. The rest is ambiguous, each group for itself: two `ReplicaSets` of a workload whose name
 /// fits no label may be two backends.
 #[must_use]
-pub fn assign(labels: &[String], groups: &[Group]) -> Assignment {
-    Inferring::new(labels, groups).run()
+pub fn assign(split: &Split, groups: &[Group]) -> Assignment {
+    Inferring::new(split, groups).run()
 }
 
 #[cfg(test)]

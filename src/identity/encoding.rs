@@ -287,7 +287,10 @@ mod tests {
         let members = |count| [gzipped(b"<p>"), gzipped(b"").repeat(count), gzipped(PAGE)].concat();
         assert_eq!(plain("gzip", &members(14), 4096), [b"<p>", PAGE].concat());
         // The rest is not looked at: each empty member costs as much as a full one.
-        assert_eq!(plain("gzip", &members(45_000), 4096), before_the_cut(b"<p>"));
+        assert_eq!(
+            plain("gzip", &members(45_000), 4096),
+            before_the_cut(b"<p>")
+        );
     }
 
     #[test]

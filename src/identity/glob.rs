@@ -52,6 +52,11 @@ impl Glob {
         (self.regex.is_none(), fixed.count())
     }
 
+    /// Whether it is a name, without a wildcard.
+    pub(super) fn is_plain(&self) -> bool {
+        self.regex.is_none()
+    }
+
     /// The pattern as it was given.
     pub(super) fn as_str(&self) -> &str {
         &self.text

@@ -1,7 +1,7 @@
 //! What the user says of pods and labels: `--backend LABEL=PATTERN`.
 
 use super::glob::{Glob, MAX_PATTERN_LENGTH};
-use super::workload;
+use super::{name, workload};
 
 /// Pods that are certainly behind the same backend; compare for equality to count them together.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,8 +10,10 @@ pub struct Group {
     pub workload: String,
     /// What owns the pods; see [`workload::owner`].
     pub owner: String,
-    /// The index of the label that a mapping gives them.
+    /// The index of the label that the mappings give them.
     pub explicit: Option<usize>,
+    /// Whether the mappings give every label to others, so that they are no backend of the split.
+    pub is_foreign: bool,
 }
 
 /// The `--backend` options, and the labels that they speak of.
@@ -119,11 +121,35 @@ impl Mappings {
         } else {
             (workload::workload(pod), workload::owner(pod))
         };
+        let explicit = self.explicit(pod, workload);
+        let mut open = (0..self.labels.len()).filter(|label| !self.speaks_of(*label));
+        let (first, second) = (open.next(), open.next());
         Group {
             workload: workload.to_owned(),
             owner: owner.to_owned(),
-            explicit: self.explicit(pod, workload),
+            explicit: explicit
+                .or_else(|| first.filter(|_| second.is_none() && self.is_stem_of_all(workload))),
+            is_foreign: explicit.is_none() && first.is_none() && !self.labels.is_empty(),
         }
+    }
+
+    fn speaks_of(&self, label: usize) -> bool {
+        self.mappings.iter().any(|(other, _)| *other == label)
+    }
+
+    /// Whether every name that is given is `workload` and a suffix: beside `v2=challenge-app-v2`,
+    /// `challenge-app` is what the other label means, although nothing of v2 may ever answer.
+    fn is_stem_of_all(&self, workload: &str) -> bool {
+        let stem = name::tokens(workload);
+        !self.mappings.is_empty()
+            && self.mappings.iter().all(|(label, glob)| {
+                let given = name::tokens(glob.as_str());
+                let label = name::tokens(&self.labels[*label]);
+                // Of a pod's name the stem is its own workload.
+                let is_workload =
+                    glob.is_plain() && workload::workload(glob.as_str()) == glob.as_str();
+                is_workload && name::is_stem(&stem, &given, &label)
+            })
     }
 }
 
@@ -152,6 +178,28 @@ mod tests {
         ] {
             assert_eq!(mappings.group(pod).explicit, label, "{pod}");
         }
+    }
+
+    #[test]
+    fn the_stem_of_the_names_given_is_the_one_label_that_none_is_given_for() {
+        let mappings = mappings(&["v2=challenge-app-v2"]).unwrap();
+        for (pod, label) in [
+            ("challenge-app-6f79ff6b8d-fmzvc", Some(0)),
+            ("challenge-app-v2-6b8464cddd-nnjmj", Some(1)),
+            ("challenge-app-v3-6b8464cddd-nnjmj", None),
+            ("challenge-6b8464cddd-nnjmj", None),
+        ] {
+            let group = mappings.group(pod);
+            assert_eq!((group.explicit, group.is_foreign), (label, false), "{pod}");
+        }
+    }
+
+    #[test]
+    fn where_every_label_is_given_to_others_a_workload_is_none_of_them() {
+        let mappings = mappings(&["v1=challenge-app", "v2=challenge-app-v2"]).unwrap();
+        let group = mappings.group("challenge-app-v3-6b8464cddd-nnjmj");
+        assert!(group.is_foreign && group.explicit.is_none());
+        assert!(!mappings.group("challenge-app-6f79ff6b8d-fmzvc").is_foreign);
     }
 
     #[test]

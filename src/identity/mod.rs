@@ -18,4 +18,5 @@ mod builtin;
 mod glob;
 mod json;
 mod mapping;
+mod name;
 mod pattern;

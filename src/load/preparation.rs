@@ -196,7 +196,7 @@ fn missing(plan: &Plan, registry: &PodRegistry) -> Vec<String> {
     /// More ways to assign workloads are not tried.
     const MOST_WAYS: usize = 10_000;
     let (split, groups) = (&plan.claim.split, registry.groups());
-    let assignment = assign(split.labels(), &groups);
+    let assignment = assign(split, &groups);
     let without = |assigned: &[Option<usize>]| -> Vec<String> {
         let shares = split.labels().iter().zip(split.shares()).enumerate();
         shares

@@ -131,11 +131,12 @@ pub(super) fn matched(
                     workload: name.clone(),
                     owner: format!("{name} {backend}"),
                     explicit: order[backend],
+                    is_foreign: false,
                 })
             })
             .collect();
         let Some(groups) = groups else { continue };
-        let assigned = assign(expected.labels(), &groups).fixed;
+        let assigned = assign(expected, &groups).fixed;
         let complete: Option<Vec<usize>> = assigned.into_iter().collect();
         if let Some(complete) = complete
             && (0..backends.len()).all(|label| complete.contains(&label))

@@ -198,6 +198,7 @@ fn group(part: &str, group: &GroupMeasurement, split: &Split) -> Result<GroupAcc
             workload: group.workload.clone(),
             owner: group.owner.clone(),
             explicit,
+            is_foreign: group.is_foreign,
         },
         pods,
         errors: group.errors,

@@ -11,7 +11,8 @@ use super::stickiness::StickinessReport;
 use super::{
     AddressReport, AssignmentReport, BackendReport, ChangeReport, ChiSquareReport, Coded,
     ConnectionsReport, Finding, LatencyReport, LimitReport, PlanReport, PodReport, Report,
-    RequestsReport, SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool, WindowReport,
+    RequestsReport, SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool,
+    UnmappedReport, WindowReport,
 };
 use crate::claim::{Claim, Criterion, Limit};
 use crate::exit::ExitStatus;
@@ -30,7 +31,7 @@ use crate::tally::monitor::Standing;
 use crate::tally::pods::GroupId;
 use crate::tally::set_aside::SetAside;
 use crate::tally::windows::Block;
-use crate::verdict::decision::Judged;
+use crate::verdict::decision::{Counts, Judged};
 use crate::verdict::health::Held;
 use crate::verdict::{Change, Evidence, Outcome, Reason, diagnosis, health, promise};
 
@@ -43,6 +44,13 @@ impl Report {
     pub fn of(claim: &Claim, measured: &Measured, outcome: &Outcome) -> Self {
         let groups = measured.tally.registry().groups();
         let mut report = Self::of_outcome(claim, &groups, outcome);
+        let observed: Vec<u64> = measured
+            .tally
+            .groups()
+            .iter()
+            .map(|group| group.observed)
+            .collect();
+        report.unmapped = unmapped(&groups, &observed, &outcome.assignment);
         let trial = &measured.trial;
         if let Some(run_id) = &trial.run_id {
             report.run_id.clone_from(run_id);
@@ -64,6 +72,7 @@ impl Report {
     #[must_use]
     pub fn of_counts(claim: &Claim, evidence: &Evidence, outcome: &Outcome) -> Self {
         let mut report = Self::of_outcome(claim, &evidence.groups, outcome);
+        report.unmapped = unmapped(&evidence.groups, &evidence.observed, &outcome.assignment);
         report.plan.seed = claim.seed;
         report.plan.sequential = evidence.standing.is_some();
         report.sequential = evidence.standing.as_ref().map(sequential);
@@ -104,6 +113,7 @@ impl Report {
             sequential: None,
             change: outcome.change.as_ref().map(change),
             backends: backends(claim, groups, outcome),
+            unmapped: Vec::new(),
             pods: Vec::new(),
             limits: limits(&claim.split, outcome),
             assignment: assignment(&claim.split, groups, &outcome.assignment),
@@ -280,6 +290,24 @@ fn backends(claim: &Claim, groups: &[Group], outcome: &Outcome) -> Vec<BackendRe
     (0..split.len()).map(row).collect()
 }
 
+/// The workloads that are no backend of the split, or may be none, by name; `observed[g]` belongs to `groups[g]`.
+fn unmapped(groups: &[Group], observed: &[u64], assignment: &Assignment) -> Vec<UnmappedReport> {
+    let n: u64 = observed.iter().sum();
+    let mut by_workload: BTreeMap<&str, u64> = BTreeMap::new();
+    let seen = groups.iter().zip(observed);
+    for ((group, &observed), assigned) in seen.zip(&assignment.fixed) {
+        if assigned.is_none() && observed > 0 {
+            *by_workload.entry(&group.workload).or_default() += observed;
+        }
+    }
+    let row = |(workload, observed): (&str, u64)| UnmappedReport {
+        workload: workload.to_owned(),
+        observed,
+        share: share(observed, n),
+    };
+    by_workload.into_iter().map(row).collect()
+}
+
 /// The names of the workloads that were taken for a backend.
 fn workloads(backend: usize, groups: &[Group], assignment: &Assignment) -> Option<String> {
     let assigned = groups.iter().zip(&assignment.fixed);
@@ -304,6 +332,7 @@ fn assignment(split: &Split, groups: &[Group], assignment: &Assignment) -> Vec<A
                 Basis::ExactName => "exact name",
                 Basis::NameToken => "last token of the name",
                 Basis::LeftOver => "left over, same stem",
+                Basis::Alone => "only workload that answered",
             }
             .to_owned(),
         });
@@ -430,12 +459,13 @@ fn addresses(measured: &Measured, assignment: &Assignment, backends: usize) -> V
 }
 
 /// The blocks that have responses, with their counts by backend.
-fn windows(tally: &Tally, counts: &[Vec<u64>]) -> Vec<WindowReport> {
+fn windows(tally: &Tally, counts: &[Counts]) -> Vec<WindowReport> {
     let blocks = tally.windows().blocks().iter().zip(counts);
-    let row = |(block, counts): (&Block, &Vec<u64>)| {
+    let row = |(block, counts): (&Block, &Counts)| {
         Some(WindowReport {
             start_seconds: block.start?.as_secs_f64(),
-            counts: counts.clone(),
+            counts: counts.observed.clone(),
+            unmapped: counts.foreign,
         })
     };
     blocks.filter_map(row).collect()

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::checks::{COLUMNS, ChecksReport};
 use super::escape::markdown;
-use super::text::{cut, interval, word};
-use super::{BackendReport, Named, Report};
+use super::text::{MOST_UNMAPPED, cut, interval, word};
+use super::{BackendReport, Named, Report, UnmappedReport};
 use crate::format::{percent, time};
 
 /// GitHub refuses a step's summary beyond this many bytes, which all commands of the step share
@@ -88,7 +88,7 @@ fn section(named: &Named<'_>) -> String {
         out.push('\n');
     }
     if report.requests.attributed > 0 {
-        backends(&mut out, &report.backends);
+        backends(&mut out, &report.backends, &report.unmapped);
     }
     if let Some(stickiness) = &report.stickiness {
         let _ = writeln!(out, "Sessions: {}.\n", sentence(&stickiness.sentence()));
@@ -100,7 +100,7 @@ fn section(named: &Named<'_>) -> String {
     out
 }
 
-fn backends(out: &mut String, backends: &[BackendReport]) {
+fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedReport]) {
     out.push_str(
         "| backend | workload | expected | observed | share | 95 % interval | p50 | p99 | errors |\n\
          |:--|:--|--:|--:|--:|--:|--:|--:|--:|\n",
@@ -121,6 +121,16 @@ fn backends(out: &mut String, backends: &[BackendReport]) {
             backend.latency_p50_seconds.map_or_else(dash, time),
             backend.latency_p99_seconds.map_or_else(dash, time),
             backend.errors,
+        );
+    }
+    for other in unmapped.iter().take(MOST_UNMAPPED) {
+        let share = other
+            .share
+            .map_or_else(dash, |share| format!("{:.2} %", share * 100.0));
+        let (workload, observed) = (field(&other.workload), other.observed);
+        let _ = writeln!(
+            out,
+            "| – | {workload} | – | {observed} | {share} | – | – | – | – |"
         );
     }
     out.push('\n');

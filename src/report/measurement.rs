@@ -200,6 +200,9 @@ pub struct GroupMeasurement {
     pub owner: String,
     /// The backend that `--backend` gives them; null where it does not speak of them.
     pub label: Option<String>,
+    /// Whether `--backend` gives every label to others, so that they are no backend of the split.
+    #[serde(default)]
+    pub is_foreign: bool,
     /// Identified responses by pod.
     pub pods: BTreeMap<String, u64>,
     /// Identified responses with a status of 500 or more.

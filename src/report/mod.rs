@@ -74,6 +74,8 @@ pub struct Report {
     pub change: Option<ChangeReport>,
     /// One row for each backend of the expected split, in its order.
     pub backends: Vec<BackendReport>,
+    /// The workloads that answered and are no backend of the split, or may be none, by name.
+    pub unmapped: Vec<UnmappedReport>,
     /// One row for each pod that answered, by name.
     pub pods: Vec<PodReport>,
     /// The limits on the backends' health that were asked for, and whether they were kept.
@@ -426,6 +428,17 @@ pub struct LatencyReport {
     pub histogram: String,
 }
 
+/// A workload that is no backend of the split, or may be none.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct UnmappedReport {
+    /// Its name.
+    pub workload: String,
+    /// Its identified responses.
+    pub observed: u64,
+    /// Their share of all identified responses.
+    pub share: Option<f64>,
+}
+
 /// Identified responses in a block of the dispatch order.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct WindowReport {
@@ -433,4 +446,6 @@ pub struct WindowReport {
     pub start_seconds: f64,
     /// By backend, in the order of `backends`.
     pub counts: Vec<u64>,
+    /// Those of workloads that are no backend of the split, or may be none.
+    pub unmapped: u64,
 }

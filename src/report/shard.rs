@@ -195,6 +195,7 @@ impl GroupMeasurement {
             workload: group.workload.clone(),
             owner: group.owner.clone(),
             label: group.explicit.map(|label| split.labels()[label].clone()),
+            is_foreign: group.is_foreign,
             pods: account.pods.iter().cloned().collect(),
             errors: account.errors,
             histogram: STANDARD.encode(account.latency.to_hdr_v2_deflate()),

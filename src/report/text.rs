@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::escape::terminal;
-use super::{AddressReport, BackendReport, Report, VerdictName};
+use super::{AddressReport, BackendReport, Report, UnmappedReport, VerdictName};
 use crate::format::{p_value, p_value_with_log10, percent, time};
 
 /// The whole text report.
@@ -27,7 +27,7 @@ pub fn render(report: &Report) -> String {
     }
     if report.requests.attributed > 0 {
         line(&mut out, format_args!(""));
-        backends(&mut out, &report.backends);
+        backends(&mut out, &report.backends, &report.unmapped);
     }
     if let Some(test) = &report.test {
         line(&mut out, format_args!(""));
@@ -92,7 +92,7 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(out, "{text}");
 }
 
-fn backends(out: &mut String, backends: &[BackendReport]) {
+fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedReport]) {
     let header = [
         "backend",
         "workload",
@@ -124,8 +124,20 @@ fn backends(out: &mut String, backends: &[BackendReport]) {
             backend.errors.to_string(),
         ]);
     }
+    for other in unmapped.iter().take(MOST_UNMAPPED) {
+        let mut row = [(); 9].map(|()| dash());
+        row[1] = cut(&terminal(&other.workload), NAME_WIDTH);
+        row[3] = other.observed.to_string();
+        if let Some(share) = other.share {
+            row[4] = format!("{:.2} %", share * 100.0);
+        }
+        rows.push(row);
+    }
     out.push_str(&table(&rows, 2));
 }
+
+/// So many workloads that are no backend have a row.
+pub(super) const MOST_UNMAPPED: usize = 8;
 
 /// Names beyond this many characters are cut, so that a row fits a line.
 const NAME_WIDTH: usize = 40;

@@ -192,7 +192,7 @@ impl Monitor {
     /// Finds the assignments that are possible with the groups seen, and replays the history under each.
     fn assign(&mut self) {
         let groups = self.registry.groups();
-        let assignment = assign(self.claim.split.labels(), &groups);
+        let assignment = assign(&self.claim.split, &groups);
         self.groups = groups.len();
         let Criterion {
             alpha,

@@ -107,12 +107,12 @@ pub struct Outcome {
     pub reasons: Vec<Reason>,
     /// Further things noticed, which do not decide the verdict by themselves.
     pub findings: Vec<Finding>,
-    /// What was counted, under the assignment that fits the expected split best.
+    /// What was counted, for every workload as what it is known to be: one in doubt counts as foreign.
     pub counts: Counts,
     /// Which workload was taken for which backend.
     pub assignment: Assignment,
-    /// Identified responses by backend over blocks of the dispatch order.
-    pub windows: Vec<Vec<u64>>,
+    /// The same over blocks of the dispatch order.
+    pub windows: Vec<Counts>,
     /// The tests of the split; `None` where the verdict does not rest on them.
     pub test: Option<Judged>,
     /// Whether the split changed during the run, and where; `None` where it cannot be told.
@@ -183,7 +183,7 @@ impl Outcome {
             interrupted: false,
             reasons: judgement.reasons,
             findings: Vec::new(),
-            counts: judgement.judged.counts.clone(),
+            counts: judgement.seen,
             assignment: judgement.assignment,
             windows: judgement.windows,
             test: Some(judgement.judged),

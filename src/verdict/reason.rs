@@ -1,5 +1,6 @@
 //! Why a verdict came out as it did.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::decision::{Cause, Judged, Method};
@@ -7,7 +8,7 @@ use super::promise::smallest_tolerance;
 use super::{Agreement, Change, Evidence, Verdict};
 use crate::claim::Claim;
 use crate::format::{observed_shares, p_value, p_value_with_log10, percent, points, shares};
-use crate::identity::assignment::Assignment;
+use crate::identity::assignment::{Assignment, Backend};
 use crate::split::Split;
 use crate::stats::dependence::Clustering;
 use crate::stats::equivalence::leak_ruled_out;
@@ -272,6 +273,45 @@ fn stopped_early(claim: &Claim, evidence: &Evidence) -> Option<Reason> {
         Look::Continue => format!("{looked_at} responses were looked at ({figures})"),
     };
     Some(Reason::new("sequential", message))
+}
+
+/// Whether a reason speaks of shares, which depend on which workload is which backend.
+pub(super) fn is_of_an_assignment(reason: &Reason) -> bool {
+    let codes = [
+        "split_matches",
+        "split_off",
+        "between",
+        "too_few_requests",
+        "unexpected_backend",
+        "backend_never_answered",
+        "zero_weight_hit",
+    ];
+    codes.contains(&reason.code)
+}
+
+/// Which workloads answered that are no backend of the split.
+pub(super) fn foreign(evidence: &Evidence, backends: &[Backend]) -> Reason {
+    let mut by_workload: BTreeMap<&str, u64> = BTreeMap::new();
+    let seen = evidence.groups.iter().zip(&evidence.observed).zip(backends);
+    for ((group, &observed), backend) in seen {
+        if backend.is_none() && observed > 0 {
+            *by_workload.entry(&group.workload).or_default() += observed;
+        }
+    }
+    let named: Vec<String> = by_workload
+        .iter()
+        .take(NAMED_PARTS)
+        .map(|(workload, observed)| format!("{workload} ({observed})"))
+        .collect();
+    Reason::new(
+        "unexpected_backend",
+        format!(
+            "{} of {} responses came from workloads that are no backend of the split: {}",
+            by_workload.values().sum::<u64>(),
+            evidence.observed.iter().sum::<u64>(),
+            named.join(", ")
+        ),
+    )
 }
 
 /// Which workloads could be more than one backend, and what to add to the command line.

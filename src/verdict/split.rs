@@ -54,8 +54,10 @@ pub struct Judgement {
     pub assignment: Assignment,
     /// Whether the split changed during the run, and where; `None` where it cannot be told.
     pub change: Option<Change>,
-    /// Identified responses by backend over blocks of the dispatch order.
-    pub windows: Vec<Vec<u64>>,
+    /// What was counted, for every workload as what it is known to be: one in doubt counts as foreign.
+    pub seen: Counts,
+    /// The same over blocks of the dispatch order.
+    pub windows: Vec<Counts>,
     /// Whether the shards of the run saw one split; `None` where it had none.
     pub agreement: Option<Agreement>,
 }
@@ -134,7 +136,7 @@ const MAX_CLUSTERED_POSSIBILITIES: usize = 16;
 #[must_use]
 pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
     let Claim { split, .. } = claim;
-    let assignment = assign(split.labels(), &evidence.groups);
+    let assignment = assign(split, &evidence.groups);
     let judge = |backends: &[Backend], others| evidence.judge(claim, backends, others);
     let most = match evidence.connections {
         Some(_) => MAX_CLUSTERED_POSSIBILITIES,
@@ -161,7 +163,8 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         .max_by(|(_, a), (_, b)| by_favour(a, b))
         .expect("there is at least one way to assign the workloads");
     let windows = evidence.windows_by_backend(split, &backends);
-    let change = evidence.change(claim, &backends, &judged, &windows);
+    let observed: Vec<Vec<u64>> = windows.into_iter().map(|window| window.observed).collect();
+    let change = evidence.change(claim, &backends, &judged, &observed);
     let drifted = change.as_ref().is_some_and(|change| change.is_significant);
     let agreement = Agreement::of(claim, &backends, &evidence.shards);
     let disagree = agreement.as_ref().filter(|agreement| agreement.is_refuted);
@@ -187,7 +190,14 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         };
         reasons.insert(place, reason);
     }
+    for reason in &mut reasons {
+        if reason.code == "unexpected_backend" {
+            *reason = reason::foreign(evidence, &backends);
+        }
+    }
     if is_doubtful {
+        // What one way to assign the workloads shows is no reason where another shows something else.
+        reasons.retain(|reason| holds_for_all || !reason::is_of_an_assignment(reason));
         let place = if holds_for_all { reasons.len() } else { 0 };
         reasons.insert(place, reason::doubtful_assignment(evidence, &assignment));
     }
@@ -195,9 +205,10 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         verdict,
         reasons,
         judged,
-        assignment,
         change,
-        windows,
+        seen: evidence.seen(split, &assignment.fixed),
+        windows: evidence.windows_by_backend(split, &assignment.fixed),
+        assignment,
         agreement,
     }
 }
@@ -263,9 +274,17 @@ impl Evidence {
         }
     }
 
-    fn windows_by_backend(&self, split: &Split, backends: &[Backend]) -> Vec<Vec<u64>> {
-        let row =
-            |by_group: &Vec<u64>| counts(split, by_group, 0, backends, Doubtful::Foreign).observed;
+    /// The counts that are judged, by backend.
+    fn seen(&self, split: &Split, backends: &[Backend]) -> Counts {
+        let (observed, missing) = match &self.standing {
+            Some(standing) => (&standing.observed, standing.unattributed),
+            None => (&self.observed, self.unattributed),
+        };
+        counts(split, observed, missing, backends, Doubtful::Foreign)
+    }
+
+    fn windows_by_backend(&self, split: &Split, backends: &[Backend]) -> Vec<Counts> {
+        let row = |by_group: &Vec<u64>| counts(split, by_group, 0, backends, Doubtful::Foreign);
         self.windows.iter().map(row).collect()
     }
 

@@ -123,7 +123,7 @@ impl<'a> ProgressBar<'a> {
         let known = self.assignment.as_ref().map(|(groups, _)| *groups);
         if known.is_none_or(|groups| groups < by_group.len()) {
             let groups = self.registry.groups();
-            self.assignment = Some((groups.len(), assign(labels, &groups)));
+            self.assignment = Some((groups.len(), assign(&self.plan.claim.split, &groups)));
         }
         let mut observed = vec![0; labels.len()];
         let fixed = self.assignment.iter().flat_map(|(_, found)| &found.fixed);

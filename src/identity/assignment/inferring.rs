@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Ambiguity, Assignment, Backend, Basis, Group, Inference, MAX_SUGGESTIONS};
+use crate::identity::name::{ends_in, is_of_a_canary, is_stem, is_version, same, tokens};
 use crate::identity::workload;
+use crate::split::Split;
 
 /// A workload some of whose groups no mapping names.
 struct Workload<'a> {
@@ -20,6 +22,7 @@ struct Workload<'a> {
 /// The state of an inference: what is known so far, workload by workload.
 pub(super) struct Inferring<'a> {
     labels: &'a [String],
+    shares: &'a [f64],
     label_tokens: Vec<Vec<&'a str>>,
     groups: &'a [Group],
     /// Which labels have a group by mapping or inference.
@@ -29,7 +32,8 @@ pub(super) struct Inferring<'a> {
 }
 
 impl<'a> Inferring<'a> {
-    pub(super) fn new(labels: &'a [String], groups: &'a [Group]) -> Self {
+    pub(super) fn new(split: &'a Split, groups: &'a [Group]) -> Self {
+        let labels = split.labels();
         let label_tokens: Vec<_> = labels.iter().map(|label| tokens(label)).collect();
         let mut taken = vec![false; labels.len()];
         let mut inferences = BTreeSet::new();
@@ -42,7 +46,7 @@ impl<'a> Inferring<'a> {
                     label,
                     basis: Basis::Explicit,
                 });
-            } else {
+            } else if !group.is_foreign {
                 open.entry(&group.workload).or_default().push(index);
             }
         }
@@ -66,6 +70,7 @@ impl<'a> Inferring<'a> {
             .collect();
         Self {
             labels,
+            shares: split.shares(),
             label_tokens,
             groups,
             taken,
@@ -78,6 +83,7 @@ impl<'a> Inferring<'a> {
         self.infer_exact_names();
         self.infer_name_tokens();
         self.infer_left_over();
+        self.infer_alone();
         self.finish()
     }
 
@@ -157,12 +163,45 @@ impl<'a> Inferring<'a> {
                     return self.workloads[left].open.len() == 1;
                 }
                 let label = &self.label_tokens[known.label];
-                let without_label = &other[..other.len() - label.len().min(other.len())];
-                let without_last = other.split_last().map_or(&[][..], |(_, rest)| rest);
-                (ends_in(&other, label) && name == without_label)
-                    || name == without_last
-                    || (stem == other && !contradicts)
+                is_stem(name, &other, label) || (stem == other && !contradicts)
             })
+    }
+
+    /// One workload answered, whose name ends in no version: it is the one backend that may get anything, where
+    /// every other would be a later version or a canary by its label. (`v1=0,v2=100` is another matter: there such
+    /// a name is v1's as likely.)
+    fn infer_alone(&mut self) {
+        let positive = only((0..self.labels.len()).filter(|&label| self.shares[label] > 0.0));
+        let (Some(label), [alone], 1) = (positive, &self.workloads[..], self.groups.len()) else {
+            return;
+        };
+        let is_plain = |words: &[&str]| {
+            let last = words.last();
+            last.is_some_and(|word| !is_version(word) && !is_of_a_canary(word))
+        };
+        let others = || (0..self.labels.len()).filter(|&other| other != label);
+        if alone.label.is_none()
+            && alone.fits.is_empty()
+            && is_plain(&alone.tokens)
+            && others().next().is_some()
+            && others().all(|other| self.comes_after(other, label))
+        {
+            self.fix(0, label, Basis::Alone);
+        }
+    }
+
+    /// Whether a label names a later version than another does, or a canary beside it.
+    fn comes_after(&self, later: usize, earlier: usize) -> bool {
+        let last = |label: usize| self.label_tokens[label].last().copied().unwrap_or("");
+        let version = |word: &str| {
+            let digits = word.trim_start_matches(['v', 'V']);
+            digits.parse::<u64>().ok().filter(|_| is_version(word))
+        };
+        let (later, earlier) = (last(later), last(earlier));
+        match (version(later), version(earlier)) {
+            (Some(later), Some(earlier)) => later > earlier,
+            _ => is_of_a_canary(later) && !is_of_a_canary(earlier),
+        }
     }
 
     fn finish(self) -> Assignment {
@@ -218,9 +257,17 @@ impl<'a> Inferring<'a> {
                 let mut windows = workload.tokens.windows(wanted.len().max(1));
                 windows.any(|window| same(window, wanted))
             };
+            // That another version answers under a label is what the run is to find out, and no advice.
+            let may_be = |label: &usize| {
+                let is_version_of_its_own =
+                    workload.tokens.last().is_some_and(|word| is_version(word));
+                let is_first = self.label_tokens[*label].last().is_none_or(|word| {
+                    !is_of_a_canary(word) && (!is_version(word) || word.ends_with('1'))
+                });
+                !is_version_of_its_own && (is_first || self.labels.len() > 1)
+            };
             let label = only((0..self.labels.len()).filter(contains))
-                .or_else(|| left.filter(|_| is_only))
-                .or_else(|| (self.labels.len() == 1).then_some(0));
+                .or_else(|| left.filter(|label| is_only && may_be(label)));
             let label = label.map_or("LABEL", |label| &self.labels[label]);
             let pattern = self.pattern(workload, &self.groups[*group]);
             format!("--backend {}", quoted(&format!("{label}={pattern}")))
@@ -250,33 +297,6 @@ impl<'a> Inferring<'a> {
 /// The one item, if it is the only one.
 fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
     items.next().filter(|_| items.next().is_none())
-}
-
-/// The words of a name or label.
-fn tokens(name: &str) -> Vec<&str> {
-    name.split(['-', '.', '_', '/', ':'])
-        .filter(|token| !token.is_empty())
-        .collect()
-}
-
-/// Whether the words are the same, whatever their ASCII case.
-fn same(words: &[&str], others: &[&str]) -> bool {
-    words.len() == others.len()
-        && words
-            .iter()
-            .zip(others)
-            .all(|(word, other)| word.eq_ignore_ascii_case(other))
-}
-
-fn ends_in(name: &[&str], label: &[&str]) -> bool {
-    let start = name.len().checked_sub(label.len());
-    !label.is_empty() && start.is_some_and(|start| same(&name[start..], label))
-}
-
-/// Whether a word is a version: `v2`, `2`, `V10`.
-fn is_version(token: &str) -> bool {
-    let digits = token.strip_prefix(['v', 'V']).unwrap_or(token);
-    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// `word` as a POSIX shell reads it back.

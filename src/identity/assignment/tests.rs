@@ -21,7 +21,43 @@ fn groups(labels: &[String], mappings: &[&str], pods: &[&str]) -> Vec<Group> {
 
 fn assigned(labels: &[&str], mappings: &[&str], pods: &[&str]) -> Assignment {
     let labels = strings(labels);
-    assign(&labels, &groups(&labels, mappings, pods))
+    assign(&equal(&labels), &groups(&labels, mappings, pods))
+}
+
+fn equal(labels: &[String]) -> Split {
+    Split::new(labels.iter().map(|label| (label.as_str(), 1.0))).unwrap()
+}
+
+#[test]
+fn the_only_workload_is_the_only_backend_that_may_get_anything_unless_its_name_says_otherwise() {
+    for (split, pods, fixed) in [
+        ("v1=100,v2=0", &[PRIMARY][..], Some(0)),
+        ("v1=100,v2=0,v3=0", &[PRIMARY], Some(0)),
+        ("stable=1,canary=0", &[PRIMARY], Some(0)),
+        ("v1=100,v2=0", &[CANARY], Some(1)),
+        // The switch to v2 may not have happened: the name without a version is v1's as likely.
+        ("v1=0,v2=100", &[PRIMARY], None),
+        ("v2=100", &[PRIMARY], None),
+        ("v1=70,v2=30", &[PRIMARY], None),
+        ("v1=70,v2=30,v3=0", &[PRIMARY], None),
+        ("blue=100,green=0", &[PRIMARY], None),
+        ("canary=100,stable=0", &[PRIMARY], None),
+        ("v1=100,v2=0", &["challenge-app-v3-0"], None),
+        ("stable=100,canary=0", &["web-beta-0"], None),
+        // Two ReplicaSets may be two backends.
+        (
+            "v1=100,v2=0",
+            &[PRIMARY, "challenge-app-54b75887bb-nnjmj"],
+            None,
+        ),
+    ] {
+        let split: Split = split.parse().unwrap();
+        let assignment = assign(&split, &groups(split.labels(), &[], pods));
+        assert!(
+            assignment.fixed.iter().all(|backend| *backend == fixed),
+            "{split:?} {pods:?}"
+        );
+    }
 }
 
 fn bases(assignment: &Assignment) -> Vec<(&str, usize, Basis)> {
@@ -350,12 +386,12 @@ fn suggestions_name_the_option_to_add() {
 fn following_a_suggestion_settles_the_group() {
     let labels = strings(&["stable", "canary"]);
     let pods = ["r-6f79ff6b8d-fmzvc", "r-54b75887bb-fmzvc", "r-x7kfd", "r-0"];
-    let assignment = assign(&labels, &groups(&labels, &[], &pods));
+    let assignment = assign(&equal(&labels), &groups(&labels, &[], &pods));
     assert_eq!(assignment.ambiguous.len(), 4);
     for (number, line) in assignment.suggestions.iter().enumerate() {
         let option = line.trim_start_matches("--backend ").trim_matches('\'');
         let mapping = option.replace("LABEL", "canary");
-        let settled = assign(&labels, &groups(&labels, &[&mapping], &pods));
+        let settled = assign(&equal(&labels), &groups(&labels, &[&mapping], &pods));
         let fixed: Vec<_> = settled.fixed.iter().map(Option::is_some).collect();
         let expected: Vec<_> = (0..4).map(|index| index == number).collect();
         assert_eq!(fixed, expected, "{mapping}");
@@ -377,9 +413,10 @@ fn no_groups_and_ten_thousand_hostile_ones_are_survived() {
             workload: format!("{}{index}", "a-".repeat(120)),
             owner: format!("{index}"),
             explicit: None,
+            is_foreign: false,
         })
         .collect();
-    let assignment = assign(&labels, &groups);
+    let assignment = assign(&equal(&labels), &groups);
     assert_eq!(assignment.ambiguous.len(), 10_000);
     assert_eq!(assignment.suggestions.len(), MAX_SUGGESTIONS);
     assert!(assignment.possibilities(4096).is_none());
@@ -413,7 +450,7 @@ fn the_order_of_the_groups_changes_nothing() {
         let outcome = |pods: &[String]| {
             let names: Vec<_> = pods.iter().map(String::as_str).collect();
             let groups = groups(&labels, &[], &names);
-            let assignment = assign(&labels, &groups);
+            let assignment = assign(&equal(&labels), &groups);
             // Every group is either fixed or ambiguous.
             let open = |index: &usize| assignment.fixed[*index].is_none();
             let open: Vec<_> = (0..groups.len()).filter(open).collect();

@@ -32,6 +32,7 @@ pub(super) struct Section {
     reasons: Vec<String>,
     findings: Vec<FindingRow>,
     backends: Vec<BackendRow>,
+    unmapped: Vec<UnmappedRow>,
     charts: Vec<Figure>,
     windows: Vec<WindowRow>,
     /// Backends with a column in `windows`.
@@ -67,6 +68,13 @@ struct FindingRow {
     code: String,
     message: String,
     evidence: Vec<[String; 2]>,
+}
+
+#[derive(Debug, Serialize)]
+struct UnmappedRow {
+    workload: String,
+    observed: u64,
+    share: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -197,6 +205,16 @@ impl Section {
                 .backends
                 .iter()
                 .map(|backend| BackendRow::of(report, backend))
+                .collect(),
+            unmapped: report
+                .unmapped
+                .iter()
+                .take(crate::report::text::MOST_UNMAPPED)
+                .map(|other| UnmappedRow {
+                    workload: shown(&other.workload),
+                    observed: other.observed,
+                    share: or_dash(other.share.map(|share| format!("{:.2} %", share * 100.0))),
+                })
                 .collect(),
             charts: chart::charts(report, index)
                 .into_iter()

@@ -24,6 +24,11 @@ pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -
     let unidentified: Vec<(u16, u64)> = tally.unidentified_by_status().collect();
     let failures: Vec<(Failure, u64)> = tally.by_failure().collect();
     let judged = &judgement.judged;
+    let windows = judgement
+        .windows
+        .iter()
+        .map(|window| window.observed.clone());
+    let windows: Vec<Vec<u64>> = windows.collect();
     let change = judgement.change.as_ref();
     let found = diagnose(&Symptoms {
         split: &claim.split,
@@ -37,7 +42,7 @@ pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -
         replicas: None,
         unidentified_by_status: &unidentified,
         failures: &failures,
-        windows: &judgement.windows,
+        windows: &windows,
         window_length: tally.windows().length(),
         drift: change.map(|change| &change.drift),
         change: change.and_then(|change| change.point.as_ref()),

@@ -4,7 +4,7 @@ use super::axis::Axis;
 use super::svg::{Anchor, Svg};
 use super::{Chart, MARGIN, MOST_SERIES, WIDTH, short};
 use crate::format::percent;
-use crate::report::{BackendReport, Report};
+use crate::report::{BackendReport, Report, WindowReport};
 use crate::stats::chi_square::critical_value;
 
 const HEIGHT: f64 = 150.0;
@@ -19,7 +19,8 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
         .iter()
         .map(|window| &*window.counts)
         .collect();
-    let totals: Vec<u64> = counts.iter().map(|counts| counts.iter().sum()).collect();
+    let total = |window: &WindowReport| window.counts.iter().sum::<u64>() + window.unmapped;
+    let totals: Vec<u64> = report.windows.iter().map(total).collect();
     let n: u64 = totals.iter().sum();
     let positive: Vec<(usize, &BackendReport)> = report
         .backends

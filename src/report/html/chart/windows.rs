@@ -16,11 +16,13 @@ pub(in crate::report::html) struct Bar {
     pub(in crate::report::html) start_seconds: f64,
     /// In the order of the report's backends.
     pub(in crate::report::html) counts: Vec<u64>,
+    /// Those of workloads that are no backend.
+    pub(in crate::report::html) unmapped: u64,
 }
 
 impl Bar {
     pub(in crate::report::html) fn total(&self) -> u64 {
-        self.counts.iter().sum()
+        self.counts.iter().sum::<u64>() + self.unmapped
     }
 }
 
@@ -38,6 +40,7 @@ pub(in crate::report::html) fn bars(report: &Report) -> Vec<Bar> {
         Bar {
             start_seconds: starts.fold(f64::INFINITY, f64::min),
             counts,
+            unmapped: windows.iter().map(|window| window.unmapped).sum(),
         }
     };
     let all = report.windows.chunks(joined).map(join);
