@@ -68,7 +68,7 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
     let mut interrupted = false;
     for (name, plan, findings) in planned {
         let (outcome, mut report) = if interrupted {
-            let measured = Measured::failed(&plan, LoadError::Interrupted.into());
+            let measured = Measured::failed(&plan, LoadError::Interrupted(Box::default()).into());
             gate::concluded(&plan, &measured)
         } else {
             output::note(&format!("{name}:"));

@@ -39,7 +39,7 @@ use crate::measured::{
 use crate::observation::Failure;
 use crate::plan::Plan;
 use crate::tally::pods::PodRegistry;
-use crate::tally::set_aside::Reason;
+use crate::tally::set_aside::{Reason, SetAside};
 use allowance::Allowance;
 pub use board::SoFar;
 use deadline::Deadline;
@@ -73,7 +73,7 @@ pub enum LoadError {
         errors: Vec<(Option<Address>, DialError)>,
     },
     /// A backend did not answer in the time that was given for that.
-    #[error("{}", not_ready_message(*.limit, .missing, .answered, *.polls))]
+    #[error("{}", not_ready_message(*.limit, .missing, .answered, .sent.sent()))]
     NotReady {
         /// The time.
         limit: Duration,
@@ -81,12 +81,12 @@ pub enum LoadError {
         missing: Vec<String>,
         /// The workloads that did answer.
         answered: Vec<String>,
-        /// The requests that were sent.
-        polls: u64,
+        /// What was sent.
+        sent: Box<SetAside>,
     },
-    /// The user stopped the run before it began.
-    #[error("interrupted before the first request")]
-    Interrupted,
+    /// The user stopped the run before a request that counts.
+    #[error("{}", interrupted_message(.0.sent()))]
+    Interrupted(Box<SetAside>),
     /// The system starts no more threads.
     #[error(
         "the system does not start {threads} threads ({source}): lower --threads, or raise the limit of processes (ulimit -u) or of memory"
@@ -102,12 +102,26 @@ pub enum LoadError {
     Setup(#[from] std::io::Error),
 }
 
+impl LoadError {
+    /// A run that could not begin; what was sent before stands in it.
+    fn measured(self, plan: &Plan) -> Measured {
+        let set_aside = match &self {
+            Self::NotReady { sent, .. } | Self::Interrupted(sent) => (**sent).clone(),
+            Self::Unreachable { .. } | Self::Threads { .. } | Self::Setup(_) => SetAside::default(),
+        };
+        Measured {
+            set_aside,
+            ..Measured::failed(plan, self.into())
+        }
+    }
+}
+
 impl From<LoadError> for Unmeasured {
     fn from(error: LoadError) -> Self {
         let code = match error {
             LoadError::Unreachable { .. } => "unreachable",
             LoadError::NotReady { .. } => "not_ready",
-            LoadError::Interrupted => Self::INTERRUPTED,
+            LoadError::Interrupted(_) => Self::INTERRUPTED,
             LoadError::Threads { .. } | LoadError::Setup(_) => "setup",
         };
         Self {
@@ -133,6 +147,15 @@ fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) ->
          lbtest demo --expect v1=70,v2=30",
         told.join("; ")
     )
+}
+
+fn interrupted_message(sent: u64) -> String {
+    match sent {
+        0 => "interrupted before the first request".to_owned(),
+        sent => {
+            format!("interrupted before the first request that counts, with {sent} sent to prepare")
+        }
+    }
 }
 
 fn not_ready_message(
@@ -195,7 +218,7 @@ pub fn measure(
     registry: &Arc<PodRegistry>,
     watch: &mut dyn FnMut(Progress),
 ) -> Measured {
-    run(plan, registry, watch).unwrap_or_else(|error| Measured::failed(plan, error.into()))
+    run(plan, registry, watch).unwrap_or_else(|error| error.measured(plan))
 }
 
 /// Runs a plan: blocks until the budget is spent, the time is up, or the user stops it.
@@ -242,7 +265,7 @@ async fn control(
     } else {
         tokio::select! {
             biased;
-            () = signals.next() => return Err(LoadError::Interrupted),
+            () = signals.next() => return Err(LoadError::Interrupted(Box::default())),
             addresses = reachable_addresses(plan, &dialler) => addresses?,
         }
     };

@@ -50,7 +50,7 @@ pub(super) async fn wait_ready(
     let addresses = loop {
         let error = tokio::select! {
             biased;
-            () = signals.next() => return Err(LoadError::Interrupted),
+            () = signals.next() => return Err(LoadError::Interrupted(Box::default())),
             addresses = reachable_addresses(plan, dialler) => match addresses {
                 Ok(addresses) => break addresses,
                 Err(error) => error,
@@ -61,7 +61,7 @@ pub(super) async fn wait_ready(
         }
         tokio::select! {
             biased;
-            () = signals.next() => return Err(LoadError::Interrupted),
+            () = signals.next() => return Err(LoadError::Interrupted(Box::default())),
             () = tokio::time::sleep(RETRY) => {}
         }
     };
@@ -103,7 +103,7 @@ pub(super) async fn wait_ready(
         limit,
         missing,
         answered,
-        polls: prepared.set_aside.sent(),
+        sent: Box::new(prepared.set_aside.clone()),
     })
 }
 
@@ -184,7 +184,9 @@ impl Prepared {
         harvest.addresses.start_over();
         self.addresses.merge(&harvest.addresses);
         match driven.stopped_by {
-            Some(crate::measured::Ending::Interrupted) => Err(LoadError::Interrupted),
+            Some(crate::measured::Ending::Interrupted) => {
+                Err(LoadError::Interrupted(Box::new(self.set_aside.clone())))
+            }
             _ => Ok(()),
         }
     }

@@ -59,6 +59,7 @@ impl Report {
         report.plan.add_load(claim, trial);
         report.sequential = measured.standing.as_ref().map(sequential);
         report.requests.count(&measured.tally);
+        report.requests.set_aside(&measured.set_aside);
         if let Some(started_at) = measured.started_at {
             report.add_measurement(claim, measured, outcome, started_at);
         }
@@ -145,7 +146,6 @@ impl Report {
             backend.add_health(measured, assignment, index);
         }
         self.pods = pods(&claim.split, tally, assignment);
-        self.requests.set_aside(&measured.set_aside);
         let opened = measured.connections.opened;
         self.connections = Some(ConnectionsReport {
             opened,

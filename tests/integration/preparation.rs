@@ -55,6 +55,10 @@ fn a_backend_that_is_not_there_in_time_is_named() {
     assert_eq!(ran.status, 4, "{ran:?}");
     assert_eq!(codes(&ran.json()), ["not_ready"]);
     assert!(ran.stderr.contains("v2 did not answer"), "{ran:?}");
+    // What was sent stands in the report, though none of it counts.
+    let requests = &ran.json()["requests"];
+    adds_up(requests);
+    assert!(requests["set_aside_by_reason"]["wait_ready"].as_u64() > Some(5));
 }
 
 #[test]
