@@ -42,7 +42,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
-            Some(_) = hung_up(&mut self.hangup) => {}
+            Some(()) = hung_up(&mut self.hangup) => {}
         }
     }
 }
@@ -56,7 +56,7 @@ fn is_hangup_ignored() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangup(&status))
 }
 
-/// The same from `/proc/PID/status` (proc_pid_status(5)): the lowest bit of `SigIgn` is signal 1, SIGHUP.
+/// The same from `/proc/PID/status` (`proc_pid_status(5)`): the lowest bit of `SigIgn` is signal 1, SIGHUP.
 fn ignores_hangup(status: &str) -> bool {
     let mask = status
         .lines()

@@ -17,6 +17,10 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
+#[expect(
+    clippy::print_stderr,
+    reason = "it names the input that a panic came from"
+)]
 fn every_input_of_the_fuzz_targets_is_parsed_as_it_must() {
     let corpora = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
     for (name, target) in targets::TARGETS {

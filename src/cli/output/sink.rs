@@ -54,10 +54,9 @@ impl Sink {
                 drop(OpenOptions::new().write(true).open(&found)?);
                 found
             }
-            Ok(_) => return direct(path).map(Self::Direct),
             Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-            // A pipe has a name in /dev/fd that leads nowhere.
-            Err(_) => return direct(path).map(Self::Direct),
+            // No plain file; or a pipe, whose name in /dev/fd leads nowhere.
+            Ok(_) | Err(_) => return direct(path).map(Self::Direct),
         };
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
