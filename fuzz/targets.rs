@@ -97,15 +97,18 @@ pub(crate) fn log(data: &[u8]) {
 pub(crate) fn manifests(data: &[u8]) {
     let read = |name: &str, bytes: Vec<u8>| {
         let name = name.to_owned();
-        Manifests::read(&[Input { name, bytes }])
+        Manifests::read(&[Input {
+            name,
+            bytes,
+            is_found: false,
+        }])
     };
     let manifests = match read("given.yaml", data.to_vec()) {
         Ok(manifests) => manifests,
         Err(error) => return is_a_sentence(&error),
     };
-    let _ = manifests.splits();
-    let expectation = manifests.expectation(Choice::default(), None).ok();
-    let _ = manifests.lint(expectation.as_ref(), None);
+    let _ = manifests.expectation(Choice::default(), None);
+    let _ = lbtest::manifest::lint(manifests.objects(), None);
     let options = CanaryOptions {
         suffix: "v2".to_owned(),
         image: "app:v2".to_owned(),

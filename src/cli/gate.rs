@@ -38,6 +38,9 @@ pub(super) struct CriterionArgs {
     /// Which route of --expect-from is meant
     #[arg(long, value_name = "NAMESPACE/NAME[/RULE]")]
     pub route: Option<String>,
+    /// Which step of a Rollout or a Flagger Canary in --expect-from is meant, from 1 (default: what its status says)
+    #[arg(long, value_name = "N", value_parser = quantity::small_count)]
+    pub step: Option<NonZeroUsize>,
     /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often (default: 0.001)
     #[arg(long, value_name = "RATE", value_parser = quantity::error_rate)]
     pub alpha: Option<f64>,
@@ -65,6 +68,7 @@ impl CriterionArgs {
             expect: self.expect.clone().or(lower.expect),
             expect_from: list_over(&self.expect_from, lower.expect_from),
             route: self.route.clone().or(lower.route),
+            step: self.step.or(lower.step),
             alpha: self.alpha.or(lower.alpha),
             tolerance: self.tolerance.or(lower.tolerance),
             judge: self.judge.map(Into::into).or(lower.judge),

@@ -9,10 +9,10 @@ use clap::Args;
 use super::output::Sink;
 use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
-use crate::manifest::{Finding, PlannedRun, Severity};
+use crate::manifest::{Finding, PassedOver, PlannedRun, Severity, lint};
 use crate::plan::quantity;
 use crate::plan::settings::Settings;
-use crate::report::lint::{LintFinding, LintReport, SCHEMA_VERSION, render};
+use crate::report::lint::{LintFinding, LintPassedOver, LintReport, SCHEMA_VERSION, render};
 use crate::split::Split;
 
 /// The arguments of `lint`.
@@ -74,7 +74,17 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
         requests: &requests,
         max_duration: args.max_duration,
     };
-    let findings = manifests.lint(None, Some(&planned))?;
+    manifests::tell_passed_over(&manifests);
+    let objects = manifests.objects().len() as u64;
+    let passed_over = manifests.passed_over().iter().map(passed_over).collect();
+    let (mut findings, mut routes) = (Vec::new(), Vec::new());
+    let sets = manifests.into_sets();
+    findings.extend(sets.findings);
+    for set in &sets.sets {
+        let mut checked = lint(set, Some(&planned));
+        findings.append(&mut checked.findings);
+        routes.append(&mut checked.splits);
+    }
     let count = |severity| {
         findings
             .iter()
@@ -83,8 +93,9 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
     };
     let report = LintReport {
         schema_version: SCHEMA_VERSION,
-        objects: manifests.objects().len() as u64,
-        routes: manifests.splits()?,
+        objects,
+        passed_over,
+        routes,
         errors: count(Severity::Error) as u64,
         warnings: count(Severity::Warning) as u64,
         findings: findings.iter().map(reported).collect(),
@@ -102,6 +113,13 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
     } else {
         ExitStatus::Pass
     })
+}
+
+fn passed_over(passed_over: &PassedOver) -> LintPassedOver {
+    LintPassedOver {
+        file: passed_over.file.clone(),
+        reason: passed_over.reason.clone(),
+    }
 }
 
 fn reported(finding: &Finding) -> LintFinding {

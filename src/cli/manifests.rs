@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{CommandError, output};
 use crate::manifest::{
-    Choice, Expectation, Input, MAX_BYTES, ManifestError, Manifests, PlannedRun,
+    self, Choice, Expectation, Input, MAX_BYTES, ManifestError, Manifests, PassedOver, PlannedRun,
 };
 use crate::plan::Plan;
 use crate::plan::settings::Settings;
@@ -38,9 +38,19 @@ impl Resolved {
             requests: &|_| requests,
             max_duration: plan.budget.max_duration,
         };
-        let found = self
-            .manifests
-            .lint(Some(&self.expectation), Some(&planned))?;
+        let Expectation {
+            conditions,
+            source,
+            is_grpc,
+            ..
+        } = &self.expectation;
+        if *is_grpc {
+            return Err(CommandError::usage(terminal(&format!(
+                "{source} takes gRPC calls alone, and lbtest sends plain HTTP requests: send calls with another client and \
+                 judge its log with lbtest analyze --expect-from"
+            ))));
+        }
+        let found = self.manifests.concerning(&self.expectation, &planned);
         let figures = |evidence: &[(&str, f64)]| {
             let figure = |(name, figure): &(&str, f64)| ((*name).to_owned(), *figure);
             evidence.iter().map(figure).collect()
@@ -54,9 +64,6 @@ impl Resolved {
                 tied_with: Vec::new(),
             })
             .collect();
-        let Expectation {
-            conditions, source, ..
-        } = &self.expectation;
         if !conditions.is_empty() {
             findings.push(Finding {
                 code: "route_has_conditions".to_owned(),
@@ -80,9 +87,15 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
                 "--route chooses among the routes of --expect-from, which is missing",
             ));
         }
+        if settings.step.is_some() {
+            return Err(CommandError::usage(
+                "--step chooses a step of a rollout in --expect-from, which is missing",
+            ));
+        }
         return Ok((settings, None));
     }
     let manifests = read("--expect-from", &settings.expect_from)?;
+    tell_passed_over(&manifests);
     let expected = settings.expect.as_ref().map(|_| settings.split());
     let expected = expected.transpose()?;
     let path = settings.url.as_deref().and_then(crate::manifest::path_of);
@@ -90,6 +103,7 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
         route: settings.route.as_deref(),
         host: settings.host.as_deref(),
         path,
+        step: settings.step,
     };
     let expectation = manifests.expectation(choice, expected.as_ref())?;
     output::note(&terminal(&format!(
@@ -119,7 +133,7 @@ pub(super) fn read(option: &str, paths: &[String]) -> Result<Manifests, CommandE
                     "{option} -: standard input can be read once"
                 )));
             }
-            inputs.push(bounded(STDIN, io::stdin().lock(), &mut left)?);
+            inputs.push(bounded(STDIN, io::stdin().lock(), &mut left, false)?);
             continue;
         }
         let refused =
@@ -133,36 +147,105 @@ pub(super) fn read(option: &str, paths: &[String]) -> Result<Manifests, CommandE
         };
         if files.is_empty() {
             return Err(CommandError::usage(terminal(&format!(
-                "{option} {}: the folder has no .yaml, .yml or .json file",
+                "{option} {}: the folder has no .yaml, .yml or .json file, nor have those below it",
                 path.display()
             ))));
         }
         for file in files {
             let opened = File::open(&file).map_err(refused)?;
-            inputs.push(bounded(&file.display().to_string(), opened, &mut left)?);
+            inputs.push(bounded(
+                &file.display().to_string(),
+                opened,
+                &mut left,
+                is_folder,
+            )?);
         }
     }
-    Ok(Manifests::read(&inputs)?)
+    let manifests = Manifests::read(&inputs)?;
+    if manifests.objects().is_empty()
+        && let Some(first) = manifests.passed_over().first()
+    {
+        return Err(CommandError::usage(terminal(&format!(
+            "{option}: none of the {} files is a manifest; {}: {}",
+            inputs.len(),
+            first.file,
+            first.reason
+        ))));
+    }
+    Ok(manifests)
 }
 
-/// The manifests of a folder, by name, as `kubectl apply -f FOLDER` takes them.
+/// How many files that were passed over are named one by one.
+const MAX_NAMED: usize = 10;
+
+/// Says which files are no manifests.
+pub(super) fn tell_passed_over(manifests: &Manifests) {
+    let passed_over = manifests.passed_over();
+    for PassedOver { file, reason } in passed_over.iter().take(MAX_NAMED) {
+        output::note(&terminal(&format!("note: {file} is passed over: {reason}")));
+    }
+    if passed_over.len() > MAX_NAMED {
+        let more = passed_over.len() - MAX_NAMED;
+        output::note(&format!(
+            "note: {more} more files are passed over; lint --json lists them"
+        ));
+    }
+}
+
+/// How deep folders are looked into.
+const MAX_DEPTH: usize = 32;
+
+/// The manifests of a folder and of those below it, by name; what is hidden, links to folders, and what a
+/// kustomization calls a patch are left out.
 fn manifests_in(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let extension = path.extension().and_then(std::ffi::OsStr::to_str);
-        let is_manifest = matches!(extension, Some("yaml" | "yml" | "json"));
-        let is_kustomization = path.file_stem().is_some_and(|stem| stem == "kustomization");
-        if is_manifest && !is_kustomization && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
+    collect(folder, 0, &mut files)?;
     Ok(files)
 }
 
+fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    let mut entries: Vec<_> = fs::read_dir(folder)?.collect::<Result<_, _>>()?;
+    entries.sort_by_key(fs::DirEntry::path);
+    let mut patches = Vec::new();
+    let mut own = Vec::new();
+    for entry in entries {
+        let path = entry.path();
+        if entry.file_name().as_encoded_bytes().starts_with(b".") {
+            continue;
+        }
+        if entry.file_type()?.is_dir() {
+            if depth < MAX_DEPTH && entry.file_name() != "node_modules" {
+                collect(&path, depth + 1, files)?;
+            }
+            continue;
+        }
+        let extension = path.extension().and_then(std::ffi::OsStr::to_str);
+        if !matches!(extension, Some("yaml" | "yml" | "json")) || !path.is_file() {
+            continue;
+        }
+        if path.file_stem().is_some_and(|stem| stem == "kustomization") {
+            let text = fs::read(&path).unwrap_or_default();
+            patches.extend(
+                manifest::patches(&text)
+                    .iter()
+                    .map(|patch| folder.join(patch)),
+            );
+        } else {
+            own.push(path);
+        }
+    }
+    own.retain(|path| !patches.contains(path));
+    files.append(&mut own);
+    Ok(())
+}
+
 /// Reads at most `left` bytes, and takes them off it.
-fn bounded(name: &str, source: impl Read, left: &mut u64) -> Result<Input, CommandError> {
+fn bounded(
+    name: &str,
+    source: impl Read,
+    left: &mut u64,
+    is_found: bool,
+) -> Result<Input, CommandError> {
     let mut bytes = Vec::new();
     let read = source.take(*left + 1).read_to_end(&mut bytes);
     let length = read.map_err(|error| {
@@ -174,5 +257,6 @@ fn bounded(name: &str, source: impl Read, left: &mut u64) -> Result<Input, Comma
     Ok(Input {
         name: name.to_owned(),
         bytes,
+        is_found,
     })
 }

@@ -1,9 +1,11 @@
 //! Many routes → the one that is meant.
 
+use std::num::NonZeroUsize;
+
 use super::ManifestError;
-use super::kind::KINDS;
+use super::kind;
 use super::object::{Object, same_namespace};
-use super::route::{Backend, Place, Route};
+use super::route::Route;
 
 /// What the user says of the route.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,6 +16,8 @@ pub struct Choice<'a> {
     pub host: Option<&'a str>,
     /// The path of the URL, where it has one.
     pub path: Option<&'a str>,
+    /// The step of a rollout, from 1.
+    pub step: Option<NonZeroUsize>,
 }
 
 /// How many routes a message lists.
@@ -30,11 +34,15 @@ pub(super) fn chosen<'r, 'a>(
 ) -> Result<&'r Route<'a>, ManifestError> {
     if routes.is_empty() {
         return Err(ManifestError::NoRoute {
-            kinds: KINDS,
+            kinds: kind::names(),
             found: found(objects),
         });
     }
     let mut left: Vec<&Route<'_>> = routes.iter().collect();
+    if choice.route.is_none() {
+        // What never gets a request is meant only where it is asked for.
+        left.retain(|route| route.hidden_by.is_none());
+    }
     if let Some(name) = choice.route {
         left.retain(|route| is_named(route, name));
         if left.is_empty() {
@@ -144,86 +152,6 @@ fn found(objects: &[Object]) -> String {
     kinds.join(", ")
 }
 
-/// Joins what belongs together: a rollout with the route that it drives, a split behind a service with the
-/// rule that sends requests there.
-pub(super) fn joined(routes: Vec<Route<'_>>) -> Vec<Route<'_>> {
-    let (mut entries, others): (Vec<_>, Vec<_>) = routes
-        .into_iter()
-        .partition(|route| route.place == Place::Entry);
-    let mut joined = Vec::new();
-    for mut route in others {
-        if matches!(route.place, Place::Controller { .. })
-            && let Some(entry) = entries.iter_mut().find(|entry| same_split(entry, &route))
-        {
-            // The rule has host and path, the rollout knows the pods.
-            for backend in &mut entry.backends {
-                if let Some(own) = counterpart(backend, &route) {
-                    backend.pods.clone_from(&own.pods);
-                    backend.role = own.role;
-                }
-            }
-            entry.related.push(route.object);
-            continue;
-        }
-        let apex = match &route.place {
-            Place::Behind(apex) | Place::Controller { apex } => apex.clone(),
-            Place::Entry => continue,
-        };
-        let leads_here = |entry: &Route<'_>| {
-            entry.backends.len() == 1
-                && entry.backends[0].name == apex
-                && same_namespace(
-                    entry.backends[0].namespace.as_deref(),
-                    route.object.namespace.as_deref(),
-                )
-        };
-        let leading: Vec<usize> = (0..entries.len())
-            .filter(|&index| leads_here(&entries[index]))
-            .collect();
-        if let [index] = leading[..] {
-            let entry = entries.remove(index);
-            if route.hosts.is_empty() {
-                route.hosts = entry.hosts;
-            }
-            route.path = entry.path;
-            route.conditions.extend(entry.conditions);
-            route.related.push(entry.object);
-        }
-        joined.push(route);
-    }
-    entries.extend(joined);
-    entries
-}
-
-/// Whether `entry` splits over the backends of `controller` in the same shares.
-fn same_split(entry: &Route<'_>, controller: &Route<'_>) -> bool {
-    let (total, others) = (entry.total(), controller.total());
-    entry.backends.len() == controller.backends.len()
-        && total > 0.0
-        && others > 0.0
-        && entry.backends.iter().all(|backend| {
-            let own = counterpart(backend, controller);
-            own.is_some_and(|own| (own.weight / others - backend.weight / total).abs() < 1e-9)
-        })
-}
-
-/// The backend of `controller` that `backend` of a rule is: by its service, by the subset that is called
-/// after its role, or as the primary behind the service that all requests went to before.
-fn counterpart<'c, 'a>(
-    backend: &Backend<'_>,
-    controller: &'c Route<'a>,
-) -> Option<&'c Backend<'a>> {
-    let namespace = backend.namespace.as_deref();
-    controller.backends.iter().find(|own| {
-        let is_apex =
-            matches!(&controller.place, Place::Controller { apex } if *apex == backend.name);
-        let is_called = own.name == backend.name
-            || (own.role.is_some() && own.role == backend.variant.as_deref())
-            || (own.role == Some("primary") && is_apex);
-        is_called && same_namespace(own.namespace.as_deref(), namespace)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -238,7 +166,13 @@ mod tests {
             .collect::<String>()
             .into_bytes();
         let name = "objects".to_owned();
-        Manifests::read(&[Input { name, bytes }]).unwrap()
+        let is_found = false;
+        Manifests::read(&[Input {
+            name,
+            bytes,
+            is_found,
+        }])
+        .unwrap()
     }
 
     fn ingress(name: &str, service: &str, weight: Option<&str>) -> serde_json::Value {
@@ -329,6 +263,7 @@ mod tests {
                 host: Some("a.example:8080"),
                 path,
                 route: None,
+                step: None,
             };
             let found = manifests.expectation(choice, None);
             found

@@ -11,6 +11,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::options::DuplicateKeyPolicy;
+
+use super::template;
 
 /// The largest input, in bytes; what a namespace of some 1500 pods prints as JSON.
 pub const MAX_BYTES: u64 = 16 << 20;
@@ -32,11 +35,12 @@ pub(super) struct Document {
     pub(super) value: Value,
 }
 
-/// Reads the documents of `bytes`; empty ones are left out.
+/// Reads the documents of `bytes`; empty ones are left out. Of a key that stands twice the last counts in
+/// what was found in a folder, as it does for the API server.
 ///
 /// # Errors
 /// What is wrong and where, as a fragment that follows the input's name.
-pub(super) fn documents(bytes: &[u8]) -> Result<Vec<Document>, String> {
+pub(super) fn documents(bytes: &[u8], is_found: bool) -> Result<Vec<Document>, String> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(too_large());
     }
@@ -55,11 +59,24 @@ pub(super) fn documents(bytes: &[u8]) -> Result<Vec<Document>, String> {
         )
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if !text.trim_start().starts_with(['{', '[']) {
-        return yaml(text);
+    if template::hides_in_comments(text) {
+        return Err(format!("has ytt's marks: {}", template::REMEDY));
     }
-    // YAML's flow style begins like JSON. Where neither fits, it was most likely meant to be JSON.
-    json(text).or_else(|error| yaml(text).map_err(|_| error))
+    let start = text.trim_start();
+    let read =
+        if !start.starts_with(['{', '[']) || start.starts_with("{{") || start.starts_with("{%") {
+            yaml(text, is_found)
+        } else {
+            // YAML's flow style begins like JSON. Where neither fits, it was most likely meant to be JSON.
+            json(text).or_else(|error| yaml(text, is_found).map_err(|_| error))
+        };
+    read.map_err(|error| {
+        if template::has_marks(text) {
+            format!("{error}; {}", template::REMEDY)
+        } else {
+            error
+        }
+    })
 }
 
 /// What is said of an input beyond [`MAX_BYTES`].
@@ -84,8 +101,25 @@ pub fn to_yaml(documents: &[Value]) -> String {
         .expect("a JSON value can be written as YAML")
 }
 
-fn yaml(text: &str) -> Result<Vec<Document>, String> {
+/// The files that a kustomization names as patches: parts of objects, which mean nothing by themselves.
+#[must_use]
+pub fn patches(kustomization: &[u8]) -> Vec<String> {
+    let mut files = Vec::new();
+    for document in documents(kustomization, true).unwrap_or_default() {
+        for key in ["patches", "patchesStrategicMerge", "patchesJson6902"] {
+            let entries = document.value.get(key).and_then(Value::as_array);
+            for entry in entries.into_iter().flatten() {
+                let file = entry.as_str().or_else(|| entry.get("path")?.as_str());
+                files.extend(file.map(str::to_owned));
+            }
+        }
+    }
+    files
+}
+
+fn yaml(text: &str, is_found: bool) -> Result<Vec<Document>, String> {
     let options = serde_saphyr::options! {
+        duplicate_keys: if is_found { DuplicateKeyPolicy::LastWins } else { DuplicateKeyPolicy::Error },
         budget: serde_saphyr::budget! {
             max_depth: MAX_DEPTH,
             flow_nesting_limit: MAX_DEPTH,
@@ -104,14 +138,7 @@ fn yaml(text: &str) -> Result<Vec<Document>, String> {
         },
     };
     let read = serde_saphyr::from_multiple_with_options::<Spanned<Value>>(text, options);
-    let read = read.map_err(|error| {
-        let hint = if text.contains("{{") {
-            "; it seems to be a template: give what it renders to (helm template)"
-        } else {
-            ""
-        };
-        unusable(error.without_snippet()) + hint
-    })?;
+    let read = read.map_err(|error| unusable(error.without_snippet()))?;
     let document = |spanned: Spanned<Value>| Document {
         line: Some(spanned.referenced.line()),
         value: spanned.value,

@@ -26,6 +26,8 @@ pub struct Expectation {
     pub source: String,
     /// What else a request must have to take the route, for a person.
     pub conditions: Vec<String>,
+    /// Whether the route takes gRPC calls alone.
+    pub is_grpc: bool,
     /// The indices of the objects that it comes from.
     pub(super) objects: Vec<usize>,
 }
@@ -40,6 +42,9 @@ impl Expectation {
         workloads: &Workloads<'_>,
         expected: Option<&Split>,
     ) -> Result<Self, ManifestError> {
+        if let Some(error) = &route.unready {
+            return Err(error.clone());
+        }
         let found: Vec<Vec<&Workload<'_>>> = route
             .backends
             .iter()
@@ -100,6 +105,7 @@ impl Expectation {
             backends,
             source: route.describe(),
             conditions: route.conditions.clone(),
+            is_grpc: route.is_grpc,
             objects: origins(route, workloads),
         })
     }
@@ -187,6 +193,7 @@ mod tests {
             backends: backends.iter().map(ToString::to_string).collect(),
             source: String::new(),
             conditions: Vec::new(),
+            is_grpc: false,
             objects: Vec::new(),
         }
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::ManifestError;
 use super::object::Object;
+use super::template;
 
 /// The largest weight of any kind: the largest 32-bit integer, which is what the APIs hold.
 const MAX_WEIGHT: u64 = 2_147_483_647;
@@ -94,6 +95,18 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A number of at least 0, if it is there.
+    pub(super) fn decimal(&self) -> Result<Option<f64>, ManifestError> {
+        match self.value {
+            None => Ok(None),
+            Some(Value::Number(number)) => match number.as_f64() {
+                Some(number) if number >= 0.0 && number <= MAX_WEIGHT as f64 => Ok(Some(number)),
+                _ => Err(self.error(&format!("is {number}: it must be from 0 to {MAX_WEIGHT}"))),
+            },
+            Some(other) => Err(self.wrong(other, "a number of at least 0")),
+        }
+    }
+
     /// Whether a switch is on; off if it is absent.
     pub(super) fn flag(&self) -> Result<bool, ManifestError> {
         match self.value {
@@ -145,6 +158,11 @@ impl<'a> Field<'a> {
     }
 
     fn wrong(&self, value: &Value, wanted: &str) -> ManifestError {
+        if let Value::String(text) = value
+            && template::is_placeholder(text)
+        {
+            return self.error(&format!("is {}: {}", described(value), template::REMEDY));
+        }
         self.error(&format!("is {}: it must be {wanted}", described(value)))
     }
 }

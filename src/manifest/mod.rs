@@ -10,19 +10,26 @@ mod choice;
 mod document;
 mod expectation;
 mod field;
+mod join;
 mod kind;
 mod label;
 mod lint;
 mod object;
 mod route;
+mod sets;
+mod template;
 mod workload;
 
 pub use canary::{Canary, CanaryOptions};
 pub use choice::Choice;
-pub use document::{MAX_BYTES, to_yaml};
+pub use document::{MAX_BYTES, patches, to_yaml};
 pub use expectation::{Expectation, path_of};
-pub use lint::{Finding, PlannedRun, Severity};
-pub use object::{Input, Object, Origin};
+pub use kind::{ALL as KINDS, Kind};
+pub use lint::{CODES, Checked, Finding, PlannedRun, Severity, lint};
+pub use object::{Input, Object, Origin, PassedOver};
+pub use sets::Sets;
+
+use std::num::NonZeroUsize;
 
 use crate::split::Split;
 use workload::Workloads;
@@ -54,7 +61,7 @@ pub enum ManifestError {
     )]
     NoRoute {
         /// The kinds that are read.
-        kinds: &'static str,
+        kinds: String,
         /// The kinds that were found.
         found: String,
     },
@@ -118,6 +125,7 @@ impl ManifestError {
 #[derive(Debug, Clone)]
 pub struct Manifests {
     objects: Vec<Object>,
+    passed_over: Vec<PassedOver>,
 }
 
 impl Manifests {
@@ -125,16 +133,25 @@ impl Manifests {
     ///
     /// # Errors
     /// An input that is neither YAML nor JSON or beyond the limits, or a document that is no Kubernetes
-    /// object.
+    /// object, unless it was found in a folder.
     pub fn read(inputs: &[Input]) -> Result<Self, ManifestError> {
-        let objects = object::objects(inputs)?;
-        Ok(Self { objects })
+        let (objects, passed_over) = object::objects(inputs)?;
+        Ok(Self {
+            objects,
+            passed_over,
+        })
     }
 
     /// The objects, in the order of the inputs.
     #[must_use]
     pub fn objects(&self) -> &[Object] {
         &self.objects
+    }
+
+    /// What lay among them and is no manifest.
+    #[must_use]
+    pub fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
     }
 
     /// What the route that `choice` means lets expect, under the labels of `expected` where that is given.
@@ -146,9 +163,23 @@ impl Manifests {
         choice: Choice<'_>,
         expected: Option<&Split>,
     ) -> Result<Expectation, ManifestError> {
-        let routes = choice::joined(kind::routes(&self.objects)?);
-        let route = choice::chosen(&routes, &self.objects, choice)?;
-        let workloads = Workloads::read(&self.objects)?;
+        let reading = kind::read(&self.objects, choice.step.map(NonZeroUsize::get));
+        let workloads = Workloads::read(&self.objects);
+        let refused = reading
+            .refused
+            .into_iter()
+            .chain(workloads.refused.iter().cloned());
+        let mut refused = refused.map(|(_, error)| error);
+        let routes = join::joined(reading.routes, &workloads)?;
+        let route = match choice::chosen(&routes, &self.objects, choice) {
+            Ok(route) if choice.route.is_some() => route,
+            // What can't be read might be what is meant.
+            found => match refused.next() {
+                Some(error) => return Err(error),
+                None => found?,
+            },
+        };
+        sets::once(route, &self.objects)?;
         Expectation::new(route, &workloads, expected)
     }
 
@@ -160,30 +191,17 @@ impl Manifests {
         canary::derive(self, options)
     }
 
-    /// The rules that split traffic, each in a sentence.
-    ///
-    /// # Errors
-    /// A field that can't be used.
-    pub fn splits(&self) -> Result<Vec<String>, ManifestError> {
-        let routes = choice::joined(kind::routes(&self.objects)?);
-        let splits = routes.iter().filter(|route| route.backends.len() > 1);
-        Ok(splits.map(route::Route::describe).collect())
+    /// The manifests, divided where one object stands in several folders or files: what belongs together then
+    /// lies together.
+    #[must_use]
+    pub fn into_sets(self) -> Sets {
+        sets::divided(self.objects)
     }
 
-    /// What is wrong with the objects, or with those alone that `expectation` comes from; `planned` is what
-    /// a run would send.
-    ///
-    /// # Errors
-    /// A field that can't be used.
-    pub fn lint(
-        &self,
-        expectation: Option<&Expectation>,
-        planned: Option<&PlannedRun<'_>>,
-    ) -> Result<Vec<Finding>, ManifestError> {
-        let findings = lint::lint(&self.objects, planned)?;
-        Ok(match expectation {
-            None => findings,
-            Some(expectation) => lint::concerning(findings, &expectation.objects),
-        })
+    /// What is wrong with the objects that `expectation` comes from; `planned` is what a run would send.
+    #[must_use]
+    pub fn concerning(&self, expectation: &Expectation, planned: &PlannedRun<'_>) -> Vec<Finding> {
+        let checked = lint::lint(&self.objects, Some(planned));
+        lint::concerning(checked.findings, &expectation.objects)
     }
 }

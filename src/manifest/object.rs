@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::ManifestError;
 use super::document::documents;
 use super::field::Field;
+use super::template;
 
 /// What says how manifests are put together is none itself, though it lies beside them.
 const KUSTOMIZE: &str = "kustomize.config.k8s.io";
@@ -20,6 +21,17 @@ pub struct Input {
     pub name: String,
     /// Its content.
     pub bytes: Vec<u8>,
+    /// Whether it lies in a folder that was given as a whole, so that it may be no manifest.
+    pub is_found: bool,
+}
+
+/// Something that lies among manifests and is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The file.
+    pub file: String,
+    /// Why it was passed over, for a person.
+    pub reason: String,
 }
 
 /// Where an object stands.
@@ -125,25 +137,62 @@ pub(super) fn same_namespace(one: Option<&str>, other: Option<&str>) -> bool {
 ///
 /// # Errors
 /// An input that is neither YAML nor JSON, or beyond the limits; a document that is no Kubernetes object.
-pub(super) fn objects(inputs: &[Input]) -> Result<Vec<Object>, ManifestError> {
+/// In inputs that were found in a folder these are passed over.
+pub(super) fn objects(inputs: &[Input]) -> Result<(Vec<Object>, Vec<PassedOver>), ManifestError> {
     let mut objects = Vec::new();
+    let mut passed_over = Vec::new();
     for input in inputs {
-        let file: Arc<str> = input.name.as_str().into();
-        let documents = documents(&input.bytes).map_err(|problem| ManifestError::Input {
+        if let Err(error) = read(input, &mut objects, &mut passed_over) {
+            if !input.is_found {
+                return Err(error);
+            }
+            passed_over.push(PassedOver::new(input, &error));
+        }
+    }
+    Ok((objects, passed_over))
+}
+
+impl PassedOver {
+    fn new(input: &Input, error: &ManifestError) -> Self {
+        let reason = match error {
+            ManifestError::Input { problem, .. } => format!("it {problem}"),
+            other => other
+                .to_string()
+                .replacen(&format!("{}, ", input.name.escape_debug()), "", 1),
+        };
+        Self {
+            file: input.name.clone(),
+            reason,
+        }
+    }
+}
+
+fn read(
+    input: &Input,
+    objects: &mut Vec<Object>,
+    passed_over: &mut Vec<PassedOver>,
+) -> Result<(), ManifestError> {
+    let file: Arc<str> = input.name.as_str().into();
+    let documents =
+        documents(&input.bytes, input.is_found).map_err(|problem| ManifestError::Input {
             file: input.name.escape_debug().to_string(),
             problem,
         })?;
-        for (index, document) in documents.into_iter().enumerate() {
-            let origin = Origin {
-                file: Arc::clone(&file),
-                document: index + 1,
-                line: document.line,
-                item: None,
-            };
-            add(document.value, origin, &mut objects)?;
+    for (index, document) in documents.into_iter().enumerate() {
+        let origin = Origin {
+            file: Arc::clone(&file),
+            document: index + 1,
+            line: document.line,
+            item: None,
+        };
+        if let Err(error) = add(document.value, origin, objects) {
+            if !input.is_found {
+                return Err(error);
+            }
+            passed_over.push(PassedOver::new(input, &error));
         }
     }
-    Ok(objects)
+    Ok(())
 }
 
 fn add(value: Value, origin: Origin, objects: &mut Vec<Object>) -> Result<(), ManifestError> {
@@ -195,6 +244,16 @@ fn add(value: Value, origin: Origin, objects: &mut Vec<Object>) -> Result<(), Ma
                 item.entry("apiVersion")
                     .or_insert_with(|| api_version.as_str().into());
             }
+            let origin = Origin {
+                item: Some(index),
+                ..origin.clone()
+            };
+            add(item, origin, objects)?;
+        }
+        return Ok(());
+    }
+    if kind == "Template" && map.contains_key("objects") {
+        for (index, item) in template::processed(&map).into_iter().enumerate() {
             let origin = Origin {
                 item: Some(index),
                 ..origin.clone()

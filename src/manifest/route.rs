@@ -27,6 +27,34 @@ pub(super) struct Route<'a> {
     pub(super) backends: Vec<Backend<'a>>,
     /// Whether requests come here by themselves.
     pub(super) place: Place,
+    /// Whether it takes gRPC calls alone.
+    pub(super) is_grpc: bool,
+    /// Why nothing can be expected of it as it stands.
+    pub(super) unready: Option<ManifestError>,
+    /// The number of the rule that takes all its requests before it.
+    pub(super) hidden_by: Option<usize>,
+    /// What was noticed about it while it was read.
+    pub(super) remarks: Vec<Remark<'a>>,
+}
+
+/// Something about a route that lint tells.
+#[derive(Debug, Clone)]
+pub(super) struct Remark<'a> {
+    pub(super) is_error: bool,
+    pub(super) code: &'static str,
+    /// The object and the path of the field.
+    pub(super) field: (&'a Object, String),
+    pub(super) message: String,
+}
+
+/// An object that a controller writes weights into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Driven {
+    pub(super) kind: &'static str,
+    pub(super) namespace: Option<String>,
+    pub(super) name: String,
+    /// The path of the field that names it.
+    pub(super) path: String,
 }
 
 /// Whether a rule takes requests from outside.
@@ -40,6 +68,10 @@ pub(super) enum Place {
     Controller {
         /// The service that all requests go to where no rule names the backends.
         apex: String,
+        /// The objects that hold the rules.
+        drives: Vec<Driven>,
+        /// Whether weights come true by numbers of pods, since nothing routes requests.
+        is_unrouted: bool,
     },
 }
 
@@ -65,6 +97,18 @@ impl PathRule {
         match self {
             Self::Prefix(path) | Self::Exact(path) if path.starts_with('/') => Some(path),
             _ => None,
+        }
+    }
+
+    /// Whether every path of `other` is one of these.
+    pub(super) fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Prefix(own), _) if own == "/" || own.is_empty() => true,
+            (Self::Prefix(own), Self::Prefix(path) | Self::Exact(path)) => {
+                let rest = path.strip_prefix(own.trim_end_matches('/'));
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+            _ => self == other,
         }
     }
 
@@ -176,6 +220,10 @@ impl<'a> Route<'a> {
             conditions: Vec::new(),
             backends: merged(backends),
             place: Place::Entry,
+            is_grpc: false,
+            unready: None,
+            hidden_by: None,
+            remarks: Vec::new(),
         }
     }
 
@@ -235,7 +283,10 @@ impl<'a> Route<'a> {
             told.push_str(condition);
         }
         told.push_str("): ");
-        told.push_str(&self.split());
+        match &self.unready {
+            None => told.push_str(&self.split()),
+            Some(_) => told.push_str("its weights are not in the manifest"),
+        }
         told
     }
 }

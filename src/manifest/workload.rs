@@ -10,6 +10,14 @@ use crate::identity::workload;
 /// Labels that say which version a pod runs, the first that is there counts.
 const VERSION_LABELS: [&str; 2] = ["app.kubernetes.io/version", "version"];
 
+/// What scales a workload, and the field that names it.
+const SCALERS: [(&str, &str, &str); 4] = [
+    ("HorizontalPodAutoscaler", "autoscaling", "scaleTargetRef"),
+    ("ScaledObject", "keda.sh", "scaleTargetRef"),
+    ("Rollout", "argoproj.io", "workloadRef"),
+    ("Canary", "flagger.app", "targetRef"),
+];
+
 /// Labels that Kubernetes and Argo Rollouts write a template's hash into.
 const HASH_LABELS: [&str; 2] = ["pod-template-hash", "rollouts-pod-template-hash"];
 
@@ -24,9 +32,16 @@ pub(super) struct Workload<'a> {
     names: Vec<String>,
     /// The workload that its pods belong to by their names.
     family: String,
+    /// How many pods it has; `None` where nothing says so.
+    pods: Option<u64>,
 }
 
 impl Workload<'_> {
+    /// How many pods it has, as far as the manifest tells.
+    pub(super) fn pods(&self) -> Option<u64> {
+        self.pods
+    }
+
     fn is_pod(&self) -> bool {
         self.object.kind == "Pod"
     }
@@ -52,6 +67,10 @@ pub(super) struct Workloads<'a> {
     all: Vec<Workload<'a>>,
     by_label: HashMap<(&'a str, &'a str), Vec<usize>>,
     services: HashMap<&'a str, Vec<&'a Object>>,
+    /// Kind, namespace and name of the workloads that a controller scales.
+    scaled: BTreeSet<(&'a str, Option<&'a str>, &'a str)>,
+    /// The objects that can't be what their kind says, and why.
+    pub(super) refused: Vec<(&'a Object, ManifestError)>,
 }
 
 /// What a Service selects.
@@ -67,33 +86,55 @@ pub(super) enum Selection<'a> {
 
 impl<'a> Workloads<'a> {
     /// Reads them off `objects`.
-    pub(super) fn read(objects: &'a [Object]) -> Result<Self, ManifestError> {
+    pub(super) fn read(objects: &'a [Object]) -> Self {
         let mut workloads = Self {
             all: Vec::new(),
             by_label: HashMap::new(),
             services: HashMap::new(),
+            scaled: BTreeSet::new(),
+            refused: Vec::new(),
         };
         for object in objects {
-            if object.is("Service", &[""]) {
-                workloads
-                    .services
-                    .entry(&object.name)
-                    .or_default()
-                    .push(object);
-            }
-            if let Some(workload) = read(object)? {
-                let index = workloads.all.len();
-                for (&key, &value) in &workload.labels {
-                    workloads
-                        .by_label
-                        .entry((key, value))
-                        .or_default()
-                        .push(index);
-                }
-                workloads.all.push(workload);
+            if let Err(error) = workloads.add(object) {
+                workloads.refused.push((object, error));
             }
         }
-        Ok(workloads)
+        workloads
+    }
+
+    fn add(&mut self, object: &'a Object) -> Result<(), ManifestError> {
+        if object.is("Service", &[""]) {
+            // What it selects is read where it is needed; that it can be is known from here on.
+            object.root().along(&["spec", "selector"])?.strings()?;
+            self.services.entry(&object.name).or_default().push(object);
+        }
+        for (kind, group, reference) in SCALERS {
+            if object.is(kind, &[group]) {
+                let target = object.root().at("spec")?.at(reference)?;
+                let kind = target.at("kind")?.text()?.unwrap_or("Deployment");
+                let name = target.at("name")?.text()?.unwrap_or_default();
+                self.scaled
+                    .insert((kind, object.namespace.as_deref(), name));
+            }
+        }
+        if let Some(workload) = read(object)? {
+            let index = self.all.len();
+            for (&key, &value) in &workload.labels {
+                self.by_label.entry((key, value)).or_default().push(index);
+            }
+            self.all.push(workload);
+        }
+        Ok(())
+    }
+
+    /// Whether a controller sets the number of its pods.
+    pub(super) fn is_scaled(&self, workload: &Workload<'_>) -> bool {
+        let object = workload.object;
+        self.scaled.iter().any(|(kind, namespace, name)| {
+            *kind == object.kind
+                && *name == object.name
+                && same_namespace(*namespace, object.namespace.as_deref())
+        })
     }
 
     /// The Service called `name`.
@@ -195,6 +236,34 @@ impl<'a> Workloads<'a> {
     }
 }
 
+/// The workloads that share the requests of one service by their numbers of pods, if there are several, in
+/// the order of the objects; `None` for a number that nothing tells.
+pub(super) fn shared(
+    found: &[&Workload<'_>],
+    workloads: &Workloads<'_>,
+) -> Option<Vec<(String, Option<u64>)>> {
+    let mut families: Vec<(String, Option<u64>)> = Vec::new();
+    let has_pods = found.iter().any(|found| found.is_pod());
+    for &workload in found {
+        let is_known = |known: &&mut (String, Option<u64>)| known.0 == workload.family;
+        let known = families.iter_mut().find(is_known);
+        let pods = if workloads.is_scaled(workload) {
+            None
+        } else {
+            workload.pods
+        };
+        match known {
+            // Pods are counted one by one; a ReplicaSet counts what its Deployment has said.
+            Some((_, number)) if workload.is_pod() => *number = number.map(|number| number + 1),
+            Some(_) => {}
+            None if has_pods && !workload.is_pod() => {}
+            None => families.push((workload.family.clone(), pods)),
+        }
+    }
+    families.retain(|(_, pods)| *pods != Some(0));
+    (families.len() > 1).then_some(families)
+}
+
 /// The versions that `workloads` run: those of the pods if there are any.
 pub(super) fn versions<'w>(workloads: &[&'w Workload<'_>]) -> BTreeSet<Option<&'w str>> {
     let has_pods = workloads.iter().any(|workload| workload.is_pod());
@@ -255,6 +324,7 @@ fn read(object: &Object) -> Result<Option<Workload<'_>>, ManifestError> {
             family: family.to_owned(),
             names: vec![name],
             object,
+            pods: Some(1),
         }));
     }
     let is_apps = object.group == "apps" || object.group == "extensions";
@@ -273,9 +343,13 @@ fn read(object: &Object) -> Result<Option<Workload<'_>>, ManifestError> {
         labels,
         names: vec![name.clone()],
         family: name.clone(),
+        pods: match object.kind.as_str() {
+            "DaemonSet" => None,
+            _ => Some(spec.at("replicas")?.whole()?.unwrap_or(1)),
+        },
     };
     if object.kind == "ReplicaSet" {
-        if spec.at("replicas")?.whole()? == Some(0) {
+        if workload.pods == Some(0) {
             // What is left of an earlier version.
             return Ok(None);
         }

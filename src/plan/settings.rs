@@ -60,6 +60,10 @@ pub struct Settings {
     pub expect_from: Vec<String>,
     /// Which route of the manifests is meant: "NAMESPACE/NAME" or "NAMESPACE/NAME/RULE".
     pub route: Option<String>,
+    /// Which step of a Rollout or a Flagger Canary is meant, from 1 (default: what its status says).
+    #[serde(deserialize_with = "read::small_count")]
+    #[schemars(with = "Quantity")]
+    pub step: Option<NonZeroUsize>,
     /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often.
     #[serde(deserialize_with = "read::error_rate")]
     #[schemars(with = "Quantity")]

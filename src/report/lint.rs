@@ -18,6 +18,8 @@ pub struct LintReport {
     pub schema_version: u32,
     /// How many objects were read.
     pub objects: u64,
+    /// What lay in the folders and is no manifest.
+    pub passed_over: Vec<LintPassedOver>,
     /// The rules that split traffic, each in a sentence.
     pub routes: Vec<String>,
     /// The number of findings that make the split another than the one that is written.
@@ -26,6 +28,15 @@ pub struct LintReport {
     pub warnings: u64,
     /// What is wrong, in the order of the objects.
     pub findings: Vec<LintFinding>,
+}
+
+/// A file, or a document in it, that is no manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct LintPassedOver {
+    /// The file.
+    pub file: String,
+    /// Why it was passed over, for a person.
+    pub reason: String,
 }
 
 /// Something that is wrong with an object.
@@ -72,9 +83,13 @@ pub fn render(report: &LintReport) -> String {
     }
     let plural =
         |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let passed_over = match report.passed_over.len() {
+        0 => String::new(),
+        count => format!(", {} passed over", plural(count as u64, "file")),
+    };
     let _ = writeln!(
         out,
-        "{}, {} in {}",
+        "{}, {} in {}{passed_over}",
         plural(report.errors, "error"),
         plural(report.warnings, "warning"),
         plural(report.objects, "object")

@@ -73,6 +73,7 @@ fn objects(ran: &Ran) -> Vec<Value> {
     let manifests = Manifests::read(&[Input {
         name: "derived".to_owned(),
         bytes,
+        is_found: false,
     }])
     .unwrap();
     manifests

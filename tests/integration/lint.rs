@@ -342,3 +342,402 @@ fn findings_never_replace_a_manifest() {
         "{ran:?}"
     );
 }
+
+/// Objects with a Gateway API route in front, as JSON documents one after the other.
+fn route(backends: &str) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r, namespace: blue}}\n\
+         spec: {{hostnames: [r.example], rules: [{{backendRefs: [{backends}]}}]}}\n"
+    )
+}
+
+fn service(name: &str, namespace: &str, selector: &str) -> String {
+    format!(
+        "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{selector: {{{selector}}}}}\n"
+    )
+}
+
+fn deployment(name: &str, replicas: u64, labels: &str) -> String {
+    format!(
+        "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\n\
+         spec: {{replicas: {replicas}, template: {{metadata: {{labels: {{{labels}}}}}}}}}\n"
+    )
+}
+
+fn codes(manifest: &str) -> Vec<String> {
+    lint(manifest, &[])
+        .1
+        .into_iter()
+        .map(|(code, ..)| code)
+        .collect()
+}
+
+#[test]
+fn a_selector_counts_in_its_own_namespace_and_is_told_once() {
+    let two = route("{name: a}, {name: b, namespace: green}");
+    let apart = two.clone() + &service("a", "blue", "app: x") + &service("b", "green", "app: x");
+    assert_eq!(codes(&apart), ["no_reference_grant"]);
+    let one = route("{name: a}, {name: b}");
+    let again = one.replace("name: r,", "name: s,");
+    let both = format!(
+        "{one}---\n{again}{}{}",
+        service("a", "blue", "app: x"),
+        service("b", "blue", "app: x")
+    );
+    assert_eq!(codes(&both), ["selectors_overlap"]);
+    // Argo Rollouts points its services, ping and pong among them, at pods by itself.
+    let rollout = "---\napiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: r, namespace: blue}\n\
+                   spec: {strategy: {canary: {pingPong: {pingService: a, pongService: b}, steps: [{setWeight: 100}]}}}\n";
+    assert_eq!(codes(&(both + rollout)), Vec::<String>::new());
+}
+
+#[test]
+fn a_reference_to_another_namespace_needs_a_grant_that_fits() {
+    let cross = route("{name: a, weight: 70}, {name: b, namespace: green, weight: 30}");
+    let grant = |from: &str, to: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1beta1\nkind: ReferenceGrant\nmetadata: {{name: g, namespace: green}}\n\
+             spec: {{from: [{{group: gateway.networking.k8s.io, kind: {from}, namespace: blue}}], to: [{{group: \"\", kind: Service{to}}}]}}\n"
+        )
+    };
+    finds(
+        &cross,
+        0,
+        "no_reference_grant",
+        "spec.rules[0].backendRefs[1].weight",
+        "30 % of the requests get 500",
+    );
+    for (from, to, is_granted) in [
+        ("HTTPRoute", "", true),
+        ("HTTPRoute", ", name: b", true),
+        ("HTTPRoute", ", name: c", false),
+        ("GRPCRoute", "", false),
+    ] {
+        let found = codes(&(cross.clone() + &grant(from, to)));
+        assert_eq!(found.is_empty(), is_granted, "{from} {to}: {found:?}");
+    }
+}
+
+#[test]
+fn one_service_over_several_workloads_splits_by_their_pods() {
+    let shared =
+        route("{name: a}") + &service("a", "blue", "app: x") + &deployment("one", 3, "app: x");
+    assert_eq!(codes(&shared), Vec::<String>::new());
+    let two = shared.clone() + &deployment("two", 1, "app: x");
+    finds(
+        &two,
+        0,
+        "approximate_split",
+        "spec.selector",
+        "one (3) and two (1)",
+    );
+    let off = shared.clone() + &deployment("two", 0, "app: x");
+    assert_eq!(codes(&off), Vec::<String>::new());
+    let scaled = two
+        + "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: h}\n\
+                        spec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: two}}\n";
+    let ran = lbtest_reading(&["plan", "--expect-from", "-"], scaled.as_bytes());
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(
+        ran.stderr.contains("one (3) and two (any number)"),
+        "{ran:?}"
+    );
+}
+
+#[test]
+fn a_backend_without_pods_is_told_by_what_it_does_to_the_others() {
+    let pods = |shop: u64, next: u64| {
+        PAIR.to_owned()
+            + &deployment("shop", shop, "app: shop, track: stable")
+            + &deployment("next", next, "app: shop, track: canary")
+    };
+    assert_eq!(codes(&pods(1, 1)), Vec::<String>::new());
+    finds(
+        &pods(0, 1),
+        1,
+        "backend_without_pods",
+        "spec.replicas",
+        "503 to every request",
+    );
+    finds(
+        &pods(1, 0),
+        1,
+        "backend_without_pods",
+        "spec.replicas",
+        "to the primary",
+    );
+    let route = route("{name: a}, {name: b}")
+        + &service("a", "blue", "app: a")
+        + &service("b", "blue", "app: b");
+    let dead = route + &deployment("a", 1, "app: a") + &deployment("b", 0, "app: b");
+    finds(
+        &dead,
+        1,
+        "backend_without_pods",
+        "spec.replicas",
+        "its share of the requests fails",
+    );
+}
+
+#[test]
+fn a_canary_takes_of_every_rule_with_its_primarys_service() {
+    let documents: Vec<&str> = PAIR.split("---").collect();
+    let other = documents[0]
+        .replace(
+            "name: shop, namespace: store, ann",
+            "name: other, namespace: store, ann",
+        )
+        .replace("host: shop.example", "host: other.example");
+    let shared = format!("{PAIR}---{other}");
+    finds(
+        &shared,
+        1,
+        "canary_takes_more",
+        "spec.rules[0].http.paths[0].backend",
+        "host other.example",
+    );
+    let canary = documents[1]
+        .replace("name: next\n", "name: next2\n")
+        .replace("host: shop.example", "host: other.example");
+    assert_eq!(codes(&format!("{shared}---{canary}")), Vec::<String>::new());
+    let twice = format!(
+        "{PAIR}---{}",
+        other
+            .replace("other.example", "shop.example")
+            .replace("service: {name: shop", "service: {name: third")
+    );
+    assert!(codes(&twice).contains(&"host_and_path_twice".to_owned()));
+}
+
+#[test]
+fn canaries_that_no_controller_reads_are_told() {
+    let prefix = PAIR.replace(
+        "nginx.ingress.kubernetes.io/canary",
+        "ingress.kubernetes.io/canary",
+    );
+    assert!(codes(&prefix).contains(&"unknown_canary_annotation".to_owned()));
+    let class = PAIR.replace("ingressClassName: nginx", "ingressClassName: gce");
+    finds(
+        &class,
+        1,
+        "class_without_canary",
+        "spec.ingressClassName",
+        "gce",
+    );
+    let named = PAIR.to_owned()
+        + "---\napiVersion: networking.k8s.io/v1\nkind: IngressClass\nmetadata: {name: nginx}\nspec: {controller: example.com/other}\n";
+    finds(
+        &named,
+        1,
+        "class_without_canary",
+        "spec.ingressClassName",
+        "example.com/other",
+    );
+    let empty = PAIR.replace("rules: [{host: shop.example, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: next, port: {number: 80}}}}]}}]", "rules: []");
+    finds(
+        &empty,
+        1,
+        "canary_without_rules",
+        "spec.rules",
+        "neither rules nor a defaultBackend",
+    );
+}
+
+#[test]
+fn rules_and_subsets_that_lead_nowhere_are_found() {
+    let service = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: [v.example], http: [";
+    let to = |subset: &str| format!("route: [{{destination: {{host: a, subset: {subset}}}}}]");
+    let rules = "---\napiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a}\nspec: {host: a, subsets: [{name: one, labels: {v: \"1\"}}]}\n";
+    let missing = format!("{service}{{{}}}]}}\n{rules}", to("two"));
+    finds(
+        &missing,
+        1,
+        "subset_not_found",
+        "spec.http[0].route[0].weight",
+        "DestinationRule a has not",
+    );
+    let order = |first: &str, second: &str| {
+        format!(
+            "{service}{{{first}{}}}, {{{second}{}}}]}}\n{rules}",
+            to("one"),
+            to("one")
+        )
+    };
+    let prefix = |path: &str| format!("match: [{{uri: {{prefix: {path}}}}}], ");
+    for (first, second, is_hidden) in [
+        (String::new(), prefix("/x"), true),
+        (prefix("/x"), prefix("/x/y"), true),
+        (prefix("/x"), prefix("/y"), false),
+        (prefix("/x/y"), prefix("/x"), false),
+        (
+            "match: [{headers: {a: {exact: b}}}], ".to_owned(),
+            String::new(),
+            false,
+        ),
+        ("match: [{port: 80}], ".to_owned(), String::new(), false),
+    ] {
+        let found = codes(&order(&first, &second));
+        assert_eq!(
+            found == ["rule_never_reached"],
+            is_hidden,
+            "{first} {second}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_router_that_is_unknown_or_missing_is_told() {
+    let rollout = |routing: &str| {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {{name: r, namespace: blue}}\n\
+             spec: {{strategy: {{canary: {{stableService: a, canaryService: b, {routing} steps: [{{setWeight: 20}}]}}}}}}\n---\n{}",
+            route("{name: a}")
+        )
+    };
+    finds(
+        &rollout(""),
+        1,
+        "canary_gets_nothing",
+        "spec.rules[0].backendRefs[0].weight",
+        "add spec.strategy.canary.trafficRouting",
+    );
+    let unknown = rollout("trafficRouting: {ngnix: {stableIngress: r}},");
+    finds(
+        &unknown,
+        1,
+        "unknown_router",
+        "spec.strategy.canary.trafficRouting.ngnix",
+        "no router of Argo Rollouts",
+    );
+    let missing =
+        rollout("trafficRouting: {plugins: {argoproj-labs/gatewayAPI: {httpRoute: other}}},");
+    assert!(codes(&missing).contains(&"driven_route_not_found".to_owned()));
+    let fits = rollout("trafficRouting: {plugins: {argoproj-labs/gatewayAPI: {httpRoute: r}}},");
+    assert_eq!(codes(&fits), Vec::<String>::new());
+}
+
+#[test]
+fn what_moves_requests_beside_the_weights_is_told() {
+    let retried =
+        route("{name: a}, {name: b}").replace("rules: [{", "rules: [{retry: {attempts: 2}, ");
+    finds(
+        &retried,
+        0,
+        "retries_move_requests",
+        "spec.rules[0].retry",
+        "another backend",
+    );
+    let mesh = route("{name: a}, {name: b}").replace(
+        "hostnames: [r.example]",
+        "parentRefs: [{kind: Service, name: s}]",
+    );
+    finds(
+        &mesh,
+        0,
+        "in_mesh_route",
+        "spec.parentRefs[0].kind",
+        "in a pod of it",
+    );
+    let live = route("{name: a}")
+        + "status: {parents: [{conditions: [{type: ResolvedRefs, status: \"False\", reason: BackendNotFound, message: gone}]}]}\n";
+    finds(
+        &live,
+        1,
+        "route_not_in_effect",
+        "status.parents[0].conditions[0]",
+        "ResolvedRefs: False (BackendNotFound)",
+    );
+    let near = format!(
+        "{}{}",
+        route("{name: a}"),
+        service("a", "blue", "app: x")
+            .replace("spec: {", "spec: {trafficDistribution: PreferClose, ")
+    );
+    finds(
+        &near,
+        0,
+        "unequal_pods",
+        "spec.trafficDistribution",
+        "PreferClose",
+    );
+    let balance = "apiVersion: route.openshift.io/v1\nkind: Route\nmetadata: {name: r, annotations: {haproxy.router.openshift.io/balance: source}}\n\
+                   spec: {to: {name: a}, alternateBackends: [{name: b}]}\n";
+    finds(
+        balance,
+        0,
+        "balance_not_roundrobin",
+        "metadata.annotations[\"haproxy.router.openshift.io/balance\"]",
+        "roundrobin",
+    );
+    let unread = "apiVersion: example.com/v1\nkind: Splitter\nmetadata: {name: s}\nspec: {to: [{service: a, weight: 1}]}\n";
+    finds(unread, 0, "kind_not_read", "spec.to[].weight", "Splitter");
+}
+
+#[test]
+fn a_field_that_cannot_be_used_is_a_finding_beside_the_others() {
+    let broken = format!("{PAIR}---\n{}", route("{weight: 1}"));
+    let (status, found) = lint(&broken, &[]);
+    assert_eq!(status, 1);
+    assert_eq!(found[0].0, "unusable_field");
+    assert_eq!(found[0].1, "spec.rules[0].backendRefs[0].name");
+}
+
+/// A Git folder as it lies: values, templates, patches, folders below and the same object twice.
+#[test]
+fn a_folder_is_read_as_it_lies() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |path: &str, content: &str| {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    let report = || {
+        let ran = lbtest(&["lint", folder.path().to_str().unwrap(), "--json", "-"]);
+        (
+            ran.status,
+            ran.stderr.clone(),
+            if ran.status == 2 {
+                Value::Null
+            } else {
+                ran.json()
+            },
+        )
+    };
+    write("notes.txt", "no manifest");
+    assert!(report().1.contains("nor have those below it"));
+    write("values.yaml", "replicaCount: 2\n");
+    assert!(report().1.contains("none of the 1 files is a manifest"));
+    write(
+        "chart/templates/route.yaml",
+        "{{- if .Values.on }}\nkind: x\n{{- end }}\n",
+    );
+    write("base/pair.yaml", PAIR);
+    write("base/kustomization.yaml", "patches: [{path: patch.yaml}]\n");
+    write(
+        "base/patch.yaml",
+        "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: r}\n",
+    );
+    write(".git/config.yaml", "kind: [\n");
+    let (status, notes, found) = report();
+    assert_eq!((status, found["objects"].as_u64()), (0, Some(4)), "{notes}");
+    assert_eq!(found["passed_over"].as_array().unwrap().len(), 2, "{found}");
+    assert!(
+        notes.contains("apiVersion is missing") && notes.contains("helm template"),
+        "{notes}"
+    );
+    // Another folder with the same objects is a set of its own, another file is one and is told.
+    write("other/pair.yaml", &PAIR.replace("\"30\"", "\"40\""));
+    let (status, _, found) = report();
+    assert_eq!(
+        (status, found["findings"].as_array().unwrap().len()),
+        (0, 0),
+        "{found}"
+    );
+    assert_eq!(found["routes"].as_array().unwrap().len(), 2);
+    write("other/pair2.yaml", &PAIR.replace("\"30\"", "\"50\""));
+    let (_, _, found) = report();
+    let findings = found["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{found}");
+    assert_eq!(findings[0]["code"], "object_twice");
+    assert_eq!(found["routes"].as_array().unwrap().len(), 3);
+}

@@ -38,7 +38,12 @@ fn says<'t>(text: &'t str, key: &str) -> Option<&'t str> {
 fn read(path: &Path) -> Manifests {
     let bytes = fs::read(path).unwrap();
     let name = path.display().to_string();
-    Manifests::read(&[Input { name, bytes }]).unwrap()
+    Manifests::read(&[Input {
+        name,
+        bytes,
+        is_found: false,
+    }])
+    .unwrap()
 }
 
 /// One `error:` line with status 2.
@@ -64,6 +69,7 @@ fn every_kind_gives_the_split_that_its_manifest_says() {
         let choice = Choice {
             route: says(&text, "route"),
             host: None,
+            step: says(&text, "step").and_then(|step| step.parse().ok()),
             path: says(&text, "url").and_then(path_of),
         };
         let found = read(&path).expectation(choice, None);
@@ -243,6 +249,7 @@ fn the_derived_canary_is_the_exercises_own() {
     let derived = Manifests::read(&[Input {
         name: "derived".to_owned(),
         bytes: ran.stdout.into_bytes(),
+        is_found: false,
     }]);
     let derived: Vec<Value> = derived
         .unwrap()

@@ -4,43 +4,38 @@
 //! nothing (`internal/envoy/v3/route.go` of contour). A mirror gets copies, and no share. A proxy without a
 //! virtual host is reached through those that include it.
 
+use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, Route};
 
-const GROUP: &[&str] = &["projectcontour.io"];
-
 /// How deep proxies may include each other, and how often in all.
 const MAX_DEPTH: usize = 8;
 const MAX_INCLUDED: usize = 10_000;
 
-/// The rules of all `HTTPProxy` objects.
-pub(super) fn routes(objects: &[Object]) -> Result<Vec<Route<'_>>, ManifestError> {
-    let proxies: Vec<&Object> = objects
-        .iter()
-        .filter(|object| object.is("HTTPProxy", GROUP))
-        .collect();
+pub(super) const KIND: Kind = Kind {
+    names: &["HTTPProxy"],
+    groups: &["projectcontour.io"],
+    weights: "spec.routes[].services[].weight",
+    meaning: "relative; all left out: even, some left out: those get nothing",
+    read: Read::All(routes),
+};
+
+fn routes<'a>(proxies: &[&'a Object], _: &Context<'a>, reading: &mut Reading<'a>) {
     let mut reader = Reader {
         reached: vec![false; proxies.len()],
-        proxies,
+        proxies: proxies.to_vec(),
         included: 0,
         routes: Vec::new(),
     };
-    for index in 0..reader.proxies.len() {
-        let spec = reader.proxies[index].root().at("spec")?;
-        let host = spec.at("virtualhost")?;
-        if host.is_there() {
-            let host = host.at("fqdn")?.required()?;
-            reader.read(index, Some(host), &Conditions::default(), 0)?;
+    for is_root in [true, false] {
+        for (index, &proxy) in proxies.iter().enumerate() {
+            let read = reader.proxy(index, is_root);
+            let routes = std::mem::take(&mut reader.routes);
+            reading.take(proxy, read.map(|()| routes));
         }
     }
-    for index in 0..reader.proxies.len() {
-        if !reader.reached[index] {
-            reader.read(index, None, &Conditions::default(), 0)?;
-        }
-    }
-    Ok(reader.routes)
 }
 
 #[derive(Debug, Clone, Default)]
@@ -60,6 +55,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    /// Reads a proxy with a virtual host, or one that none of those has included.
+    fn proxy(&mut self, index: usize, is_root: bool) -> Result<(), ManifestError> {
+        let host = self.proxies[index].root().along(&["spec", "virtualhost"])?;
+        if host.is_there() != is_root || self.reached[index] {
+            return Ok(());
+        }
+        let host = is_root.then(|| host.at("fqdn")?.required()).transpose()?;
+        self.read(index, host, &Conditions::default(), 0)
+    }
+
     fn read(
         &mut self,
         index: usize,

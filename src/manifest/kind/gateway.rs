@@ -1,27 +1,39 @@
-//! Gateway API: `HTTPRoute` and `GRPCRoute`, `spec.rules[].backendRefs[].weight`.
+//! Gateway API: `HTTPRoute`, `GRPCRoute`, `TCPRoute` and `TLSRoute`, `spec.rules[].backendRefs[].weight`; and
+//! Linkerd's `HTTPRoute` of its own group.
 //!
 //! A reference without a weight has weight 1, one of weight 0 gets nothing (the API's reference,
 //! `BackendRef`). A rule without references redirects or answers by itself, and splits nothing.
 
+use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
-use crate::manifest::object::Object;
+use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
 
-const GROUP: &[&str] = &["gateway.networking.k8s.io"];
+/// The group of Gateways and their routes.
+pub(in crate::manifest) const GROUP: &str = "gateway.networking.k8s.io";
 
-/// The rules of `object`, if it is a route of the Gateway API.
-pub(super) fn routes(object: &Object) -> Result<Vec<Route<'_>>, ManifestError> {
-    let is_grpc = object.is("GRPCRoute", GROUP);
-    if !is_grpc && !object.is("HTTPRoute", GROUP) {
-        return Ok(Vec::new());
-    }
+pub(super) const KIND: Kind = Kind {
+    names: &["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"],
+    groups: &[GROUP, "policy.linkerd.io"],
+    weights: "spec.rules[].backendRefs[].weight",
+    meaning: "relative; left out: 1",
+    read: Read::Each(routes),
+};
+
+fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
+    let is_grpc = object.kind == "GRPCRoute";
     let spec = object.root().at("spec")?;
-    let hosts = hosts(&spec.at("hostnames")?)?;
-    let mut routes = Vec::new();
+    let mut hosts = hosts(&spec.at("hostnames")?)?;
+    if hosts.is_empty() {
+        hosts = listener_hosts(object, context.objects)?;
+    }
+    let mut routes: Vec<Route<'a>> = Vec::new();
+    let mut seen: Vec<(usize, PathRule, Vec<String>)> = Vec::new();
     for (index, rule) in spec.at("rules")?.items()?.iter().enumerate() {
         let references = rule.at("backendRefs")?.items()?;
         if references.is_empty() {
+            // It answers by itself, and takes requests all the same.
             continue;
         }
         let backends = references
@@ -34,6 +46,26 @@ pub(super) fn routes(object: &Object) -> Result<Vec<Route<'_>>, ManifestError> {
         let matches = rule.at("matches")?.items()?;
         let read = if is_grpc { grpc_match } else { http_match };
         let matches: Vec<_> = matches.iter().map(read).collect::<Result<_, _>>()?;
+        let any = [(PathRule::any(), Vec::new())];
+        let own = if matches.is_empty() {
+            &any[..]
+        } else {
+            &matches
+        };
+        // Of rules that match alike the first counts (the API's reference, `HTTPRouteRule`).
+        let before = |(path, more): &(PathRule, Vec<String>)| {
+            let same = seen
+                .iter()
+                .find(|(_, known, others)| known == path && others == more);
+            same.map(|(rule, ..)| *rule)
+        };
+        let hidden: Option<Vec<usize>> = own.iter().map(before).collect();
+        route.hidden_by = hidden.and_then(|rules| rules.first().copied());
+        route.is_grpc = is_grpc;
+        seen.extend(
+            own.iter()
+                .map(|(path, more)| (index + 1, path.clone(), more.clone())),
+        );
         // Of several matches one is enough: the one that asks for least.
         if let Some((path, conditions)) = matches.into_iter().min_by_key(|(_, more)| more.len()) {
             route.path = path;
@@ -42,6 +74,47 @@ pub(super) fn routes(object: &Object) -> Result<Vec<Route<'_>>, ManifestError> {
         routes.push(route);
     }
     Ok(routes)
+}
+
+/// The host names of the listeners that a route without its own is attached to.
+fn listener_hosts(object: &Object, objects: &[Object]) -> Result<Vec<String>, ManifestError> {
+    let mut found: Vec<String> = Vec::new();
+    for parent in object.root().along(&["spec", "parentRefs"])?.items()? {
+        let name = parent.at("name")?.text()?.unwrap_or_default();
+        let namespace = parent
+            .at("namespace")?
+            .text()?
+            .or(object.namespace.as_deref());
+        let section = parent.at("sectionName")?.text()?;
+        let port = parent.at("port")?.whole()?;
+        let kind = parent.at("kind")?.text()?.unwrap_or("Gateway");
+        let is_parent = |gateway: &&Object| {
+            gateway.is(kind, &[GROUP, "gateway.networking.x-k8s.io"])
+                && matches!(kind, "Gateway" | "ListenerSet" | "XListenerSet")
+                && gateway.name == name
+                && same_namespace(gateway.namespace.as_deref(), namespace)
+        };
+        let Some(gateway) = objects.iter().find(is_parent) else {
+            continue;
+        };
+        for listener in gateway.root().along(&["spec", "listeners"])?.items()? {
+            let is_other = section.is_some() && listener.at("name")?.text()? != section
+                || port.is_some() && listener.at("port")?.whole()? != port;
+            if is_other {
+                continue;
+            }
+            match listener.at("hostname")?.text()? {
+                Some(host) if host != "*" && !host.is_empty() => {
+                    if !found.iter().any(|known| known == host) {
+                        found.push(host.to_owned());
+                    }
+                }
+                // One listener for any host is enough.
+                _ => return Ok(Vec::new()),
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn backend<'a>(object: &'a Object, reference: &Field<'a>) -> Result<Backend<'a>, ManifestError> {
@@ -54,7 +127,7 @@ fn backend<'a>(object: &'a Object, reference: &Field<'a>) -> Result<Backend<'a>,
     }
     let kind = reference.at("kind")?.text()?.unwrap_or("Service");
     let group = reference.at("group")?.text()?.unwrap_or_default();
-    if kind != "Service" || !group.is_empty() {
+    if kind != "Service" || !matches!(group, "" | "core") {
         backend.pods = PodsOf::Unknown;
     }
     backend.variant = reference.at("port")?.whole()?.map(|port| port.to_string());
@@ -100,6 +173,12 @@ fn grpc_match(field: &Field<'_>) -> Result<(PathRule, Vec<String>), ManifestErro
 
 fn named(field: &Field<'_>, key: &str, noun: &str) -> Result<Vec<String>, ManifestError> {
     let items = field.at(key)?.items()?;
-    let told = |item: &Field<'_>| Ok(format!("{noun} {}", item.at("name")?.required()?));
+    let told = |item: &Field<'_>| {
+        let value = item
+            .at("value")?
+            .text()?
+            .map_or(String::new(), |value| format!(": {value}"));
+        Ok(format!("{noun} {}{value}", item.at("name")?.required()?))
+    };
     items.iter().map(told).collect()
 }

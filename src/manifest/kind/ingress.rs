@@ -7,12 +7,19 @@
 
 use std::collections::HashMap;
 
+use super::{Context, Kind, Read, Reading, alb, annotated, haproxy};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
 
-const GROUPS: &[&str] = &["networking.k8s.io", "extensions"];
+pub(super) const KIND: Kind = Kind {
+    names: &["Ingress"],
+    groups: &["networking.k8s.io", "extensions"],
+    weights: "nginx.ingress.kubernetes.io/canary-weight of canary-weight-total",
+    meaning: "ingress-nginx: percent of the canary, or parts of a total above 100; the primary gets the rest",
+    read: Read::All(routes),
+};
 
 /// The prefix of the annotations that ingress-nginx reads.
 pub(in crate::manifest) const PREFIX: &str = "nginx.ingress.kubernetes.io/";
@@ -22,7 +29,7 @@ pub(in crate::manifest) const LEAST_TOTAL: u64 = 100;
 
 /// Whether `object` is an Ingress.
 pub(in crate::manifest) fn is_ingress(object: &Object) -> bool {
-    object.is("Ingress", GROUPS)
+    object.is("Ingress", KIND.groups)
 }
 
 /// One path of one rule.
@@ -74,13 +81,29 @@ impl Rule<'_> {
     }
 }
 
-/// The annotations of an Ingress, and the field that they stand in.
+/// The prefixes of other controllers with the same canary annotations: Higress, and Alibaba's MSE and ALB
+/// Ingress.
+const LIKE_IT: [&str; 3] = [
+    "higress.io/",
+    "mse.ingress.kubernetes.io/",
+    "alb.ingress.kubernetes.io/",
+];
+
+/// An annotation of an Ingress, and the field that it stands in.
 pub(in crate::manifest) fn annotation<'a>(
     object: &'a Object,
     name: &str,
 ) -> Result<(Field<'a>, Option<&'a str>), ManifestError> {
     let annotations = object.root().along(&["metadata", "annotations"])?;
-    let field = annotations.at(&format!("{PREFIX}{name}"))?;
+    let mut field = annotations.at(&format!("{PREFIX}{name}"))?;
+    if !field.is_there() && name.starts_with("canary") {
+        for prefix in LIKE_IT {
+            let other = annotations.at(&format!("{prefix}{name}"))?;
+            if other.is_there() {
+                field = other;
+            }
+        }
+    }
     let text = field.text()?;
     Ok((field, text))
 }
@@ -115,7 +138,7 @@ fn is_canary(object: &Object) -> Result<bool, ManifestError> {
     }
 }
 
-fn canary(object: &Object) -> Result<Option<Canary<'_>>, ManifestError> {
+pub(in crate::manifest) fn canary(object: &Object) -> Result<Option<Canary<'_>>, ManifestError> {
     // The weights are read in any case: one that is no number is an error wherever it stands.
     let weight = number(object, "canary-weight")?;
     let written_total = number(object, "canary-weight-total")?;
@@ -184,7 +207,11 @@ pub(in crate::manifest) fn rules(object: &Object) -> Result<Vec<Rule<'_>>, Manif
                     "is none of the path types: write Prefix, Exact or ImplementationSpecific",
                 ));
             }
-            let service = service(&field.at("backend")?)?;
+            let service = if alb::reads(object, &field)? {
+                None
+            } else {
+                service(&field.at("backend")?)?
+            };
             rules.push(rule(host, path, path_type, field, service, rules.len() + 1));
         }
     }
@@ -228,21 +255,26 @@ fn service<'a>(field: &Field<'a>) -> Result<Option<(&'a str, String)>, ManifestE
 }
 
 /// The rules of all Ingresses, a canary's together with its primary's.
-pub(super) fn routes(objects: &[Object]) -> Result<Vec<Route<'_>>, ManifestError> {
+fn routes<'a>(objects: &[&'a Object], _: &Context<'a>, reading: &mut Reading<'a>) {
     let mut primaries = Vec::new();
     let mut canaries = Vec::new();
     for object in objects {
-        for rule in rules(object)? {
-            if rule.canary.is_some() {
-                canaries.push(rule);
-            } else {
-                primaries.push(rule);
+        if annotated::reads(object) || haproxy::reads(object) {
+            // Another controller's annotation weighs its services.
+            continue;
+        }
+        match rules(object) {
+            Err(error) => reading.refused.push((object, error)),
+            Ok(rules) => {
+                let (own, others): (Vec<_>, Vec<_>) =
+                    rules.into_iter().partition(|rule| rule.canary.is_some());
+                canaries.extend(own);
+                primaries.extend(others);
             }
         }
     }
-    let canaries = oldest_first(canaries)?;
+    let canaries = oldest_first(canaries);
     let by_place = by_place(&canaries);
-    let mut routes = Vec::new();
     for primary in &primaries {
         let Some((name, _)) = &primary.service else {
             continue;
@@ -262,7 +294,7 @@ pub(super) fn routes(objects: &[Object]) -> Result<Vec<Route<'_>>, ManifestError
             backends.push(backend);
             related.push(canary.object);
         }
-        routes.push(Route {
+        reading.routes.push(Route {
             related,
             ..route(primary, backends)
         });
@@ -284,9 +316,8 @@ pub(super) fn routes(objects: &[Object]) -> Result<Vec<Route<'_>>, ManifestError
         let mut primary = Backend::service(canary.object, "primary", rest as f64, &canary.field);
         primary.role = Some("primary");
         primary.pods = PodsOf::Unknown;
-        routes.push(route(canary, vec![primary, backend]));
+        reading.routes.push(route(canary, vec![primary, backend]));
     }
-    Ok(routes)
 }
 
 /// Rules by their host (in lower case) and path.
@@ -313,24 +344,10 @@ pub(in crate::manifest) fn at<'m, 'r, 'a>(
 
 /// ingress-nginx takes Ingresses in the order of their creation; those that were never created in that of
 /// the input.
-pub(in crate::manifest) fn oldest_first(
-    rules: Vec<Rule<'_>>,
-) -> Result<Vec<Rule<'_>>, ManifestError> {
-    let created = |rule: &Rule<'_>| {
-        let metadata = rule.object.root().at("metadata")?;
-        // RFC 3339 in UTC sorts as text.
-        Ok::<_, ManifestError>(
-            metadata
-                .at("creationTimestamp")?
-                .text()?
-                .unwrap_or_default()
-                .to_owned(),
-        )
-    };
-    let created: Vec<String> = rules.iter().map(created).collect::<Result<_, _>>()?;
-    let mut dated: Vec<_> = created.into_iter().zip(rules).collect();
-    dated.sort_by(|one, other| one.0.cmp(&other.0));
-    Ok(dated.into_iter().map(|(_, rule)| rule).collect())
+pub(in crate::manifest) fn oldest_first(mut rules: Vec<Rule<'_>>) -> Vec<Rule<'_>> {
+    // RFC 3339 in UTC sorts as text.
+    rules.sort_by_key(|rule| rule.object.value["metadata"]["creationTimestamp"].as_str());
+    rules
 }
 
 fn port(rule: &Rule<'_>) -> Option<String> {
@@ -346,7 +363,8 @@ fn canary_backend<'a>(rule: &Rule<'a>) -> Option<Backend<'a>> {
     Some(backend)
 }
 
-fn route<'a>(rule: &Rule<'a>, backends: Vec<Backend<'a>>) -> Route<'a> {
+/// The route of `rule`, over `backends`.
+pub(super) fn route<'a>(rule: &Rule<'a>, backends: Vec<Backend<'a>>) -> Route<'a> {
     let mut route = Route::new(rule.object, rule.number, backends);
     if !rule.host.is_empty() {
         route.hosts = vec![rule.host.to_owned()];

@@ -1,10 +1,13 @@
-//! Istio: `VirtualService`, `spec.http[].route[].weight`, with the subsets of `DestinationRule`s.
+//! Istio: `VirtualService`, `spec.http[].route[].weight`, `tcp` and `tls` as well, with the subsets of
+//! `DestinationRule`s.
 //!
 //! "If there is only one destination in a rule, it will receive all traffic"; of several, those without
-//! a weight get nothing (the reference of `HTTPRouteDestination`).
+//! a weight get nothing (the reference of `HTTPRouteDestination`). Rules count in their order. A rule may
+//! delegate to a `VirtualService` without hosts, whose rules take what both match.
 
 use std::collections::BTreeMap;
 
+use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
@@ -12,57 +15,193 @@ use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
 
 const GROUP: &[&str] = &["networking.istio.io"];
 
-/// The rules of `object`, if it is a `VirtualService`.
-pub(super) fn routes<'a>(
-    object: &'a Object,
-    objects: &'a [Object],
-) -> Result<Vec<Route<'a>>, ManifestError> {
-    if !object.is("VirtualService", GROUP) {
-        return Ok(Vec::new());
+pub(super) const KIND: Kind = Kind {
+    names: &["VirtualService"],
+    groups: GROUP,
+    weights: "spec.http[].route[].weight, spec.tcp[].route[].weight, spec.tls[].route[].weight",
+    meaning: "relative; a single destination gets all, of several one without a weight gets nothing",
+    read: Read::All(routes),
+};
+
+fn routes<'a>(own: &[&'a Object], context: &Context<'a>, reading: &mut Reading<'a>) {
+    let mut reached = Vec::new();
+    for &object in own {
+        let read = read(object, own, context, &mut reached);
+        reading.take(object, read);
     }
+    // What another one delegates to is told there.
+    reading.routes.retain(|route| {
+        !reached
+            .iter()
+            .any(|known| std::ptr::eq(*known, route.object) && route.related.is_empty())
+    });
+}
+
+/// The rules of `object`, and in their places those that it delegates to, which go to `reached`.
+fn read<'a>(
+    object: &'a Object,
+    own: &[&'a Object],
+    context: &Context<'a>,
+    reached: &mut Vec<&'a Object>,
+) -> Result<Vec<Route<'a>>, ManifestError> {
     let spec = object.root().at("spec")?;
     let hosts = hosts(&spec.at("hosts")?)?;
     let mut routes = Vec::new();
+    let mut seen: Vec<(usize, Match)> = Vec::new();
     for (index, rule) in spec.at("http")?.items()?.iter().enumerate() {
-        let destinations = rule.at("route")?.items()?;
-        if destinations.is_empty() {
-            continue;
-        }
-        let is_single = destinations.len() == 1;
-        let mut backends = Vec::new();
-        for destination in &destinations {
-            let weight = destination.at("weight")?;
-            let value = weight.whole()?.unwrap_or(0);
-            let value = if is_single { 100 } else { value };
-            let target = destination.at("destination")?;
-            let mut backend = service(object, &target.at("host")?, value as f64, &weight)?;
-            if let Some(subset) = target.at("subset")?.text()? {
-                backend.variant = Some(subset.to_owned());
-                backend.pods = PodsOf::Subset(labels_of(&backend, subset, objects)?);
-            } else if let Some(port) = target.along(&["port", "number"])?.whole()? {
-                backend.variant = Some(port.to_string());
-            }
-            backends.push(backend);
-        }
-        let mut route = Route::new(object, index + 1, backends);
-        route.rule_name = rule.at("name")?.text()?;
-        route.hosts.clone_from(&hosts);
         let matches = rule.at("match")?.items()?;
-        let matches: Vec<_> = matches.iter().map(read_match).collect::<Result<_, _>>()?;
-        if let Some(least) = matches.into_iter().min_by_key(|read| read.conditions.len()) {
-            route.path = least.path;
-            route.conditions = least.conditions;
-            if let Some(authority) = least.authority {
-                route.hosts = vec![authority];
+        let mut matches: Vec<_> = matches.iter().map(read_match).collect::<Result<_, _>>()?;
+        if matches.is_empty() {
+            matches.push(Match::any());
+        }
+        let hidden_by = hidden_by(&matches, &seen);
+        let mut found = rule_routes(object, rule, index + 1, context)?;
+        if let Some(delegate) = delegate(object, rule, own)? {
+            reached.push(delegate);
+            for mut route in read_http(delegate, context)? {
+                route.related.push(object);
+                found.push(route);
             }
         }
-        routes.push(route);
+        for route in &mut found {
+            if route.hosts.is_empty() {
+                route.hosts.clone_from(&hosts);
+            }
+            route.hidden_by = route.hidden_by.or(hidden_by);
+            narrow(route, &matches);
+        }
+        routes.extend(found);
+        seen.extend(matches.into_iter().map(|one| (index + 1, one)));
+    }
+    let numbered = routes.len();
+    for (key, noun) in [("tcp", "port"), ("tls", "sniHosts")] {
+        for (index, rule) in spec.at(key)?.items()?.iter().enumerate() {
+            for mut route in rule_routes(object, rule, numbered + index + 1, context)? {
+                route.hosts.clone_from(&hosts);
+                for matched in rule.at("match")?.items()? {
+                    let names = matched
+                        .at(noun)
+                        .ok()
+                        .map(|field| field.items().unwrap_or_default());
+                    let first =
+                        names.and_then(|names| names.first().and_then(|name| name.text().ok()?));
+                    route.hosts = first.map_or(route.hosts, |first| vec![first.to_owned()]);
+                }
+                routes.push(route);
+            }
+        }
     }
     Ok(routes)
 }
 
+/// The `http` rules of a delegate, whose own delegates do not count.
+fn read_http<'a>(
+    object: &'a Object,
+    context: &Context<'a>,
+) -> Result<Vec<Route<'a>>, ManifestError> {
+    let mut routes = Vec::new();
+    for (index, rule) in object
+        .root()
+        .along(&["spec", "http"])?
+        .items()?
+        .iter()
+        .enumerate()
+    {
+        let matches = rule.at("match")?.items()?;
+        let matches: Vec<_> = matches.iter().map(read_match).collect::<Result<_, _>>()?;
+        for mut route in rule_routes(object, rule, index + 1, context)? {
+            narrow(&mut route, &matches);
+            routes.push(route);
+        }
+    }
+    Ok(routes)
+}
+
+/// The `VirtualService` that a rule delegates to.
+fn delegate<'a>(
+    object: &'a Object,
+    rule: &Field<'a>,
+    own: &[&'a Object],
+) -> Result<Option<&'a Object>, ManifestError> {
+    let field = rule.at("delegate")?;
+    let Some(name) = field.at("name")?.text()? else {
+        return Ok(None);
+    };
+    let namespace = field
+        .at("namespace")?
+        .text()?
+        .or(object.namespace.as_deref());
+    let is_meant = |one: &&&Object| {
+        one.name == name
+            && same_namespace(one.namespace.as_deref(), namespace)
+            && !std::ptr::eq(**one, object)
+    };
+    Ok(own.iter().find(is_meant).copied())
+}
+
+/// The rule before that takes all requests of these `matches`.
+fn hidden_by(matches: &[Match], seen: &[(usize, Match)]) -> Option<usize> {
+    let taken = |one: &Match| {
+        let earlier = seen.iter().find(|(_, earlier)| earlier.covers(one));
+        earlier.map(|(rule, _)| *rule)
+    };
+    matches
+        .iter()
+        .map(taken)
+        .collect::<Option<Vec<_>>>()?
+        .first()
+        .copied()
+}
+
+/// What `matches` ask for is asked of the requests of `route` as well.
+fn narrow(route: &mut Route<'_>, matches: &[Match]) {
+    // Of several matches one is enough: the one that asks for least.
+    let Some(least) = matches.iter().min_by_key(|read| read.conditions.len()) else {
+        return;
+    };
+    if route.path == PathRule::any() {
+        route.path = least.path.clone();
+    }
+    route.conditions.extend(least.conditions.iter().cloned());
+    if let Some(authority) = &least.authority {
+        route.hosts = vec![authority.clone()];
+    }
+}
+
+/// The destinations of one rule; none if it redirects, answers by itself or delegates.
+fn rule_routes<'a>(
+    object: &'a Object,
+    rule: &Field<'a>,
+    number: usize,
+    context: &Context<'a>,
+) -> Result<Vec<Route<'a>>, ManifestError> {
+    let destinations = rule.at("route")?.items()?;
+    if destinations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let is_single = destinations.len() == 1;
+    let mut backends = Vec::new();
+    for destination in &destinations {
+        let weight = destination.at("weight")?;
+        let value = weight.whole()?.unwrap_or(0);
+        let value = if is_single { 100 } else { value };
+        let target = destination.at("destination")?;
+        let mut backend = service(object, &target.at("host")?, value as f64, &weight)?;
+        if let Some(subset) = target.at("subset")?.text()? {
+            backend.variant = Some(subset.to_owned());
+            backend.pods = PodsOf::Subset(labels_of(&backend, subset, context.objects)?);
+        } else if let Some(port) = target.along(&["port", "number"])?.whole()? {
+            backend.variant = Some(port.to_string());
+        }
+        backends.push(backend);
+    }
+    let mut route = Route::new(object, number, backends);
+    route.rule_name = rule.at("name")?.text()?;
+    Ok(vec![route])
+}
+
 /// The Service that a destination's host names: `reviews`, or `reviews.prod.svc.cluster.local`.
-fn service<'a>(
+pub(in crate::manifest) fn service<'a>(
     object: &'a Object,
     host: &Field<'a>,
     weight: f64,
@@ -79,23 +218,35 @@ fn service<'a>(
     Ok(backend)
 }
 
-/// The labels of a subset, from the `DestinationRule` of the backend's host; none where that is not there.
-fn labels_of(
+/// The `DestinationRule`s of the backend's host.
+pub(in crate::manifest) fn destination_rules<'o>(
     backend: &Backend<'_>,
-    subset: &str,
-    objects: &[Object],
-) -> Result<BTreeMap<String, String>, ManifestError> {
+    objects: &'o [Object],
+) -> Result<Vec<&'o Object>, ManifestError> {
+    let mut found = Vec::new();
     for object in objects
         .iter()
         .filter(|object| object.is("DestinationRule", GROUP))
     {
         let spec = object.root().at("spec")?;
         let host = service(object, &spec.at("host")?, 0.0, &spec)?;
-        let namespace = host.namespace.as_deref();
-        if host.name != backend.name || !same_namespace(namespace, backend.namespace.as_deref()) {
-            continue;
+        if host.name == backend.name
+            && same_namespace(host.namespace.as_deref(), backend.namespace.as_deref())
+        {
+            found.push(object);
         }
-        for candidate in spec.at("subsets")?.items()? {
+    }
+    Ok(found)
+}
+
+/// The labels of a subset, from the `DestinationRule` of the backend's host; none where that is not there.
+fn labels_of(
+    backend: &Backend<'_>,
+    subset: &str,
+    objects: &[Object],
+) -> Result<BTreeMap<String, String>, ManifestError> {
+    for object in destination_rules(backend, objects)? {
+        for candidate in object.root().along(&["spec", "subsets"])?.items()? {
             if candidate.at("name")?.required()? == subset {
                 let labels = candidate.at("labels")?.strings()?;
                 let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
@@ -106,18 +257,38 @@ fn labels_of(
     Ok(BTreeMap::new())
 }
 
+#[derive(Debug, Clone)]
 struct Match {
     path: PathRule,
     authority: Option<String>,
     conditions: Vec<String>,
+    /// Whether it asks for something that conditions don't tell, such as a port or a gateway.
+    is_partial: bool,
 }
 
+impl Match {
+    fn any() -> Self {
+        Self {
+            path: PathRule::any(),
+            authority: None,
+            conditions: Vec::new(),
+            is_partial: false,
+        }
+    }
+
+    /// Whether it takes every request of `other`.
+    fn covers(&self, other: &Self) -> bool {
+        !self.is_partial
+            && self.path.covers(&other.path)
+            && self
+                .conditions
+                .iter()
+                .all(|one| other.conditions.contains(one))
+            && (self.authority.is_none() || self.authority == other.authority)
+    }
+}
 fn read_match(field: &Field<'_>) -> Result<Match, ManifestError> {
-    let mut read = Match {
-        path: PathRule::any(),
-        authority: None,
-        conditions: Vec::new(),
-    };
+    let mut read = Match::any();
     for key in field.keys()? {
         let value = field.at(key)?;
         match key {
@@ -127,7 +298,12 @@ fn read_match(field: &Field<'_>) -> Result<Match, ManifestError> {
                 } else if let Some(path) = value.at("prefix")?.text()? {
                     PathRule::Prefix(path.to_owned())
                 } else {
-                    PathRule::Pattern(value.at("regex")?.text()?.unwrap_or("*").to_owned())
+                    let pattern = value.at("regex")?.text()?.unwrap_or("*");
+                    if pattern == ".*" || pattern == "/.*" {
+                        PathRule::any()
+                    } else {
+                        PathRule::Pattern(pattern.to_owned())
+                    }
                 };
             }
             "authority" if value.at("exact")?.is_there() => {
@@ -139,13 +315,28 @@ fn read_match(field: &Field<'_>) -> Result<Match, ManifestError> {
                 } else {
                     "header"
                 };
-                let names = value.keys()?;
-                let told = names.iter().map(|name| format!("{noun} {name}"));
-                read.conditions.extend(told);
+                let not = if key == "withoutHeaders" { "no " } else { "" };
+                for name in value.keys()? {
+                    let mut told = format!("{not}{noun} {name}");
+                    for (how, shown) in [
+                        ("exact", ": "),
+                        ("prefix", ": prefix "),
+                        ("regex", ": regex "),
+                    ] {
+                        if let Some(text) = value.at(name)?.at(how)?.text()? {
+                            told.push_str(shown);
+                            told.push_str(text);
+                        }
+                    }
+                    read.conditions.push(told);
+                }
             }
-            "method" if value.at("exact")?.text()? == Some("GET") => {}
-            // These say how the rest is read, or where requests come from in a mesh.
-            "name" | "ignoreUriCase" | "gateways" | "statPrefix" | "port" | "scheme" => {}
+            // These say how the rest is called.
+            "name" | "statPrefix" => {}
+            "method" if value.at("exact")?.text()? == Some("GET") => read.is_partial = true,
+            "ignoreUriCase" | "gateways" | "port" | "scheme" | "authority" | "sourceNamespace" => {
+                read.is_partial = true;
+            }
             other => read.conditions.push(other.to_owned()),
         }
     }

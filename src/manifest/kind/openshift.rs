@@ -1,8 +1,8 @@
 //! `OpenShift`: `Route`, `spec.to.weight` and `spec.alternateBackends[].weight`.
 //!
-//! Weights count where they are written only: the documentation of the releases gives their default as 1
-//! and as 100. The API server writes it into live objects.
+//! A weight that is left out is 100 (openshift/api, `route/v1/types.go`: `+kubebuilder:default=100`).
 
+use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
@@ -11,19 +11,22 @@ use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
 /// The largest weight (the API's reference, `RouteTargetReference`).
 const MAX_WEIGHT: u64 = 256;
 
-/// The rule of `object`, if it is a `Route`.
-pub(super) fn routes(object: &Object) -> Result<Vec<Route<'_>>, ManifestError> {
+pub(super) const KIND: Kind = Kind {
+    names: &["Route"],
     // The legacy group has no name.
-    if !object.is("Route", &["route.openshift.io", ""]) {
-        return Ok(Vec::new());
-    }
+    groups: &["route.openshift.io", ""],
+    weights: "spec.to.weight, spec.alternateBackends[].weight",
+    meaning: "relative, at most 256; left out: 100",
+    read: Read::Each(routes),
+};
+
+fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
     let spec = object.root().at("spec")?;
     let mut targets = vec![spec.at("to")?];
     targets.extend(spec.at("alternateBackends")?.items()?);
-    let is_single = targets.len() == 1;
     let backends = targets
         .iter()
-        .map(|target| backend(object, target, is_single))
+        .map(|target| backend(object, target))
         .collect::<Result<_, _>>()?;
     let mut route = Route::new(object, 1, backends);
     if let Some(host) = spec.at("host")?.text()? {
@@ -37,11 +40,7 @@ pub(super) fn routes(object: &Object) -> Result<Vec<Route<'_>>, ManifestError> {
     Ok(vec![route])
 }
 
-fn backend<'a>(
-    object: &'a Object,
-    target: &Field<'a>,
-    is_single: bool,
-) -> Result<Backend<'a>, ManifestError> {
+fn backend<'a>(object: &'a Object, target: &Field<'a>) -> Result<Backend<'a>, ManifestError> {
     let name = target.at("name")?.required()?;
     let weight = target.at("weight")?;
     let value = match weight.whole()? {
@@ -50,12 +49,7 @@ fn backend<'a>(
             let problem = format!("is {value}: a weight is at most {MAX_WEIGHT}");
             return Err(weight.error(&problem));
         }
-        None if is_single => 100,
-        None => {
-            return Err(weight.error(
-                "is missing: write the weight of every backend, since the default differs between releases",
-            ));
-        }
+        None => 100,
     };
     let mut backend = Backend::service(object, name, value as f64, &weight);
     if target.at("kind")?.text()?.unwrap_or("Service") != "Service" {

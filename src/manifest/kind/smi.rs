@@ -2,16 +2,21 @@
 //!
 //! `v1alpha1` holds weights as quantities (`500m`, `1`), later versions as whole numbers.
 
+use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, Place, Route};
 
-/// The split of `object`, if it is a `TrafficSplit`.
-pub(super) fn routes(object: &Object) -> Result<Vec<Route<'_>>, ManifestError> {
-    if !object.is("TrafficSplit", &["split.smi-spec.io"]) {
-        return Ok(Vec::new());
-    }
+pub(super) const KIND: Kind = Kind {
+    names: &["TrafficSplit"],
+    groups: &["split.smi-spec.io"],
+    weights: "spec.backends[].weight",
+    meaning: "relative",
+    read: Read::Each(routes),
+};
+
+fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
     let spec = object.root().at("spec")?;
     let root = spec.at("service")?.required()?;
     let entries = spec.at("backends")?.items()?;

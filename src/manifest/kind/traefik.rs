@@ -8,64 +8,51 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, Place, PodsOf, Route};
 
-const GROUPS: &[&str] = &["traefik.io", "traefik.containo.us"];
-
 /// How deep `TraefikService`s may name each other, and how often in all.
 const MAX_DEPTH: usize = 8;
 const MAX_NAMED: usize = 10_000;
 
+pub(super) const KIND: Kind = Kind {
+    names: &["IngressRoute", "IngressRouteTCP", "TraefikService"],
+    groups: &["traefik.io", "traefik.containo.us"],
+    weights: "spec.routes[].services[].weight, spec.weighted.services[].weight",
+    meaning: "relative; left out: 1; a TraefikService in a rule divides that rule's share",
+    read: Read::All(routes),
+};
+
 /// The rules of all `IngressRoute`s, and the `TraefikService`s that none of them names.
-pub(super) fn routes(objects: &[Object]) -> Result<Vec<Route<'_>>, ManifestError> {
-    let mut routes = Vec::new();
+fn routes<'a>(own: &[&'a Object], context: &Context<'a>, reading: &mut Reading<'a>) {
     let mut reader = Reader {
-        objects,
+        objects: context.objects,
         named: BTreeSet::new(),
         followed: 0,
     };
-    for object in objects
+    let (services, rules): (Vec<&Object>, Vec<&Object>) = own
         .iter()
-        .filter(|object| object.is("IngressRoute", GROUPS))
-    {
-        for (index, rule) in object
-            .root()
-            .along(&["spec", "routes"])?
-            .items()?
-            .iter()
-            .enumerate()
-        {
-            let services = rule.at("services")?.items()?;
-            if services.is_empty() {
-                continue;
-            }
-            let backends = reader.backends(object, &services, 0)?;
-            let mut route = Route::new(object, index + 1, backends);
-            let matched = rule.at("match")?.required()?;
-            read_match(matched, &mut route);
-            routes.push(route);
+        .partition(|object| object.kind == "TraefikService");
+    for object in rules {
+        reading.take(object, reader.rules(object));
+    }
+    let mut alone = Vec::new();
+    for object in services {
+        match entries(object).and_then(|entries| reader.backends(object, &entries, 0)) {
+            Ok(backends) => alone.push((object, backends)),
+            Err(error) => reading.refused.push((object, error)),
         }
     }
-    let services = objects.iter().enumerate();
-    let services: Vec<_> = services
-        .filter(|(_, object)| object.is("TraefikService", GROUPS))
-        .collect();
-    let mut alone = Vec::new();
-    for &(index, object) in &services {
-        let entries = entries(object)?;
-        alone.push((index, object, reader.backends(object, &entries, 0)?));
-    }
-    for (index, object, backends) in alone {
-        if !reader.named.contains(&index) && !backends.is_empty() {
+    for (object, backends) in alone {
+        if !reader.named.contains(&object.index) && !backends.is_empty() {
             let mut route = Route::new(object, 1, backends);
             route.place = Place::Behind(object.name.clone());
-            routes.push(route);
+            reading.routes.push(route);
         }
     }
-    Ok(routes)
 }
 
 struct Reader<'a> {
@@ -77,6 +64,27 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
+    fn rules(&mut self, object: &'a Object) -> Result<Vec<Route<'a>>, ManifestError> {
+        let mut routes = Vec::new();
+        for (index, rule) in object
+            .root()
+            .along(&["spec", "routes"])?
+            .items()?
+            .iter()
+            .enumerate()
+        {
+            let services = rule.at("services")?.items()?;
+            if services.is_empty() {
+                continue;
+            }
+            let backends = self.backends(object, &services, 0)?;
+            let mut route = Route::new(object, index + 1, backends);
+            read_match(rule.at("match")?.required()?, &mut route);
+            routes.push(route);
+        }
+        Ok(routes)
+    }
+
     fn backends(
         &mut self,
         object: &'a Object,
@@ -88,17 +96,25 @@ impl<'a> Reader<'a> {
             let name = service.at("name")?.required()?;
             let weight = service.at("weight")?;
             let value = weight.whole()?.unwrap_or(1) as f64;
-            let mut backend = Backend::service(object, name, value, &weight);
+            // `NAME@PROVIDER` is a service that Traefik knows from elsewhere.
+            let (bare, provider) = name.split_once('@').unwrap_or((name, ""));
+            let mut backend = Backend::service(object, bare, value, &weight);
+            if !provider.is_empty() {
+                backend.variant = Some(provider.to_owned());
+                backend.pods = PodsOf::Unknown;
+                backends.push(backend);
+                continue;
+            }
             if let Some(namespace) = service.at("namespace")?.text()? {
                 backend.namespace = Some(namespace.to_owned());
             }
             if service.at("kind")?.text()?.unwrap_or("Service") == "TraefikService" {
-                let Some((index, inner)) = self.find(&backend) else {
+                let Some(inner) = self.find(&backend) else {
                     backend.pods = PodsOf::Unknown;
                     backends.push(backend);
                     continue;
                 };
-                self.named.insert(index);
+                self.named.insert(inner.index);
                 self.followed += 1;
                 if depth == MAX_DEPTH || self.followed > MAX_NAMED {
                     return Err(service.at("name")?.error(&format!(
@@ -134,10 +150,10 @@ impl<'a> Reader<'a> {
         Ok(backends)
     }
 
-    fn find(&self, backend: &Backend<'_>) -> Option<(usize, &'a Object)> {
+    fn find(&self, backend: &Backend<'_>) -> Option<&'a Object> {
         let namespace = backend.namespace.as_deref();
-        self.objects.iter().enumerate().find(|(_, object)| {
-            object.is("TraefikService", GROUPS)
+        self.objects.iter().find(|object| {
+            object.is("TraefikService", KIND.groups)
                 && object.name == backend.name
                 && same_namespace(object.namespace.as_deref(), namespace)
         })
@@ -152,21 +168,24 @@ fn entries(object: &Object) -> Result<Vec<Field<'_>>, ManifestError> {
         if field.is_there() {
             let services = field.at("services")?;
             let items = services.items()?;
-            return match items.is_empty() {
-                true => Err(services.error("is empty: there is nothing to split over")),
-                false => Ok(items),
-            };
+            if items.is_empty() {
+                return Err(services.error("is empty: there is nothing to split over"));
+            }
+            return Ok(items);
         }
     }
-    for kind in ["mirroring", "failover"] {
-        let field = spec.at(kind)?;
-        if field.is_there() {
-            return Ok(vec![field]);
-        }
+    let mirroring = spec.at("mirroring")?;
+    if mirroring.is_there() {
+        return Ok(vec![mirroring]);
     }
-    Err(spec
-        .at("weighted")?
-        .error("is missing: a TraefikService has weighted, mirroring or highestRandomWeight"))
+    let failover = spec.at("failover")?;
+    if failover.is_there() {
+        // The fallback gets what the service can't take, and that is nothing while it lives.
+        return Ok(vec![failover.at("service")?]);
+    }
+    Err(spec.at("weighted")?.error(
+        "is missing: a TraefikService has weighted, mirroring, failover or highestRandomWeight",
+    ))
 }
 
 /// A matcher of a rule with its arguments: `` Host(`a`, `b`) ``.
@@ -184,7 +203,8 @@ fn read_match(matched: &str, route: &mut Route<'_>) {
             .collect();
         let first = arguments.first().copied().unwrap_or_default();
         match (&matcher[1], &matcher[2]) {
-            ("", "Host" | "HostHeader") => {
+            ("", "Host" | "HostHeader" | "HostSNI") if first == "*" => {}
+            ("", "Host" | "HostHeader" | "HostSNI") => {
                 route
                     .hosts
                     .extend(arguments.iter().map(ToString::to_string));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Findings;
+use super::{Findings, class};
 use crate::manifest::ManifestError;
 use crate::manifest::field::joined;
 use crate::manifest::kind::ingress::{
@@ -42,14 +42,25 @@ pub(in crate::manifest) fn counts_on_a_canary(name: &str) -> bool {
 }
 
 /// Findings about all Ingresses.
-pub(super) fn lint(objects: &[Object], findings: &mut Findings) -> Result<(), ManifestError> {
+pub(super) fn lint(objects: &[Object], findings: &mut Findings) {
     let (mut primaries, mut canaries) = (Vec::new(), Vec::new());
     for object in objects.iter().filter(|object| is_ingress(object)) {
-        let rules = ingress::rules(object)?;
-        let is_canary = rules.first().is_some_and(|rule| rule.canary.is_some());
-        annotations(object, is_canary, findings)?;
+        // What can't be read is told where the kind is read.
+        let (Ok(canary), Ok(rules)) = (ingress::canary(object), ingress::rules(object)) else {
+            continue;
+        };
+        let is_canary = canary.is_some();
+        let checked = annotations(object, is_canary, findings);
+        findings.take(object, checked);
+        if is_canary && rules.is_empty() {
+            let message = "is missing: the canary has neither rules nor a defaultBackend, so that nothing leads to it"
+                .to_owned();
+            findings.error("canary_without_rules", object, "spec.rules", message);
+        }
         if let Some(rule) = rules.first().filter(|_| is_canary) {
-            weight(rule, findings)?;
+            let checked = weight(rule, findings);
+            findings.take(object, checked);
+            class::lint(rule, objects, findings);
         }
         if is_canary {
             canaries.extend(rules);
@@ -57,7 +68,8 @@ pub(super) fn lint(objects: &[Object], findings: &mut Findings) -> Result<(), Ma
             primaries.extend(rules);
         }
     }
-    let canaries = oldest_first(canaries)?;
+    let canaries = oldest_first(canaries);
+    class::same_place(&primaries, findings);
     let (primaries_at, canaries_at) = (by_place(&primaries), by_place(&canaries));
     for canary in &canaries {
         pairing(canary, &primaries, &primaries_at, &canaries_at, findings);
@@ -70,10 +82,53 @@ pub(super) fn lint(objects: &[Object], findings: &mut Findings) -> Result<(), Ma
             .push(primary);
     }
     for canary in &canaries {
-        let users = users.get(&(&canary.object.namespace, &canary.service));
-        bypass(canary, users.map_or(&[][..], Vec::as_slice), findings);
+        let of_canary = users.get(&(&canary.object.namespace, &canary.service));
+        bypass(canary, of_canary.map_or(&[][..], Vec::as_slice), findings);
+        let primary = at(&primaries_at, canary).find(|primary| primary.takes(canary));
+        if let Some(primary) = primary.filter(|primary| primary.service != canary.service) {
+            let sharing = users.get(&(&primary.object.namespace, &primary.service));
+            takes_more(
+                canary,
+                primary,
+                sharing.map_or(&[][..], Vec::as_slice),
+                &canaries_at,
+                findings,
+            );
+        }
     }
-    Ok(())
+}
+
+/// ingress-nginx makes one upstream of a Service and port: what a canary takes of it, it takes wherever it is
+/// used.
+fn takes_more(
+    canary: &Rule<'_>,
+    primary: &Rule<'_>,
+    sharing: &[&Rule<'_>],
+    canaries_at: &ByPlace<'_, '_>,
+    findings: &mut Findings,
+) {
+    for rule in sharing
+        .iter()
+        .filter(|rule| !rule.takes(canary) && rule.class == primary.class)
+    {
+        let is_meant =
+            at(canaries_at, rule).any(|own| rule.takes(own) && own.service == canary.service);
+        if is_meant {
+            continue;
+        }
+        let message = format!(
+            "shares the service of {} (host {}, path {}), and ingress-nginx has one upstream for both: the canary {} takes its \
+             part of host {} and path {} as well; give one of them a Service of its own",
+            primary.object.title(),
+            shown(primary.host),
+            primary.path,
+            canary.object.title(),
+            shown(rule.host),
+            rule.path
+        );
+        let path = format!("{}.backend", rule.field.path());
+        findings.error("canary_takes_more", rule.object, &path, message);
+    }
 }
 
 fn annotations(
@@ -84,6 +139,7 @@ fn annotations(
     let field = object.root().along(&["metadata", "annotations"])?;
     for key in field.keys()? {
         let Some(name) = key.strip_prefix(PREFIX) else {
+            class::prefix(object, &joined(field.path(), key), key, findings);
             continue;
         };
         let path = joined(field.path(), key);

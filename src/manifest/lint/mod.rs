@@ -2,24 +2,165 @@
 //!
 //! An error makes the split another than the one that is written, a warning does not.
 
+mod class;
 mod ingress;
 mod rate;
+mod route;
 mod selector;
+mod special;
 
 pub(super) use ingress::counts_on_a_canary;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::ManifestError;
-use super::choice::joined;
-use super::field::Field;
-use super::kind;
+use super::kind::{self, unread};
 use super::object::Object;
-use super::route::{Place, Route};
+use super::route::Route;
 use super::workload::Workloads;
+use super::{join, sets};
 use crate::split::Split;
+
+/// The codes of all findings, and what each says.
+pub const CODES: &[(&str, &str)] = &[
+    (
+        "unusable_field",
+        "A field is missing, or not what its kind says.",
+    ),
+    (
+        "object_twice",
+        "One object stands twice: what is applied last counts. Files of one folder that repeat each other are checked by themselves.",
+    ),
+    (
+        "kind_not_read",
+        "An object holds weights of a kind that is not read.",
+    ),
+    (
+        "weights_sum_to_zero",
+        "No backend of a rule gets any request.",
+    ),
+    (
+        "rule_never_reached",
+        "A rule before takes every request that this one asks for.",
+    ),
+    (
+        "approximate_split",
+        "Numbers of pods make the shares: judge them with --judge tolerance.",
+    ),
+    (
+        "canary_gets_nothing",
+        "A Rollout without a router stands behind its stable Service, which has the stable pods alone.",
+    ),
+    (
+        "unknown_router",
+        "trafficRouting has a router that Argo Rollouts does not know.",
+    ),
+    (
+        "driven_route_not_found",
+        "trafficRouting names an object that is not among the manifests.",
+    ),
+    (
+        "service_not_found",
+        "A rule leads to a Service that is not among the manifests.",
+    ),
+    (
+        "subset_not_found",
+        "A VirtualService leads to a subset that its DestinationRule has not.",
+    ),
+    (
+        "no_reference_grant",
+        "A route leads to another namespace, and no ReferenceGrant allows it.",
+    ),
+    (
+        "backend_without_pods",
+        "The workloads of a backend have no replicas.",
+    ),
+    (
+        "selectors_overlap",
+        "The Services of two backends select the same pods.",
+    ),
+    (
+        "selector_matches_nothing",
+        "A Service selects no pod and no workload of the manifests.",
+    ),
+    (
+        "unknown_canary_annotation",
+        "A canary annotation is misspelt, or stands under a prefix that ingress-nginx does not read.",
+    ),
+    (
+        "canary_not_enabled",
+        "Canary annotations without canary: \"true\".",
+    ),
+    (
+        "canary_without_rules",
+        "A canary Ingress has neither rules nor a defaultBackend.",
+    ),
+    (
+        "class_without_canary",
+        "The class of a canary Ingress is one of a controller that does not read its annotations.",
+    ),
+    (
+        "ignored_annotation",
+        "An annotation has no effect on a canary Ingress.",
+    ),
+    (
+        "weight_total_ignored",
+        "ingress-nginx ignores a canary-weight-total of 100 or less.",
+    ),
+    (
+        "canary_takes_nothing",
+        "A canary has neither a weight nor a header or cookie.",
+    ),
+    (
+        "no_primary",
+        "No Ingress without canary has the canary's host, path and pathType.",
+    ),
+    (
+        "second_canary",
+        "Of several canaries of one rule the first alone counts.",
+    ),
+    (
+        "canary_is_primary",
+        "A canary leads to its primary's own Service.",
+    ),
+    (
+        "canary_service_used",
+        "A rule that is no canary leads to the canary's Service as well.",
+    ),
+    (
+        "canary_takes_more",
+        "The canary takes its part of other hosts or paths too, since they share the primary's Service.",
+    ),
+    (
+        "host_and_path_twice",
+        "Two Ingresses claim one host and path: the older one counts.",
+    ),
+    (
+        "rate_limit",
+        "A limit of the primary makes the planned run longer than it may take.",
+    ),
+    (
+        "balance_not_roundrobin",
+        "An OpenShift Route has weights, and a balance that keeps clients on their backends.",
+    ),
+    (
+        "in_mesh_route",
+        "A route for a Service splits what clients inside the mesh send.",
+    ),
+    (
+        "route_not_in_effect",
+        "The status of a live route says that it is not accepted or that a reference is not resolved.",
+    ),
+    (
+        "retries_move_requests",
+        "Retries may send a failed request to another backend.",
+    ),
+    (
+        "unequal_pods",
+        "Locality or trafficDistribution keeps the pods of a backend from sharing its requests equally.",
+    ),
+];
 
 /// How much a finding weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,6 +206,14 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// That `object` stands in several files.
+    pub(super) fn twice(object: &Object, message: String) -> Self {
+        let mut findings = Findings::default();
+        findings
+            .warning("object_twice", object, "metadata.name", message)
+            .clone()
+    }
+
     /// Where it stands and what it says, in one sentence.
     #[must_use]
     pub fn sentence(&self) -> String {
@@ -124,6 +273,36 @@ impl Findings {
         self.found.last_mut().expect("it was just pushed")
     }
 
+    /// A field that can't be used, as a finding.
+    fn unusable(&mut self, object: &Object, error: &ManifestError) {
+        match error {
+            ManifestError::Field { path, problem, .. } => {
+                self.error("unusable_field", object, path, problem.clone());
+            }
+            other => {
+                self.error("unusable_field", object, "spec", other.to_string());
+            }
+        }
+    }
+
+    /// What checking `object` came to.
+    fn take(&mut self, object: &Object, checked: Result<(), ManifestError>) {
+        if let Err(error) = checked {
+            self.unusable(object, &error);
+        }
+    }
+
+    /// All findings in the order of the objects, each once.
+    fn once(self) -> Vec<Finding> {
+        let mut seen = HashSet::new();
+        let mut found = self.found;
+        found.retain(|one| {
+            seen.insert((one.index, one.code, one.path.clone(), one.message.clone()))
+        });
+        found.sort_by_key(|finding| finding.index);
+        found
+    }
+
     fn error(
         &mut self,
         code: &'static str,
@@ -145,73 +324,77 @@ impl Findings {
     }
 }
 
-/// Everything that is wrong with `objects`, in their order.
-///
-/// # Errors
-/// A field that can't be used.
-pub(super) fn lint(
-    objects: &[Object],
-    planned: Option<&PlannedRun<'_>>,
-) -> Result<Vec<Finding>, ManifestError> {
+/// What lint says of some objects.
+#[derive(Debug)]
+pub struct Checked {
+    /// What is wrong, in the order of the objects.
+    pub findings: Vec<Finding>,
+    /// The rules that split traffic, each in a sentence.
+    pub splits: Vec<String>,
+}
+
+/// Everything that is wrong with `objects`; `planned` is what a run would send.
+#[must_use]
+pub fn lint(objects: &[Object], planned: Option<&PlannedRun<'_>>) -> Checked {
     let mut findings = Findings::default();
-    let routes = joined(kind::routes(objects)?);
-    let workloads = Workloads::read(objects)?;
-    ingress::lint(objects, &mut findings)?;
-    selector::lint(&routes, objects, &workloads, &mut findings)?;
-    for route in &routes {
-        weights(route, &mut findings);
-        replica_counts(route, &mut findings)?;
-        if let Some(planned) = planned {
-            rate::lint(route, planned, &mut findings)?;
+    let reading = kind::read(objects, None);
+    let workloads = Workloads::read(objects);
+    for (object, error) in reading.refused.iter().chain(&workloads.refused) {
+        findings.unusable(object, error);
+    }
+    for route in &reading.routes {
+        let checked = route::controller(route.object, objects, route, &mut findings);
+        findings.take(route.object, checked);
+    }
+    for (first, second) in sets::twins(objects) {
+        let message = format!(
+            "{} stands twice, here and in {}: what is applied last counts; keep one",
+            second.title(),
+            first.origin
+        );
+        findings.error("object_twice", second, "metadata.name", message);
+    }
+    for object in objects {
+        let checked = special::lint(object, &mut findings);
+        findings.take(object, checked);
+        if let Some(path) = unread::weights(object) {
+            let message = format!(
+                "holds weights that lbtest does not read ({}): say them with --expect",
+                object.kind
+            );
+            findings.warning("kind_not_read", object, &path, message);
         }
     }
-    let mut found = findings.found;
-    found.sort_by_key(|finding| finding.index);
-    Ok(found)
+    ingress::lint(objects, &mut findings);
+    let routes = match join::joined(reading.routes, &workloads) {
+        Ok(routes) => routes,
+        Err(error) => {
+            if let Some(object) = objects.first() {
+                findings.unusable(object, &error);
+            }
+            Vec::new()
+        }
+    };
+    for route in &routes {
+        let checked = route::lint(route, objects, &workloads, &mut findings);
+        findings.take(route.object, checked);
+        if let Some(planned) = planned {
+            let checked = rate::lint(route, planned, &mut findings);
+            findings.take(route.object, checked);
+        }
+    }
+    selector::lint(&routes, objects, &workloads, &mut findings);
+    let splits = routes
+        .iter()
+        .filter(|route| route.backends.len() > 1 && route.unready.is_none());
+    Checked {
+        splits: splits.map(Route::describe).collect(),
+        findings: findings.once(),
+    }
 }
 
 /// Those of `findings` that concern the objects at `indices`.
 pub(super) fn concerning(findings: Vec<Finding>, indices: &[usize]) -> Vec<Finding> {
     let concerns = |finding: &Finding| indices.contains(&finding.index);
     findings.into_iter().filter(concerns).collect()
-}
-
-fn weights(route: &Route<'_>, findings: &mut Findings) {
-    if route.total() > 0.0 {
-        return;
-    }
-    let (object, path) = &route.backends[0].field;
-    let message = format!(
-        "the weights of rule {} sum to 0: no backend gets any request ({})",
-        route.rule,
-        route.split()
-    );
-    findings.error("weights_sum_to_zero", object, path, message);
-}
-
-/// Without a traffic router Argo Rollouts approximates weights by numbers of replicas.
-fn replica_counts(route: &Route<'_>, findings: &mut Findings) -> Result<(), ManifestError> {
-    let object = route.object;
-    let is_rollout = object.kind == "Rollout" && matches!(route.place, Place::Controller { .. });
-    let canary = object.root().along(&["spec", "strategy"]);
-    let Some(canary) = canary.ok().filter(|_| is_rollout) else {
-        return Ok(());
-    };
-    let routing: Field<'_> = canary.along(&["canary", "trafficRouting"])?;
-    let is_split = route
-        .backends
-        .iter()
-        .filter(|backend| backend.weight > 0.0)
-        .count()
-        > 1;
-    let is_routed = routing
-        .value()
-        .is_some_and(|value| !matches!(value, Value::Object(map) if map.is_empty()));
-    if is_split && !is_routed {
-        let message = "is missing, so that the weights are approximated by numbers of replicas: \
-                       judge such a split with --judge tolerance"
-            .to_owned();
-        findings.warning("approximate_split", object, routing.path(), message);
-    }
-    Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Findings;
 use crate::manifest::ManifestError;
-use crate::manifest::object::Object;
+use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PodsOf, Route};
 use crate::manifest::workload::{Selection, Workloads};
 
@@ -14,46 +14,83 @@ pub(super) fn lint<'a>(
     objects: &'a [Object],
     workloads: &Workloads<'a>,
     findings: &mut Findings,
-) -> Result<(), ManifestError> {
-    let managed = managed(objects)?;
+) {
+    let managed = managed(objects);
     let mut told = BTreeSet::new();
     for route in routes {
-        let mut selections = Vec::new();
-        for backend in &route.backends {
-            let is_by_selector = backend.pods == PodsOf::Service;
-            if !is_by_selector || managed.contains(backend.name.as_str()) {
-                continue;
-            }
-            let selection = workloads.selection(&backend.name, backend.namespace.as_deref())?;
-            if told.insert((backend.namespace.clone(), backend.name.clone())) {
-                alone(backend, &selection, objects, workloads, findings)?;
-            }
-            if let Selection::Labels(service, selector) = selection {
-                selections.push((backend, service, selector));
-            }
+        let checked = services(route, &managed, &mut told, objects, workloads, findings);
+        findings.take(route.object, checked);
+    }
+}
+
+type Key = (Option<String>, String);
+
+fn services<'a>(
+    route: &Route<'a>,
+    managed: &[(Option<&str>, &str)],
+    told: &mut BTreeSet<Key>,
+    objects: &'a [Object],
+    workloads: &Workloads<'a>,
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
+    let mut selections = Vec::new();
+    for backend in &route.backends {
+        let namespace = backend.namespace.as_deref();
+        let is_managed = |(of, name): &(Option<&str>, &str)| {
+            *name == backend.name && same_namespace(*of, namespace)
+        };
+        if backend.pods != PodsOf::Service || managed.iter().any(is_managed) {
+            continue;
         }
-        for (index, one) in selections.iter().enumerate() {
-            for other in &selections[index + 1..] {
-                overlap(one, other, workloads, findings)?;
-            }
+        let selection = workloads.selection(&backend.name, namespace)?;
+        if told.insert((backend.namespace.clone(), backend.name.clone())) {
+            alone(backend, &selection, objects, workloads, findings)?;
+        }
+        if let Selection::Labels(service, selector) = selection {
+            selections.push((backend, service, selector));
+        }
+    }
+    for (index, one) in selections.iter().enumerate() {
+        for other in &selections[index + 1..] {
+            overlap(one, other, workloads, findings)?;
         }
     }
     Ok(())
 }
 
 /// Services that a controller points at pods by itself: what their manifests select is not what they do.
-fn managed(objects: &[Object]) -> Result<BTreeSet<String>, ManifestError> {
-    let mut managed = BTreeSet::new();
-    for object in objects
-        .iter()
-        .filter(|object| object.is("Rollout", &["argoproj.io"]))
-    {
-        let canary = object.root().along(&["spec", "strategy", "canary"])?;
-        for key in ["stableService", "canaryService"] {
-            managed.extend(canary.at(key)?.text()?.map(str::to_owned));
+fn managed(objects: &[Object]) -> Vec<(Option<&str>, &str)> {
+    // The services of Argo Rollouts, its ping-pong services among them, and those that Flagger makes.
+    let rollout = [
+        "stableService",
+        "canaryService",
+        "pingService",
+        "pongService",
+        "activeService",
+        "previewService",
+    ];
+    let mut managed = Vec::new();
+    for object in objects {
+        let namespace = object.namespace.as_deref();
+        if object.is("Rollout", &["argoproj.io"]) {
+            let strategy = &object.value["spec"]["strategy"];
+            for place in [
+                &strategy["canary"],
+                &strategy["canary"]["pingPong"],
+                &strategy["blueGreen"],
+            ] {
+                let names = rollout.iter().filter_map(|key| place[*key].as_str());
+                managed.extend(names.map(|name| (namespace, name)));
+            }
+        } else if object.is("Canary", &["flagger.app"]) {
+            let spec = &object.value["spec"];
+            let name = spec["service"]["name"]
+                .as_str()
+                .or(spec["targetRef"]["name"].as_str());
+            managed.extend(name.map(|name| (namespace, name)));
         }
     }
-    Ok(managed)
+    managed
 }
 
 fn alone<'a>(
@@ -109,7 +146,9 @@ fn overlap<'a>(
     workloads: &Workloads<'a>,
     findings: &mut Findings,
 ) -> Result<(), ManifestError> {
-    if std::ptr::eq(one.1, other.1) {
+    // A Service selects pods of its own namespace.
+    let namespaces = (one.1.namespace.as_deref(), other.1.namespace.as_deref());
+    if std::ptr::eq(one.1, other.1) || !same_namespace(namespaces.0, namespaces.1) {
         return Ok(());
     }
     let is_within = |small: &Selected<'_, '_>, large: &Selected<'_, '_>| {

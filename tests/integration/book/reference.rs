@@ -64,6 +64,36 @@ fn the_command_line_is_described_as_the_help_describes_it() {
     in_step("command-line.md", &page);
 }
 
+#[test]
+fn the_kinds_that_are_read_and_what_lint_says_of_them_are_listed() {
+    let mut page = format!(
+        "{GENERATED}# Manifests\n\nWhat `--expect-from` and `lint` read, from files, folders (with those below them) or `-`. Objects of other kinds are \
+         passed over; one that holds weights and is not read is told by `lint`.\n\n| kinds | API group | weights | meaning |\n|---|---|---|---|\n"
+    );
+    for kind in lbtest::manifest::KINDS {
+        let groups: Vec<&str> = kind
+            .groups
+            .iter()
+            .copied()
+            .filter(|group| !group.is_empty())
+            .collect();
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} |",
+            kind.names.join(", "),
+            groups.join(", "),
+            cell(kind.weights),
+            cell(kind.meaning)
+        );
+    }
+    page.push_str("\nA Rollout or a Flagger Canary is joined with the route that it drives: that says host, path and Services, the controller the weights.\n");
+    page.push_str("\n## What lint finds\n\n| code | meaning |\n|---|---|\n");
+    for (code, meaning) in lbtest::manifest::CODES {
+        let _ = writeln!(page, "| `{code}` | {} |", cell(meaning));
+    }
+    in_step("manifests.md", &page);
+}
+
 /// A field's type in words: that of JSON, or the name of the object whose table follows.
 fn type_of(field: &Value) -> String {
     if let Some(reference) = field["$ref"].as_str() {

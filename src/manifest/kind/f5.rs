@@ -1,0 +1,114 @@
+//! NGINX Ingress Controller of F5: `VirtualServer` and `VirtualServerRoute`, `routes[].splits[].weight` and
+//! `routes[].matches[].splits[].weight`; relative, they sum to 100.
+
+use super::{Context, Kind, Read};
+use crate::manifest::ManifestError;
+use crate::manifest::field::Field;
+use crate::manifest::object::Object;
+use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
+
+pub(super) const KIND: Kind = Kind {
+    names: &["VirtualServer", "VirtualServerRoute"],
+    groups: &["k8s.nginx.org"],
+    weights: "spec.routes[].splits[].weight, spec.routes[].matches[].splits[].weight (VirtualServerRoute: spec.subroutes[])",
+    meaning: "relative, of a rule's upstreams",
+    read: Read::Each(routes),
+};
+
+fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
+    let spec = object.root().at("spec")?;
+    let key = if object.kind == "VirtualServer" {
+        "routes"
+    } else {
+        "subroutes"
+    };
+    let mut routes = Vec::new();
+    let mut number = 0;
+    for rule in spec.at(key)?.items()? {
+        let mut taken = rule.at("matches")?.items()?;
+        taken.push(rule.clone());
+        for part in taken {
+            number += 1;
+            let backends = backends(object, &spec, &part)?;
+            if backends.is_empty() {
+                // It redirects, answers by itself, or is read where it leads.
+                continue;
+            }
+            let mut route = Route::new(object, number, backends);
+            route
+                .hosts
+                .extend(spec.at("host")?.text()?.map(str::to_owned));
+            let path = rule.at("path")?.text()?.unwrap_or("/").to_owned();
+            route.path = match (path.strip_prefix('='), path.starts_with('~')) {
+                (Some(exact), _) => PathRule::Exact(exact.trim().to_owned()),
+                (None, true) => PathRule::Pattern(path),
+                (None, false) => PathRule::Prefix(path),
+            };
+            for condition in part.at("conditions")?.items()? {
+                for noun in ["header", "cookie", "argument", "variable"] {
+                    if let Some(name) = condition.at(noun)?.text()? {
+                        route.conditions.push(format!("{noun} {name}"));
+                    }
+                }
+            }
+            routes.push(route);
+        }
+    }
+    Ok(routes)
+}
+
+/// The upstreams of a rule, or of one of its matches.
+fn backends<'a>(
+    object: &'a Object,
+    spec: &Field<'a>,
+    rule: &Field<'a>,
+) -> Result<Vec<Backend<'a>>, ManifestError> {
+    let mut backends = Vec::new();
+    for split in rule.at("splits")?.items()? {
+        let weight = split.at("weight")?;
+        let value = weight.whole()?.ok_or_else(|| weight.error("is missing"))?;
+        backends.extend(upstream(
+            object,
+            spec,
+            &split.at("action")?,
+            value as f64,
+            &weight,
+        )?);
+    }
+    if backends.is_empty() {
+        let action = rule.at("action")?;
+        backends.extend(upstream(object, spec, &action, 100.0, &action)?);
+    }
+    Ok(backends)
+}
+
+/// The Service of the upstream that an action passes requests to.
+fn upstream<'a>(
+    object: &'a Object,
+    spec: &Field<'a>,
+    action: &Field<'a>,
+    weight: f64,
+    field: &Field<'a>,
+) -> Result<Option<Backend<'a>>, ManifestError> {
+    let name = match action.at("pass")?.text()? {
+        Some(name) => Some(name),
+        None => action.along(&["proxy", "upstream"])?.text()?,
+    };
+    let Some(name) = name else { return Ok(None) };
+    for upstream in spec.at("upstreams")?.items()? {
+        if upstream.at("name")?.text()? == Some(name) {
+            let service = upstream.at("service")?.required()?;
+            // NAMESPACE/SERVICE is allowed.
+            let (namespace, service) = service.split_once('/').unwrap_or(("", service));
+            let mut backend = Backend::service(object, service, weight, field);
+            backend.variant = Some(name.to_owned());
+            if !namespace.is_empty() {
+                backend.namespace = Some(namespace.to_owned());
+            }
+            return Ok(Some(backend));
+        }
+    }
+    let mut backend = Backend::service(object, name, weight, field);
+    backend.pods = PodsOf::Unknown;
+    Ok(Some(backend))
+}

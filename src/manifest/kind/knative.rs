@@ -1,0 +1,58 @@
+//! Knative: `Service` and `Route`, `spec.traffic[].percent`, over revisions.
+//!
+//! Without `traffic` the latest revision gets all. What the status says of the same entry names the latest
+//! revision. A revision's Deployment is `REVISION-deployment`.
+
+use super::{Context, Kind, Read};
+use crate::manifest::ManifestError;
+use crate::manifest::object::Object;
+use crate::manifest::route::{Backend, PodsOf, Route};
+
+pub(super) const KIND: Kind = Kind {
+    names: &["Service", "Route"],
+    groups: &["serving.knative.dev"],
+    weights: "spec.traffic[].percent",
+    meaning: "percent of the revisions; a tag alone gets nothing",
+    read: Read::Each(routes),
+};
+
+fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
+    let root = object.root();
+    let status = root.at("status")?;
+    let latest = status.at("latestReadyRevisionName")?.text()?;
+    let mut backends = Vec::new();
+    for entry in root.along(&["spec", "traffic"])?.items()? {
+        let percent = entry.at("percent")?;
+        let Some(value) = percent.whole()? else {
+            // A tag has an address of its own, and no share.
+            continue;
+        };
+        if value > 100 {
+            return Err(percent.error(&format!("is {value}: it is a percentage, at most 100")));
+        }
+        let revision = entry
+            .at("revisionName")?
+            .text()?
+            .filter(|name| !name.is_empty())
+            .or(latest);
+        let name = revision.unwrap_or("latest");
+        let mut backend = Backend::service(object, name, value as f64, &percent);
+        backend.pods = match revision {
+            Some(revision) => PodsOf::Workload(format!("{revision}-deployment")),
+            None => PodsOf::Unknown,
+        };
+        backends.push(backend);
+    }
+    if backends.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut route = Route::new(object, 1, backends);
+    let url = status
+        .at("url")?
+        .text()?
+        .and_then(|url| url.split_once("://"));
+    route
+        .hosts
+        .extend(url.map(|(_, host)| host.trim_end_matches('/').to_owned()));
+    Ok(vec![route])
+}

@@ -1,0 +1,234 @@
+//! Rules of any kind: weights, the order of rules, references that lead nowhere.
+
+use super::Findings;
+use crate::manifest::ManifestError;
+use crate::manifest::kind::gateway::GROUP;
+use crate::manifest::kind::{self, istio, rollout};
+use crate::manifest::object::{Object, full_name, same_namespace};
+use crate::manifest::route::{Backend, Place, PodsOf, Route};
+use crate::manifest::workload::Workloads;
+
+/// Findings about each of `routes`.
+pub(super) fn lint<'a>(
+    route: &Route<'a>,
+    objects: &'a [Object],
+    workloads: &Workloads<'a>,
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
+    weights(route, findings);
+    for remark in &route.remarks {
+        let (object, path) = &remark.field;
+        if remark.is_error {
+            findings.error(remark.code, object, path, remark.message.clone());
+        } else {
+            findings.warning(remark.code, object, path, remark.message.clone());
+        }
+    }
+    if let Some(rule) = route.hidden_by {
+        let message = format!(
+            "rule {} is never reached: rule {rule} takes every request that it asks for ({}); put the narrower rule first, or remove one",
+            route.rule,
+            route.split()
+        );
+        let (object, path) = &route.backends[0].field;
+        findings.error("rule_never_reached", object, path, message);
+    }
+    for backend in &route.backends {
+        subset(backend, objects, findings)?;
+        grant(route, backend, objects, findings)?;
+        without_pods(route, backend, workloads, findings)?;
+    }
+    Ok(())
+}
+
+fn weights(route: &Route<'_>, findings: &mut Findings) {
+    if route.total() > 0.0 || route.unready.is_some() {
+        return;
+    }
+    let (object, path) = &route.backends[0].field;
+    let message = format!(
+        "the weights of rule {} sum to 0: no backend gets any request ({})",
+        route.rule,
+        route.split()
+    );
+    findings.error("weights_sum_to_zero", object, path, message);
+}
+
+/// A subset that no `DestinationRule` has (istioctl's IST0101).
+fn subset(
+    backend: &Backend<'_>,
+    objects: &[Object],
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
+    let (PodsOf::Subset(labels), Some(subset)) = (&backend.pods, &backend.variant) else {
+        return Ok(());
+    };
+    if !labels.is_empty() {
+        return Ok(());
+    }
+    let rules = istio::destination_rules(backend, objects)?;
+    for rule in &rules {
+        for known in rule.root().along(&["spec", "subsets"])?.items()? {
+            if known.at("name")?.text()? == Some(subset) {
+                return Ok(());
+            }
+        }
+    }
+    let Some(rule) = rules.first() else {
+        return Ok(());
+    };
+    let (object, path) = &backend.field;
+    let message = format!(
+        "leads to the subset {subset}, which {} has not: its share gets 503; add the subset or name another",
+        rule.title()
+    );
+    findings.error("subset_not_found", object, path, message);
+    Ok(())
+}
+
+/// A route of the Gateway API that leads to another namespace needs a `ReferenceGrant` there.
+fn grant(
+    route: &Route<'_>,
+    backend: &Backend<'_>,
+    objects: &[Object],
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
+    let (object, path) = &backend.field;
+    if object.group != GROUP {
+        return Ok(());
+    }
+    let (Some(own), Some(other)) = (object.namespace.as_deref(), backend.namespace.as_deref())
+    else {
+        return Ok(());
+    };
+    if own == other {
+        return Ok(());
+    }
+    for parent in object.root().along(&["spec", "parentRefs"])?.items()? {
+        // In a mesh a consumer's route may lead to the namespace of the Service that it is for.
+        if parent.at("kind")?.text()? == Some("Service")
+            && parent.at("namespace")?.text()? == Some(other)
+        {
+            return Ok(());
+        }
+    }
+    for grant in objects.iter().filter(|grant| {
+        (grant.is("ReferenceGrant", &[GROUP]) || grant.is("ReferencePolicy", &[GROUP]))
+            && same_namespace(grant.namespace.as_deref(), Some(other))
+    }) {
+        let spec = grant.root().at("spec")?;
+        let mut is_from = false;
+        for from in spec.at("from")?.items()? {
+            is_from |= from.at("kind")?.text()? == Some(object.kind.as_str())
+                && from.at("namespace")?.text()? == Some(own)
+                && from.at("group")?.text()? == Some(GROUP);
+        }
+        for to in spec.at("to")?.items()? {
+            let name = to.at("name")?.text()?;
+            let kind = to.at("kind")?.text()?;
+            let is_service = kind == Some("Service") || backend.pods == PodsOf::Unknown;
+            if is_from && is_service && name.is_none_or(|name| name == backend.name) {
+                return Ok(());
+            }
+        }
+    }
+    let share = 100.0 * backend.weight / route.total().max(f64::MIN_POSITIVE);
+    let message = format!(
+        "leads to {}, and no ReferenceGrant in {other} allows that from {own}: {share:.0} % of the requests get 500; \
+         add one in {other} (from {} of {own}, to Service)",
+        full_name(Some(other), &backend.name),
+        object.kind
+    );
+    findings.warning("no_reference_grant", object, path, message);
+    Ok(())
+}
+
+/// A backend whose workloads are scaled to nothing.
+fn without_pods<'a>(
+    route: &Route<'a>,
+    backend: &Backend<'a>,
+    workloads: &Workloads<'a>,
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
+    let is_driven = |object: &&Object| matches!(object.kind.as_str(), "Rollout" | "Canary");
+    if backend.weight <= 0.0 && backend.role.is_none() && route.backends.len() < 2
+        || route.related.iter().any(is_driven)
+        || matches!(route.place, Place::Controller { .. })
+        || route.hidden_by.is_some()
+    {
+        return Ok(());
+    }
+    let found = workloads.of(backend)?;
+    let is_empty = |found: &&crate::manifest::workload::Workload<'_>| {
+        found.pods() == Some(0) && !workloads.is_scaled(found)
+    };
+    let Some(first) = found.first().filter(|_| found.iter().all(is_empty)) else {
+        return Ok(());
+    };
+    let is_ingress = kind::ingress::is_ingress(route.object) && route.backends.len() > 1;
+    let is_primary = std::ptr::eq(backend, &raw const route.backends[0]);
+    let what = match (is_ingress, is_primary) {
+        (true, true) => {
+            "ingress-nginx answers 503 to every request then, the canary's share included"
+        }
+        (true, false) => "ingress-nginx then gives its share to the primary",
+        _ if backend.weight <= 0.0 => return Ok(()),
+        _ => "its share of the requests fails",
+    };
+    let message = format!(
+        "is 0, so that {} has no pods: {what}; scale it up, or take it out of the split",
+        backend.name
+    );
+    findings.error(
+        "backend_without_pods",
+        first.object,
+        "spec.replicas",
+        message,
+    );
+    Ok(())
+}
+
+/// Routers that Argo Rollouts doesn't know, and objects that a controller names and that are not there.
+pub(super) fn controller(
+    object: &Object,
+    objects: &[Object],
+    route: &Route<'_>,
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
+    let Place::Controller { drives, .. } = &route.place else {
+        return Ok(());
+    };
+    if object.kind == "Rollout" {
+        let routing = object
+            .root()
+            .along(&["spec", "strategy", "canary", "trafficRouting"])?;
+        for key in routing.keys()? {
+            let is_known = rollout::ROUTERS.contains(&key)
+                || matches!(key, "plugins" | "managedRoutes" | "maxTrafficWeight");
+            if !is_known {
+                let message = format!(
+                    "is no router of Argo Rollouts, so that nothing routes requests: it has {} and plugins",
+                    rollout::ROUTERS.join(", ")
+                );
+                findings.error("unknown_router", object, routing.at(key)?.path(), message);
+            }
+        }
+        for driven in drives {
+            let same_kind = || objects.iter().filter(|known| known.kind == driven.kind);
+            let is_there = same_kind().any(|known| {
+                known.name == driven.name
+                    && same_namespace(known.namespace.as_deref(), driven.namespace.as_deref())
+            });
+            // TrafficSplits are made by the controller.
+            if !is_there && driven.kind != "TrafficSplit" && same_kind().next().is_some() {
+                let message = format!(
+                    "names the {} {}, which is not among the manifests",
+                    driven.kind,
+                    full_name(driven.namespace.as_deref(), &driven.name)
+                );
+                findings.warning("driven_route_not_found", object, &driven.path, message);
+            }
+        }
+    }
+    Ok(())
+}
