@@ -33,7 +33,7 @@ fn end_to_end(criterion: &mut Criterion) {
         bencher.iter(|| {
             let registry = PodRegistry::shared(plan.mappings.clone());
             let run = lbtest::load::run(&plan, &registry, &mut |_| {}).expect("it is reachable");
-            assert_eq!(run.tally.attributed(), REQUESTS);
+            assert_eq!(run.counted.attributed(), REQUESTS);
         });
     });
     group.finish();

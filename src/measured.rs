@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
@@ -16,10 +15,9 @@ use crate::plan::preparation::Preparation;
 use crate::plan::shard::Sharding;
 use crate::plan::target::Protocol;
 use crate::plan::{Budget, ConnectionUse, Plan};
-use crate::tally::Tally;
 use crate::tally::addresses::Addresses;
+use crate::tally::counted::Counted;
 use crate::tally::monitor::Standing;
-use crate::tally::pods::PodRegistry;
 use crate::tally::sessions::Sessions;
 use crate::tally::set_aside::SetAside;
 use crate::tally::signs::Signs;
@@ -30,7 +28,7 @@ pub struct Measured {
     /// What was tried.
     pub trial: Trial,
     /// The counts.
-    pub tally: Tally,
+    pub counted: Counted,
     /// What was sent and does not count for the split.
     pub set_aside: SetAside,
     /// The rate limiter that was recognised and kept to.
@@ -41,6 +39,8 @@ pub struct Measured {
     pub standing: Option<Standing>,
     /// The sessions, of a run that consists of some.
     pub sessions: Sessions,
+    /// The pods' names by their number, for the sessions.
+    pub pods: Vec<String>,
     /// The connections.
     pub connections: Connections,
     /// What each of the addresses brought.
@@ -68,16 +68,16 @@ pub struct Measured {
 impl Measured {
     /// Nothing was measured yet.
     #[must_use]
-    pub fn nothing(plan: &Plan) -> Self {
-        let registry = PodRegistry::shared(plan.mappings.clone());
+    pub fn nothing(trial: Trial) -> Self {
         Self {
-            trial: Trial::of(plan),
-            tally: Tally::new(registry, Arc::default()),
+            trial,
+            counted: Counted::default(),
             set_aside: SetAside::default(),
             limiter: None,
             limiter_undecided: false,
             standing: None,
             sessions: Sessions::default(),
+            pods: Vec::new(),
             connections: Connections::default(),
             by_address: Addresses::default(),
             port_waits: 0,
@@ -97,7 +97,7 @@ impl Measured {
     pub fn failed(plan: &Plan, why: Unmeasured) -> Self {
         Self {
             ending: Err(why),
-            ..Self::nothing(plan)
+            ..Self::nothing(Trial::of(plan))
         }
     }
 }

@@ -307,7 +307,8 @@ async fn control(
     };
     Ok(Measured {
         trial,
-        tally: harvest.tally,
+        counted: harvest.tally.at_rest(),
+        pods: registry.pods().into_iter().map(|(name, _)| name).collect(),
         set_aside: harvest.set_aside,
         limiter: shared.turnstile.found(),
         limiter_undecided: shared.turnstile.is_undecided(),

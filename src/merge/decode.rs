@@ -4,26 +4,25 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::ZlibDecoder;
 
+use crate::claim::Claim;
 use crate::identity::assignment::Group;
-use crate::measured::{self, Address, Ending, RateLimit};
+use crate::measured::{Address, Connections, Ending, Measured, RateLimit, Trial};
 use crate::observation::Failure;
-use crate::plan::Plan;
 use crate::report::measurement::{
     AddressMeasurement, DependenceMeasurement, GroupMeasurement, LimiterMeasurement,
     SetAsideMeasurement, ShardMeasurement, WindowMeasurement,
 };
 use crate::split::Split;
 use crate::stats::dependence::ConnectionSums;
-use crate::tally::Tally;
-use crate::tally::account::{Account, GroupAccount};
-use crate::tally::addresses::AddressTally;
-use crate::tally::connections::Connections;
+use crate::tally::addresses::{AddressTally, Addresses};
+use crate::tally::connections;
+use crate::tally::counted::{Counted, GroupCounted};
 use crate::tally::latency::Latency;
 use crate::tally::pods::{MAX_GROUPS, MAX_PODS};
 use crate::tally::sequence::{REMEMBERED, group_of};
@@ -35,23 +34,6 @@ use crate::tally::windows::{Block, Windows};
 pub(super) const MOST: u64 = 1_000_000_000_000_000;
 /// Longer times are none that a run takes.
 const LONGEST: Duration = Duration::from_hours(366 * 24);
-
-/// What one shard measured.
-#[derive(Debug)]
-pub(super) struct Measured {
-    pub account: Account,
-    pub set_aside: SetAside,
-    pub limiter: Option<RateLimit>,
-    pub limiter_undecided: bool,
-    pub connections: measured::Connections,
-    pub port_waits: u64,
-    pub addresses: Vec<(Address, AddressTally)>,
-    pub failure_messages: BTreeMap<Failure, String>,
-    pub signs: Signs,
-    pub started_at: SystemTime,
-    pub elapsed: Duration,
-    pub ending: Ending,
-}
 
 /// A part of a measurement, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,33 +50,38 @@ fn wrong(part: impl Into<String>, what: &'static str) -> DecodeError {
     }
 }
 
-/// Checks a measurement of one of so many shards of `plan`.
+/// Checks a measurement of one of so many shards of a run of `claim` that was tried so.
 pub(super) fn decode(
-    plan: &Plan,
+    claim: &Claim,
+    trial: &Trial,
     shards: u32,
     shard: &ShardMeasurement,
 ) -> Result<Measured, DecodeError> {
-    let account = account(plan, shards, shard)?;
+    let counted = counted(claim, trial, shards, shard)?;
     let ending = shard.ending.as_deref().unwrap_or_default();
     let ending = Ending::ALL.into_iter().find(|one| one.code() == ending);
     let started_at = shard.started_at.as_deref().unwrap_or_default();
-    let started_at = humantime::parse_rfc3339(started_at);
+    let started_at = humantime::parse_rfc3339(started_at)
+        .map_err(|_| wrong("started_at", "is not a time (RFC 3339)"))?;
     let signs = &shard.signs;
+    let (mut addresses, mut by_address) = (Vec::new(), Addresses::default());
+    for (place, address) in shard.addresses.iter().enumerate() {
+        let (address, brought) = self::address(address, counted.groups.len())?;
+        addresses.push(address);
+        by_address.add(place, &brought);
+    }
     Ok(Measured {
         set_aside: set_aside(&shard.set_aside)?,
         limiter: shard.limiter.map(limiter).transpose()?,
         limiter_undecided: shard.limiter_undecided,
-        connections: measured::Connections {
+        connections: Connections {
             opened: count("connections_opened", shard.connections_opened)?,
             reopened: count("connections_reopened", shard.connections_reopened)?,
             most_open: count("connections_most_open", shard.connections_most_open)?,
         },
         port_waits: count("port_waits", shard.port_waits)?,
-        addresses: shard
-            .addresses
-            .iter()
-            .map(|address| self::address(address, account.groups.len()))
-            .collect::<Result<_, _>>()?,
+        addresses,
+        by_address,
         failure_messages: shard
             .failure_messages
             .iter()
@@ -105,30 +92,36 @@ pub(super) fn decode(
             cached: count("signs", signs.cached)?,
             set_cookie: count("signs", signs.set_cookie)?,
         },
-        started_at: started_at.map_err(|_| wrong("started_at", "is not a time (RFC 3339)"))?,
+        started_at: Some(started_at),
         elapsed: seconds("duration_seconds", shard.duration_seconds)?,
-        ending: ending.ok_or_else(|| wrong("ending", "is not one that is known"))?,
-        account,
+        ending: Ok(ending.ok_or_else(|| wrong("ending", "is not one that is known"))?),
+        counted,
+        ..Measured::nothing(trial.clone())
     })
 }
 
-fn account(plan: &Plan, shards: u32, shard: &ShardMeasurement) -> Result<Account, DecodeError> {
+fn counted(
+    claim: &Claim,
+    trial: &Trial,
+    shards: u32,
+    shard: &ShardMeasurement,
+) -> Result<Counted, DecodeError> {
     if shard.groups.len() > 3 * MAX_GROUPS {
         return Err(wrong("groups", "are more than a run tells apart"));
     }
     let groups = shard.groups.iter().enumerate();
-    let groups: Vec<GroupAccount> = groups
-        .map(|(index, group)| self::group(&format!("groups[{index}]"), group, &plan.claim.split))
+    let groups: Vec<GroupCounted> = groups
+        .map(|(index, group)| self::group(&format!("groups[{index}]"), group, &claim.split))
         .collect::<Result<_, _>>()?;
     let pods: usize = groups.iter().map(|group| group.pods.len()).sum();
     if pods > MAX_PODS + 3 * MAX_GROUPS {
         return Err(wrong("groups", "have more pods than a run tells apart"));
     }
-    let identified = sum("groups", groups.iter().map(GroupAccount::observed))?;
+    let identified = sum("groups", groups.iter().map(GroupCounted::observed))?;
     let by_status = statuses("by_status", &shard.by_status)?;
     let unidentified_by_status = statuses("unidentified_by_status", &shard.unidentified_by_status)?;
-    let responses = sum("by_status", by_status.iter().map(|&(_, count)| count))?;
-    let unidentified = unidentified_by_status.iter().map(|&(_, count)| count);
+    let responses = sum("by_status", by_status.values().copied())?;
+    let unidentified = unidentified_by_status.values().copied();
     let unidentified = sum("unidentified_by_status", unidentified)?;
     if identified + unidentified != responses {
         return Err(wrong(
@@ -137,10 +130,10 @@ fn account(plan: &Plan, shards: u32, shard: &ShardMeasurement) -> Result<Account
         ));
     }
     let by_failure = shard.by_failure.iter();
-    let by_failure: Vec<(Failure, u64)> = by_failure
+    let by_failure: BTreeMap<Failure, u64> = by_failure
         .map(|(kind, &failures)| Ok((failure("by_failure", kind)?, count("by_failure", failures)?)))
         .collect::<Result<_, _>>()?;
-    sum("by_failure", by_failure.iter().map(|&(_, count)| count))?;
+    sum("by_failure", by_failure.values().copied())?;
     let unidentified_latency = histogram("histogram", &shard.histogram)?;
     if unidentified_latency.count() != unidentified {
         return Err(wrong(
@@ -148,13 +141,13 @@ fn account(plan: &Plan, shards: u32, shard: &ShardMeasurement) -> Result<Account
             "does not hold as many latencies as unidentified_by_status",
         ));
     }
-    let observed: Vec<u64> = groups.iter().map(GroupAccount::observed).collect();
-    Ok(Account {
+    let observed: Vec<u64> = groups.iter().map(GroupCounted::observed).collect();
+    Ok(Counted {
         windows: windows(shard.window_length, &shard.windows, &observed)?,
         sequence: sequence(shards, shard, groups.len())?,
         connections: match &shard.dependence {
             Some(dependence) => self::dependence(dependence, &observed)?,
-            None if plan.load.connection_use.is_fresh() => Connections::default(),
+            None if trial.connection_use.is_fresh() => connections::Connections::default(),
             None => return Err(wrong("dependence", "is missing")),
         },
         groups,
@@ -165,7 +158,7 @@ fn account(plan: &Plan, shards: u32, shard: &ShardMeasurement) -> Result<Account
     })
 }
 
-fn group(part: &str, group: &GroupMeasurement, split: &Split) -> Result<GroupAccount, DecodeError> {
+fn group(part: &str, group: &GroupMeasurement, split: &Split) -> Result<GroupCounted, DecodeError> {
     let explicit = match &group.label {
         Some(label) => Some(
             split
@@ -174,15 +167,8 @@ fn group(part: &str, group: &GroupMeasurement, split: &Split) -> Result<GroupAcc
         ),
         None => None,
     };
-    let pods: Vec<(String, u64)> = group
-        .pods
-        .iter()
-        .map(|(name, &observed)| (name.clone(), observed))
-        .collect();
-    let observed = sum(
-        &format!("{part}.pods"),
-        pods.iter().map(|&(_, count)| count),
-    )?;
+    let pods = group.pods.clone();
+    let observed = sum(&format!("{part}.pods"), pods.values().copied())?;
     let latency = histogram(&format!("{part}.histogram"), &group.histogram)?;
     if latency.count() != observed {
         return Err(wrong(
@@ -193,7 +179,7 @@ fn group(part: &str, group: &GroupMeasurement, split: &Split) -> Result<GroupAcc
     if group.errors > observed {
         return Err(wrong(format!("{part}.errors"), "exceed the responses"));
     }
-    Ok(GroupAccount {
+    Ok(GroupCounted {
         group: Group {
             workload: group.workload.clone(),
             owner: group.owner.clone(),
@@ -268,7 +254,7 @@ fn sequence(shards: u32, shard: &ShardMeasurement, groups: usize) -> Result<Vec<
 fn dependence(
     dependence: &DependenceMeasurement,
     observed: &[u64],
-) -> Result<Connections, DecodeError> {
+) -> Result<connections::Connections, DecodeError> {
     let within = |counts: &[u64]| {
         counts.len() <= observed.len() && counts.iter().zip(observed).all(|(part, all)| part <= all)
     };
@@ -293,7 +279,7 @@ fn dependence(
         dependence.products.clone(),
     );
     let sums = sums.ok_or_else(|| wrong("dependence", "holds sums that no connections have"))?;
-    Ok(Connections::restore(sums, sample.clone()))
+    Ok(connections::Connections::restore(sums, sample.clone()))
 }
 
 fn address(
@@ -324,19 +310,19 @@ fn set_aside(measured: &SetAsideMeasurement) -> Result<SetAside, DecodeError> {
         let reason = known.ok_or_else(|| wrong("set_aside", "names a reason that is not known"))?;
         Ok((reason, count("set_aside", requests)?))
     };
-    let by_reason: Vec<_> = measured
+    let by_reason: BTreeMap<_, _> = measured
         .by_reason
         .iter()
         .map(reason)
         .collect::<Result<_, _>>()?;
     let by_status = statuses("set_aside", &measured.by_status)?;
-    let by_failure: Vec<_> = measured
+    let by_failure: BTreeMap<_, _> = measured
         .by_failure
         .iter()
         .map(|(kind, &failures)| Ok((failure("set_aside", kind)?, count("set_aside", failures)?)))
         .collect::<Result<_, _>>()?;
-    sum("set_aside", by_status.iter().map(|&(_, count)| count))?;
-    sum("set_aside", by_failure.iter().map(|&(_, count)| count))?;
+    sum("set_aside", by_status.values().copied())?;
+    sum("set_aside", by_failure.values().copied())?;
     SetAside::restore(by_reason, by_status, by_failure, measured.identified).ok_or_else(|| {
         wrong(
             "set_aside",
@@ -360,7 +346,10 @@ fn limiter(measured: LimiterMeasurement) -> Result<RateLimit, DecodeError> {
     })
 }
 
-fn statuses(part: &str, by_status: &BTreeMap<String, u64>) -> Result<Vec<(u16, u64)>, DecodeError> {
+fn statuses(
+    part: &str,
+    by_status: &BTreeMap<String, u64>,
+) -> Result<BTreeMap<u16, u64>, DecodeError> {
     let row = |(status, &responses): (&String, &u64)| {
         let number = status
             .parse()
@@ -393,14 +382,13 @@ fn seconds(part: &str, seconds: f64) -> Result<Duration, DecodeError> {
 }
 
 /// Checks that what was added up is counted exactly.
-pub(super) fn within_reach(tally: &Tally, set_aside: &SetAside) -> Result<(), DecodeError> {
-    let failures = tally.by_failure().chain(set_aside.by_failure());
-    let responses = [tally.responses(), set_aside.sent()];
-    sum(
-        "requests",
-        failures.map(|(_, count)| count).chain(responses),
-    )
-    .map(|_| ())
+pub(super) fn within_reach(measured: &Measured) -> Result<(), DecodeError> {
+    let (counted, set_aside) = (&measured.counted, &measured.set_aside);
+    let set_aside_failures = set_aside.by_failure().map(|(_, count)| count);
+    let failures = counted.by_failure.values().copied();
+    let responses = [counted.responses(), set_aside.sent()];
+    let all = failures.chain(set_aside_failures).chain(responses);
+    sum("requests", all).map(|_| ())
 }
 
 fn count(part: &str, count: u64) -> Result<u64, DecodeError> {

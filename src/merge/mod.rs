@@ -15,8 +15,8 @@ use std::io::BufRead;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::measured::Ending;
-use crate::plan::Plan;
+use crate::claim::Claim;
+use crate::measured::{Ending, Trial};
 use crate::plan::shard::MAX_SHARDS;
 use crate::report::measurement::{Measurement, ShardMeasurement, SharedPlan};
 use crate::report::{Report, SCHEMA_VERSION};
@@ -225,17 +225,17 @@ impl Collection {
         let Some((name, shared)) = self.plan.take() else {
             return Err(MergeError::NoReport("the input".to_owned()));
         };
-        let mut plan = usable(&name, &shared)?;
+        let (claim, mut trial) = usable(&name, &shared)?;
         let chosen = Chosen::of(self.shards, shared.shards);
         self.refusals.extend(chosen.repeated);
         let measured: Vec<&ShardMeasurement> =
             chosen.measured.iter().map(|given| &given.shard).collect();
-        fold::add_machines(&mut plan, &measured);
-        let mut fold = Fold::new(&plan);
+        fold::add_machines(&mut trial, &measured);
+        let mut fold = Fold::new(trial.clone());
         if self.refusals.is_empty() {
             for Given { name, shard } in &chosen.measured {
                 let index = shard.index;
-                let measured = decode(&plan, shared.shards, shard);
+                let measured = decode(&claim, &trial, shared.shards, shard);
                 measured
                     .and_then(|measured| fold.add(index, measured))
                     .map_err(|error| {
@@ -251,8 +251,8 @@ impl Collection {
             gaps: chosen.gaps,
             notes: chosen.notes,
         };
-        let outcome = judge_shards(&plan.claim, &measured, &gathered);
-        let mut report = Report::of(&plan.claim, &measured, &outcome);
+        let outcome = judge_shards(&claim, &measured, &gathered);
+        let mut report = Report::of(&claim, &measured, &outcome);
         if !gathered.refusals.is_empty() {
             return Ok(report);
         }
@@ -265,14 +265,14 @@ impl Collection {
     }
 }
 
-/// The plan of the whole run.
-fn usable(name: &str, shared: &SharedPlan) -> Result<Plan, MergeError> {
-    let plan = if (1..=MAX_SHARDS).contains(&shared.shards) {
-        fold::plan(shared)
+/// What was asserted of the whole run, and how it was tried.
+fn usable(name: &str, shared: &SharedPlan) -> Result<(Claim, Trial), MergeError> {
+    let asked = if (1..=MAX_SHARDS).contains(&shared.shards) {
+        fold::claim(shared).and_then(|claim| Ok((claim, fold::trial(shared)?)))
     } else {
         Err(SharedPlanError::Field("shards"))
     };
-    plan.map_err(|error| MergeError::Plan {
+    asked.map_err(|error| MergeError::Plan {
         name: name.to_owned(),
         error,
     })

@@ -12,6 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use super::*;
 use crate::measured::Measured;
 use crate::observation::{Failure, Observation, Outcome};
+use crate::plan::Plan;
 use crate::plan::settings::Settings;
 use crate::plan::shard::Shard;
 use crate::report::VerdictName;
@@ -74,7 +75,7 @@ fn settings(keep_alive: bool) -> Settings {
 
 /// What a machine tells that met these answers; `size` of them on each connection.
 fn run(plan: &Plan, answers: impl Iterator<Item = Seen>, size: usize) -> Measured {
-    let mut run = Measured::nothing(plan);
+    let mut run = Measured::nothing(Trial::of(plan));
     let registry = PodRegistry::shared(plan.mappings.clone());
     let mut tally = Tally::new(registry, Arc::new(Sequence::new(100_000)));
     let answers: Vec<Seen> = answers.collect();
@@ -106,7 +107,7 @@ fn run(plan: &Plan, answers: impl Iterator<Item = Seen>, size: usize) -> Measure
             tally.close(open);
         }
     }
-    run.tally = tally;
+    run.counted = tally.at_rest();
     run.started_at = Some(SystemTime::UNIX_EPOCH + Duration::from_hours(500_000));
     run.elapsed = Duration::from_secs(3);
     run

@@ -25,10 +25,9 @@ use crate::split::Split;
 use crate::stats::chi_square::ChiSquare;
 use crate::stats::equivalence::{leak_ruled_out, tolerances};
 use crate::stats::intervals;
-use crate::tally::Tally;
+use crate::tally::counted::Counted;
 use crate::tally::latency::Latency;
 use crate::tally::monitor::Standing;
-use crate::tally::pods::GroupId;
 use crate::tally::set_aside::SetAside;
 use crate::tally::windows::Block;
 use crate::verdict::decision::{Counts, Judged};
@@ -42,15 +41,10 @@ impl Report {
     /// Writes down what was measured and what follows from it.
     #[must_use]
     pub fn of(claim: &Claim, measured: &Measured, outcome: &Outcome) -> Self {
-        let groups = measured.tally.registry().groups();
+        let groups = measured.counted.groups.iter();
+        let groups: Vec<Group> = groups.map(|counted| counted.group.clone()).collect();
         let mut report = Self::of_outcome(claim, &groups, outcome);
-        let observed: Vec<u64> = measured
-            .tally
-            .groups()
-            .iter()
-            .map(|group| group.observed)
-            .collect();
-        report.unmapped = unmapped(&groups, &observed, &outcome.assignment);
+        report.unmapped = unmapped(&groups, &measured.counted.observed(), &outcome.assignment);
         let trial = &measured.trial;
         if let Some(run_id) = &trial.run_id {
             report.run_id.clone_from(run_id);
@@ -58,7 +52,7 @@ impl Report {
         report.target = Some(target(measured));
         report.plan.add_load(claim, trial);
         report.sequential = measured.standing.as_ref().map(sequential);
-        report.requests.count(&measured.tally);
+        report.requests.count(&measured.counted);
         report.requests.set_aside(&measured.set_aside);
         if let Some(started_at) = measured.started_at {
             report.add_measurement(claim, measured, outcome, started_at);
@@ -138,14 +132,14 @@ impl Report {
         outcome: &Outcome,
         started_at: SystemTime,
     ) {
-        let (tally, assignment) = (&measured.tally, &outcome.assignment);
+        let (counted, assignment) = (&measured.counted, &outcome.assignment);
         self.started_at = Some(timestamp(started_at));
         self.finished_at = Some(timestamp(started_at + measured.elapsed));
         self.duration_seconds = measured.elapsed.as_secs_f64();
         for (index, backend) in self.backends.iter_mut().enumerate() {
             backend.add_health(measured, assignment, index);
         }
-        self.pods = pods(&claim.split, tally, assignment);
+        self.pods = pods(&claim.split, counted, assignment);
         let opened = measured.connections.opened;
         self.connections = Some(ConnectionsReport {
             opened,
@@ -155,21 +149,21 @@ impl Report {
         });
         self.addresses = addresses(measured, assignment, claim.split.len());
         let seconds = self.duration_seconds;
-        self.throughput_per_second = (seconds > 0.0).then(|| tally.responses() as f64 / seconds);
-        self.latency = Some(latency(&tally.latency()));
-        self.windows = windows(tally, &outcome.windows);
+        self.throughput_per_second = (seconds > 0.0).then(|| counted.responses() as f64 / seconds);
+        self.latency = Some(latency(&counted.latency()));
+        self.windows = windows(counted, &outcome.windows);
     }
 }
 
 impl RequestsReport {
-    fn count(&mut self, tally: &Tally) {
-        self.attributed = tally.attributed();
-        self.unattributed = tally.unattributed();
+    fn count(&mut self, counted: &Counted) {
+        self.attributed = counted.attributed();
+        self.unattributed = counted.unattributed();
         self.sent = self.attributed + self.unattributed;
-        self.never_sent = tally.never_sent();
-        self.by_status = by_name(tally.by_status());
-        self.unidentified_by_status = by_name(tally.unidentified_by_status());
-        self.by_failure = by_name(tally.by_failure());
+        self.never_sent = counted.never_sent();
+        self.by_status = named(&counted.by_status);
+        self.unidentified_by_status = named(&counted.unidentified_by_status);
+        self.by_failure = named(&counted.by_failure);
     }
 
     fn set_aside(&mut self, set_aside: &SetAside) {
@@ -415,23 +409,16 @@ fn chi_square(test: &ChiSquare) -> ChiSquareReport {
     }
 }
 
-fn pods(split: &Split, tally: &Tally, assignment: &Assignment) -> Vec<PodReport> {
-    let named = tally.registry().pods();
-    let mut rows: Vec<PodReport> = named
-        .into_iter()
-        .zip(tally.pods())
-        .filter(|&(_, &observed)| observed > 0)
-        .map(|((name, GroupId(group)), &observed)| PodReport {
-            name,
-            label: assignment
-                .fixed
-                .get(usize::from(group))
-                .copied()
-                .flatten()
-                .map(|backend| split.labels()[backend].clone()),
+fn pods(split: &Split, counted: &Counted, assignment: &Assignment) -> Vec<PodReport> {
+    let mut rows = Vec::new();
+    for (group, counted) in counted.groups.iter().enumerate() {
+        let backend = assignment.fixed.get(group).copied().flatten();
+        rows.extend(counted.pods.iter().map(|(name, &observed)| PodReport {
+            name: name.clone(),
+            label: backend.map(|backend| split.labels()[backend].clone()),
             observed,
-        })
-        .collect();
+        }));
+    }
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     rows
 }
@@ -459,8 +446,8 @@ fn addresses(measured: &Measured, assignment: &Assignment, backends: usize) -> V
 }
 
 /// The blocks that have responses, with their counts by backend.
-fn windows(tally: &Tally, counts: &[Counts]) -> Vec<WindowReport> {
-    let blocks = tally.windows().blocks().iter().zip(counts);
+fn windows(counted: &Counted, counts: &[Counts]) -> Vec<WindowReport> {
+    let blocks = counted.windows.blocks().iter().zip(counts);
     let row = |(block, counts): (&Block, &Counts)| {
         Some(WindowReport {
             start_seconds: block.start?.as_secs_f64(),
@@ -503,6 +490,14 @@ pub(super) fn by_name<K: ToString>(
 ) -> BTreeMap<String, u64> {
     counts
         .map(|(name, count)| (name.to_string(), count))
+        .collect()
+}
+
+/// Counts under the names of what was counted.
+pub(super) fn named<K: ToString>(counts: &BTreeMap<K, u64>) -> BTreeMap<String, u64> {
+    counts
+        .iter()
+        .map(|(name, &count)| (name.to_string(), count))
         .collect()
 }
 

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::build::{by_name, timestamp};
+use super::build::{by_name, named, timestamp};
 use super::measurement::{
     AddressMeasurement, DependenceMeasurement, DifferingShard, GroupMeasurement, LimitMeasurement,
     LimiterMeasurement, Measurement, SetAsideMeasurement, ShardAgreementReport, ShardMeasurement,
@@ -17,8 +17,8 @@ use crate::plan::ConnectionUse;
 use crate::plan::pace::Rate;
 use crate::plan::shard::{Shard, Sharding};
 use crate::split::Split;
-use crate::tally::account::GroupAccount;
 use crate::tally::connections::{Connections, SAMPLED};
+use crate::tally::counted::GroupCounted;
 use crate::tally::set_aside::SetAside;
 use crate::verdict::Agreement;
 use base64::Engine;
@@ -89,7 +89,7 @@ impl SharedPlan {
 
 impl ShardMeasurement {
     fn of(claim: &Claim, measured: &Measured, shard: Shard, unmeasured: Option<String>) -> Self {
-        let account = measured.tally.account();
+        let counted = &measured.counted;
         let (trial, connections, signs) = (&measured.trial, measured.connections, measured.signs);
         let sampled = SAMPLED.div_ceil(usize::try_from(shard.count()).unwrap_or(SAMPLED));
         let messages = &measured.failure_messages;
@@ -106,14 +106,14 @@ impl ShardMeasurement {
             concurrency: trial.concurrency,
             threads: trial.threads,
             addresses: addresses(measured),
-            groups: account
+            groups: counted
                 .groups
                 .iter()
                 .map(|group| GroupMeasurement::of(&claim.split, group))
                 .collect(),
-            by_status: by_name(account.by_status.iter().copied()),
-            unidentified_by_status: by_name(account.unidentified_by_status.iter().copied()),
-            by_failure: by_name(account.by_failure.iter().copied()),
+            by_status: named(&counted.by_status),
+            unidentified_by_status: named(&counted.unidentified_by_status),
+            by_failure: named(&counted.by_failure),
             failure_messages: messages
                 .iter()
                 .map(|(failure, message)| (failure.to_string(), message.clone()))
@@ -121,9 +121,9 @@ impl ShardMeasurement {
             set_aside: (&measured.set_aside).into(),
             limiter: measured.limiter.map(Into::into),
             limiter_undecided: measured.limiter_undecided,
-            histogram: STANDARD.encode(account.unidentified_latency.to_hdr_v2_deflate()),
-            window_length: account.windows.length(),
-            windows: account
+            histogram: STANDARD.encode(counted.unidentified_latency.to_hdr_v2_deflate()),
+            window_length: counted.windows.length(),
+            windows: counted
                 .windows
                 .blocks()
                 .iter()
@@ -132,13 +132,13 @@ impl ShardMeasurement {
                     counts: block.counts.clone(),
                 })
                 .collect(),
-            sequence: STANDARD.encode(deflated(&account.sequence)),
+            sequence: STANDARD.encode(deflated(&counted.sequence)),
             connections_opened: connections.opened,
             connections_reopened: connections.reopened,
             connections_most_open: connections.most_open,
             port_waits: measured.port_waits,
             dependence: (!trial.connection_use.is_fresh())
-                .then(|| DependenceMeasurement::of(&account.connections, sampled)),
+                .then(|| DependenceMeasurement::of(&counted.connections, sampled)),
             signs: SignsMeasurement {
                 inspected: signs.inspected,
                 cached: signs.cached,
@@ -189,16 +189,16 @@ impl From<RateLimit> for LimiterMeasurement {
 }
 
 impl GroupMeasurement {
-    fn of(split: &Split, account: &GroupAccount) -> Self {
-        let group = &account.group;
+    fn of(split: &Split, counted: &GroupCounted) -> Self {
+        let group = &counted.group;
         Self {
             workload: group.workload.clone(),
             owner: group.owner.clone(),
             label: group.explicit.map(|label| split.labels()[label].clone()),
             is_foreign: group.is_foreign,
-            pods: account.pods.iter().cloned().collect(),
-            errors: account.errors,
-            histogram: STANDARD.encode(account.latency.to_hdr_v2_deflate()),
+            pods: counted.pods.clone(),
+            errors: counted.errors,
+            histogram: STANDARD.encode(counted.latency.to_hdr_v2_deflate()),
         }
     }
 }

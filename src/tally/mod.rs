@@ -4,9 +4,9 @@
 //! Counts for the judgement are kept by *group* ([`Group`](crate::identity::assignment::Group): pods that are certainly one backend), since
 //! which label a workload stands for may be known only when all of them have been seen.
 
-pub mod account;
 pub mod addresses;
 pub mod connections;
+pub mod counted;
 pub mod latency;
 pub mod monitor;
 pub mod pods;
@@ -181,18 +181,6 @@ impl Tally {
         self.unidentified_by_status.iter().sum::<u64>() + self.failures(Failure::was_sent)
     }
 
-    /// Requests that were never written, since no connection came about.
-    #[must_use]
-    pub fn never_sent(&self) -> u64 {
-        self.failures(|failure| !failure.was_sent())
-    }
-
-    /// Whole responses, identified or not.
-    #[must_use]
-    pub fn responses(&self) -> u64 {
-        self.by_status.iter().sum()
-    }
-
     /// `(status, responses)` for every status that occurred, ascending.
     pub fn by_status(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         occurring(&self.by_status)
@@ -207,34 +195,6 @@ impl Tally {
     pub fn by_failure(&self) -> impl Iterator<Item = (Failure, u64)> + '_ {
         let counted = Failure::ALL.into_iter().zip(self.by_failure);
         counted.filter(|&(_, count)| count > 0)
-    }
-
-    /// The latencies of all whole responses.
-    #[must_use]
-    pub fn latency(&self) -> Latency {
-        let mut all = self.unidentified_latency.clone();
-        for group in &self.groups {
-            all.merge(&group.latency);
-        }
-        all
-    }
-
-    /// Counts by group over blocks of the dispatch order.
-    #[must_use]
-    pub fn windows(&self) -> &Windows {
-        &self.windows
-    }
-
-    /// Who answered the first requests, in dispatch order.
-    #[must_use]
-    pub fn sequence(&self) -> &Arc<Sequence> {
-        &self.sequence
-    }
-
-    /// The closed connections that could carry several requests.
-    #[must_use]
-    pub fn connections(&self) -> &Connections {
-        &self.connections
     }
 
     fn failures(&self, counts: impl Fn(Failure) -> bool) -> u64 {
@@ -320,8 +280,8 @@ mod tests {
         }
         assert_eq!(tally.attributed(), 1);
         assert_eq!(tally.unattributed(), 1 + 5);
-        assert_eq!(tally.never_sent(), 4);
-        assert_eq!(tally.responses(), 2);
+        assert_eq!(tally.at_rest().never_sent(), 4);
+        assert_eq!(tally.at_rest().responses(), 2);
     }
 
     #[test]
@@ -344,10 +304,10 @@ mod tests {
         merged.merge(&other);
         assert_eq!(merged.pods(), whole.pods());
         assert_eq!(merged.attributed(), 500);
-        assert_eq!(merged.windows().blocks(), whole.windows().blocks());
+        assert_eq!(merged.at_rest().windows, whole.at_rest().windows);
         assert_eq!(
-            merged.latency().quantile(0.5),
-            whole.latency().quantile(0.5)
+            merged.at_rest().latency().quantile(0.5),
+            whole.at_rest().latency().quantile(0.5)
         );
     }
 }

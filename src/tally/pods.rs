@@ -21,7 +21,7 @@ pub const MAX_PODS: usize = 10_000;
 pub const MAX_GROUPS: usize = 200;
 const MOST_GROUPS: usize = 2 * MAX_GROUPS;
 /// Stands for names that are not told apart.
-const OTHERS: &str = "(others)";
+pub(super) const OTHERS: &str = "(others)";
 
 /// The pods of one workload; an index into [`PodRegistry::groups`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,16 +89,11 @@ impl PodRegistry {
 
     /// The pod called `name`, and whether it is told apart from others (and so may be remembered).
     fn intern(&self, hash: u64, name: &str) -> (Pod, bool) {
-        self.intern_in(hash, name, || self.mappings.group(name))
-    }
-
-    /// The same, where `group` says which group a name belongs to that was not met before.
-    fn intern_in(&self, hash: u64, name: &str, group: impl FnOnce() -> Group) -> (Pod, bool) {
         let mut names = self.lock();
         if let Some(pod) = find(&names.by_name, hash, name) {
             return (pod, true);
         }
-        let group = names.group(group());
+        let group = names.group(self.mappings.group(name));
         if names.by_name.len() < MAX_PODS {
             let pod = names.push(name.to_owned(), group);
             insert(&mut names.by_name, hash, name, pod);
@@ -107,14 +102,16 @@ impl PodRegistry {
         if let Some(&rest) = names.rest_of_group.get(&group) {
             return (rest, false);
         }
-        let title = format!(
-            "(other pods of {})",
-            names.groups[usize::from(group.0)].workload
-        );
+        let title = others_of(&names.groups[usize::from(group.0)]);
         let rest = names.push(title, group);
         names.rest_of_group.insert(group, rest);
         (rest, false)
     }
+}
+
+/// The name that counts the pods of a group beyond the cap together.
+pub(super) fn others_of(group: &Group) -> String {
+    format!("(other pods of {})", group.workload)
 }
 
 fn find(table: &HashTable<Named>, hash: u64, name: &str) -> Option<Pod> {
@@ -198,13 +195,6 @@ impl Interner {
         if told_apart {
             insert(&mut self.known, hash, name, pod);
         }
-        self.remember(pod)
-    }
-
-    /// The number that stands for the pod called `name`, whose group was told elsewhere.
-    pub fn intern_in(&mut self, name: &str, group: &Group) -> PodId {
-        let hash = self.registry.hasher.hash_one(name);
-        let (pod, _) = self.registry.intern_in(hash, name, || group.clone());
         self.remember(pod)
     }
 

@@ -53,15 +53,15 @@ impl SetAside {
     /// written. Each list's counts must sum to a `u64`.
     #[must_use]
     pub fn restore(
-        by_reason: Vec<(Reason, u64)>,
-        by_status: Vec<(u16, u64)>,
-        by_failure: Vec<(Failure, u64)>,
+        by_reason: BTreeMap<Reason, u64>,
+        by_status: BTreeMap<u16, u64>,
+        by_failure: BTreeMap<Failure, u64>,
         identified: u64,
     ) -> Option<Self> {
         let restored = Self {
-            by_reason: by_reason.into_iter().collect(),
-            by_status: by_status.into_iter().collect(),
-            by_failure: by_failure.into_iter().collect(),
+            by_reason,
+            by_status,
+            by_failure,
             identified,
         };
         let responses: u64 = restored.by_status.values().sum();
@@ -133,13 +133,16 @@ impl SetAside {
             .sum()
     }
 
+    /// Whole responses with this status.
+    #[must_use]
+    pub fn of_status(&self, status: u16) -> u64 {
+        self.by_status.get(&status).copied().unwrap_or(0)
+    }
+
     /// Whole responses that a rate limiter may have written: 429 and 503.
     #[must_use]
     pub fn rejections(&self) -> u64 {
-        [429, 503]
-            .iter()
-            .filter_map(|status| self.by_status.get(status))
-            .sum()
+        self.of_status(429) + self.of_status(503)
     }
 
     /// `(reason, requests written)`.

@@ -41,7 +41,7 @@ pub fn of_backend(
     backend: usize,
 ) -> (u64, Latency) {
     let (mut errors, mut latency) = (0, Latency::default());
-    for (group, assigned) in measured.tally.groups().iter().zip(assigned) {
+    for (group, assigned) in measured.counted.groups.iter().zip(assigned) {
         if *assigned == Some(backend) {
             errors += group.errors;
             latency.merge(&group.latency);

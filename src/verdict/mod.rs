@@ -140,7 +140,7 @@ pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
         }
     };
     outcome.interrupted = ending == Ending::Interrupted;
-    let attributed = measured.tally.attributed();
+    let attributed = measured.counted.attributed();
     // What a limiter's pace left no time to repeat was measured all the same.
     let is_paced = measured.limiter.is_some() && measured.set_aside.identified() > 0;
     if attributed == 0 && !is_paced {
@@ -222,7 +222,7 @@ impl Outcome {
         let kept = stickiness::judge(claim, measured, evidence, &self.assignment);
         self.test = None;
         self.change = None;
-        if let Some(kept) = kept.as_ref().filter(|_| measured.tally.attributed() > 0) {
+        if let Some(kept) = kept.as_ref().filter(|_| measured.counted.attributed() > 0) {
             self.reasons.clone_from(&kept.reasons);
             self.reasons.extend(unmeasured::missing_answers(measured));
             self.verdict = kept.verdict.into();

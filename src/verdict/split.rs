@@ -3,7 +3,6 @@
 //! [`decide`] is a pure function of the claim and the counts; it does not know where the counts come from.
 
 use std::cmp::Ordering;
-use std::sync::Arc;
 
 use super::decision::{Clusters, Counts, Judged, Method, judge_clustered, judge_sequential};
 use super::{Reason, Verdict, decision, reason, unmeasured};
@@ -16,7 +15,7 @@ use crate::stats::drift::{Drift, drift};
 use crate::stats::homogeneity::{Homogeneity, homogeneity};
 use crate::tally::connections::Connections;
 use crate::tally::monitor::Standing;
-use crate::tally::sequence::Sequence;
+use crate::tally::sequence::group_of;
 
 /// What was counted.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +32,8 @@ pub struct Evidence {
     pub connections: Option<Connections>,
     /// Responses by group over blocks of the dispatch order: `windows[b][g]`, missing entries 0.
     pub windows: Vec<Vec<u64>>,
-    /// The groups of the first responses, in dispatch order.
-    pub sequence: Arc<Sequence>,
+    /// The groups of the first responses, in dispatch order; see [`group_of`].
+    pub sequence: Vec<u8>,
     /// Where a sequential run stopped; its counts are judged instead of `observed`.
     pub standing: Option<Standing>,
     /// What each shard saw, of a run that several shared; empty for others.
@@ -237,21 +236,18 @@ enum Doubtful {
 impl Evidence {
     /// What a run counted, as far as it matters for the split.
     pub(super) fn of(measured: &Measured) -> Self {
-        let tally = &measured.tally;
-        let groups = tally.registry().groups();
-        let mut observed: Vec<u64> = tally.groups().iter().map(|group| group.observed).collect();
-        // A group that a thread interned and nobody recorded has none.
-        observed.resize(groups.len(), 0);
-        let blocks = tally.windows().blocks().iter();
+        let counted = &measured.counted;
+        let groups = counted.groups.iter();
+        let blocks = counted.windows.blocks().iter();
         Self {
-            groups,
-            observed,
-            unattributed: tally.unattributed(),
+            groups: groups.map(|counted| counted.group.clone()).collect(),
+            observed: counted.observed(),
+            unattributed: counted.unattributed(),
             cut_short: unmeasured::cut_short(measured),
             connections: (!measured.trial.connection_use.is_fresh())
-                .then(|| tally.connections().clone()),
+                .then(|| counted.connections.clone()),
             windows: blocks.map(|block| block.counts.clone()).collect(),
-            sequence: Arc::clone(tally.sequence()),
+            sequence: counted.sequence.clone(),
             standing: measured.standing.clone(),
             shards: measured.parts.clone(),
         }
@@ -313,7 +309,10 @@ impl Evidence {
         let point = || {
             // With all of MAX_BACKENDS in use the last label is taken for nobody; the place is found all
             // the same.
-            let labels: Vec<u8> = self.sequence.groups().map(label).collect();
+            let labels: Vec<u8> = {
+                let groups = self.sequence.iter().copied().filter_map(group_of);
+                groups.map(label).collect()
+            };
             debug_assert!(split.len() <= usize::from(nobody));
             change_point(windows, &labels)
         };

@@ -143,10 +143,9 @@ fn count(claim: &Claim, measured: &Measured, assignment: &Assignment) -> Kept {
 }
 
 fn moves(measured: &Measured, assignment: &Assignment) -> Vec<ToldMove> {
-    let pods = measured.tally.registry().pods();
     let name = |pod: crate::observation::PodId| {
-        pods.get(usize::from(pod.0))
-            .map_or_else(String::new, |(name, _)| name.clone())
+        let name = measured.pods.get(usize::from(pod.0));
+        name.cloned().unwrap_or_default()
     };
     let backend = |group: usize| assignment.fixed.get(group).copied().flatten();
     let told = |((from, to), example): ((usize, usize), &Move)| {
@@ -167,9 +166,9 @@ fn moves(measured: &Measured, assignment: &Assignment) -> Vec<ToldMove> {
 /// That a backend answered that must get nothing.
 fn zero_weight_hit(claim: &Claim, measured: &Measured, assignment: &Assignment) -> Option<Reason> {
     let mut hits = vec![0; claim.split.len()];
-    for (group, assigned) in measured.tally.groups().iter().zip(&assignment.fixed) {
+    for (group, assigned) in measured.counted.groups.iter().zip(&assignment.fixed) {
         if let Some(backend) = assigned {
-            hits[*backend] += group.observed;
+            hits[*backend] += group.observed();
         }
     }
     let shares = claim.split.shares().iter();
@@ -182,7 +181,7 @@ fn zero_weight_hit(claim: &Claim, measured: &Measured, assignment: &Assignment) 
     let message = format!(
         "{} must get nothing and got {hits} of {} requests",
         claim.split.labels()[backend],
-        measured.tally.attributed()
+        measured.counted.attributed()
     );
     Some(Reason::new("zero_weight_hit", message))
 }

@@ -14,7 +14,7 @@ use crate::stats::sequential::Look;
 #[must_use]
 pub fn not_measured(measured: &Measured) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let responses = measured.tally.responses();
+    let responses = measured.counted.responses();
     if let Some(sample) = &measured.sample {
         reasons.push(unidentified(&measured.trial.host, Some(responses), sample));
     }
@@ -120,45 +120,46 @@ fn other_protocol(trial: &Trial) -> Option<&'static str> {
 
 /// `remedy` is what to do where the two sides seem not to understand each other.
 fn failures(measured: &Measured, remedy: Option<&'static str>) -> impl Iterator<Item = Reason> {
-    measured.tally.by_failure().map(move |(failure, count)| {
-        let message = measured
-            .failure_messages
-            .get(&failure)
-            .map_or("", |message| message);
-        let did = match failure {
-            Failure::Resolve => "could not resolve the name",
-            Failure::Connect => "could not connect",
-            Failure::Tls => "failed in the TLS handshake",
-            Failure::Timeout => "got no answer in time",
-            Failure::Reset => "were closed without an answer",
-            Failure::Protocol => "got something that is not HTTP",
-            Failure::Body => "got a body that broke off",
-            Failure::Local => "failed for lack of something on this machine",
-            Failure::Abandoned => "were in flight when the user quit",
-        };
-        let remedy = remedy.filter(|_| matches!(failure, Failure::Reset | Failure::Protocol));
-        let remedy = remedy.unwrap_or_default();
-        Reason::new(
-            "requests_failed",
-            format!("{count} requests {did}: {message}{remedy}"),
-        )
-    })
+    measured
+        .counted
+        .by_failure
+        .iter()
+        .map(move |(&failure, count)| {
+            let message = measured
+                .failure_messages
+                .get(&failure)
+                .map_or("", |message| message);
+            let did = match failure {
+                Failure::Resolve => "could not resolve the name",
+                Failure::Connect => "could not connect",
+                Failure::Tls => "failed in the TLS handshake",
+                Failure::Timeout => "got no answer in time",
+                Failure::Reset => "were closed without an answer",
+                Failure::Protocol => "got something that is not HTTP",
+                Failure::Body => "got a body that broke off",
+                Failure::Local => "failed for lack of something on this machine",
+                Failure::Abandoned => "were in flight when the user quit",
+            };
+            let remedy = remedy.filter(|_| matches!(failure, Failure::Reset | Failure::Protocol));
+            let remedy = remedy.unwrap_or_default();
+            Reason::new(
+                "requests_failed",
+                format!("{count} requests {did}: {message}{remedy}"),
+            )
+        })
 }
 
 /// What is worth knowing of the requests that were not attributed, in a run that has a verdict.
 #[must_use]
 pub fn missing_answers(measured: &Measured) -> Vec<Reason> {
-    let responses = measured.tally.responses();
-    let unidentified: u64 = measured
-        .tally
-        .unidentified_by_status()
-        .map(|(_, count)| count)
-        .sum();
+    let responses = measured.counted.responses();
+    let unidentified = measured.counted.unidentified();
     let mut reasons = Vec::new();
     if unidentified > 0 {
         let statuses: Vec<String> = measured
-            .tally
-            .unidentified_by_status()
+            .counted
+            .unidentified_by_status
+            .iter()
             .map(|(status, count)| format!("{status} × {count}"))
             .collect();
         reasons.push(Reason::new(
@@ -177,7 +178,7 @@ pub fn missing_answers(measured: &Measured) -> Vec<Reason> {
 /// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
 #[must_use]
 pub fn cut_short(measured: &Measured) -> Option<String> {
-    let attributed = measured.tally.attributed();
+    let attributed = measured.counted.attributed();
     let decided = measured.standing.as_ref().is_some_and(|standing| {
         matches!(standing.look, Look::Pass | Look::Fail | Look::Inconclusive)
     });

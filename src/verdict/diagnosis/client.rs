@@ -28,12 +28,9 @@ fn ports(measured: &Measured) -> Option<Finding> {
 fn concurrency(measured: &Measured) -> Option<Finding> {
     let wanted = measured.trial.concurrency;
     let reached = measured.connections.most_open;
-    let lacked: u64 = measured
-        .tally
-        .by_failure()
-        .filter(|&(failure, _)| failure == Failure::Local)
-        .map(|(_, count)| count)
-        .sum();
+    let lacked = measured
+        .counted
+        .failures(|failure| failure == Failure::Local);
     (lacked > 0 && reached < wanted).then(|| {
         let message = format!(
             "{wanted} connections were wanted at once and at most {reached} were open: this machine lacked \
@@ -54,8 +51,7 @@ const LONG_ENOUGH_SECONDS: f64 = 2.0;
 fn rate(measured: &Measured) -> Option<Finding> {
     let wanted = measured.trial.rate?.per_second();
     let seconds = measured.elapsed.as_secs_f64();
-    let failures = measured.tally.by_failure().map(|(_, count)| count);
-    let sent = measured.tally.responses() + failures.sum::<u64>();
+    let sent = measured.counted.responses() + measured.counted.failures(|_| true);
     let achieved = sent as f64 / seconds;
     // What a limiter's pace or its probes took is no fault of the concurrency.
     let is_limited = measured.limiter.is_some() || measured.set_aside.rejections() > 0;

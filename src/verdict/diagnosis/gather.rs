@@ -1,28 +1,29 @@
 //! From a run to its symptoms.
 
+use std::collections::BTreeMap;
+
 use super::{Finding, Symptoms, addresses, client, diagnose, limiter};
 use crate::claim::Claim;
 use crate::identity::assignment::Backend;
 use crate::measured::Measured;
 use crate::observation::Failure;
-use crate::tally::pods::GroupId;
 use crate::verdict::Judgement;
 use crate::verdict::decision::{Counts, Judged, Method};
 
 /// Diagnoses a run from what it counted and what was judged of it.
 #[must_use]
 pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -> Vec<Finding> {
-    let tally = &measured.tally;
+    let counted = &measured.counted;
     let (assigned, backends) = (&judgement.assignment.fixed[..], claim.split.len());
     let mut errors = vec![0; backends];
-    for (group, tally) in tally.groups().iter().enumerate() {
+    for (group, counted) in counted.groups.iter().enumerate() {
         if let Some(backend) = backend_of(assigned, group) {
-            errors[backend] += tally.errors;
+            errors[backend] += counted.errors;
         }
     }
     let pods = pods(measured, assigned, backends);
-    let unidentified: Vec<(u16, u64)> = tally.unidentified_by_status().collect();
-    let failures: Vec<(Failure, u64)> = tally.by_failure().collect();
+    let unidentified: Vec<(u16, u64)> = pairs(&counted.unidentified_by_status);
+    let failures: Vec<(Failure, u64)> = pairs(&counted.by_failure);
     let judged = &judgement.judged;
     let windows = judgement
         .windows
@@ -43,7 +44,7 @@ pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -
         unidentified_by_status: &unidentified,
         failures: &failures,
         windows: &windows,
-        window_length: tally.windows().length(),
+        window_length: counted.windows.length(),
         drift: change.map(|change| &change.drift),
         change: change.and_then(|change| change.point.as_ref()),
         clustering: judged.clustering,
@@ -62,7 +63,7 @@ fn independent(measured: &Measured, judged: &Judged, assigned: &[Backend]) -> Co
     let counts = &judged.counts;
     match (judged.method, &judged.clustering) {
         (Some(Method::FirstResponse), _) => {
-            let sums = measured.tally.connections().sums();
+            let sums = measured.counted.connections.sums();
             let mut first = Counts {
                 observed: vec![0; counts.observed.len()],
                 foreign: 0,
@@ -104,13 +105,14 @@ fn backend_of(assigned: &[Backend], group: usize) -> Backend {
 /// Identified responses by pod, for each backend.
 fn pods(measured: &Measured, assigned: &[Backend], backends: usize) -> Vec<Vec<u64>> {
     let mut pods = vec![Vec::new(); backends];
-    let named = measured.tally.registry().pods();
-    for ((_, GroupId(group)), &observed) in named.iter().zip(measured.tally.pods()) {
-        if observed > 0
-            && let Some(backend) = backend_of(assigned, usize::from(*group))
-        {
-            pods[backend].push(observed);
+    for (group, counted) in measured.counted.groups.iter().enumerate() {
+        if let Some(backend) = backend_of(assigned, group) {
+            pods[backend].extend(counted.pods.values());
         }
     }
     pods
+}
+
+fn pairs<K: Copy>(counts: &BTreeMap<K, u64>) -> Vec<(K, u64)> {
+    counts.iter().map(|(&key, &count)| (key, count)).collect()
 }

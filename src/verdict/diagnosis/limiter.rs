@@ -63,12 +63,8 @@ fn recognised(measured: &Measured) -> Option<Finding> {
 /// That there was no time to tell.
 fn undecided(measured: &Measured) -> Finding {
     let status = |wanted: u16| {
-        let counted = measured
-            .tally
-            .by_status()
-            .chain(measured.set_aside.by_status());
-        let of_status = counted.filter(|&(status, _)| status == wanted);
-        of_status.map(|(_, count)| count).sum::<u64>()
+        let counted = measured.counted.by_status.get(&wanted);
+        counted.copied().unwrap_or(0) + measured.set_aside.of_status(wanted)
     };
     let (unavailable, too_many) = (status(503), status(429));
     let (code, what) = if too_many > 0 {
