@@ -6,9 +6,10 @@ use std::io::BufRead;
 
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderValue};
+use lbtest::identity::MAX_NAME_LENGTH;
 use lbtest::identity::encoding;
 use lbtest::identity::log::Responses;
-use lbtest::identity::rule::{MAX_NAME_LENGTH, Rules};
+use lbtest::identity::rule::Rules;
 use lbtest::manifest::{CanaryOptions, Choice, Input, Manifests, to_yaml};
 use lbtest::merge::Collection;
 use lbtest::plan::config::Config;

@@ -4,9 +4,10 @@ use std::io::{self, IsTerminal};
 
 use clap::Args;
 
-use super::gate::{CriterionArgs, OutputArgs};
-use super::output::Outputs;
-use super::{CommandError, gate, manifests, output};
+use super::measure::expected;
+use super::options::CriterionArgs;
+use super::output::{OutputArgs, Outputs};
+use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Group, Mappings};
 use crate::identity::log::Responses;
@@ -52,7 +53,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         ));
     }
     let (settings, _) = manifests::resolve(settings)?;
-    let split = gate::expected(&settings)?;
+    let split = expected(&settings)?;
     let mappings = settings.mappings(&split)?;
     let claim = settings.claim(split)?;
     let mut outputs = Outputs::open(&args.output)?;

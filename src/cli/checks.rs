@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::gate::{self, GateArgs};
+use super::measure;
+use super::options::GateArgs;
 use super::output::Outputs;
 use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
@@ -69,10 +70,10 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
     for (name, plan, findings) in planned {
         let (outcome, mut report) = if interrupted {
             let measured = Measured::failed(&plan, LoadError::Interrupted(Box::default()).into());
-            gate::concluded(&plan, &measured)
+            measure::concluded(&plan, &measured)
         } else {
             output::note(&format!("{name}:"));
-            gate::measured(&plan, &args.output)
+            measure::measured(&plan, &args.output)
         };
         report.findings.extend(findings);
         // A signal that came while a verdict was computed ends the whole run too.

@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use clap::Args;
 
-use super::gate::{CriterionArgs, LoadArgs, OutputArgs};
 use super::ingress::BehaviourArgs;
+use super::measure;
+use super::options::{CriterionArgs, LoadArgs};
+use super::output::OutputArgs;
 use super::shard::ShardArgs;
-use super::{CommandError, gate, manifests, output};
+use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
 use crate::format;
 use crate::ingress::Ingress;
@@ -44,7 +46,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     let (mut settings, manifests) = manifests::resolve(settings)?;
     // The pods of the manifests are not those of the demo.
     settings.backend = own;
-    let split = gate::expected(&settings)?;
+    let split = measure::expected(&settings)?;
     let host = settings.host.clone();
     let config = args.behaviour.config(Some(&split), host, settings.seed())?;
     // The demo knows its own pods; what the user says of them counts all the same.
@@ -60,7 +62,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     settings.url = Some(format!("http://{}/", ingress.addr()));
     let plan = args.shard.plan(&settings)?;
     let findings = manifests.map(|manifests| manifests.findings(&plan));
-    let status = gate::measure(
+    let status = measure::measure(
         &plan,
         findings.transpose()?.unwrap_or_default(),
         &args.output,

@@ -6,8 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::gate::OutputArgs;
-use super::output::Outputs;
+use super::output::{OutputArgs, Outputs};
 use super::{CommandError, output};
 use crate::exit::ExitStatus;
 use crate::merge::Collection;

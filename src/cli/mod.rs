@@ -13,8 +13,10 @@ mod ingress;
 mod lint;
 mod man;
 mod manifests;
+mod measure;
 mod merge;
 mod notices;
+mod options;
 mod output;
 mod plan;
 mod serve;
@@ -39,7 +41,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    gate: gate::GateArgs,
+    gate: options::GateArgs,
 }
 
 #[derive(Debug, Subcommand)]

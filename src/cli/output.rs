@@ -6,14 +6,43 @@ mod reports;
 mod sink;
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
 use anstream::ColorChoice;
+use clap::Args;
 
 use super::CommandError;
 use super::value::ColorArg;
 pub(super) use progress::ProgressBar;
 pub(super) use reports::Outputs;
 pub(super) use sink::Sink;
+
+/// Where reports go and how the terminal is used; shared by every command that reports.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub(super) struct OutputArgs {
+    /// Write the report as JSON to a file, or to stdout for '-'
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub json: Option<PathBuf>,
+    /// Write JUnit XML to a file, or to stdout for '-'
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Write Markdown to a file, or to stdout for '-'; a GitHub step summary is appended to
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Write metrics to a file, or to stdout for '-'
+    #[arg(long, value_name = "FILE")]
+    pub openmetrics: Option<PathBuf>,
+    /// Write a page for browsers to a file, or to stdout for '-'
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// When to colour
+    #[arg(long, value_enum, default_value = "auto")]
+    pub color: ColorArg,
+    /// No progress display
+    #[arg(long)]
+    pub no_progress: bool,
+}
 
 /// Applies `--color` to everything printed from here on.
 pub(super) fn color(choice: ColorArg) {

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::gate::CriterionArgs;
+use super::measure::expected;
+use super::options::CriterionArgs;
 use super::output::Sink;
-use super::{CommandError, gate, manifests, output};
+use super::{CommandError, manifests, output};
 use crate::claim::Claim;
 use crate::exit::ExitStatus;
 use crate::format::{points, shares, time};
@@ -59,7 +60,7 @@ const TOLERANCES: [f64; 5] = [0.01, 0.02, 0.03, 0.05, 0.1];
 pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
     let settings = args.criterion.over(Settings::default());
     let (settings, _) = manifests::resolve(settings)?;
-    let claim = settings.claim(gate::expected(&settings)?)?;
+    let claim = settings.claim(expected(&settings)?)?;
     let sink = Sink::open_report("--json", args.json.as_deref())?;
     let report = planned(args, &claim)?;
     let told = render(args, &claim, &report);

@@ -21,8 +21,8 @@ use std::borrow::Cow;
 
 use memchr::memmem::Finder;
 
+use super::MAX_NAME_LENGTH;
 use super::json::Pointer;
-use super::rule::MAX_NAME_LENGTH;
 use super::workload::is_generated_name;
 
 /// What must stand before a form's literal.

@@ -5,7 +5,7 @@
 //! which ones it could be. [`encoding`] undoes the compression of a body; [`log`] reads the answers from a saved text instead of from the network.
 //!
 //! A response is written by a peer that nobody vouches for. Names are bounded
-//! ([`rule::MAX_NAME_LENGTH`]) and free of control characters, every search is linear in the body, and
+//! ([`MAX_NAME_LENGTH`]) and free of control characters, every search is linear in the body, and
 //! nothing here is escaped for print: that is the report's task.
 
 pub mod assignment;
@@ -20,3 +20,7 @@ mod json;
 mod mapping;
 mod name;
 mod pattern;
+
+/// The longest pod name, in bytes: that of a DNS subdomain, which Kubernetes allows a pod. What claims to
+/// be longer is no identity.
+pub const MAX_NAME_LENGTH: usize = 253;

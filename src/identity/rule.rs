@@ -4,14 +4,11 @@ use std::borrow::Cow;
 
 use http::HeaderName;
 
+use super::MAX_NAME_LENGTH;
 use super::builtin::BuiltIn;
 use super::json::Pointer;
 use super::pattern::Pattern;
 use crate::headers::Headers;
-
-/// The longest pod name, in bytes: that of a DNS subdomain, which Kubernetes allows a pod. What claims to
-/// be longer is no identity.
-pub const MAX_NAME_LENGTH: usize = 253;
 
 /// How a response tells which pod answered: rules that are tried in order, the first name counts.
 ///

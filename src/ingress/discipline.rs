@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::config::ConfigError;
 use super::draw;
+use super::error::ConfigError;
 
 /// The longest period of a round-robin cycle that is laid out in memory.
 const MAX_PERIOD: u64 = 100_000;

@@ -1,6 +1,5 @@
 //! From one request to its answer.
 
-use std::convert::Infallible;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,10 +7,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::combinators::WithTrailers;
 use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body, Incoming};
 use tokio::sync::Notify;
@@ -19,7 +16,7 @@ use tokio::sync::Notify;
 use super::discipline::Discipline;
 use super::draw;
 use super::fault::FaultKind;
-use super::grpc;
+use super::grpc::{self, Answer};
 use super::host::{bare_host, host_of};
 use super::limiter::LimitStatus;
 use super::page::{self, Page};
@@ -32,10 +29,6 @@ const MAX_BODY: usize = 1 << 20;
 
 /// nginx's default `client_body_timeout`, here for the whole body.
 const BODY_TIMEOUT: Duration = Duration::from_mins(1);
-
-/// An answer: its body was made beforehand, and only that of a gRPC call has trailers.
-pub(super) type Answer = Response<Either<Full<Bytes>, WithTrailers<Full<Bytes>, Trailers>>>;
-type Trailers = std::future::Ready<Option<Result<HeaderMap, Infallible>>>;
 
 /// The connection is to be ended without an answer.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::config::ConfigError;
+use super::error::ConfigError;
 
 /// What a failing backend does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,13 +3,18 @@
 //! Every answer of a pod names it in its metadata (`x-pod-name`) and in its trailers; the echo's message
 //! does too, at field 1.4.4 (`assertions.context.pod`).
 
+use std::convert::Infallible;
+
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body_util::combinators::WithTrailers;
 use http_body_util::{BodyExt, Either, Full};
 
 use bytes::Bytes;
 
-use super::exchange::Answer;
+/// An answer: its body was made beforehand, and only that of a gRPC call has trailers.
+pub(super) type Answer = Response<Either<Full<Bytes>, WithTrailers<Full<Bytes>, Trailers>>>;
+type Trailers = std::future::Ready<Option<Result<HeaderMap, Infallible>>>;
 
 /// The service that gRPC servers answer health checks with (grpc/health/v1/health.proto).
 const HEALTH: &str = "/grpc.health.v1.Health/Check";

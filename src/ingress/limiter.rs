@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::config::ConfigError;
+use super::error::ConfigError;
 
 /// One request, in the unit in which nginx counts.
 const REQUEST: u64 = 1000;

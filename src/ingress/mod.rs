@@ -41,6 +41,7 @@ mod config;
 mod counts;
 mod discipline;
 mod draw;
+mod error;
 mod exchange;
 mod fault;
 mod grpc;
@@ -58,9 +59,10 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, ConfigError, DEFAULT_BURST_MULTIPLIER};
+pub use config::{Config, DEFAULT_BURST_MULTIPLIER};
 pub use counts::{BackendCount, Counts, PodCount};
 pub use discipline::{Discipline, RouteBy};
+pub use error::ConfigError;
 pub use fault::{Delay, Fault, FaultKind};
 pub use limiter::LimitStatus;
 pub use option::{ExtraHeader, Shift};

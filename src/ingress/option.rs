@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use http::{HeaderName, HeaderValue, header};
 
-use super::config::ConfigError;
+use super::error::ConfigError;
 use crate::split::Split;
 
 /// `--shift 1500:v1=50,v2=50`: another split from one request on.

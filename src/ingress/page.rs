@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
-use super::config::ConfigError;
+use super::error::ConfigError;
 
 /// The application whose answer a pod gives. Each names its pod in its own way; see [`Page::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -3,8 +3,8 @@
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-use super::config::ConfigError;
 use super::draw;
+use super::error::ConfigError;
 
 /// The alphabet of Kubernetes' generated names (`k8s.io/apimachinery/pkg/util/rand`): no vowels, and no
 /// characters that are taken for another.

@@ -11,7 +11,7 @@ use http::header::COOKIE;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName};
 
-use super::config::ConfigError;
+use super::error::ConfigError;
 use crate::split::Split;
 
 /// The split's first backend is the primary; of the others the first alone is the canary that headers and

@@ -13,8 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 
-use super::config::{Config, ConfigError};
+use super::config::Config;
 use super::counts::Counts;
+use super::error::ConfigError;
 use super::exchange::Connection;
 use super::pods::Backend;
 use super::shared::Shared;

@@ -3,11 +3,8 @@
 //! Each thread puts its counts up a few times a second, between requests; the path of a response knows
 //! nothing of it.
 
-use std::cell::RefCell;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-use super::harvest::Harvest;
 
 /// How often a thread puts its counts up.
 const EVERY: Duration = Duration::from_millis(200);
@@ -65,25 +62,19 @@ impl Board {
         sum
     }
 
-    /// Puts the counts of one thread up, again and again.
+    /// Puts the counts of one thread up, as `put_up` writes them, again and again.
     ///
     /// # Cancel safety
     /// Dropping it leaves what was put up last.
-    pub(super) async fn keep(&self, thread: usize, harvest: &RefCell<Harvest>) {
+    pub(super) async fn keep(&self, thread: usize, put_up: impl Fn(&mut SoFar)) {
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let tally = &harvest.borrow().tally;
             let mut place = self.places[thread]
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner);
-            place.by_group.clear();
-            place
-                .by_group
-                .extend(tally.groups().iter().map(|group| group.observed));
-            place.unattributed = tally.unattributed();
-            place.failed = tally.by_failure().map(|(_, count)| count).sum();
+            put_up(&mut place);
         }
     }
 }

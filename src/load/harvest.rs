@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::board::SoFar;
 use super::buffer::BodyEnd;
 use super::epoch::Epoch;
 use super::shared::Shared;
@@ -74,6 +75,15 @@ impl Harvest {
             self.addresses.start_over();
         }
         self.epoch_number
+    }
+
+    /// Writes down how far this thread has got.
+    pub(super) fn put_up(&self, so_far: &mut SoFar) {
+        let observed = self.tally.groups().iter().map(|group| group.observed);
+        so_far.by_group.clear();
+        so_far.by_group.extend(observed);
+        so_far.unattributed = self.tally.unattributed();
+        so_far.failed = self.tally.by_failure().map(|(_, count)| count).sum();
     }
 
     /// Counts a connection to one of the run's addresses.

@@ -74,7 +74,7 @@ pub(super) fn run(
             biased;
             _ = phase.wait_for(|&phase| phase == Phase::Quit) => {}
             () = ended(&mut loops) => {}
-            () = shared.board.keep(thread, &harvest) => {}
+            () = shared.board.keep(thread, |place| harvest.borrow().put_up(place)) => {}
         }
     });
     // What is still under way goes with the runtime that it runs on.

@@ -2,7 +2,7 @@
 //! `lbtest.toml`, or a manifest.
 //!
 //! Every setting is optional; [`Settings::plan`] is the one place where the defaults stand and where
-//! settings become a [`Plan`]. A new setting is a field here, a flag in `cli::gate`, its line in the
+//! settings become a [`Plan`]. A new setting is a field here, a flag in `cli::options`, its line in the
 //! flags' `over`, and its use in [`Settings::plan`]; the configuration file and its schema follow.
 
 pub(super) mod read;

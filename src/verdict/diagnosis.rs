@@ -42,6 +42,7 @@ mod cause;
 mod change;
 mod client;
 mod constant;
+mod fit;
 mod gather;
 mod limiter;
 mod missing;

@@ -8,8 +8,7 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ascii;
-use crate::cli::gate::OutputArgs;
+use super::{OutputArgs, ascii};
 use crate::identity::assignment::{Assignment, assign};
 use crate::load::Progress;
 use crate::plan::Plan;

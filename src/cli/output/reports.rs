@@ -3,9 +3,8 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{Sink, ascii, warn};
+use super::{OutputArgs, Sink, ascii, warn};
 use crate::cli::CommandError;
-use crate::cli::gate::OutputArgs;
 use crate::report::checks::ChecksReport;
 use crate::report::escape::workflow_log;
 use crate::report::{Named, Report, annotation, html, json, junit, markdown, openmetrics, text};

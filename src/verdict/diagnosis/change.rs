@@ -1,6 +1,6 @@
 //! A split that changed during the run: when, from what, to what.
 
-use super::{Finding, Symptoms, constant, number, percent};
+use super::{Finding, Symptoms, fit, number, percent};
 use crate::stats::change_point::{ChangePoint, change_point};
 use crate::stats::drift::{drift, over_regular_p_value};
 
@@ -135,8 +135,7 @@ fn changes_again(symptoms: &Symptoms<'_>, index: u64) -> bool {
 fn is_not_live_yet(symptoms: &Symptoms<'_>, change: &ChangePoint, responses: u64) -> bool {
     let fits = |shares: &[f64], size: u64| {
         let counts: Vec<u64> = shares.iter().map(|&share| count(share, size)).collect();
-        constant::p_value(symptoms, &counts, symptoms.split.shares())
-            .is_some_and(|p| p > symptoms.alpha)
+        fit::p_value(symptoms, &counts, symptoms.split.shares()).is_some_and(|p| p > symptoms.alpha)
     };
     let rest = responses - change.index;
     (change.index as f64) < EARLY * responses as f64

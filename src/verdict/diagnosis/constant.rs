@@ -5,11 +5,10 @@
 //! is estimated from the data, so that the likelihoods compare.
 
 use super::cause::Cause;
+use super::fit::p_value;
 use super::missing::Missing;
 use super::{Finding, Symptoms, UNEXPLAINED};
 use crate::stats::chi_square::pearson;
-use crate::stats::density::deviance;
-use crate::stats::goodness_of_fit::goodness_of_fit;
 use crate::stats::likelihood::rank;
 
 /// Shares closer than this are the same.
@@ -17,8 +16,6 @@ const SAME: f64 = 1e-9;
 /// With fewer responses expected of a pod, whether pods get the same is not tested: the χ² tail would
 /// reject too often.
 const LEAST_OF_A_POD: f64 = 5.0;
-/// Simulated p-values need not resolve more than this to choose among causes.
-const SMALLEST_ALPHA: f64 = 1e-3;
 /// The largest error rate at which one cause is told from another.
 const TELLING_APART: f64 = 0.01;
 
@@ -238,27 +235,6 @@ impl Candidate {
         let p = p_value(symptoms, &counts, &self.shares)?;
         (p > symptoms.alpha).then_some(p)
     }
-}
-
-/// The p-value of counts under shares; `None` without counts, or where it is certainly below α.
-pub(super) fn p_value(symptoms: &Symptoms<'_>, counts: &[u64], shares: &[f64]) -> Option<f64> {
-    let n = counts.iter().sum::<u64>() as f64;
-    let mut total = 0.0;
-    for (&count, &share) in counts.iter().zip(shares) {
-        if share > 0.0 {
-            total += deviance(count as f64, n * share);
-        } else if count > 0 {
-            return None;
-        }
-    }
-    // P[deviance ≥ d] ≤ C(n+k−1, k−1)·e^−d (Csiszár & Körner 1981, the method of types).
-    let types = (counts.len() as f64 - 1.0) * (n + counts.len() as f64).ln();
-    if total > types - symptoms.alpha.ln() {
-        return None;
-    }
-    let resolution = symptoms.alpha.max(SMALLEST_ALPHA);
-    let fit = goodness_of_fit(counts, shares, resolution, symptoms.seed).ok()??;
-    Some(fit.p_value)
 }
 
 /// Responses by backend, then those without an identity.

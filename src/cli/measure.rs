@@ -1,0 +1,66 @@
+//! A plan → load → verdict → report, for every command that sends load.
+
+use super::notices::Notices;
+use super::output::{OutputArgs, Outputs};
+use super::{CommandError, output};
+use crate::exit::ExitStatus;
+use crate::format;
+use crate::load::{self, machine};
+use crate::measured::Measured;
+use crate::plan::Plan;
+use crate::plan::settings::Settings;
+use crate::report::{Finding, Report};
+use crate::split::Split;
+use crate::tally::pods::PodRegistry;
+use crate::verdict::{self, Outcome, announcement};
+
+/// The expected split, with a warning when its weights are relative and were typed as they are.
+pub(super) fn expected(settings: &Settings) -> Result<Split, CommandError> {
+    let split = settings.split()?;
+    if split.is_relative() && settings.expect_from.is_empty() {
+        let shares = format::shares(&split);
+        output::warn(&format!(
+            "the weights of --expect sum to neither 1 nor 100; taken as {shares}"
+        ));
+    }
+    Ok(split)
+}
+
+/// Sends the load, judges what came back and reports it, together with `findings` about the plan.
+pub(super) fn measure(
+    plan: &Plan,
+    findings: Vec<Finding>,
+    args: &OutputArgs,
+) -> Result<ExitStatus, CommandError> {
+    let mut outputs = Outputs::open(args)?;
+    let (_, mut report) = measured(plan, args);
+    report.findings.extend(findings);
+    outputs.write(&report)?;
+    Ok(report.status())
+}
+
+/// What follows from what was measured, and the report of it.
+pub(super) fn concluded(plan: &Plan, measured: &Measured) -> (Outcome, Report) {
+    let outcome = verdict::judge(&plan.claim, measured);
+    let report = Report::of(&plan.claim, measured, &outcome);
+    (outcome, report)
+}
+
+/// Sends the load and judges what came back.
+pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> (Outcome, Report) {
+    if let Some(shortage) = machine::port_shortage(plan) {
+        output::warn(&announcement::port_shortage(shortage));
+    }
+    let registry = PodRegistry::shared(plan.mappings.clone());
+    let mut progress = output::ProgressBar::new(plan, &registry, args);
+    let mut notices = Notices::new(announcement::announcement(plan));
+    let measured = load::measure(plan, &registry, &mut |seen| {
+        if let Some(news) = notices.news(plan, &seen) {
+            progress.clear();
+            output::note(&news);
+        }
+        progress.show(&seen);
+    });
+    drop(progress);
+    concluded(plan, &measured)
+}

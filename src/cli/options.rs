@@ -1,0 +1,291 @@
+//! The options of the gate, and of whatever else sends load or judges: what was typed becomes settings.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::output::OutputArgs;
+use super::shard::ShardArgs;
+use super::value::JudgeArg;
+use crate::claim::stickiness::SessionBy;
+use crate::plan::pace::Rate;
+use crate::plan::preparation::Warmup;
+use crate::plan::quantity;
+use crate::plan::settings::Settings;
+
+/// What the expected split is and what the verdict promises; shared by every command that judges.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Expectation and promise")]
+pub(super) struct CriterionArgs {
+    /// Expected weights of the backends; 0 means "must get nothing"
+    #[arg(long, value_name = "v1=70,v2=30")]
+    pub expect: Option<String>,
+    /// Read the split, host, path and pods from manifests: a file, a folder, or '-' for stdin; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub expect_from: Vec<String>,
+    /// Which route of --expect-from is meant
+    #[arg(long, value_name = "NAMESPACE/NAME[/RULE]")]
+    pub route: Option<String>,
+    /// Which step of a Rollout or a Flagger Canary in --expect-from is meant, from 1 (default: what its status says)
+    #[arg(long, value_name = "N", value_parser = quantity::small_count)]
+    pub step: Option<NonZeroUsize>,
+    /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often (default: 0.001)
+    #[arg(long, value_name = "RATE", value_parser = quantity::error_rate)]
+    pub alpha: Option<f64>,
+    /// The smallest shift, in percentage points, that a PASS rules out (default: 5)
+    #[arg(long, value_name = "PP", value_parser = quantity::percentage_points)]
+    pub tolerance: Option<f64>,
+    /// What PASS claims (default: equivalence)
+    #[arg(long, value_enum)]
+    pub judge: Option<JudgeArg>,
+    /// Responses without an identity, in percent, beyond which a run cannot pass (default: 1%)
+    #[arg(long, value_name = "PCT", value_parser = quantity::percentage)]
+    pub max_unattributed: Option<f64>,
+    /// Which workload (name or glob) is which backend; repeatable
+    #[arg(long, value_name = "LABEL=WORKLOAD")]
+    pub backend: Vec<String>,
+    /// Seed of Monte Carlo and permutations, and, in demo, of the ingress (default: 1)
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+}
+
+impl CriterionArgs {
+    /// These settings over others.
+    pub(super) fn over(&self, lower: Settings) -> Settings {
+        Settings {
+            expect: self.expect.clone().or(lower.expect),
+            expect_from: list_over(&self.expect_from, lower.expect_from),
+            route: self.route.clone().or(lower.route),
+            step: self.step.or(lower.step),
+            alpha: self.alpha.or(lower.alpha),
+            tolerance: self.tolerance.or(lower.tolerance),
+            judge: self.judge.map(Into::into).or(lower.judge),
+            max_unattributed: self.max_unattributed.or(lower.max_unattributed),
+            backend: list_over(&self.backend, lower.backend),
+            seed: self.seed.or(lower.seed),
+            ..lower
+        }
+    }
+}
+
+/// A repeatable option replaces what is below it; it does not add to it.
+fn list_over(own: &[String], lower: Vec<String>) -> Vec<String> {
+    if own.is_empty() { lower } else { own.to_vec() }
+}
+
+/// What is sent, and how; shared by the gate and demo.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of its own on the command line"
+)]
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Load")]
+pub(super) struct LoadArgs {
+    /// Host header (default: the URL's authority)
+    #[arg(long, value_name = "NAME", env = "LBTEST_HOST")]
+    pub host: Option<String>,
+    /// Requests that must be attributed, such as 500, 10k or 1m (default: computed from the promise)
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count)]
+    pub requests: Option<NonZeroU64>,
+    /// Run for this long
+    #[arg(short = 'z', long, value_name = "D", value_parser = quantity::duration)]
+    pub duration: Option<Duration>,
+    /// Give up after this long; a run cut short cannot pass (default: 10m)
+    #[arg(long, value_name = "D", value_parser = quantity::duration)]
+    pub max_duration: Option<Duration>,
+    /// Send this first and discard it: a time (2s) or a number of requests (500); both stand in the report
+    #[arg(long, value_name = "N|D")]
+    pub warmup: Option<Warmup>,
+    /// Poll first until every backend of positive weight has answered, for at most this long
+    #[arg(long, value_name = "D", value_parser = quantity::duration)]
+    pub wait_ready: Option<Duration>,
+    /// Requests in flight at once (default: 50)
+    #[arg(short = 'c', long, value_name = "N", value_parser = quantity::small_count)]
+    pub concurrency: Option<NonZeroUsize>,
+    /// Client threads (default: one a core)
+    #[arg(long, value_name = "N", value_parser = quantity::small_count)]
+    pub threads: Option<NonZeroUsize>,
+    /// Open-loop pace of the whole run, such as 500/s or 175/m (default: as fast as responses come)
+    #[arg(short = 'q', long, value_name = "R")]
+    pub rate: Option<Rate>,
+    /// Requests a connection carries; 1 gives independent draws behind any balancer (default: 1)
+    #[arg(long, value_name = "K", value_parser = quantity::count)]
+    pub requests_per_connection: Option<NonZeroU64>,
+    /// No limit on the requests of a connection
+    #[arg(long, conflicts_with = "requests_per_connection")]
+    pub keep_alive: bool,
+    /// HTTP/2: by ALPN over TLS, else by prior knowledge
+    #[arg(long)]
+    pub http2: bool,
+    /// Requests in flight at once on each connection, with --http2 and --keep-alive (default: 1)
+    #[arg(long, value_name = "N", value_parser = quantity::small_count)]
+    pub streams: Option<NonZeroUsize>,
+    /// Time allowed for one exchange (default: 10s)
+    #[arg(short = 't', long, value_name = "D", value_parser = quantity::duration)]
+    pub timeout: Option<Duration>,
+    /// Time allowed for one dial (default: 3s)
+    #[arg(long, value_name = "D", value_parser = quantity::duration)]
+    pub connect_timeout: Option<Duration>,
+    /// Dial HOST2:PORT2 in place of HOST1:PORT1, as curl does; repeatable
+    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]
+    pub connect_to: Vec<String>,
+    /// The addresses of a name, as curl takes them; repeatable
+    #[arg(long, value_name = "HOST:PORT:ADDRESS,...")]
+    pub resolve: Vec<String>,
+    /// Dial a Unix domain socket
+    #[arg(long, value_name = "PATH")]
+    pub unix_socket: Option<PathBuf>,
+    /// The name that TLS asks for (default: that of --host, else the URL's)
+    #[arg(long, value_name = "NAME")]
+    pub sni: Option<String>,
+    /// Take any certificate
+    #[arg(short = 'k', long, conflicts_with = "cacert")]
+    pub insecure: bool,
+    /// Trust the authorities, and the self-signed certificates, in this PEM file alone
+    #[arg(long, value_name = "FILE")]
+    pub cacert: Option<PathBuf>,
+    /// The client's certificate in PEM form, for an ingress that asks for one (mutual TLS)
+    #[arg(long, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// Its private key in PEM form (default: in the file of --cert)
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// A further header; repeatable
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+    /// A cookie; repeatable
+    #[arg(short = 'b', long, value_name = "NAME=VALUE")]
+    pub cookie: Vec<String>,
+    /// Path and query of the requests (default: the URL's)
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// Method (default: GET)
+    #[arg(short = 'm', long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// Body; @FILE sends what a file holds, byte for byte
+    #[arg(short = 'd', long = "data", value_name = "TEXT|@FILE")]
+    pub data: Option<String>,
+    /// A file with the body, which is sent byte for byte
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    pub data_file: Option<PathBuf>,
+    /// How much of a response is read to identify the pod (default: 1MiB)
+    #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
+    pub max_body: Option<usize>,
+    /// A backend's 99th latency percentile beyond which the run fails; repeatable
+    #[arg(long, value_name = "v2=200ms")]
+    pub max_p99: Vec<String>,
+    /// A backend's share of responses with a status of 500 or more beyond which the run fails; repeatable
+    #[arg(long, value_name = "v2=1%")]
+    pub max_error: Vec<String>,
+    /// Stop as soon as the evidence is enough
+    #[arg(long)]
+    pub sequential: bool,
+    /// Check that sessions stay on their backends: by all cookies that are set, by cookie:NAME or by header:NAME
+    #[arg(
+        long,
+        value_name = "BY",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "cookies"
+    )]
+    pub expect_sticky: Option<SessionBy>,
+    /// How a response names its pod: REGEX on the body (group 1), header:NAME or `json:/pointer`; repeatable
+    #[arg(long, value_name = "RULE")]
+    pub identify: Vec<String>,
+}
+
+impl LoadArgs {
+    /// These settings over others.
+    pub(super) fn over(&self, lower: Settings) -> Settings {
+        let says_how_connections_are_used =
+            self.keep_alive || self.requests_per_connection.is_some();
+        let (keep_alive, requests_per_connection) = if says_how_connections_are_used {
+            (Some(self.keep_alive), self.requests_per_connection)
+        } else {
+            (lower.keep_alive, lower.requests_per_connection)
+        };
+        let says_whom_to_trust = self.insecure || self.cacert.is_some();
+        let (insecure, cacert) = if says_whom_to_trust {
+            (Some(self.insecure), self.cacert.clone())
+        } else {
+            (lower.insecure, lower.cacert)
+        };
+        let says_what_body = self.data.is_some() || self.data_file.is_some();
+        let (data, data_file) = if says_what_body {
+            (self.data.clone(), self.data_file.clone())
+        } else {
+            (lower.data, lower.data_file)
+        };
+        Settings {
+            host: self.host.clone().or(lower.host),
+            requests: self.requests.or(lower.requests),
+            duration: self.duration.or(lower.duration),
+            max_duration: self.max_duration.or(lower.max_duration),
+            warmup: self.warmup.or(lower.warmup),
+            wait_ready: self.wait_ready.or(lower.wait_ready),
+            concurrency: self.concurrency.or(lower.concurrency),
+            threads: self.threads.or(lower.threads),
+            rate: self.rate.or(lower.rate),
+            requests_per_connection,
+            keep_alive,
+            http2: self.http2.then_some(true).or(lower.http2),
+            streams: self.streams.or(lower.streams),
+            connect_to: list_over(&self.connect_to, lower.connect_to),
+            resolve: list_over(&self.resolve, lower.resolve),
+            unix_socket: self.unix_socket.clone().or(lower.unix_socket),
+            sni: self.sni.clone().or(lower.sni),
+            insecure,
+            cacert,
+            cert: self.cert.clone().or(lower.cert),
+            key: self.key.clone().or(lower.key),
+            timeout: self.timeout.or(lower.timeout),
+            connect_timeout: self.connect_timeout.or(lower.connect_timeout),
+            header: list_over(&self.header, lower.header),
+            cookie: list_over(&self.cookie, lower.cookie),
+            path: self.path.clone().or(lower.path),
+            method: self.method.clone().or(lower.method),
+            data,
+            data_file,
+            max_body: self.max_body.or(lower.max_body),
+            max_p99: list_over(&self.max_p99, lower.max_p99),
+            max_error: list_over(&self.max_error, lower.max_error),
+            sequential: self.sequential.then_some(true).or(lower.sequential),
+            expect_sticky: self.expect_sticky.clone().or(lower.expect_sticky),
+            identify: list_over(&self.identify, lower.identify),
+            ..lower
+        }
+    }
+}
+
+/// The arguments of the gate.
+#[derive(Debug, Clone, Args)]
+pub(super) struct GateArgs {
+    /// Where the ingress listens (default: <http://localhost/>)
+    #[arg(env = "LBTEST_URL")]
+    pub url: Option<String>,
+    /// A file with defaults and with checks to run when there is no --expect (default: lbtest.toml, if it is there)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Run only the check of this name; repeatable
+    #[arg(long, value_name = "NAME", conflicts_with = "expect")]
+    pub check: Vec<String>,
+    #[command(flatten)]
+    pub criterion: CriterionArgs,
+    #[command(flatten)]
+    pub load: LoadArgs,
+    #[command(flatten)]
+    pub shard: ShardArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+impl GateArgs {
+    /// These settings over others.
+    pub(super) fn over(&self, lower: Settings) -> Settings {
+        let url = self.url.clone().or(lower.url);
+        let lower = Settings { url, ..lower };
+        self.load.over(self.criterion.over(lower))
+    }
+}
