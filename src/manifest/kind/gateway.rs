@@ -4,7 +4,7 @@
 //! A reference without a weight has weight 1, one of weight 0 gets nothing (the API's reference,
 //! `BackendRef`). A rule without references redirects or answers by itself, and splits nothing.
 
-use super::{Context, Kind, Read};
+use super::{Context, Kind, MAX_COMPARED, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
@@ -62,10 +62,11 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
         let hidden: Option<Vec<usize>> = own.iter().map(before).collect();
         route.hidden_by = hidden.and_then(|rules| rules.first().copied());
         route.is_grpc = is_grpc;
-        seen.extend(
-            own.iter()
-                .map(|(path, more)| (index + 1, path.clone(), more.clone())),
-        );
+        if seen.len() < MAX_COMPARED {
+            let numbered =
+                |(path, more): &(PathRule, Vec<String>)| (index + 1, path.clone(), more.clone());
+            seen.extend(own.iter().map(numbered));
+        }
         // Of several matches one is enough: the one that asks for least.
         if let Some((path, conditions)) = matches.into_iter().min_by_key(|(_, more)| more.len()) {
             route.path = path;

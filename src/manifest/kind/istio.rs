@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Kind, Read, Reading};
+use super::{Context, Kind, MAX_COMPARED, Read, Reading};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
@@ -71,7 +71,9 @@ fn read<'a>(
             narrow(route, &matches);
         }
         routes.extend(found);
-        seen.extend(matches.into_iter().map(|one| (index + 1, one)));
+        if seen.len() < MAX_COMPARED {
+            seen.extend(matches.into_iter().map(|one| (index + 1, one)));
+        }
     }
     let numbered = routes.len();
     for (key, noun) in [("tcp", "port"), ("tls", "sniHosts")] {

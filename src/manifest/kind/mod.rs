@@ -30,6 +30,9 @@ use super::ManifestError;
 use super::object::Object;
 use super::route::Route;
 
+/// How many matches before a rule are looked at to see whether they hide it.
+const MAX_COMPARED: usize = 1000;
+
 /// How the objects of some kinds are read.
 #[derive(Debug)]
 pub struct Kind {

@@ -132,9 +132,14 @@ fn grant(
             }
         }
     }
+    let outcome = if matches!(object.kind.as_str(), "TCPRoute" | "TLSRoute") {
+        "of the connections are refused"
+    } else {
+        "of the requests get 500"
+    };
     let share = 100.0 * backend.weight / route.total().max(f64::MIN_POSITIVE);
     let message = format!(
-        "leads to {}, and no ReferenceGrant in {other} allows that from {own}: {share:.0} % of the requests get 500; \
+        "leads to {}, and no ReferenceGrant in {other} allows that from {own}: {share:.0} % {outcome}; \
          add one in {other} (from {} of {own}, to Service)",
         full_name(Some(other), &backend.name),
         object.kind
