@@ -88,6 +88,17 @@ pub fn over_regular_p_value(windows: &[impl AsRef<[u64]>]) -> Option<f64> {
     Some((2.0 * p).min(1.0))
 }
 
+/// The chance that independent draws would spread so unevenly over at most `blocks` blocks: the upper tail of the
+/// block χ². `None` as for [`drift`], or where the counts are too small for two blocks.
+///
+/// # Panics
+/// If the windows differ in length.
+#[must_use]
+pub fn clumped_p_value(windows: &[impl AsRef<[u64]>], blocks: usize) -> Option<f64> {
+    let (statistic, freedom) = Table::new(windows)?.block_chi_square(blocks)?;
+    Some(ChiSquared::new(freedom).ok()?.sf(statistic))
+}
+
 /// The upper tail of Kolmogorov's distribution, the limit of `sup |B_t|` over a Brownian bridge: two series, each used
 /// where it converges fast (Feller 1948).
 #[must_use]

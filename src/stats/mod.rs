@@ -30,6 +30,7 @@ pub mod likelihood;
 pub mod monte_carlo;
 pub mod multinomial;
 pub mod noncentral;
+pub mod order;
 pub mod permutation;
 pub mod power;
 pub mod prospects;

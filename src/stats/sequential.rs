@@ -166,6 +166,12 @@ impl Sequential {
         self.look
     }
 
+    /// Whether the split is refuted whatever the responses depend on: a backend of weight zero answered.
+    #[must_use]
+    pub fn is_certain(&self) -> bool {
+        self.leaked > 0
+    }
+
     /// The responses looked at, those without an identity included: where the test stopped, once it has.
     #[must_use]
     pub fn responses(&self) -> u64 {

@@ -8,13 +8,22 @@ use std::sync::Arc;
 
 use super::pods::PodRegistry;
 use super::sequence::{NOBODY, code_of, group_of};
+use super::windows::MAX_BLOCKS;
 use crate::claim::{Claim, Criterion};
 use crate::identity::assignment::{Backend, assign};
 use crate::stats::dispatch_order::DispatchOrder;
+use crate::stats::judge::Judge;
+use crate::stats::order::{Expected, Order};
 use crate::stats::sequential::{Look, Sequential};
 
 /// At most so many assignments are watched at once; with more, the run goes on to its cap.
 const MAX_POSSIBILITIES: usize = 64;
+
+/// The order of dispatch is asked first after this part of the planned number, and then half as much later
+/// each time: at most so often up to the cap.
+const LOOKS: u64 = 8;
+/// It tells nothing of fewer responses than this.
+const LEAST_RESPONSES: u64 = 64;
 
 /// Stands for a request that was never written.
 const NEVER_SENT: u8 = u8::MAX;
@@ -51,6 +60,11 @@ pub struct Monitor {
     history: Vec<u8>,
     groups: usize,
     watched: Vec<(Vec<Backend>, Sequential)>,
+    /// The responses after which a decision of the tests is asked for in the order of dispatch.
+    ask_at: u64,
+    /// What it said.
+    asked: Option<Order>,
+    settled: Look,
 }
 
 /// Where a sequential run stands.
@@ -70,6 +84,8 @@ pub struct Standing {
     pub max_face: f64,
     /// The number of responses after which the run ends without a verdict.
     pub cap: u64,
+    /// What the order of dispatch says of the independence of the responses, when it was last asked.
+    pub order: Option<Order>,
 }
 
 /// Where a sequential run would stand that had looked once, at counts by backend.
@@ -95,6 +111,7 @@ pub fn standing_at(claim: &Claim, observed: &[u64], unattributed: u64) -> Standi
         log_bound: test.log_bound(),
         max_face: test.max_face(),
         cap,
+        order: None,
     }
 }
 
@@ -102,6 +119,7 @@ impl Monitor {
     /// Watches a run that hands out at most `tickets` and ends without a verdict after `cap` responses.
     #[must_use]
     pub fn new(claim: Claim, registry: Arc<PodRegistry>, cap: u64, tickets: usize) -> Self {
+        let first_ask = (claim.planned_requests().get() / LOOKS).max(LEAST_RESPONSES);
         let mut monitor = Self {
             claim,
             registry,
@@ -110,6 +128,9 @@ impl Monitor {
             history: Vec::new(),
             groups: usize::MAX,
             watched: Vec::new(),
+            ask_at: first_ask,
+            asked: None,
+            settled: Look::Continue,
         };
         monitor.assign();
         monitor
@@ -124,7 +145,7 @@ impl Monitor {
             .place(ticket, seen.code())
             .expect("every ticket is placed once, and there are no more than was said");
         while let Some(code) = self.order.pop() {
-            if self.look() != Look::Continue {
+            if self.settled != Look::Continue {
                 break;
             }
             if code == NEVER_SENT {
@@ -138,13 +159,68 @@ impl Monitor {
                     observe(test, backends, code);
                 }
             }
+            self.settled = self.settle();
         }
-        self.look()
+        self.settled
+    }
+
+    /// The look that the run may stop at.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        self.settled
+    }
+
+    /// A decision of the tests stands once the order of dispatch leaves it; where it does not, the run goes
+    /// on, and asks again when it is half as long again.
+    fn settle(&mut self) -> Look {
+        let look = self.look_of_tests();
+        let is_certain = |(_, test): &(_, Sequential)| test.is_certain();
+        if matches!(look, Look::Continue | Look::Inconclusive)
+            || self.watched.iter().all(is_certain)
+        {
+            return look;
+        }
+        let responses = self.history.len() as u64;
+        if responses < self.ask_at.min(self.cap) {
+            return Look::Continue;
+        }
+        if self.stands() {
+            return self.look_of_tests();
+        }
+        if responses >= self.cap {
+            return Look::Inconclusive;
+        }
+        let planned = self.claim.planned_requests().get();
+        let next = responses + responses.div_ceil(2);
+        self.ask_at = if responses < planned {
+            next.min(planned)
+        } else {
+            next
+        };
+        Look::Continue
+    }
+
+    /// Looks anew at the counts as they are now, and asks the order of dispatch.
+    fn stands(&mut self) -> bool {
+        let Self {
+            claim,
+            history,
+            watched,
+            cap,
+            ..
+        } = self;
+        let mut stand = true;
+        for (backends, test) in watched.iter_mut() {
+            let sent = Sent::new(history, backends, claim.split.len());
+            *test = sequential(claim, *cap).at_counts(&sent.observed, sent.unattributed);
+            self.asked = sent.order(claim);
+            stand &= self.asked.is_some_and(|order| holds(claim, test, &order));
+        }
+        stand && matches!(self.look_of_tests(), Look::Pass | Look::Fail)
     }
 
     /// FAIL or PASS when every watched assignment says so.
-    #[must_use]
-    pub fn look(&self) -> Look {
+    fn look_of_tests(&self) -> Look {
         let Some((_, first)) = self.watched.first() else {
             return Look::Continue;
         };
@@ -186,6 +262,7 @@ impl Monitor {
             log_bound: -self.claim.criterion.alpha.ln(),
             max_face: most_favourable.map_or(0.0, Sequential::max_face),
             cap: self.cap,
+            order: self.asked,
         }
     }
 
@@ -194,18 +271,8 @@ impl Monitor {
         let groups = self.registry.groups();
         let assignment = assign(&self.claim.split, &groups);
         self.groups = groups.len();
-        let Criterion {
-            alpha,
-            tolerance,
-            judge,
-            ..
-        } = self.claim.criterion;
-        let cap = self.cap;
         let start = |backends: Vec<Backend>| {
-            // The last cell stands for workloads that are no backend: it must get nothing.
-            let mut shares = self.claim.split.shares().to_vec();
-            shares.push(0.0);
-            let mut test = Sequential::new(&shares, tolerance, alpha, judge, cap);
+            let mut test = sequential(&self.claim, self.cap);
             for &code in &self.history {
                 observe(&mut test, &backends, code);
             }
@@ -225,6 +292,98 @@ impl Monitor {
     }
 }
 
+/// A test of a claim; the last cell stands for workloads that are no backend: it must get nothing.
+fn sequential(claim: &Claim, cap: u64) -> Sequential {
+    let Criterion {
+        alpha,
+        tolerance,
+        judge,
+        ..
+    } = claim.criterion;
+    let mut shares = claim.split.shares().to_vec();
+    shares.push(0.0);
+    Sequential::new(&shares, tolerance, alpha, judge, cap)
+}
+
+/// The responses so far, under one assignment.
+struct Sent {
+    labels: Vec<u8>,
+    observed: Vec<u64>,
+    unattributed: u64,
+}
+
+impl Sent {
+    fn new(history: &[u8], backends: &[Backend], cells: usize) -> Self {
+        let cell = |code| backends.get(group_of(code)?).copied().flatten();
+        let mut sent = Self {
+            labels: Vec::with_capacity(history.len()),
+            observed: vec![0; cells + 1],
+            unattributed: 0,
+        };
+        for backend in history.iter().map(|&code| cell(code)) {
+            let Some(backend) = backend else {
+                sent.unattributed += 1;
+                continue;
+            };
+            sent.observed[backend.min(cells)] += 1;
+            if backend < cells {
+                sent.labels.push(u8::try_from(backend).unwrap_or(u8::MAX));
+            }
+        }
+        sent
+    }
+
+    fn order(&self, claim: &Claim) -> Option<Order> {
+        let expected = Expected {
+            shares: claim.split.shares(),
+            tolerance: claim.criterion.tolerance,
+            alpha: claim.criterion.alpha,
+        };
+        let size = self.labels.len().div_ceil(MAX_BLOCKS).max(1);
+        let windows: Vec<Vec<u64>> = self
+            .labels
+            .chunks(size)
+            .map(|block| {
+                let mut counts = vec![0; claim.split.len()];
+                for &label in block {
+                    if let Some(count) = counts.get_mut(usize::from(label)) {
+                        *count += 1;
+                    }
+                }
+                counts
+            })
+            .collect();
+        Order::new(&windows, &self.labels, self.unattributed, &expected)
+    }
+}
+
+/// Whether a decision stands by the order of dispatch too.
+///
+/// A FAIL waits until no stretch of one backend is more than an eighth of the run: until then a burst cannot
+/// be told from a split. It takes what neighbouring answers repeat into account whether that is significant
+/// or not. Where answers come in clumps, each time it is asked has its part of α (Bonferroni).
+fn holds(claim: &Claim, test: &Sequential, order: &Order) -> bool {
+    let Criterion { alpha, judge, .. } = claim.criterion;
+    let each = alpha / LOOKS as f64;
+    match test.look() {
+        Look::Fail => {
+            let responses = test.responses();
+            let is_long = responses >= LOOKS.saturating_mul(order.longest_run)
+                || responses >= claim.planned_requests().get();
+            let stands = if order.is_clumped() {
+                order.fit_p_value <= each
+            } else {
+                test.log_e_value() >= test.log_bound() * order.neighbour_effect
+            };
+            is_long && stands
+        }
+        Look::Pass => {
+            !order.is_clumped() || judge == Judge::Significance || order.equivalence_p_value <= each
+        }
+        Look::Continue | Look::Inconclusive => false,
+    }
+}
+
 fn observe(test: &mut Sequential, backends: &[Backend], code: u8) {
     test.observe(group_of(code).and_then(|group| backends.get(group).copied().flatten()));
 }
@@ -234,7 +393,6 @@ mod tests {
     use super::*;
     use crate::identity::assignment::Mappings;
     use crate::split::Split;
-    use crate::stats::judge::Judge;
     use crate::tally::pods::{GroupId, Interner};
 
     fn monitor(expect: &str, pods: &[&str]) -> (Monitor, Interner, Vec<usize>) {
@@ -258,14 +416,34 @@ mod tests {
     }
 
     #[test]
-    fn everything_on_one_of_two_known_backends_fails_after_44_responses() {
+    fn everything_on_one_of_two_backends_fails_once_a_burst_is_ruled_out() {
         let (mut monitor, _, groups) = monitor("v1=70,v2=30", &["v1"]);
         let failed =
-            (0..100).find(|&ticket| monitor.place(ticket, Seen::Group(groups[0])) == Look::Fail);
-        assert_eq!(failed, Some(43));
+            (0..4000).find(|&ticket| monitor.place(ticket, Seen::Group(groups[0])) == Look::Fail);
+        assert_eq!(failed, Some(3663));
         let standing = monitor.standing();
-        assert_eq!(standing.observed, [44]);
+        assert_eq!(standing.observed, [3664]);
         assert!(standing.log_e_value >= standing.log_bound);
+    }
+
+    #[test]
+    fn a_round_robin_in_long_stretches_never_fails_and_a_split_that_is_off_fails_soon() {
+        let (mut monitor, _, groups) = monitor("v1=70,v2=30", &["v1", "v2"]);
+        let in_turn = |ticket: u64| groups[usize::from(ticket % 100 >= 70)];
+        let looks = (0..6000).map(|ticket| monitor.place(ticket, Seen::Group(in_turn(ticket))));
+        assert_eq!(looks.last(), Some(Look::Pass));
+        let (mut monitor, _, groups) = self::monitor("v1=70,v2=30", &["v1", "v2"]);
+        let half = |ticket: u64| groups[usize::from(ticket.is_multiple_of(2))];
+        let failed = (0..6000)
+            .find(|&ticket| monitor.place(ticket, Seen::Group(half(ticket))) == Look::Fail);
+        assert_eq!(failed, Some(457));
+    }
+
+    #[test]
+    fn a_backend_of_weight_zero_that_answers_fails_at_once() {
+        let (mut monitor, _, groups) = monitor("v1=100,v2=0", &["v1", "v2"]);
+        monitor.place(0, Seen::Group(groups[0]));
+        assert_eq!(monitor.place(1, Seen::Group(groups[1])), Look::Fail);
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::stats::dependence::{
 use crate::stats::equivalence::{equivalence_p_value, equivalence_p_value_with_design_effect};
 use crate::stats::goodness_of_fit::{self, GoodnessOfFit, goodness_of_fit};
 use crate::stats::judge::Decision;
+use crate::stats::order::Order;
 use crate::stats::permutation::homogeneity;
 use crate::stats::sequential::Look;
 use crate::stats::unattributed::{Bounds, absence_p_value};
@@ -67,6 +68,8 @@ pub enum Cause {
     Unattributed,
     /// More responses than allowed have no identity.
     TooManyUnattributed,
+    /// The answers come in clumps, and what they carry then does not hold the verdict of independent ones.
+    Clumped,
 }
 
 /// Where the p-value that gates comes from.
@@ -115,6 +118,8 @@ pub struct Judged {
     pub equivalence_p_value: f64,
     /// What the connections say of the independence of their responses, where they carried several.
     pub clustering: Option<Clustering>,
+    /// What the order of dispatch says of it, where each connection carried one and a verdict rests on it.
+    pub order: Option<Order>,
     /// What follows.
     pub verdict: Verdict,
     /// What decided.
@@ -134,7 +139,8 @@ impl Judged {
             | Cause::TooFew
             | Cause::Between
             | Cause::Unattributed
-            | Cause::TooManyUnattributed => self.largest_p_value,
+            | Cause::TooManyUnattributed
+            | Cause::Clumped => self.largest_p_value,
         }
     }
 }
@@ -279,6 +285,7 @@ pub fn judge_sequential(
     } = claim;
     let mut judged = described(claim, counts);
     judged.method = judged.fit.map(|_| Method::EValue);
+    judged.order = standing.order;
     judged.log10_p_value = (-standing.log_e_value / std::f64::consts::LN_10).min(0.0);
     judged.p_value = 10_f64.powf(judged.log10_p_value);
     judged.largest_p_value = judged.p_value;
@@ -296,6 +303,10 @@ pub fn judge_sequential(
         Look::Continue | Look::Inconclusive => Decision::Inconclusive,
     };
     conclude(criterion, &mut judged, decision);
+    let is_clumped = standing.order.is_some_and(|order| order.is_clumped());
+    if is_clumped && judged.verdict == Verdict::Inconclusive {
+        judged.cause = Cause::Clumped;
+    }
     if judged.verdict == Verdict::Fail {
         let silent = silent_backend(claim, &judged.counts);
         judged.cause = match silent {
@@ -324,6 +335,7 @@ fn described(claim: &Claim, counts: Counts) -> Judged {
         log10_p_value: fit.map_or(0.0, |fit| fit.log10_p_value),
         fit,
         clustering: None,
+        order: None,
         verdict: Verdict::Inconclusive,
         cause: Cause::Nothing,
     }

@@ -10,6 +10,7 @@ pub mod diagnosis;
 pub mod forecast;
 pub mod health;
 pub mod notice;
+mod order;
 pub mod promise;
 pub mod reason;
 pub mod shards;

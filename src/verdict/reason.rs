@@ -146,7 +146,23 @@ fn cause(claim: &Claim, judged: &Judged) -> Reason {
                 percent(criterion.max_unattributed)
             ),
         ),
+        Cause::Clumped => Reason::new("clumped_answers", clumped(judged)),
     }
+}
+
+/// That answers repeat the backend before them, and what they are worth.
+fn clumped(judged: &Judged) -> String {
+    let n = judged.counts.attributed();
+    let Some(order) = judged.order else {
+        return "the answers depend on those before them".to_owned();
+    };
+    format!(
+        "answers repeat the backend of those before them (p {}; longest run {}): {n} requests carry the \
+         information of {:.0} independent ones at most, which decide nothing",
+        p_value(order.p_value),
+        order.longest_run,
+        order.effective_responses
+    )
 }
 
 /// Names the backend that is furthest off, by its standardised residual.

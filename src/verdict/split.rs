@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 
 use super::decision::{Clusters, Counts, Judged, Method, judge_clustered, judge_sequential};
+use super::order::under_order;
 use super::{Reason, Verdict, decision, reason, unmeasured};
 use crate::claim::Claim;
 use crate::identity::assignment::{Assignment, Backend, Group, assign};
@@ -259,15 +260,37 @@ impl Evidence {
         if let Some(standing) = &self.standing {
             let (observed, missing) = (&standing.observed, standing.unattributed);
             let looked_at = counts(split, observed, missing, backends, others);
-            return judge_sequential(claim, looked_at, &total, standing);
+            let judged = judge_sequential(claim, looked_at, &total, standing);
+            return match standing.order {
+                Some(_) => judged,
+                None => self.under_order(claim, judged, backends),
+            };
         }
         match &self.connections {
             Some(connections) => {
                 let clusters = clusters(split, connections, backends);
                 judge_clustered(claim, total, &clusters)
             }
-            None => decision::judge(claim, total),
+            None => self.under_order(claim, decision::judge(claim, total), backends),
         }
+    }
+
+    fn under_order(&self, claim: &Claim, judged: Judged, backends: &[Backend]) -> Judged {
+        let windows = self.windows_by_backend(&claim.split, backends);
+        let windows: Vec<Vec<u64>> = windows.into_iter().map(|window| window.observed).collect();
+        under_order(claim, judged, &windows, || self.labels(backends))
+    }
+
+    /// The backends of the first identified responses, in dispatch order; `u8::MAX` stands for none.
+    ///
+    /// With all of `MAX_BACKENDS` in use the last label is taken for nobody, which hides some clumps at most.
+    fn labels(&self, backends: &[Backend]) -> Vec<u8> {
+        let label = |group: usize| {
+            let backend = backends.get(group).copied().flatten();
+            backend.map_or(u8::MAX, |backend| u8::try_from(backend).unwrap_or(u8::MAX))
+        };
+        let groups = self.sequence.iter().copied().filter_map(group_of);
+        groups.map(label).collect()
     }
 
     /// The counts that are judged, by backend.
@@ -285,7 +308,7 @@ impl Evidence {
     }
 
     /// Tests whether the split changed. Connections that keep to a backend make waves of their own, which
-    /// are no drift: then it cannot be told.
+    /// are no drift, nor do answers that come in bursts: then it cannot be told.
     fn change(
         &self,
         claim: &Claim,
@@ -293,29 +316,13 @@ impl Evidence {
         judged: &Judged,
         windows: &[Vec<u64>],
     ) -> Option<Change> {
-        let Claim {
-            split, criterion, ..
-        } = claim;
-        if judged.method == Some(Method::FirstResponse) {
+        let comes_in_bursts = judged.order.is_some_and(|order| order.is_short_range());
+        if judged.method == Some(Method::FirstResponse) || comes_in_bursts {
             return None;
         }
         let drift = drift(windows)?;
-        let is_significant = drift.p_value <= criterion.alpha;
-        let nobody = u8::MAX;
-        let label = |group: usize| {
-            let backend = backends.get(group).copied().flatten();
-            backend.map_or(nobody, |backend| u8::try_from(backend).unwrap_or(nobody))
-        };
-        let point = || {
-            // With all of MAX_BACKENDS in use the last label is taken for nobody; the place is found all
-            // the same.
-            let labels: Vec<u8> = {
-                let groups = self.sequence.iter().copied().filter_map(group_of);
-                groups.map(label).collect()
-            };
-            debug_assert!(split.len() <= usize::from(nobody));
-            change_point(windows, &labels)
-        };
+        let is_significant = drift.p_value <= claim.criterion.alpha;
+        let point = || change_point(windows, &self.labels(backends));
         Some(Change {
             point: is_significant.then(point).flatten(),
             drift,
