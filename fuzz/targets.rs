@@ -5,11 +5,17 @@
 use std::io::BufRead;
 
 use http::header::CONTENT_ENCODING;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use lbtest::headers::Headers;
 use lbtest::identity::MAX_NAME_LENGTH;
 use lbtest::identity::encoding;
 use lbtest::identity::log::Responses;
 use lbtest::identity::rule::Rules;
+use lbtest::load::buffer::BodyEnd;
+use lbtest::load::http1::body::Gathering;
+use lbtest::load::http1::chunks::ChunksError;
+use lbtest::load::http1::framing::Framing;
+use lbtest::load::http1::head::{Asked, Head};
 use lbtest::manifest::{CanaryOptions, Choice, Input, Manifests, to_yaml};
 use lbtest::merge::Collection;
 use lbtest::plan::config::Config;
@@ -19,14 +25,88 @@ type Target = fn(&[u8]);
 
 /// All of them, by the names of their corpora.
 #[allow(dead_code, reason = "the fuzzer calls each by its name")]
-pub(crate) const TARGETS: [(&str, Target); 6] = [
+pub(crate) const TARGETS: [(&str, Target); 8] = [
+    ("body", body),
     ("config", config),
     ("encoding", encoding),
+    ("head", head),
     ("identity", identity),
     ("log", log),
     ("manifests", manifests),
     ("merge", merge),
 ];
+
+/// The body of a response over HTTP/1.1, framed as the first byte says: the same in pieces as at once.
+pub(crate) fn body(data: &[u8]) {
+    const LIMIT: usize = 1 << 12;
+    let [first, length, bytes @ ..] = data else {
+        return;
+    };
+    let framing = match first % 3 {
+        0 => Framing::Length(u64::from(*length)),
+        1 => Framing::Chunked,
+        _ => Framing::Close,
+    };
+    let at_once = gathered(framing, LIMIT, bytes, bytes.len().max(1));
+    let piece = usize::from(first / 3) + 1;
+    assert_eq!(gathered(framing, LIMIT, bytes, piece), at_once);
+    assert!(at_once.1.len() <= LIMIT, "{} bytes", at_once.1.len());
+}
+
+/// How a body that comes in pieces of so many bytes ends, and what was gathered of it.
+fn gathered(
+    framing: Framing,
+    limit: usize,
+    bytes: &[u8],
+    piece: usize,
+) -> (Result<Option<BodyEnd>, ChunksError>, Vec<u8>) {
+    let (mut gathering, mut body) = (Gathering::new(framing, limit), Vec::new());
+    for mut piece in bytes.chunks(piece) {
+        match gathering.take(&mut piece, &mut body) {
+            Ok(None) => {}
+            ended => return (ended, body),
+        }
+    }
+    (Ok(None), body)
+}
+
+/// The head of a response over HTTP/1.1: it ends where it says, and its headers are those that the parser finds.
+pub(crate) fn head(data: &[u8]) {
+    for asked in [Asked::Whole, Asked::Head, Asked::Connect] {
+        let parsed = Head::parse(data, asked);
+        if let Err(error) = &parsed {
+            is_a_sentence(error);
+        }
+        let Ok(Some(head)) = parsed else {
+            continue;
+        };
+        let own = &data[..head.length];
+        assert_eq!(Head::parse(own, asked), Ok(Some(head)));
+        assert!(Head::may_end_in(own, 0) && (100..=999).contains(&head.status));
+        assert!(!matches!(
+            Head::parse(&own[..own.len() - 1], asked),
+            Ok(Some(_))
+        ));
+        let mut lines = [httparse::EMPTY_HEADER; 100];
+        let mut response = httparse::Response::new(&mut lines);
+        assert!(response.parse(own).is_ok());
+        let map: HeaderMap = response
+            .headers
+            .iter()
+            .map(|line| {
+                let name = HeaderName::from_bytes(line.name.as_bytes()).expect("a token");
+                (
+                    name,
+                    HeaderValue::from_bytes(line.value).expect("no control character"),
+                )
+            })
+            .fold(HeaderMap::new(), |mut map, (name, value)| {
+                map.append(name, value);
+                map
+            });
+        assert_eq!(Headers::of_head(own).to_map(), map);
+    }
+}
 
 /// `lbtest.toml`: a configuration whose checks are plans, or one sentence.
 pub(crate) fn config(data: &[u8]) {

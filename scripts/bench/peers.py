@@ -38,6 +38,8 @@ class Peer:
     program: str
     command: Callable[[str, Scenario, Server], list[str] | None]
     responses: Callable[[str], int]
+    # Whether it tells who answered, as lbtest does; the others count bytes.
+    does_same_work: bool = False
 
     def path(self) -> str | None:
         own = {"lbtest": RELEASE / "lbtest", "floor": RELEASE / "examples" / "floor", "oha": TOOLS / "bin" / "oha"}
@@ -95,6 +97,11 @@ def _wrk(program: str, scenario: Scenario, server: Server) -> list[str] | None:
     ]
 
 
+def _wrk_lua(program: str, scenario: Scenario, server: Server) -> list[str] | None:
+    command = _wrk(program, scenario, server)
+    return command and [*command[:-1], "-s", str(ROOT / "scripts" / "bench" / "pods.lua"), command[-1]]
+
+
 def _oha(program: str, scenario: Scenario, server: Server) -> list[str]:
     command = [program, "--no-tui", "-n", str(scenario.requests), "-c", str(scenario.connections)]
     command += ["--worker-threads", "1", "-r", "0"]
@@ -133,6 +140,8 @@ def _ab(program: str, scenario: Scenario, server: Server) -> list[str] | None:
     command = [program, "-q", "-n", str(scenario.requests), "-c", str(scenario.connections), "-r", "-s", "60"]
     if not scenario.is_fresh:
         command.append("-k")
+    if scenario.is_tls:
+        command += ["-f", "TLS1.3"]
     # The body's length differs between the two pods, which ab counts as a failure and receives all the same.
     return [*command, "-l", "-H", f"Host: {server.host}", server.url(scenario)]
 
@@ -142,6 +151,7 @@ OHA = Peer("oha", "oha", _oha, _found(r"\[200\] (\d+) responses"))
 PEERS = [
     Peer("floor", "floor", _floor, _found(r"(\d+) responses")),
     Peer("wrk", "wrk", _wrk, _found(r"(\d+) requests in")),
+    Peer("wrk+lua", "wrk", _wrk_lua, _found(r"(\d+) requests in"), does_same_work=True),
     OHA,
     Peer("hey", "hey", _hey, _found(r"\[200\]\s+(\d+) responses")),
     Peer("h2load", "h2load", _h2load, _found(r"status codes: (\d+) 2xx")),

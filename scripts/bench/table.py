@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from .measure import Cost
+from .peers import PEERS
 
 HEADER = [
     *("scenario", "pair", "round", "program", "responses"),
@@ -113,6 +114,7 @@ def compare(runs: list[Run]) -> list[Comparison]:
 COLUMNS = [
     "scenario",
     "peer",
+    "same work",
     "pairs",
     "lbtest µs/request",
     "peer µs/request",
@@ -126,13 +128,15 @@ COLUMNS = [
 
 def markdown(comparisons: list[Comparison]) -> str:
     """A table; ratios are lbtest's figure over the peer's, with the quartiles of the pairs in brackets."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|" + "--:|" * (len(COLUMNS) - 2)]
+    lines = ["| " + " | ".join(COLUMNS) + " |", "|---|---|---|" + "--:|" * (len(COLUMNS) - 3)]
+    same = {peer.name for peer in PEERS if peer.does_same_work}
     for found in comparisons:
         low, ratio, high = found.cpu_ratio
         fast_low, fast, fast_high = found.throughput_ratio
         cells = [
             found.scenario,
             found.peer,
+            "yes" if found.peer in same else "no",
             str(found.rounds),
             f"{found.own_cpu[1]:.2f}",
             f"{found.peer_cpu[1]:.2f}",
