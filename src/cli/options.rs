@@ -29,7 +29,7 @@ pub(super) struct CriterionArgs {
     #[arg(long, value_name = "NAMESPACE/NAME[/RULE]")]
     pub route: Option<String>,
     /// Which step of a Rollout or a Flagger Canary in --expect-from is meant, from 1 (default: what its status says)
-    #[arg(long, value_name = "N", value_parser = quantity::small_count)]
+    #[arg(long, value_name = "N", value_parser = quantity::small_count, allow_hyphen_values = true)]
     pub step: Option<NonZeroUsize>,
     /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often (default: 0.001)
     #[arg(long, value_name = "RATE", value_parser = quantity::error_rate)]
@@ -87,31 +87,31 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "NAME", env = "LBTEST_HOST")]
     pub host: Option<String>,
     /// Requests that must be attributed, such as 500, 10k or 1m (default: computed from the promise)
-    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count, allow_hyphen_values = true)]
     pub requests: Option<NonZeroU64>,
     /// Run for this long
-    #[arg(short = 'z', long, value_name = "D", value_parser = quantity::duration)]
+    #[arg(short = 'z', long, value_name = "D", value_parser = quantity::duration, allow_hyphen_values = true)]
     pub duration: Option<Duration>,
     /// Give up after this long; a run cut short cannot pass (default: 10m)
-    #[arg(long, value_name = "D", value_parser = quantity::duration)]
+    #[arg(long, value_name = "D", value_parser = quantity::duration, allow_hyphen_values = true)]
     pub max_duration: Option<Duration>,
     /// Send this first and discard it: a time (2s) or a number of requests (500); both stand in the report
     #[arg(long, value_name = "N|D")]
     pub warmup: Option<Warmup>,
     /// Poll first until every backend of positive weight has answered, for at most this long
-    #[arg(long, value_name = "D", value_parser = quantity::duration)]
+    #[arg(long, value_name = "D", value_parser = quantity::duration, allow_hyphen_values = true)]
     pub wait_ready: Option<Duration>,
     /// Requests in flight at once (default: 50)
-    #[arg(short = 'c', long, value_name = "N", value_parser = quantity::small_count)]
+    #[arg(short = 'c', long, value_name = "N", value_parser = quantity::small_count, allow_hyphen_values = true)]
     pub concurrency: Option<NonZeroUsize>,
     /// Client threads (default: one a core)
-    #[arg(long, value_name = "N", value_parser = quantity::small_count)]
+    #[arg(long, value_name = "N", value_parser = quantity::small_count, allow_hyphen_values = true)]
     pub threads: Option<NonZeroUsize>,
     /// Open-loop pace of the whole run, such as 500/s or 175/m (default: as fast as responses come)
     #[arg(short = 'q', long, value_name = "R")]
     pub rate: Option<Rate>,
     /// Requests a connection carries; 1 gives independent draws behind any balancer (default: 1)
-    #[arg(long, value_name = "K", value_parser = quantity::count)]
+    #[arg(long, value_name = "K", value_parser = quantity::count, allow_hyphen_values = true)]
     pub requests_per_connection: Option<NonZeroU64>,
     /// No limit on the requests of a connection
     #[arg(long, conflicts_with = "requests_per_connection")]
@@ -120,13 +120,13 @@ pub(super) struct LoadArgs {
     #[arg(long)]
     pub http2: bool,
     /// Requests in flight at once on each connection, with --http2 and --keep-alive (default: 1)
-    #[arg(long, value_name = "N", value_parser = quantity::small_count)]
+    #[arg(long, value_name = "N", value_parser = quantity::small_count, allow_hyphen_values = true)]
     pub streams: Option<NonZeroUsize>,
     /// Time allowed for one exchange (default: 10s)
-    #[arg(short = 't', long, value_name = "D", value_parser = quantity::duration)]
+    #[arg(short = 't', long, value_name = "D", value_parser = quantity::duration, allow_hyphen_values = true)]
     pub timeout: Option<Duration>,
     /// Time allowed for one dial (default: 3s)
-    #[arg(long, value_name = "D", value_parser = quantity::duration)]
+    #[arg(long, value_name = "D", value_parser = quantity::duration, allow_hyphen_values = true)]
     pub connect_timeout: Option<Duration>,
     /// Dial HOST2:PORT2 in place of HOST1:PORT1, as curl does; repeatable
     #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]

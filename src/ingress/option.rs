@@ -62,7 +62,7 @@ impl FromStr for ExtraHeader {
     fn from_str(text: &str) -> Result<Self, ConfigError> {
         let syntax = || {
             ConfigError::syntax(
-                "--header",
+                "--response-header",
                 text,
                 "NAME: VALUE, not one that frames the message, such as 'Age: 30' or 'X-Pod: {pod}'",
             )
@@ -121,7 +121,7 @@ mod tests {
             "X: ä",
         ] {
             let error = text.parse::<ExtraHeader>().unwrap_err().to_string();
-            assert!(error.starts_with("--header"), "{error}");
+            assert!(error.starts_with("--response-header"), "{error}");
         }
     }
 }

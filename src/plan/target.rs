@@ -112,10 +112,10 @@ pub enum TargetError {
     #[error("--host '{0}' is not a host name: write it as NAME or NAME:PORT")]
     Host(String),
     /// `-H` is not `Name: value`.
-    #[error("-H '{0}' is not a header: write it as 'Name: value'")]
+    #[error("--header '{0}' is not a header: write it as 'Name: value'")]
     Header(String),
     /// `-H` names a header that the client itself decides.
-    #[error("-H '{0}' is set by lbtest itself: {1}")]
+    #[error("--header '{0}' is set by lbtest itself: {1}")]
     OwnHeader(String, &'static str),
     /// `-m` is not a method.
     #[error("-m '{0}' is not an HTTP method")]

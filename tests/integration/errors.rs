@@ -61,7 +61,7 @@ fn each_bad_argument_is_named_in_one_sentence() {
         (&["-q", "0/s"], "--rate"),
         (&["-q", "5/fortnight"], "--rate"),
         (&["-H", "Host: x"], "--host"),
-        (&["-H", "no colon"], "-H"),
+        (&["-H", "no colon"], "--header"),
         (&["-m", "G T"], "-m"),
         (&["--host", "a b"], "--host"),
         (&["--backend", "v9=x"], "--backend"),
@@ -253,4 +253,46 @@ spec: {weighted: {services: []}}
     assert!(ran.stderr.contains("services is empty"), "{ran:?}");
     let ran = lbtest_reading(&["lint", "-"], manifest.as_bytes());
     assert!([1, 2].contains(&ran.status), "{ran:?}");
+}
+
+#[test]
+fn a_value_that_is_refused_is_refused_under_the_flag_that_was_typed() {
+    let help = lbtest(&["demo", "--help"]).stdout;
+    let flags: Vec<&str> = help
+        .lines()
+        .filter_map(|line| {
+            let (_, rest) = line.split_once("--")?;
+            let name = rest.split([' ', '=', '[']).next()?;
+            rest.contains('<').then_some(name)
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let mut refused = 0;
+    for flag in flags {
+        let typed = format!("--{flag}=~bogus~");
+        let arguments = ["demo", "--expect", "v1=70,v2=30", "-n", "9", &typed];
+        let arguments = if flag == "expect" || flag == "requests" {
+            &[&arguments[..1], &arguments[5..]].concat()[..]
+        } else {
+            &arguments[..]
+        };
+        let ran: Ran = command(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap()
+            .into();
+        if ran.status == 2 {
+            assert!(ran.stderr.contains(&format!("--{flag}")), "{ran:?}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 40, "only {refused} flags refuse nonsense");
+    for (flag, named) in [
+        ("-z", "--duration"),
+        ("-t", "--timeout"),
+        ("-n", "--requests"),
+    ] {
+        let ran = lbtest(&["--expect", "v1=1,v2=1", flag, "-5s"]);
+        assert!(ran.status == 2 && ran.stderr.contains(named), "{ran:?}");
+    }
 }
