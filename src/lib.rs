@@ -1,10 +1,8 @@
 //! Does this ingress split traffic the way it was told to?
 //!
-//! Data moves one way, and the modules stand in that order:
+//! Data moves one way: claim → plan → load → measured → verdict → report.
 //!
-//! plan → load → observation → tally → statistics → verdict → report
-//!
-//! A module imports only modules listed above it here. Async stops at `load`,
+//! The modules stand in the order in which they may import each other, lowest first. Async stops at `load`,
 //! `serving`, `ingress` and `serve`; printing happens in `report` and `cli` alone; `stats` never sees a plan.
 //!
 //! Units: shares and probabilities lie in `0..=1`, percentage points appear on the command line
