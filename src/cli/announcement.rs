@@ -2,17 +2,16 @@
 
 use std::fmt::Write;
 
-use super::promise::{promise, remedy_for_time, sessions_promise};
 use crate::claim::stickiness::Stickiness;
 use crate::format::{frequency, time};
 use crate::load::machine::PortShortage;
 use crate::plan::Plan;
 use crate::plan::preparation::Warmup;
+use crate::verdict::promise::{promise, remedy_for_time, sessions_promise};
 
 /// What is said before load is sent: how much, what it promises, how long it takes, and whether it can
 /// come to a verdict at all.
-#[must_use]
-pub fn announcement(plan: &Plan) -> String {
+pub(super) fn announcement(plan: &Plan) -> String {
     let mut told = planned(plan);
     if let Some(limit) = plan.preparation.wait_ready {
         let _ = write!(
@@ -85,8 +84,7 @@ fn sessions_announcement(plan: &Plan, stickiness: &Stickiness) -> String {
 }
 
 /// What to do about a run that needs more local ports than there are.
-#[must_use]
-pub fn port_shortage(shortage: PortShortage) -> String {
+pub(super) fn port_shortage(shortage: PortShortage) -> String {
     let PortShortage { connections, ports } = shortage;
     format!(
         "the run opens {connections} connections, and this machine has {ports} local ports for each address, \

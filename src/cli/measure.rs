@@ -1,5 +1,6 @@
 //! A plan → load → verdict → report, for every command that sends load.
 
+use super::announcement;
 use super::notices::Notices;
 use super::output::{OutputArgs, Outputs};
 use super::{CommandError, output};
@@ -12,7 +13,7 @@ use crate::plan::settings::Settings;
 use crate::report::{Finding, Report};
 use crate::split::Split;
 use crate::tally::pods::PodRegistry;
-use crate::verdict::{self, Outcome, announcement};
+use crate::verdict::{self, Outcome};
 
 /// The expected split, with a warning when its weights are relative and were typed as they are.
 pub(super) fn expected(settings: &Settings) -> Result<Split, CommandError> {

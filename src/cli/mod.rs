@@ -3,6 +3,7 @@
 //! The only importer of clap; with [`crate::report`], the only place that prints.
 
 mod analyze;
+mod announcement;
 mod canary;
 mod checks;
 mod completions;
@@ -15,6 +16,7 @@ mod man;
 mod manifests;
 mod measure;
 mod merge;
+mod notice;
 mod notices;
 mod options;
 mod output;

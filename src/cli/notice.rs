@@ -3,16 +3,15 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::promise::remedy_for_time;
-use super::unmeasured::unidentified;
 use crate::format::time;
 use crate::load::Doubt;
 use crate::measured::{RateLimit, Trial};
 use crate::plan::Plan;
+use crate::verdict::promise::remedy_for_time;
+use crate::verdict::unmeasured::unidentified;
 
 /// What is said when a rate limiter was recognised, `elapsed` after the first request.
-#[must_use]
-pub fn limited(plan: &Plan, found: &RateLimit, elapsed: Duration) -> String {
+pub(super) fn limited(plan: &Plan, found: &RateLimit, elapsed: Duration) -> String {
     let pace = found.pace_per_second;
     let mut told = format!(
         "a rate limiter lets about {:.0} requests a minute through: what was sent so far is set aside, and \
@@ -31,8 +30,7 @@ pub fn limited(plan: &Plan, found: &RateLimit, elapsed: Duration) -> String {
 }
 
 /// What is said when nothing was identified after a while.
-#[must_use]
-pub fn doubt(plan: &Plan, doubt: &Doubt, elapsed: Duration) -> String {
+pub(super) fn doubt(plan: &Plan, doubt: &Doubt, elapsed: Duration) -> String {
     let what = match doubt {
         Doubt::Silent => format!(
             "no answer yet; a request is given up after --timeout {:?}",
@@ -52,8 +50,7 @@ pub fn doubt(plan: &Plan, doubt: &Doubt, elapsed: Duration) -> String {
 }
 
 /// What is said of the first response from a cache.
-#[must_use]
-pub fn cache_in_front() -> String {
+pub(super) fn cache_in_front() -> String {
     "a response came from a cache (Age, X-Cache or the like): what a cache answers was not split by the \
      ingress; go around it, or keep it out with a query that it does not know (--path)"
         .to_owned()

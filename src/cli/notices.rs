@@ -1,8 +1,8 @@
 //! What is said before a run and while it goes on, each thing once.
 
+use super::notice;
 use crate::load::Progress;
 use crate::plan::Plan;
-use crate::verdict::notice;
 
 /// What was said already.
 #[derive(Debug)]

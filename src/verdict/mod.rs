@@ -3,13 +3,11 @@
 //! It is a pure function of a [`Claim`] and what was [`Measured`]; what comes out is an [`Outcome`], which
 //! the report writes down as it is.
 
-pub mod announcement;
 pub mod checks;
 pub mod decision;
 pub mod diagnosis;
 pub mod forecast;
 pub mod health;
-pub mod notice;
 mod order;
 pub mod promise;
 pub mod reason;

@@ -27,11 +27,8 @@ pub fn not_measured(measured: &Measured) -> Vec<Reason> {
 }
 
 /// What a response without an identity says; `responses` came in all, if that is known.
-pub(super) fn unidentified(
-    host: &str,
-    responses: Option<u64>,
-    sample: &UnidentifiedSample,
-) -> Reason {
+#[must_use]
+pub fn unidentified(host: &str, responses: Option<u64>, sample: &UnidentifiedSample) -> Reason {
     let told = |of_which: &str| match responses {
         Some(responses) => format!("{responses} responses, {of_which}"),
         None => format!("responses came, {of_which}"),
