@@ -76,7 +76,7 @@ pub(crate) fn all() -> Vec<Behaviour> {
         ),
         answer(
             "gzip members by the thousand",
-            Attributed,
+            Unidentified("200"),
             coded("gzip", [gzip("").repeat(10_000), page.clone()].concat()),
         ),
         answer(
