@@ -114,7 +114,8 @@ fn a_sequential_run_stops_early_with_the_same_answer() {
     ]);
     assert_eq!(status, 1);
     let stopped = report["sequential"]["stopped_after"].as_u64().unwrap();
-    assert!(stopped < 400, "{stopped}");
+    // A FAIL waits until the order of the answers can bear it out: an eighth of the planned number at least.
+    assert!((458..1200).contains(&stopped), "{stopped}");
     let p = report["test"]["p_value"].as_f64().unwrap();
     assert!(p <= 0.001, "{p}");
 }
