@@ -160,7 +160,9 @@ mod tests {
 
     fn counted(labels: &[u8]) -> Counted {
         let mut counted = Counted::default();
-        labels.iter().for_each(|&label| counted.take(label));
+        for &label in labels {
+            counted.take(label);
+        }
         counted
     }
 
