@@ -4,7 +4,7 @@
 
 use std::cmp::Ordering;
 
-use super::decision::{Clusters, Counts, Judged, Method, judge_clustered, judge_sequential};
+use super::decision::{Cause, Clusters, Counts, Judged, Method, judge_clustered, judge_sequential};
 use super::order::under_order;
 use super::{Reason, Verdict, decision, reason, unmeasured};
 use crate::claim::Claim;
@@ -183,11 +183,9 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         disagree.map(|agreement| reason::shards_differ(claim, agreement)),
     ];
     for reason in unsteady.into_iter().flatten() {
-        let place = if judged.verdict == Verdict::Pass {
-            0
-        } else {
-            reasons.len()
-        };
+        // A change says more than that answers are alike because of it.
+        let comes_first = judged.verdict == Verdict::Pass || judged.cause == Cause::Clumped;
+        let place = if comes_first { 0 } else { reasons.len() };
         reasons.insert(place, reason);
     }
     for reason in &mut reasons {
