@@ -105,7 +105,9 @@ impl Order {
     /// a split that changed.
     #[must_use]
     pub fn is_short_range(&self) -> bool {
-        self.is_clumped() && self.design_effect <= 2.0 * self.neighbour_effect
+        self.is_clumped()
+            && self.neighbour_effect > 1.3
+            && self.design_effect <= 2.0 * self.neighbour_effect
     }
 
     /// Whether the answers come in clumps, so that the counts are judged by the variance of the run.
