@@ -112,7 +112,7 @@ impl<O> Check<O> {
             .is_some_and(|run| run.step.is_same(step) && counts(run.started));
         let Some(known) = known else {
             if !is_under_way {
-                self.enqueue(step, not_before)?;
+                self.enqueue(step, not_before, now)?;
             }
             return Ok(Reply::Running);
         };
@@ -126,11 +126,16 @@ impl<O> Check<O> {
         let again = is_under_way
             || !is_verdict
                 && !is_fresh(finished, RETRY, now)
-                && self.enqueue(step, not_before).is_ok();
+                && self.enqueue(step, not_before, now).is_ok();
         Ok(Reply::Known(&self.outcomes[known].brought, again))
     }
 
-    fn enqueue(&mut self, step: &Step, not_before: Option<SystemTime>) -> Result<(), QueueFull> {
+    fn enqueue(
+        &mut self,
+        step: &Step,
+        not_before: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Result<(), QueueFull> {
         let waiting = self.queue.iter_mut();
         if let Some(asked) = waiting.into_iter().find(|asked| asked.step.is_same(step)) {
             // Whoever needs a later start asks again after it.
@@ -138,7 +143,11 @@ impl<O> Check<O> {
             return Ok(());
         }
         if self.queue.len() >= MOST_STEPS {
-            return Err(QueueFull);
+            // What is not due yet leaves for what is: whoever waits for it asks again.
+            let mut waiting = self.queue.iter();
+            let ahead = waiting.position(|asked| !is_due(asked.not_before, now));
+            let ahead = ahead.filter(|_| is_due(not_before, now)).ok_or(QueueFull)?;
+            self.queue.remove(ahead);
         }
         let step = step.clone();
         self.queue.push_back(Asked { step, not_before });
@@ -150,8 +159,8 @@ impl<O> Check<O> {
         if self.running.is_some() {
             return None;
         }
-        let is_due = |asked: &Asked| asked.not_before.is_none_or(|earliest| earliest <= now);
-        let next = self.queue.iter().position(is_due)?;
+        let mut waiting = self.queue.iter();
+        let next = waiting.position(|asked| is_due(asked.not_before, now))?;
         let asked = self.queue.remove(next)?;
         Some(self.start(asked.step, now))
     }
@@ -232,6 +241,11 @@ impl<O> Check<O> {
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
     }
+}
+
+/// Whether a run that starts now starts no earlier than it may.
+fn is_due(not_before: Option<SystemTime>, now: SystemTime) -> bool {
+    not_before.is_none_or(|earliest| earliest <= now)
 }
 
 /// Whether less than `age` has passed since `time`. A clock that was set back tells nothing.
@@ -447,6 +461,21 @@ mod tests {
             Ok(Reply::Known(&"pass", false))
         );
         assert_eq!(check.ask(&split(0), None, at(2)), Ok(Reply::Running));
+    }
+
+    #[test]
+    fn what_is_not_due_yet_keeps_nothing_out_that_is() {
+        let mut check = on_demand();
+        for stable in 0..8 {
+            let _ = check.ask(&split(stable), Some(at(300)), at(0));
+        }
+        assert_eq!(check.queued(), MOST_STEPS);
+        assert_eq!(check.ask(&split(70), None, at(0)), Ok(Reply::Running));
+        assert_eq!(check.queued(), MOST_STEPS);
+        assert_eq!(check.start_asked(at(0)), Some(split(70)));
+        // Full again with what may wait, it takes nothing more of that kind.
+        let _ = check.ask(&split(8), Some(at(300)), at(0));
+        assert_eq!(check.ask(&split(9), Some(at(300)), at(0)), Err(QueueFull));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use super::Shared;
 use super::answer::{Answer, AnswerVerdict};
-use super::body::{self, BodyError};
+use super::body::{self, BodyError, Room};
 use super::call::{Call, CallError, Payload};
 use super::check::QueueFull;
 use super::metrics;
@@ -52,10 +52,11 @@ struct Gone;
 /// Serves one connection to its end.
 pub(super) async fn serve(
     stream: TcpStream,
+    place: Place,
     shared: Arc<Shared>,
     mut stage: watch::Receiver<Stage>,
 ) {
-    let place = Arc::new(shared.places.enter());
+    let place = Arc::new(place);
     let own_place = Arc::clone(&place);
     let mut exchanges = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -87,12 +88,15 @@ async fn respond(
     request: Request<Incoming>,
 ) -> Result<Answered, Gone> {
     let (head, body) = request.into_parts();
-    // Read before anything is decided, so that the connection can carry the next request.
     let resource = Resource::of(head.uri.path());
-    let mut response = match body::read(&head.headers, body).await {
+    let mut response = match read(&shared, resource, &head, body).await {
         Ok(body) => resource.answer(&shared, &head, &body),
         Err(BodyError::Broken) => return Err(Gone),
         Err(BodyError::TooLarge) => last(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        Err(BodyError::NoRoom) => last(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too many callers at once: send the token as a header, or call again",
+        ),
         Err(BodyError::Slow) => last(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     };
     place.renew();
@@ -101,6 +105,28 @@ async fn respond(
     let no_store = HeaderValue::from_static("no-store");
     response.headers_mut().insert(CACHE_CONTROL, no_store);
     Ok(response)
+}
+
+/// The body, read before anything is decided, so that the connection can carry the next request. Whoever has not
+/// presented the token in the head is heard further only where Flagger's stands in the body.
+async fn read(
+    shared: &Shared,
+    resource: Resource<'_>,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Bytes, BodyError> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
+    let token = shared.token.as_ref();
+    if token.is_some_and(|token| token.is_in(&head.headers)) {
+        return body::read(&head.headers, body, None).await;
+    }
+    if token.is_some() && !matches!(resource, Resource::Flagger(_)) {
+        return Ok(Bytes::new());
+    }
+    let mut room = Room::of(&shared.strangers, head)?;
+    body::read(&head.headers, body, Some(&mut room)).await
 }
 
 /// What a path names.

@@ -34,7 +34,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::load::machine;
 use crate::plan::config::serve::Serve;
@@ -110,6 +110,8 @@ struct Shared {
     token: Option<Token>,
     requests: Requests,
     places: Arc<Places>,
+    /// What requests may hold together, in bytes, while their callers have presented no token.
+    strangers: Semaphore,
     /// Told when a run may begin.
     wake: Notify,
     is_stopping: AtomicBool,
@@ -157,6 +159,7 @@ impl Gate {
                 token,
                 requests: Requests::default(),
                 places: Arc::default(),
+                strangers: Semaphore::new(body::MOST_STRANGE_BYTES),
                 wake: Notify::new(),
                 is_stopping: AtomicBool::new(false),
             }),
@@ -190,7 +193,10 @@ impl Gate {
             shared.is_stopping.store(true, Ordering::Relaxed);
             shared.wake.notify_one();
         };
-        let connect = |stream, _client, stage| exchange::serve(stream, Arc::clone(&shared), stage);
+        // The place is taken here and not in the connection's task, so that there is always one to give up.
+        let connect = |stream, _client, stage| {
+            exchange::serve(stream, shared.places.enter(), Arc::clone(&shared), stage)
+        };
         let make_room = || shared.places.make_room();
         tokio::join!(
             serving::serve_until(listener, connections, GRACE, connect, make_room, stopping),

@@ -133,3 +133,45 @@ fn what_is_no_request_is_refused_and_stops_nobody() {
     assert_eq!(served.get("/verdict/shop?%00=%1b").status, 400);
     assert_eq!(served.get("/verdict/shop").status, 200);
 }
+
+#[test]
+fn two_hundred_silent_clients_at_once_leave_a_place_for_probes() {
+    let text = ONE.replace("[serve]", "[serve]\nmax_connections = 32");
+    let served = Served::start("v1=70,v2=30", &text, &[]);
+    let mut silent: Vec<TcpStream> = (0..200).map(|_| connect(&served.address)).collect();
+    assert_eq!(served.get("/healthz").status, 200);
+    // The first has had to go.
+    let mut rest = Vec::new();
+    let ended = silent[0].read_to_end(&mut rest);
+    assert!(ended.is_err() || rest.is_empty(), "{rest:?}");
+}
+
+#[test]
+fn strangers_are_refused_from_the_head_alone() {
+    let served = Served::start("v1=70,v2=30", ONE, &[("LBTEST_TOKEN", "s3cret")]);
+    // The answer comes although the body does not.
+    let mut stranger = connect(&served.address);
+    let head = "POST /verdict/shop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 60000\r\n\r\n";
+    stranger.write_all(head.as_bytes()).unwrap();
+    assert_eq!(response(&mut stranger).status, 401);
+}
+
+#[test]
+fn strangers_hold_little_memory_and_keep_the_token_welcome() {
+    rlimit::increase_nofile_limit(u64::MAX).unwrap();
+    let served = Served::start("v1=70,v2=30", ONE, &[("LBTEST_TOKEN", "s3cret")]);
+    let head = format!(
+        "POST /flagger/shop HTTP/1.1\r\nHost: localhost\r\nX-Long: {}\r\nContent-Length: 60000\r\n\r\n{{",
+        "a".repeat(15_000)
+    );
+    // 8 MiB hold 559 of these heads.
+    let mut strangers: Vec<TcpStream> = (0..600).map(|_| connect(&served.address)).collect();
+    for stranger in &mut strangers {
+        stranger.write_all(head.as_bytes()).unwrap();
+    }
+    let last = response(strangers.last_mut().unwrap());
+    assert!([503, 408].contains(&last.status), "{last:?}");
+    let token = ["Authorization: Bearer s3cret"];
+    let heard = exchange(&served.address, "POST", "/flagger/shop", &token, b"{}");
+    assert_eq!(heard.status, 425);
+}
