@@ -1,10 +1,7 @@
 //! `lbtest serve`: the checks of `lbtest.toml` behind HTTP, for rollout controllers and Prometheus.
 
-use std::fs;
-use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::Args;
 
@@ -13,15 +10,13 @@ use crate::exit::ExitStatus;
 use crate::load::signals::Signals;
 use crate::plan::config::{Check, Config, FILE_NAME};
 use crate::plan::quantity;
+use crate::report::Report;
 use crate::report::escape::terminal;
 use crate::report::text::word;
-use crate::serve::{Ended, Gate, NamedCheck, Token};
+use crate::serve::{Gate, NamedCheck, News, Secret};
 
 /// Where the token may stand, in place of a file.
 const TOKEN: &str = "LBTEST_TOKEN";
-
-/// A signal ends a run within this; what takes longer is left to itself.
-const LAST: Duration = Duration::from_secs(1);
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
@@ -66,12 +61,19 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitStatus, CommandError> {
     serve.listen = args.listen.unwrap_or(serve.listen);
     serve.token_file = args.token_file.clone().or(serve.token_file);
     let token = token(serve.token_file.as_deref())?;
+    if let Some(interval) = serve.interval.filter(|interval| *interval > serve.max_age) {
+        output::warn(&format!(
+            "serve.max_age ({:?}) is below serve.interval ({interval:?}): between two runs there is no verdict for a \
+             while; set interval to at most max_age",
+            serve.max_age
+        ));
+    }
     let checks = named(&config)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(CommandError::not_measured)?;
-    let served = runtime.block_on(async {
+    runtime.block_on(async {
         let mut signals = Signals::new().map_err(CommandError::not_measured)?;
         let names: Vec<&str> = checks.iter().map(|check| &*check.name).collect();
         let told = format!("checks: {}\n", names.join(" "));
@@ -80,9 +82,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitStatus, CommandError> {
         gate.serve_until(async move { signals.next().await }, tell)
             .await;
         Ok(ExitStatus::Pass)
-    });
-    runtime.shutdown_timeout(LAST);
-    served
+    })
 }
 
 /// The checks of the file, their manifests read.
@@ -106,55 +106,54 @@ fn named(config: &Config) -> Result<Vec<NamedCheck>, CommandError> {
 }
 
 /// The token, from the environment or a file.
-fn token(file: Option<&Path>) -> Result<Option<Token>, CommandError> {
-    let (place, text) = match (std::env::var_os(TOKEN), file) {
+fn token(file: Option<&Path>) -> Result<Option<Secret>, CommandError> {
+    let (place, token) = match (std::env::var_os(TOKEN), file) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
             return Err(CommandError::usage(format!(
                 "{TOKEN} and a token file are both given: leave one of them away"
             )));
         }
-        (Some(text), None) => (TOKEN.to_owned(), text.into_encoded_bytes()),
+        (Some(text), None) => (TOKEN.to_owned(), Secret::fixed(&text.into_encoded_bytes())),
         (None, Some(path)) => {
             let place = format!("the token file {}", path.display());
-            let read = read_token(path);
-            let text =
-                read.map_err(|error| CommandError::usage(terminal(&format!("{place}: {error}"))))?;
-            (place, text)
+            (place, Secret::of_file(path.to_owned()))
         }
     };
     let refused = |error| CommandError::usage(terminal(&format!("{place} {error}")));
-    Token::parse(&text).map(Some).map_err(refused)
+    token.map(Some).map_err(refused)
 }
 
-/// A token file holds no more; `/dev/zero` has no end.
-const MOST_TOKEN_BYTES: u64 = 64 << 10;
-
-fn read_token(path: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let file = fs::File::open(path)?;
-    file.take(MOST_TOKEN_BYTES + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > MOST_TOKEN_BYTES {
-        return Err(io::Error::other("it is larger than 64 KiB"));
-    }
-    Ok(text)
-}
-
-/// One line for a run that has ended.
-fn tell(ended: &Ended<'_>) {
-    let Ended { check, split, .. } = ended;
-    let (verdict, why) = match ended.brought {
-        Ok(report) => {
-            let first = report.reasons.first();
-            let why = first.map_or("", |reason| &reason.message);
-            let said = if report.interrupted {
-                "INTERRUPTED"
-            } else {
-                word(report.verdict)
-            };
-            (said, why)
+/// One line for what happened.
+fn tell(news: &News<'_>) {
+    let told = match news {
+        News::Token(Ok(())) => {
+            "the token file holds a new token, which counts from now on".to_owned()
         }
-        Err(why) => ("ERROR", why),
+        News::Token(Err(error)) => {
+            format!("warning: the token file {error}; the token that was read before still counts")
+        }
+        News::Ended {
+            check,
+            split,
+            brought,
+        } => {
+            let (verdict, why) = ended(brought);
+            format!("{check} ({split}): {verdict}  {why}")
+        }
     };
-    output::note(&terminal(&format!("{check} ({split}): {verdict}  {why}")));
+    output::note(&terminal(&told));
+}
+
+/// What a run says first, and why.
+fn ended<'a>(brought: &Result<&'a Report, &'a str>) -> (&'static str, &'a str) {
+    let report = match brought {
+        Ok(report) => report,
+        Err(why) => return ("ERROR", why),
+    };
+    let why = report.reasons.first().map_or("", |reason| &reason.message);
+    if report.interrupted {
+        return ("INTERRUPTED", why);
+    }
+    (word(report.verdict), why)
 }

@@ -1,11 +1,10 @@
 //! The answer to a call: the JSON contract of `/verdict` and `/flagger`.
 
-use std::time::SystemTime;
-
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::check::Step;
+use super::moment::Moment;
 use crate::report::{BackendReport, Coded, Report, SCHEMA_VERSION, VerdictName};
 
 /// What is known about one step of one check; the contract of `schema/verdict.v1.json`.
@@ -126,10 +125,9 @@ impl Answer {
     }
 
     /// The same, of a run that ended at `finished`, as it is told at `now`.
-    pub(super) fn told(&self, finished: SystemTime, now: SystemTime, under_way: bool) -> Self {
-        let age = now.duration_since(finished).unwrap_or_default();
+    pub(super) fn told(&self, finished: Moment, now: Moment, under_way: bool) -> Self {
         Self {
-            age_seconds: Some(age.as_secs_f64()),
+            age_seconds: Some(finished.age(now).as_secs_f64()),
             under_way,
             ..self.clone()
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use super::answer::{Answer, AnswerVerdict};
 use super::check::{Check, QueueFull, Reply, Step};
+use super::moment::Moment;
 use super::{Limits, NamedCheck};
 use crate::report::Report;
 
@@ -31,11 +32,11 @@ pub(super) struct State {
 #[derive(Debug)]
 struct Told {
     answer: Answer,
-    finished: SystemTime,
+    finished: Moment,
 }
 
 /// Begins a run of a check, if one is due.
-type Start = fn(&mut Check<Told>, SystemTime) -> Option<Step>;
+type Start = fn(&mut Check<Told>, Moment) -> Option<Step>;
 
 /// What a run brought: its report, or why there was none.
 pub(super) type Brought = Result<Report, String>;
@@ -60,7 +61,7 @@ impl Board {
         (index, named): (usize, &NamedCheck),
         step: &Step,
         not_before: Option<SystemTime>,
-        now: SystemTime,
+        now: Moment,
     ) -> Result<Answer, QueueFull> {
         let reply = self.states[index].check.ask(step, not_before, now)?;
         Ok(match reply {
@@ -70,7 +71,7 @@ impl Board {
     }
 
     /// The run to begin now, if one may; it counts as begun. What somebody waits for comes first.
-    pub(super) fn start(&mut self, now: SystemTime) -> Option<(usize, Step)> {
+    pub(super) fn start(&mut self, now: Moment) -> Option<(usize, Step)> {
         if self.is_full() {
             return None;
         }
@@ -94,7 +95,7 @@ impl Board {
     }
 
     /// How long until a run may begin of itself; `None` when only a call or the end of a run changes that.
-    pub(super) fn idle_for(&self, now: SystemTime) -> Option<Duration> {
+    pub(super) fn idle_for(&self, now: Moment) -> Option<Duration> {
         let states = self.states.iter().filter(|_| !self.is_full());
         states.filter_map(|state| state.check.idle_for(now)).min()
     }
@@ -105,7 +106,7 @@ impl Board {
         (index, named): (usize, &NamedCheck),
         step: &Step,
         brought: Brought,
-        now: SystemTime,
+        now: Moment,
     ) {
         let answer = match &brought {
             Ok(report) => Answer::of_report(&named.name, step, report),
@@ -133,7 +134,7 @@ impl Board {
 
 impl State {
     /// The report of the last run, unless it is too old to be told.
-    pub(super) fn report(&self, now: SystemTime) -> Option<&Report> {
+    pub(super) fn report(&self, now: Moment) -> Option<&Report> {
         self.check.latest(now).and(self.report.as_ref())
     }
 
@@ -155,6 +156,7 @@ impl State {
 mod tests {
     use std::num::NonZeroUsize;
 
+    use super::super::moment::tests::at;
     use super::*;
     use crate::plan::settings::Settings;
 
@@ -177,12 +179,8 @@ mod tests {
         Board::new(checks, &limits)
     }
 
-    fn at(seconds: u64) -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000 + seconds)
-    }
-
     /// The check that begins to run.
-    fn begun(board: &mut Board, now: SystemTime) -> Option<usize> {
+    fn begun(board: &mut Board, now: Moment) -> Option<usize> {
         board.start(now).map(|(index, _)| index)
     }
 
@@ -229,7 +227,7 @@ mod tests {
         let mut order = Vec::new();
         for second in 0..4 {
             for asked in checks.iter().enumerate() {
-                let now = Some(at(second * 10));
+                let now = Some(at(second * 10).wall);
                 let _ = board.ask(asked, &asked.1.step(), now, at(second * 10));
             }
             let (index, step) = board.start(at(second * 10)).unwrap();

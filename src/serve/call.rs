@@ -24,6 +24,9 @@ pub(super) struct Call {
     backends: Vec<String>,
 }
 
+/// Patterns that a call may give, and their bytes together: each is compiled while others wait.
+const MOST_PATTERNS: (usize, usize) = (64, 4096);
+
 /// What a call may name.
 const KEYS: [&str; 3] = ["expect", "not_before", "backend"];
 
@@ -53,6 +56,13 @@ pub(super) enum CallError {
         /// Those that are configured.
         known: String,
     },
+    /// More patterns than a split of pods needs.
+    #[error(
+        "backend: there are more than {} patterns, or they are longer than {} bytes together",
+        MOST_PATTERNS.0,
+        MOST_PATTERNS.1
+    )]
+    ManyPatterns,
     /// What assigns no pods.
     #[error("{0}")]
     Backend(String),
@@ -100,6 +110,10 @@ impl Call {
     /// What a run is to find, where `configured` says the backends.
     pub(super) fn step(&self, configured: &Split) -> Result<Step, CallError> {
         let split = self.split(configured)?;
+        let bytes: usize = self.backends.iter().map(String::len).sum();
+        if self.backends.len() > MOST_PATTERNS.0 || bytes > MOST_PATTERNS.1 {
+            return Err(CallError::ManyPatterns);
+        }
         Mappings::parse(split.labels(), &self.backends)
             .map_err(|error| CallError::Backend(error.to_string().replace("--", "")))?;
         let backends = self.backends.clone();
@@ -200,7 +214,7 @@ fn time(text: &str) -> Option<SystemTime> {
     let offset_from_utc =
         (hours < 24 && minutes < 60).then(|| Duration::from_secs(hours * 3600 + minutes * 60))?;
     let local = humantime::parse_rfc3339(&format!("{local}Z")).ok()?;
-    match offset.as_bytes()[0] {
+    match offset.as_bytes().first()? {
         b'+' => local.checked_sub(offset_from_utc),
         b'-' => local.checked_add(offset_from_utc),
         _ => None,
@@ -281,6 +295,11 @@ mod tests {
             step(&format!("backend={}&backend={}", both[0], both[1])),
             Ok(joined)
         );
+        for (count, pattern) in [(65, "a*".to_owned()), (10, "?".repeat(500))] {
+            let many = (0..count).map(|at| format!("backend=canary={pattern}{at}"));
+            let many = many.collect::<Vec<_>>().join("&");
+            assert_eq!(step(&many), Err(CallError::ManyPatterns));
+        }
         for query in ["backend=", "backend=stable", "backend=v3=a-*"] {
             let error = step(query).unwrap_err().to_string();
             assert!(error.starts_with("backend"), "{query}: {error}");

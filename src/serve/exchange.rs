@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
@@ -26,6 +26,8 @@ use super::body::{self, BodyError, Room};
 use super::call::{Call, CallError, Payload};
 use super::check::QueueFull;
 use super::metrics;
+use super::moment::Moment;
+use super::origin;
 use super::places::Place;
 use crate::serving::{self, Stage};
 
@@ -175,6 +177,13 @@ impl<'a> Resource<'a> {
             Self::Readiness => return probe(head, !shared.is_stopping()),
             Self::Metrics | Self::Verdict(_) | Self::Flagger(_) | Self::Unknown => {}
         }
+        if shared.token.is_none() && origin::is_foreign(&head.headers) {
+            return refused(
+                StatusCode::FORBIDDEN,
+                "without a token only programs of this machine are answered, under localhost or its address: \
+                 set a token for others",
+            );
+        }
         let payload = match self {
             Self::Flagger(_) => Some(Payload::parse(body)),
             _ => None,
@@ -195,7 +204,7 @@ impl<'a> Resource<'a> {
             (Self::Metrics, _) => {
                 allowed(head, &[Method::GET, Method::HEAD]).unwrap_or_else(|| {
                     let format = metrics::format(&head.headers);
-                    let document = metrics::render(shared, format, SystemTime::now());
+                    let document = metrics::render(shared, format, Moment::now());
                     text_response(StatusCode::OK, format.media_type(), document)
                 })
             }
@@ -262,10 +271,10 @@ fn told(
     let Some(check) = shared.check(name) else {
         return refused(StatusCode::NOT_FOUND, "there is no check of this name");
     };
-    let now = SystemTime::now();
+    let now = Moment::now();
     let asked = || {
         let call = call()?;
-        Ok::<_, CallError>((call.step(&check.1.split)?, call.not_before(now)?))
+        Ok::<_, CallError>((call.step(&check.1.split)?, call.not_before(now.wall)?))
     };
     let (step, not_before) = match asked() {
         Ok(asked) => asked,

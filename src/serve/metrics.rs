@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::SystemTime;
 
 use http::HeaderMap;
 use http::header::ACCEPT;
 
 use super::Shared;
 use super::board::State;
+use super::moment::Moment;
 use crate::report::Named;
 use crate::report::metrics::Sample;
 use crate::report::openmetrics::{self, Format};
@@ -51,7 +51,7 @@ pub(super) fn format(headers: &HeaderMap) -> Format {
 }
 
 /// The document. A report that is too old to be told is left out, so that no old PASS is drawn.
-pub(super) fn render(shared: &Shared, format: Format, now: SystemTime) -> String {
+pub(super) fn render(shared: &Shared, format: Format, now: Moment) -> String {
     let board = shared.board();
     let states = || shared.checks.iter().zip(board.states());
     let reports: Vec<Named<'_>> = states()

@@ -12,6 +12,8 @@
 //! | `call` | what a request asks for |
 //! | `answer` | the JSON contract |
 //! | `metrics` | what Prometheus scrapes |
+//! | `moment` | now, by both clocks |
+//! | `origin` | who calls a gate without a token |
 //! | `places` | which connection goes when there are too many |
 //! | `exchange` | one connection, one request, one response |
 
@@ -22,6 +24,8 @@ mod call;
 mod check;
 mod exchange;
 mod metrics;
+mod moment;
+mod origin;
 mod places;
 mod runs;
 mod token;
@@ -46,10 +50,13 @@ use board::Board;
 use check::Step;
 use metrics::Requests;
 use places::Places;
-pub use token::{Token, TokenError};
+pub use token::{Secret, TokenError};
 
 /// How long requests in flight may take once the gate stops.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How long new connections are still taken once `/readyz` says 503: until then others send callers here.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// A check that callers may name.
 #[derive(Debug)]
@@ -64,15 +71,20 @@ pub struct NamedCheck {
     pub findings: Vec<Finding>,
 }
 
-/// A run that has ended.
+/// What happens while a gate serves.
 #[derive(Debug)]
-pub struct Ended<'a> {
-    /// The check's name.
-    pub check: &'a str,
-    /// The split that was expected.
-    pub split: &'a Split,
-    /// What it brought, or why there was no run.
-    pub brought: Result<&'a Report, &'a str>,
+pub enum News<'a> {
+    /// A run has ended.
+    Ended {
+        /// The check's name.
+        check: &'a str,
+        /// The split that was expected.
+        split: &'a Split,
+        /// What it brought, or why there was no run.
+        brought: Result<&'a Report, &'a str>,
+    },
+    /// The file of the token holds another one, which counts from here on; or none, so that the known one stays.
+    Token(Result<(), &'a TokenError>),
 }
 
 /// Why a gate does not start.
@@ -107,7 +119,7 @@ pub struct Gate {
 struct Shared {
     checks: Vec<NamedCheck>,
     board: Mutex<Board>,
-    token: Option<Token>,
+    token: Option<Secret>,
     requests: Requests,
     places: Arc<Places>,
     /// What requests may hold together, in bytes, while their callers have presented no token.
@@ -136,7 +148,7 @@ impl Gate {
     pub fn bind(
         checks: Vec<NamedCheck>,
         serve: &Serve,
-        token: Option<Token>,
+        token: Option<Secret>,
     ) -> Result<Self, GateError> {
         let address = serve.listen;
         if token.is_none() && !address.ip().to_canonical().is_loopback() {
@@ -172,15 +184,15 @@ impl Gate {
         self.address
     }
 
-    /// Serves until `shutdown` completes; then takes no further connection, begins no further run, finishes
-    /// what is in flight within 2 s, and waits up to 25 s for the runs under way, which the same signal ends.
-    /// `tell` hears of every run that has ended.
+    /// Serves until `shutdown` completes; then begins no further run, says at `/readyz` that it stops, takes
+    /// connections for 2 s more, finishes what is in flight within another 2 s, and waits up to 25 s for the runs
+    /// under way, which the same signal ends. `tell` hears of every run that has ended, and of a new token.
     ///
     /// Dropping the future cuts all connections off; runs that are under way are not awaited.
     pub async fn serve_until(
         self,
         shutdown: impl Future<Output = ()>,
-        tell: impl FnMut(&Ended<'_>),
+        tell: impl FnMut(&News<'_>),
     ) {
         let Self {
             listener,
@@ -192,6 +204,7 @@ impl Gate {
             shutdown.await;
             shared.is_stopping.store(true, Ordering::Relaxed);
             shared.wake.notify_one();
+            tokio::time::sleep(LINGER).await;
         };
         // The place is taken here and not in the connection's task, so that there is always one to give up.
         let connect = |stream, _client, stage| {

@@ -1,20 +1,24 @@
 //! Begins the runs and takes what they bring.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use tokio::task::{JoinError, JoinSet, spawn_blocking};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::board::Brought;
 use super::check::Step;
-use super::{Ended, NamedCheck, Shared};
+use super::moment::Moment;
+use super::token::Secret;
+use super::{NamedCheck, News, Shared};
 use crate::load;
 use crate::plan::settings::Settings;
 use crate::report::Report;
 use crate::tally::pods::PodRegistry;
 use crate::verdict;
 
-/// The clock may be set meanwhile: what is due is looked for at least this often.
+/// The clock may be set meanwhile, and the token replaced: both are looked at this often.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Runs that are under way end within this once the gate stops, or are left to themselves: Kubernetes waits
@@ -22,32 +26,39 @@ const LOOK: Duration = Duration::from_secs(1);
 const LAST: Duration = Duration::from_secs(25);
 
 /// A run that has ended.
-type Finished = (usize, Step, Result<Brought, JoinError>);
+type Finished = (usize, Step, Brought);
 
 /// Keeps the checks running until the gate stops, and awaits the runs that are under way then.
 ///
 /// Dropping the future leaves those to themselves.
-pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&Ended<'_>)) {
+pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&News<'_>)) {
     let mut runs: JoinSet<Finished> = JoinSet::new();
+    let mut looked = Instant::now();
     loop {
         if shared.is_stopping() {
             let last = async {
-                while let Some(joined) = runs.join_next().await {
-                    take(shared, joined, &mut tell);
+                while let Some(Ok(finished)) = runs.join_next().await {
+                    take(shared, finished, &mut tell);
                 }
             };
             let _ = tokio::time::timeout(LAST, last).await;
             return;
         }
-        while let Some((index, step)) = shared.board().start(SystemTime::now()) {
+        if looked.elapsed() >= LOOK {
+            looked = Instant::now();
+            if let Some(read) = shared.token.as_ref().and_then(Secret::reread) {
+                tell(&News::Token(read.as_ref().map(|()| ())));
+            }
+        }
+        while let Some((index, step)) = shared.board().start(Moment::now()) {
             begin(&mut runs, shared, index, step);
         }
         let idle = shared
             .board()
-            .idle_for(SystemTime::now())
+            .idle_for(Moment::now())
             .map(|idle| idle.min(LOOK));
         tokio::select! {
-            Some(joined) = runs.join_next() => take(shared, joined, &mut tell),
+            Some(Ok(finished)) = runs.join_next() => take(shared, finished, &mut tell),
             () = shared.wake.notified() => {}
             () = tokio::time::sleep(idle.unwrap_or(LOOK)) => {}
         }
@@ -57,9 +68,23 @@ pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&Ended<'_>))
 fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, step: Step) {
     let shared = Arc::clone(shared);
     let expected = step.clone();
-    // A run blocks: it has runtimes of its own.
-    let run = spawn_blocking(move || measure(&shared.checks[index], &expected));
-    runs.spawn(async move { (index, step, run.await) });
+    let (bring, brought) = oneshot::channel();
+    // A run blocks, and has runtimes of its own: it gets a thread, which may be refused.
+    let begun = thread::Builder::new()
+        .name("run".to_owned())
+        .spawn(move || {
+            // The gate is over when nobody awaits it.
+            let _ = bring.send(measure(&shared.checks[index], &expected));
+        });
+    runs.spawn(async move {
+        let brought = match begun {
+            Ok(_) => brought
+                .await
+                .unwrap_or_else(|_| Err("the run panicked".to_owned())),
+            Err(error) => Err(format!("no thread for the run could start: {error}")),
+        };
+        (index, step, brought)
+    });
 }
 
 /// Sends a check's load for a step, and judges what came back.
@@ -82,16 +107,14 @@ fn measure(check: &NamedCheck, step: &Step) -> Brought {
     Ok(report)
 }
 
-fn take(shared: &Shared, finished: Result<Finished, JoinError>, tell: &mut impl FnMut(&Ended<'_>)) {
-    let (index, step, joined) = finished.expect("a run's panic is caught within");
-    let brought = joined.unwrap_or_else(|_| Err("the run panicked".to_owned()));
+fn take(shared: &Shared, (index, step, brought): Finished, tell: &mut impl FnMut(&News<'_>)) {
     let check = &shared.checks[index];
-    tell(&Ended {
+    tell(&News::Ended {
         check: &check.name,
         split: &step.split,
         brought: brought.as_ref().map_err(String::as_str),
     });
     shared
         .board()
-        .finish((index, check), &step, brought, SystemTime::now());
+        .finish((index, check), &step, brought, Moment::now());
 }

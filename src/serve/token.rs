@@ -1,15 +1,43 @@
 //! The bearer token that callers present.
 
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{PoisonError, RwLock};
+
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
 
 /// A secret, which is never printed.
-pub struct Token(Box<[u8]>);
+struct Token(Box<[u8]>);
 
-/// Why a text is no token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// The token as it is now: that of a file is replaced with it.
+#[derive(Debug)]
+pub struct Secret {
+    state: RwLock<State>,
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+struct State {
+    token: Token,
+    /// Whether it was told that the file holds none any more.
+    is_told: bool,
+}
+
+/// A token file holds no more; `/dev/zero` has no end.
+const MOST_BYTES: u64 = 64 << 10;
+
+/// Why a text or a file is no token.
+#[derive(Debug, thiserror::Error)]
 pub enum TokenError {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// It is no token, and may have no end.
+    #[error("is larger than 64 KiB")]
+    Large,
     /// There is nothing in it.
     #[error("is empty")]
     Empty,
@@ -26,10 +54,7 @@ impl std::fmt::Debug for Token {
 
 impl Token {
     /// Takes a token as a file or a variable holds it, white space around it left away.
-    ///
-    /// # Errors
-    /// It is empty, or cannot stand in a header.
-    pub fn parse(text: &[u8]) -> Result<Self, TokenError> {
+    fn parse(text: &[u8]) -> Result<Self, TokenError> {
         let text = text.trim_ascii();
         if text.is_empty() {
             return Err(TokenError::Empty);
@@ -40,9 +65,69 @@ impl Token {
         Ok(Self(text.into()))
     }
 
+    fn read(path: &Path) -> Result<Self, TokenError> {
+        let mut text = Vec::new();
+        let file = File::open(path)?;
+        file.take(MOST_BYTES + 1).read_to_end(&mut text)?;
+        if text.len() as u64 > MOST_BYTES {
+            return Err(TokenError::Large);
+        }
+        Self::parse(&text)
+    }
+
     /// Whether `presented` is the token. The time that it takes tells nothing but the length.
-    pub(super) fn is(&self, presented: &[u8]) -> bool {
+    fn is(&self, presented: &[u8]) -> bool {
         self.0.ct_eq(presented).into()
+    }
+}
+
+impl Secret {
+    /// A token that stays, as a variable holds it.
+    ///
+    /// # Errors
+    /// It is empty, or cannot stand in a header.
+    pub fn fixed(text: &[u8]) -> Result<Self, TokenError> {
+        Ok(Self::new(Token::parse(text)?, None))
+    }
+
+    /// The token in a file.
+    ///
+    /// # Errors
+    /// The file cannot be read or holds no token.
+    pub fn of_file(path: PathBuf) -> Result<Self, TokenError> {
+        Ok(Self::new(Token::read(&path)?, Some(path)))
+    }
+
+    fn new(token: Token, file: Option<PathBuf>) -> Self {
+        let is_told = false;
+        Self {
+            state: RwLock::new(State { token, is_told }),
+            file,
+        }
+    }
+
+    /// Reads the file again. `None` where nothing is to be told: the token is the same, or what is wrong with the file
+    /// was told already. A token that is known stays until there is another.
+    pub(super) fn reread(&self) -> Option<Result<(), TokenError>> {
+        // A pipe gives its token once, and is waited for.
+        let is_file = |path: &&PathBuf| !fs::metadata(path).is_ok_and(|file| !file.is_file());
+        let read = Token::read(self.file.as_ref().filter(is_file)?);
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let was_told = std::mem::replace(&mut state.is_told, read.is_err());
+        match read {
+            Ok(token) if state.token.is(&token.0) => None,
+            Ok(token) => {
+                state.token = token;
+                Some(Ok(()))
+            }
+            Err(error) => (!was_told).then_some(Err(error)),
+        }
+    }
+
+    /// Whether `presented` is the token.
+    pub(super) fn is(&self, presented: &[u8]) -> bool {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.token.is(presented)
     }
 
     /// Whether the `Authorization` header presents it (RFC 6750 §2.1).
@@ -64,9 +149,9 @@ mod tests {
     #[test]
     fn a_token_is_one_line_of_visible_characters() {
         assert!(Token::parse(b"  s3cret\n").unwrap().is(b"s3cret"));
-        assert_eq!(Token::parse(b" \n").unwrap_err(), TokenError::Empty);
+        assert!(matches!(Token::parse(b" \n"), Err(TokenError::Empty)));
         for text in [&b"a b"[..], b"a\nb", b"a\0", "ä".as_bytes()] {
-            assert_eq!(Token::parse(text).unwrap_err(), TokenError::NotVisible);
+            assert!(matches!(Token::parse(text), Err(TokenError::NotVisible)));
         }
         assert_eq!(
             format!("{:?}", Token::parse(b"s3cret").unwrap()),
@@ -76,7 +161,7 @@ mod tests {
 
     #[test]
     fn only_the_bearer_scheme_with_the_whole_token_opens() {
-        let token = Token::parse(b"s3cret").unwrap();
+        let token = Secret::fixed(b"s3cret").unwrap();
         let opens = |value: &'static str| {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
             token.is_in(&headers)
@@ -96,5 +181,25 @@ mod tests {
             assert!(!opens(value), "{value}");
         }
         assert!(!token.is_in(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn the_token_of_a_file_is_replaced_with_it_and_stays_while_the_file_holds_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        fs::write(&path, "first").unwrap();
+        let token = Secret::of_file(path.clone()).unwrap();
+        assert!(token.reread().is_none());
+        fs::write(&path, "second\n").unwrap();
+        assert!(matches!(token.reread(), Some(Ok(()))));
+        assert!(token.is(b"second") && !token.is(b"first"));
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(
+            token.reread(),
+            Some(Err(TokenError::Unreadable(_)))
+        ));
+        assert!(token.reread().is_none() && token.is(b"second"));
+        fs::write(&path, "third").unwrap();
+        assert!(matches!(token.reread(), Some(Ok(()))));
     }
 }

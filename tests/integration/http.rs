@@ -34,7 +34,7 @@ pub(crate) fn exchange(
     let mut stream = connect(address);
     let headers: String = headers.iter().flat_map(|line| [line, "\r\n"]).collect();
     let head = format!(
-        "{method} {path} HTTP/1.0\r\nHost: x\r\n{headers}Content-Length: {}\r\n\r\n",
+        "{method} {path} HTTP/1.0\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n",
         body.len()
     );
     stream.write_all(&[head.as_bytes(), body].concat()).unwrap();

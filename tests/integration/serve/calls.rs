@@ -1,7 +1,10 @@
 //! Calls and their answers, one by one.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
+use lbtest::ingress::Config;
 use serde_json::Value;
 
 use super::{ONE, Served, now, valid};
@@ -303,5 +306,47 @@ spec:
     assert_eq!(
         ran.json()["checks"][0]["report"]["target"]["host"],
         "shop.example"
+    );
+}
+
+#[test]
+fn a_token_is_replaced_without_a_restart() {
+    let text = ONE.replace("[serve]", "[serve]\ntoken_file = \"token\"");
+    let files = [("lbtest.toml", &*text), ("token", "first\n")];
+    let config = Config::new("v1=70,v2=30".parse().unwrap());
+    let served = Served::with_files(&config, &files, &[]);
+    let status = |token: &str| {
+        let header = format!("Authorization: Bearer {token}");
+        exchange(&served.address, "GET", "/metrics", &[&header], b"").status
+    };
+    assert_eq!((status("first"), status("second")), (200, 401));
+    fs::write(served.folder().join("token"), "second\n").unwrap();
+    while status("second") != 200 {
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(status("first"), 401);
+    let told = served.stop().stderr;
+    assert!(told.contains("holds a new token"), "{told}");
+}
+
+#[test]
+fn a_gate_that_stops_says_so_before_it_takes_no_connection_any_more() {
+    let served = Served::start("v1=70,v2=30", ONE, &[]);
+    assert_eq!(served.get("/readyz").status, 200);
+    super::terminate(served.child.as_ref().unwrap());
+    while served.get("/readyz").status == 200 {
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(served.get("/verdict/shop").status, 200);
+}
+
+#[test]
+fn an_age_limit_that_leaves_times_without_a_verdict_is_told() {
+    let text = ONE.replace("\"off\"", "\"5m\"\nmax_age = \"1m\"");
+    let served = Served::start("v1=70,v2=30", &text, &[]);
+    let told = served.stop().stderr;
+    assert!(
+        told.contains("serve.max_age (60s) is below serve.interval (300s)"),
+        "{told}"
     );
 }

@@ -16,7 +16,7 @@ fn a_thousand_callers_at_once_are_all_answered_and_share_one_run() {
     let served = Served::start("v1=70,v2=30", &slow, &[]);
     let mut callers: Vec<TcpStream> = (0..1000).map(|_| connect(&served.address)).collect();
     for caller in &mut callers {
-        let request = "GET /verdict/shop HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let request = "GET /verdict/shop HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         caller.write_all(request.as_bytes()).unwrap();
     }
     for mut caller in callers {
@@ -52,8 +52,8 @@ fn slow_clients_keep_nobody_out() {
         let mut client = connect(&served.address);
         let begun: &[u8] = match round % 3 {
             0 => b"",
-            1 => b"GET /verdict/shop HTTP/1.1\r\nHost: x\r\nX-Slow: ",
-            _ => b"POST /flagger/shop HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{",
+            1 => b"GET /verdict/shop HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+            _ => b"POST /flagger/shop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{",
         };
         client.write_all(begun).unwrap();
         slow.push(client);
@@ -79,7 +79,8 @@ fn a_large_body_is_refused_without_being_kept() {
     }
     // Of a length that nobody has announced.
     let mut chunked = connect(&served.address);
-    let head = "POST /flagger/shop HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head =
+        "POST /flagger/shop HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
     chunked.write_all(head.as_bytes()).unwrap();
     let chunk = [format!("{MIB:x}\r\n").as_bytes(), &body[..MIB], b"\r\n"].concat();
     for _ in 0..10 {
@@ -89,7 +90,7 @@ fn a_large_body_is_refused_without_being_kept() {
     assert_eq!(response(&mut chunked).status, 413);
     // Who asks first sends nothing in vain.
     let mut asking = connect(&served.address);
-    let head = "POST /flagger/shop HTTP/1.1\r\nHost: x\r\nContent-Length: 10485760\r\nExpect: 100-continue\r\n\r\n";
+    let head = "POST /flagger/shop HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10485760\r\nExpect: 100-continue\r\n\r\n";
     asking.write_all(head.as_bytes()).unwrap();
     assert_eq!(response(&mut asking).status, 413);
     // A body that Flagger could send is read whole.
@@ -100,7 +101,10 @@ fn a_large_body_is_refused_without_being_kept() {
 #[test]
 fn what_is_no_request_is_refused_and_stops_nobody() {
     let served = Served::start("v1=70,v2=30", ONE, &[]);
-    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(100_000));
+    let long = format!(
+        "GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "a".repeat(100_000)
+    );
     for (sent, statuses) in [
         ("\0\x01\x02\r\n\r\n", &[400][..]),
         ("GET / HTTP/9.9\r\n\r\n", &[400, 505]),
@@ -174,4 +178,36 @@ fn strangers_hold_little_memory_and_keep_the_token_welcome() {
     let token = ["Authorization: Bearer s3cret"];
     let heard = exchange(&served.address, "POST", "/flagger/shop", &token, b"{}");
     assert_eq!(heard.status, 425);
+}
+
+#[test]
+fn without_a_token_no_web_page_is_answered() {
+    let served = Served::start("v1=70,v2=30", ONE, &[]);
+    for headers in [
+        "Host: evil.example",
+        "Host: localhost\r\nSec-Fetch-Site: cross-site",
+        "Host: localhost\r\nOrigin: http://evil.example",
+    ] {
+        let mut page = connect(&served.address);
+        let request = format!("GET /verdict/shop HTTP/1.0\r\n{headers}\r\n\r\n");
+        page.write_all(request.as_bytes()).unwrap();
+        assert_eq!(response(&mut page).status, 403, "{headers}");
+    }
+    let told = served.stop().stderr;
+    assert!(!told.contains("shop"), "{told}");
+}
+
+#[test]
+fn patterns_that_would_take_long_to_compile_are_refused() {
+    let served = Served::start("v1=70,v2=30", ONE, &[]);
+    let patterns = (0..10_000)
+        .map(|at| format!("v1=*{at}"))
+        .collect::<Vec<_>>();
+    let body = format!(
+        r#"{{"metadata":{{"backend":"{}"}}}}"#,
+        &patterns.join(",")[..60_000]
+    );
+    let refused = served.flagger("shop", &body);
+    assert_eq!(refused.status, 400);
+    assert!(refused.body.contains("64 patterns"), "{refused:?}");
 }
