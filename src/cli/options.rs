@@ -105,7 +105,7 @@ pub(super) struct LoadArgs {
     #[arg(short = 'c', long, value_name = "N", value_parser = quantity::small_count, allow_hyphen_values = true)]
     pub concurrency: Option<NonZeroUsize>,
     /// Client threads (default: one a core)
-    #[arg(long, value_name = "N", value_parser = quantity::small_count, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = quantity::threads, allow_hyphen_values = true)]
     pub threads: Option<NonZeroUsize>,
     /// Open-loop pace of the whole run, such as 500/s or 175/m (default: as fast as responses come)
     #[arg(short = 'q', long, value_name = "R")]

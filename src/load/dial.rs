@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +14,7 @@ use tokio_rustls::TlsConnector;
 
 use super::allowance::{Allowance, Metered};
 use super::deadline::{Deadline, Elapsed};
+use super::machine;
 use super::tls;
 use super::transport::{Socket, Transport};
 use crate::measured::Address;
@@ -153,7 +154,7 @@ impl Dialler {
             deadline.until(due, connecting).await
         };
         let socket = match connected {
-            Ok(connected) => connected.map_err(|error| refused(&error))?,
+            Ok(connected) => connected.map_err(|error| refused(&error, address))?,
             Err(Elapsed) => return Err(late(Failure::Connect, "connection")),
         };
         let socket = Metered::new(socket, allowance);
@@ -188,7 +189,7 @@ impl Dialler {
                 Err(error) => error,
             };
             let is_over = due.is_some_and(|due| Instant::now() + PORT_POLL >= due);
-            if error.raw_os_error() != Some(NO_PORT) || is_over {
+            if error.raw_os_error() != Some(NO_PORT) || is_over || !has_source(address) {
                 return Err(error);
             }
             if !has_waited {
@@ -217,17 +218,51 @@ async fn connect(address: &Address) -> io::Result<Socket> {
 }
 
 /// What the system said of a dial; where this machine is what lacks something, what to do about it.
-fn refused(error: &io::Error) -> DialError {
-    // The numbers are Linux's (asm-generic/errno-base.h, errno.h).
+fn refused(error: &io::Error, address: &Address) -> DialError {
     let remedy = match error.raw_os_error() {
-        Some(24) => "the process may open no more files: raise `ulimit -n`, or lower --concurrency",
-        Some(23) => "the machine can open no more files: raise fs.file-max, or lower --concurrency",
+        Some(NO_PORT) if !has_source(address) => {
+            "this machine has no address to reach it from (is IPv6 off?): give an IPv4 address, or a name that has one"
+        }
         Some(NO_PORT) => {
             "the local ports are used up, each for up to a minute after its connection: add --keep-alive, \
              lower --rate, or widen net.ipv4.ip_local_port_range"
         }
-        Some(105 | 12) => "the machine has no memory left for sockets: lower --concurrency",
-        _ => return DialError::new(Failure::Connect, error.to_string()),
+        _ => match machine::remedy(error) {
+            Some(remedy) => remedy,
+            None => return DialError::new(Failure::Connect, error.to_string()),
+        },
     };
     DialError::new(Failure::Local, format!("{error}: {remedy}"))
+}
+
+/// Whether this machine has an address of its own to reach `address` from. Connecting a UDP socket looks for one,
+/// takes no TCP port and sends nothing.
+fn has_source(address: &Address) -> bool {
+    let Address::Ip(address) = address else {
+        return true;
+    };
+    let any: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    UdpSocket::bind(any).is_ok_and(|socket| socket.connect(address).is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddrV6;
+
+    use super::*;
+
+    #[test]
+    fn used_up_ports_and_a_missing_address_are_told_apart() {
+        let no_port = io::Error::from_raw_os_error(NO_PORT);
+        let to = |address: &str| Address::Ip(address.parse().unwrap());
+        let told = refused(&no_port, &to("127.0.0.1:9"));
+        assert!(told.message.contains("--keep-alive"), "{told:?}");
+        // A link that does not exist has no address.
+        let link = SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().unwrap(), 9, 0, 999_999));
+        let told = refused(&no_port, &Address::Ip(link));
+        assert!(told.message.contains("give an IPv4 address"), "{told:?}");
+    }
 }

@@ -16,6 +16,51 @@ pub fn raise_open_files() -> io::Result<u64> {
     rlimit::increase_nofile_limit(u64::MAX)
 }
 
+/// What to do about it, where this machine is what lacks something. The numbers are Linux's (asm-generic/errno-base.h,
+/// errno.h).
+pub(super) fn remedy(error: &io::Error) -> Option<&'static str> {
+    match error.raw_os_error()? {
+        24 => Some("the process may open no more files: raise `ulimit -n`, or lower --concurrency"),
+        23 => Some("the machine can open no more files: raise fs.file-max, or lower --concurrency"),
+        105 | 12 => Some("the machine has no memory left for sockets: lower --concurrency"),
+        97 => Some(
+            "this machine has no such addresses (is IPv6 off?): give an IPv4 address, or a name that has one",
+        ),
+        _ => None,
+    }
+}
+
+/// A thread's stack in Rust, what glibc reserves for a thread's allocations on 64-bit machines (malloc/arena.c), and
+/// what a connection takes at most in practice, in bytes.
+const STACK: u64 = 2 << 20;
+const ARENA: u64 = 64 << 20;
+const CONNECTION: u64 = 32 << 10;
+
+/// The addresses that are left to the process, in bytes, where they are too few for so many threads and connections:
+/// an allocation that fails would end the program without a report.
+pub(super) fn address_shortage(threads: u64, connections: u64) -> Option<u64> {
+    let (most, _) = rlimit::Resource::AS.get().ok()?;
+    if most == rlimit::INFINITY {
+        return None;
+    }
+    // `proc_pid_status(5)`: in kB.
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let size = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmSize:"))?;
+    let size: u64 = size.trim().trim_end_matches(" kB").parse().ok()?;
+    let left = most.saturating_sub(size * 1024);
+    (!are_enough(left, threads, connections)).then_some(left)
+}
+
+/// Threads whose reserve does not fit share what is left.
+fn are_enough(left: u64, threads: u64, connections: u64) -> bool {
+    let wanted = connections * CONNECTION;
+    let with_reserve = (left / (STACK + ARENA)).min(threads);
+    let held = wanted.min(with_reserve * ARENA) * with_reserve / threads.max(1);
+    with_reserve * ARENA + threads * STACK + (wanted - held) + ARENA / 16 <= left
+}
+
 /// A run that opens more connections to an address than there are local ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PortShortage {
@@ -86,6 +131,24 @@ mod tests {
     fn plan(table: serde_json::Value) -> Plan {
         let settings: Settings = serde_json::from_value(table).unwrap();
         settings.plan().unwrap()
+    }
+
+    #[test]
+    fn a_run_that_fits_is_let_begin_and_one_that_would_abort_is_not() {
+        let mib = |count: u64| count << 20;
+        for (left, threads, connections, fits) in [
+            (mib(76), 2, 50, true),
+            (mib(76), 2, 5000, false),
+            (mib(178), 2, 50, true),
+            (mib(178), 16, 50, true),
+            (mib(178), 4, 10_000, false),
+            (mib(178), 2, 10_000, false),
+            (mib(1024), 4, 10_000, true),
+            (mib(1024), 1000, 1000, false),
+        ] {
+            let found = are_enough(left, threads, connections);
+            assert_eq!(found, fits, "{left} {threads} {connections}");
+        }
     }
 
     #[test]

@@ -97,8 +97,22 @@ pub enum LoadError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// The run would end in the middle for lack of addresses.
+    #[error(
+        "{connections} connections on {threads} threads don't fit into the {} MiB of address space that ulimit -v leaves: \
+         lower --concurrency and --threads, or raise ulimit -v",
+        .left >> 20
+    )]
+    Addresses {
+        /// How many connections are wanted.
+        connections: usize,
+        /// How many threads.
+        threads: usize,
+        /// Bytes that are left.
+        left: u64,
+    },
     /// The client could not set itself up.
-    #[error("the client could not start: {0}")]
+    #[error("{}", setup_message(.0))]
     Setup(#[from] std::io::Error),
 }
 
@@ -107,7 +121,10 @@ impl LoadError {
     fn measured(self, plan: &Plan) -> Measured {
         let set_aside = match &self {
             Self::NotReady { sent, .. } | Self::Interrupted(sent) => (**sent).clone(),
-            Self::Unreachable { .. } | Self::Threads { .. } | Self::Setup(_) => SetAside::default(),
+            Self::Unreachable { .. }
+            | Self::Threads { .. }
+            | Self::Addresses { .. }
+            | Self::Setup(_) => SetAside::default(),
         };
         Measured {
             set_aside,
@@ -122,7 +139,9 @@ impl From<LoadError> for Unmeasured {
             LoadError::Unreachable { .. } => "unreachable",
             LoadError::NotReady { .. } => "not_ready",
             LoadError::Interrupted(_) => Self::INTERRUPTED,
-            LoadError::Threads { .. } | LoadError::Setup(_) => "setup",
+            LoadError::Threads { .. } | LoadError::Addresses { .. } | LoadError::Setup(_) => {
+                "setup"
+            }
         };
         Self {
             code,
@@ -147,6 +166,13 @@ fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) ->
          lbtest demo --expect v1=70,v2=30",
         told.join("; ")
     )
+}
+
+fn setup_message(error: &std::io::Error) -> String {
+    match machine::remedy(error) {
+        Some(remedy) => format!("the client could not start: {error}: {remedy}"),
+        None => format!("the client could not start: {error}"),
+    }
 }
 
 fn interrupted_message(sent: u64) -> String {
@@ -258,6 +284,7 @@ async fn control(
     });
     // Refused, the limit stays as it is, and running into it has an explanation of its own.
     let _ = machine::raise_open_files();
+    fits(plan)?;
     let dialler = Arc::new(Dialler::new(plan)?);
     let mut prepared = Prepared::default();
     let addresses = if let Some(limit) = plan.preparation.wait_ready {
@@ -326,6 +353,19 @@ async fn control(
         ending: Ok(ending),
         parts: Vec::new(),
     })
+}
+
+/// Whether what is planned fits into what the process may address.
+fn fits(plan: &Plan) -> Result<(), LoadError> {
+    let (threads, connections) = (plan.load.threads.get(), plan.load.concurrency.get());
+    match machine::address_shortage(threads as u64, connections as u64) {
+        None => Ok(()),
+        Some(left) => Err(LoadError::Addresses {
+            connections,
+            threads,
+            left,
+        }),
+    }
 }
 
 /// What sending came to.

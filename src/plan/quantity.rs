@@ -42,10 +42,10 @@ pub fn count(text: &str) -> Result<NonZeroU64, QuantityError> {
     NonZeroU64::new(scaled as u64).ok_or_else(refused)
 }
 
-/// At most this many connections or threads: beyond it a machine has no file descriptors.
+/// At most this many connections: beyond it a machine has no file descriptors.
 const MOST: usize = 100_000;
 
-/// Reads a number of connections or threads.
+/// Reads a number of connections.
 ///
 /// # Errors
 /// Anything but a whole number from 1 to 100,000.
@@ -54,6 +54,20 @@ pub fn small_count(text: &str) -> Result<NonZeroUsize, QuantityError> {
         .ok()
         .filter(|number| number.get() <= MOST)
         .ok_or_else(|| error(text, "a whole number from 1 to 100000"))
+}
+
+/// More threads than this bring no load: each core runs one at a time.
+const MOST_THREADS: usize = 1024;
+
+/// Reads a number of client threads.
+///
+/// # Errors
+/// Anything but a whole number from 1 to 1,024.
+pub fn threads(text: &str) -> Result<NonZeroUsize, QuantityError> {
+    text.parse::<NonZeroUsize>()
+        .ok()
+        .filter(|number| number.get() <= MOST_THREADS)
+        .ok_or_else(|| error(text, "a whole number from 1 to 1024; one a core is enough"))
 }
 
 /// Reads a size in bytes: `65536`, `64KiB`, `1MiB`.

@@ -109,7 +109,7 @@ pub struct Settings {
     #[schemars(with = "Quantity")]
     pub concurrency: Option<NonZeroUsize>,
     /// Client threads (default: one a core).
-    #[serde(deserialize_with = "read::small_count")]
+    #[serde(deserialize_with = "read::threads")]
     #[schemars(with = "Quantity")]
     pub threads: Option<NonZeroUsize>,
     /// Open-loop pace of the whole run, such as "500/s" or "175/m" (default: as fast as responses come).

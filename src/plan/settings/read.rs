@@ -175,6 +175,7 @@ macro_rules! quantities {
 quantities! {
     count: NonZeroU64 = quantity::count;
     small_count: NonZeroUsize = quantity::small_count;
+    threads: NonZeroUsize = quantity::threads;
     bytes: usize = quantity::bytes;
     duration: Duration = quantity::duration;
     percentage: f64 = quantity::percentage;
