@@ -24,6 +24,7 @@ use super::dial::{DialError, Dialler};
 use super::http1::exchange::{Exchanges, SendError};
 use super::outgoing::Outgoing;
 use super::transport::{self, Transport};
+use crate::format::{TOLD, cut};
 use crate::headers::Headers;
 use crate::measured::Address;
 use crate::observation::Failure;
@@ -258,7 +259,7 @@ impl Streams {
             .await;
         let (sender, driver) = opened.map_err(|error| DialError {
             failure: Failure::Protocol,
-            message: error.to_string(),
+            message: describe(&error),
         })?;
         spawner.execute(driver);
         Ok(Self {
@@ -400,8 +401,9 @@ fn was_refused_unseen(error: &hyper::Error) -> bool {
 }
 
 fn describe(error: &hyper::Error) -> String {
+    // A GOAWAY may carry any words.
     match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
+        Some(source) => cut(&format!("{error}: {source}"), TOLD),
+        None => cut(&error.to_string(), TOLD),
     }
 }

@@ -5,6 +5,7 @@
 //! number is `null`, with a reason beside it.
 
 pub mod annotation;
+mod bounded;
 pub mod build;
 pub mod checks;
 pub mod escape;
