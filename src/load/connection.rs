@@ -24,7 +24,6 @@ use super::dial::{DialError, Dialler};
 use super::http1::exchange::{Exchanges, SendError};
 use super::outgoing::Outgoing;
 use super::transport::{self, Transport};
-use crate::format::{TOLD, cut};
 use crate::headers::Headers;
 use crate::measured::Address;
 use crate::observation::Failure;
@@ -259,7 +258,7 @@ impl Streams {
             .await;
         let (sender, driver) = opened.map_err(|error| DialError {
             failure: Failure::Protocol,
-            message: describe(&error),
+            message: error.to_string(),
         })?;
         spawner.execute(driver);
         Ok(Self {
@@ -401,9 +400,8 @@ fn was_refused_unseen(error: &hyper::Error) -> bool {
 }
 
 fn describe(error: &hyper::Error) -> String {
-    // A GOAWAY may carry any words.
     match std::error::Error::source(error) {
-        Some(source) => cut(&format!("{error}: {source}"), TOLD),
-        None => cut(&error.to_string(), TOLD),
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
     }
 }

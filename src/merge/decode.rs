@@ -11,7 +11,6 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::ZlibDecoder;
 
 use crate::claim::Claim;
-use crate::format::{TOLD, cut};
 use crate::identity::assignment::Group;
 use crate::measured::{Address, Connections, Ending, Measured, RateLimit, Trial};
 use crate::observation::Failure;
@@ -86,7 +85,7 @@ pub(super) fn decode(
         failure_messages: shard
             .failure_messages
             .iter()
-            .map(|(kind, message)| Ok((failure("failure_messages", kind)?, cut(message, 2 * TOLD))))
+            .map(|(kind, message)| Ok((failure("failure_messages", kind)?, message.clone())))
             .collect::<Result<_, _>>()?,
         signs: Signs {
             inspected: count("signs", signs.inspected)?,

@@ -3,7 +3,7 @@
 use http::header::LOCATION;
 
 use super::Reason;
-use crate::format::{TOLD, cut, time};
+use crate::format::time;
 use crate::identity::encoding;
 use crate::measured::{Ending, Measured, Trial, UnidentifiedSample};
 use crate::observation::Failure;
@@ -57,7 +57,7 @@ pub fn unidentified(host: &str, responses: Option<u64>, sample: &UnidentifiedSam
             format!(
                 "{none_from_a_pod}: the ingress redirects ({status}) to {}; \
                  use that URL",
-                cut(location.as_deref().unwrap_or("nowhere"), TOLD).escape_debug()
+                location.as_deref().unwrap_or("nowhere").escape_debug()
             ),
         );
     }
@@ -76,7 +76,7 @@ pub fn unidentified(host: &str, responses: Option<u64>, sample: &UnidentifiedSam
             format!(
                 "{none_names_a_pod}: bodies come coded as {}, though none was asked for, and lbtest reads \
                  gzip, deflate, br and zstd alone; say who answers with --identify header:NAME",
-                cut(&coding, TOLD).escape_debug()
+                coding.escape_debug()
             ),
         );
     }
