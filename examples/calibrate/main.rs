@@ -1,6 +1,7 @@
 //! Measures how often the verdict is wrong, and writes the table: `cargo run --release --example calibrate`.
 //!
-//! `--quick` makes it from fewer seeded runs; `--output DIRECTORY` writes elsewhere than to `docs`.
+//! `--quick` makes it from fewer seeded runs; `--output DIRECTORY` writes elsewhere than to `docs`; `--only PART`
+//! measures `dependent` or `pinned` alone, and prints it.
 
 mod suite;
 mod table;
@@ -10,8 +11,9 @@ use std::process::ExitCode;
 use std::time::Instant;
 use std::{env, fs, io};
 
+use suite::dependent::{FEW_ORDERS, ORDERS};
 use suite::missing::SETTINGS;
-use suite::pinned::Pinning;
+use suite::pinned::{Alike, Pinning};
 use suite::row::Row;
 use suite::sequential::{LARGE_ALPHA, TRUTHS};
 use suite::{ALPHA, Effort, Expectation, SPLITS};
@@ -20,6 +22,7 @@ use suite::{ALPHA, Effort, Expectation, SPLITS};
 struct Options {
     effort: Effort,
     output: PathBuf,
+    only: Option<String>,
 }
 
 impl Options {
@@ -27,17 +30,19 @@ impl Options {
         let mut options = Self {
             effort: Effort::FULL,
             output: PathBuf::from("docs"),
+            only: None,
         };
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => options.effort = Effort::QUICK,
+                "--only" => options.only = Some(arguments.next().ok_or("--only needs a part")?),
                 "--output" => {
                     let directory = arguments.next().ok_or("--output needs a directory")?;
                     options.output = directory.into();
                 }
                 other => {
                     return Err(format!(
-                        "{other} is unknown: use --quick or --output DIRECTORY"
+                        "{other} is unknown: use --quick, --only PART or --output DIRECTORY"
                     ));
                 }
             }
@@ -54,8 +59,20 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let rows = measured(options.effort);
-    if let Err(error) = write(&options, &rows) {
+    let only = |rows: &[Row]| rows.iter().for_each(|row| say(&row.csv()));
+    let rows = match options.only.as_deref() {
+        Some("dependent") => dependent(options.effort),
+        Some("pinned") => pinned(options.effort),
+        _ => measured(options.effort),
+    };
+    let written = match options.only {
+        Some(_) => {
+            only(&rows);
+            Ok(())
+        }
+        None => write(&options, &rows),
+    };
+    if let Err(error) = written {
         say(&format!(
             "cannot write to {}: {error}",
             options.output.display()
@@ -149,6 +166,7 @@ fn measured(effort: Effort) -> Vec<Row> {
         rows.extend(suite::drifting::verdicts(&usual, changed, effort.few));
         rows
     });
+    part("dependent", &mut || dependent(effort));
     part("pinned", &mut || pinned(effort));
     part("rules", &mut suite::conformance::rows);
     part("curves", &mut || {
@@ -161,34 +179,37 @@ fn measured(effort: Effort) -> Vec<Row> {
     rows
 }
 
-/// Connections that stick always, at times and never.
+/// Answers that depend on those before them.
+fn dependent(effort: Effort) -> Vec<Row> {
+    let mut rows = suite::dependent::cells(&[70.0, 30.0], &ORDERS, effort.few);
+    for weights in [&[50.0, 30.0, 20.0][..], &[40.0, 30.0, 15.0, 10.0, 5.0]] {
+        // More backends take long to judge.
+        let runs = effort.few / 20;
+        rows.extend(suite::dependent::cells(weights, &FEW_ORDERS, runs));
+    }
+    rows
+}
+
+/// Connections of several requests, whose responses are alike or not.
 fn pinned(effort: Effort) -> Vec<Row> {
     let usual = Expectation::new(&[70.0, 30.0]);
-    let three = Expectation::new(&[50.0, 30.0, 20.0]);
+    let mut truths = usual.shifted();
+    truths.insert(0, usual.shares().to_vec());
     let mut rows = Vec::new();
-    for stickiness in [1.0, 0.5, 0.1, 0.0] {
-        let few = Pinning {
-            connections: 50,
-            each: 20,
-            stickiness,
-        };
-        let many = Pinning {
-            connections: 400,
-            each: 10,
-            stickiness,
-        };
-        for (expectation, pinning) in [(&usual, few), (&three, few), (&usual, many)] {
-            let correct = expectation.shares();
-            rows.extend(suite::pinned::errors(
-                expectation,
-                correct,
-                pinning,
-                effort.few,
-            ));
+    for pinning in suite::pinned::patterns() {
+        for truth in &truths {
+            rows.extend(suite::pinned::errors(&usual, truth, &pinning, effort.few));
         }
-        for truth in usual.shifted() {
-            rows.extend(suite::pinned::errors(&usual, &truth, many, effort.few));
-        }
+    }
+    let three = Expectation::new(&[50.0, 30.0, 20.0]);
+    for chance in [1.0, 0.5, 0.1, 0.0] {
+        let few = Pinning::new("50x20", &[(50, 20)], Alike::Stick(chance));
+        rows.extend(suite::pinned::errors(
+            &three,
+            three.shares(),
+            &few,
+            effort.few,
+        ));
     }
     rows
 }

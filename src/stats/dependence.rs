@@ -3,9 +3,14 @@
 //! Connections that stick to a backend (L4 balancing, keep-alive) inflate the variance of the counts by the design
 //! effect `1 + (Σn_c²/n − 1)·ρ`, ρ the intraclass correlation (Kish 1965; Rao & Scott 1981 for the test).
 
-use statrs::function::beta::beta_reg;
+use statrs::distribution::{ChiSquared, ContinuousCDF};
 
-use super::chi_square::pearson;
+use super::student::{Expected, Share, Shown};
+
+/// With fewer degrees of freedom the variance between connections is unknown.
+const LEAST_FREEDOM: f64 = 2.0;
+/// The dispatch order is cut into so many batches to see whether connections balance one another.
+const BATCHES: usize = 64;
 
 /// Sums over connections from which the design effect follows; mergeable, and bounded whatever the number of
 /// requests. Cells are what responses were seen to come from (pods, say), and may be pooled into backends later.
@@ -36,17 +41,13 @@ pub struct Clustering {
     pub effective_responses: f64,
 }
 
-/// Pearson's statistic over the design effect, against Fisher's F.
+/// What connections leave of the expected split, judged by the variance between them.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DesignEffectTest {
-    /// `X²/deff/(k − 1)`; infinite where a backend of weight zero was hit.
-    pub statistic: f64,
-    /// `k − 1`, over the `k` backends of positive weight.
-    pub numerator_freedom: f64,
-    /// `(k − 1)(m − 1)`, over the `m` connections.
-    pub denominator_freedom: f64,
-    /// The upper tail of F.
-    pub p_value: f64,
+pub struct ConnectionTest {
+    /// The p-value of the expected split.
+    pub fit_p_value: f64,
+    /// The p-value of "some backend is off by its tolerance or more".
+    pub equivalence_p_value: f64,
 }
 
 impl ConnectionSums {
@@ -257,15 +258,20 @@ impl ConnectionSums {
     }
 
     fn intraclass_correlation(&self, n: f64, m: f64) -> f64 {
+        let cells = 0..self.observed.len();
+        let squares = cells.map(|cell| self.products[row_of(cell) + cell]).sum();
+        let expected = self.observed.iter().map(|&x| (x as f64).powi(2) / n).sum();
+        self.correlation(n, m, n, squares, expected)
+    }
+
+    /// The correlation of indicators that are 1 for `hits` of the n responses on m connections; `squares` is
+    /// their `Σ x²/n_c`, `expected` what that is where all connections have the same share.
+    fn correlation(&self, n: f64, m: f64, hits: f64, squares: f64, expected: f64) -> f64 {
         if m < 2.0 || n <= m {
             return 1.0;
         }
-        let squares: f64 = (0..self.observed.len())
-            .map(|cell| self.products[row_of(cell) + cell])
-            .sum();
-        let expected: f64 = self.observed.iter().map(|&x| (x as f64).powi(2) / n).sum();
         let between = ((squares - expected) / (m - 1.0)).max(0.0);
-        let within = ((n - squares) / (n - m)).max(0.0);
+        let within = ((hits - squares) / (n - m)).max(0.0);
         let size = (n - self.squared_sizes / n) / (m - 1.0);
         let total = between + (size - 1.0) * within;
         // Rounding of sums near n leaves dust where there is exactly nothing.
@@ -273,6 +279,86 @@ impl ConnectionSums {
             return 1.0;
         }
         ((between - within) / total).clamp(0.0, 1.0)
+    }
+
+    /// Judges the cells, one for each backend of `expected` (further ones are passed over), by the variance
+    /// between connections: Student's t with `(Σn_c)²/Σn_c² − 1` degrees of freedom, the number of connections
+    /// less one where they are equally long. `unattributed` more responses could have come from any backend.
+    ///
+    /// `None` where one or two connections carry so much that the variance between them is unknown.
+    ///
+    /// # Panics
+    /// If there are fewer cells than expected shares.
+    #[must_use]
+    pub fn test(&self, unattributed: u64, expected: &Expected<'_>) -> Option<ConnectionTest> {
+        let n = self.observed.iter().sum::<u64>() as f64;
+        let m = self.connections as f64;
+        let freedom = n * n / self.squared_sizes - 1.0;
+        if n <= 0.0 || freedom < LEAST_FREEDOM {
+            return None;
+        }
+        let cells: Vec<Share> = (0..expected.shares.len())
+            .map(|cell| {
+                let hits = self.observed[cell] as f64;
+                let squares = self.products[row_of(cell) + cell];
+                let varies = hits > 0.0 && hits < n;
+                let correlation = if varies {
+                    self.correlation(n, m, hits, squares, hits * hits / n)
+                } else {
+                    0.0
+                };
+                Share {
+                    share: hits / n,
+                    design_effect: (1.0 + (self.squared_sizes / n - 1.0) * correlation).max(1.0),
+                    spread: None,
+                }
+            })
+            .collect();
+        let shown = Shown {
+            cells: &cells,
+            responses: n,
+            missing: unattributed as f64 / (n + unattributed as f64),
+            freedom,
+        };
+        Some(ConnectionTest {
+            fit_p_value: shown.fit(expected),
+            equivalence_p_value: shown.equivalence(expected),
+        })
+    }
+
+    /// The chance that connections that answer independently of each other would balance one another as well:
+    /// that the counts over batches of the dispatch order vary as little. Small for a round robin in step with
+    /// the connections, which makes the responses of each alike; 1 where it cannot be told.
+    ///
+    /// `windows[t][i]` counts the responses of cell `i` in block `t` of the dispatch order.
+    #[must_use]
+    pub fn balance_p_value(&self, windows: &[Vec<u64>]) -> f64 {
+        let n = self.observed.iter().sum::<u64>() as f64;
+        let cells = self.observed.len();
+        let most = (0..cells).min_by_key(|&cell| {
+            let twice = self.observed[cell].saturating_mul(2);
+            twice.abs_diff(self.observed.iter().sum())
+        });
+        let Some(cell) = most.filter(|_| windows.len() >= BATCHES && self.connections > 1) else {
+            return 1.0;
+        };
+        let hits = self.observed[cell] as f64;
+        let share = hits / n;
+        let squares = self.products[row_of(cell) + cell];
+        let within = (hits - squares).max(0.0) / (n - self.connections as f64);
+        if within.is_nan() || within <= 0.0 {
+            return 1.0;
+        }
+        let batches: Vec<&[Vec<u64>]> = windows.chunks(windows.len().div_ceil(BATCHES)).collect();
+        let statistic: f64 = batches
+            .iter()
+            .map(|batch| {
+                let size: u64 = batch.iter().flatten().sum();
+                let hits: u64 = batch.iter().filter_map(|window| window.get(cell)).sum();
+                (hits as f64 - size as f64 * share).powi(2) / (size as f64 * within).max(1e-9)
+            })
+            .sum();
+        ChiSquared::new((batches.len() - 1) as f64).map_or(1.0, |law| law.cdf(statistic))
     }
 }
 
@@ -286,89 +372,26 @@ fn add<T: Copy + std::ops::AddAssign>(sums: &mut [T], others: &[T]) {
     }
 }
 
-/// Tests `observed` against `shares` where connections repeat their backend: `F = X²/deff/(k − 1)` against
-/// `F(k − 1, (k − 1)(m − 1))` (Thomas & Rao 1987).
-///
-/// `None` without a response, or with fewer than two connections: a single one says nothing about its own variance.
-///
-/// # Panics
-/// If the lengths differ.
-#[must_use]
-pub fn design_effect_test(
-    observed: &[u64],
-    shares: &[f64],
-    clustering: &Clustering,
-) -> Option<DesignEffectTest> {
-    assert_eq!(observed.len(), shares.len(), "one share for each count");
-    if clustering.connections < 2 {
-        return None;
-    }
-    let test = pearson(observed, shares)?;
-    Some(statistic_test(
-        test.statistic,
-        test.degrees_of_freedom + 1,
-        clustering,
-    ))
-}
-
-/// As [`design_effect_test`], for a statistic X² over so many backends of positive share.
-#[must_use]
-pub fn statistic_test(
-    chi_square: f64,
-    backends: usize,
-    clustering: &Clustering,
-) -> DesignEffectTest {
-    let numerator_freedom = backends.saturating_sub(1) as f64;
-    let connections = clustering.connections as f64;
-    let denominator_freedom = numerator_freedom * (connections - 1.0).max(0.0);
-    let statistic = chi_square / clustering.design_effect / numerator_freedom.max(1.0);
-    let p_value = if statistic.is_infinite() {
-        0.0
-    } else if denominator_freedom <= 0.0 {
-        1.0
-    } else {
-        fisher_upper_tail(statistic, numerator_freedom, denominator_freedom)
-    };
-    DesignEffectTest {
-        statistic,
-        numerator_freedom,
-        denominator_freedom,
-        p_value,
-    }
-}
-
-/// `P[F(d₁, d₂) ≥ f] = I_x(d₂/2, d₁/2)` at `x = d₂/(d₁f + d₂)`.
-fn fisher_upper_tail(f: f64, d1: f64, d2: f64) -> f64 {
-    beta_reg(d2 / 2.0, d1 / 2.0, d2 / (d1 * f + d2))
-}
-
 #[cfg(test)]
 mod tests {
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
-    use statrs::distribution::{ChiSquared, ContinuousCDF};
 
     use super::*;
     use crate::stats::density::binomial_probability;
     use crate::stats::scipy_reference;
 
-    const SHARES: [f64; 2] = [0.7, 0.3];
+    const EXPECTED: Expected<'_> = Expected {
+        shares: &[0.7, 0.3],
+        tolerance: 0.05,
+        alpha: 0.001,
+    };
 
     fn close(got: f64, wanted: f64, relative: f64) {
         assert!(
             (got - wanted).abs() <= relative * wanted.abs(),
             "{got}, not {wanted}"
         );
-    }
-
-    #[test]
-    fn the_fisher_tail_agrees_with_the_beta_integral() {
-        for row in scipy_reference::of("fisher_upper_tail") {
-            let got = fisher_upper_tail(row.number(0), row.number(1), row.number(2));
-            // The continued fraction of `beta_reg` converges slowly for very many connections.
-            let relative = if row.number(2) > 1e5 { 1e-6 } else { 1e-10 };
-            row.assert_close(got, relative);
-        }
     }
 
     #[test]
@@ -447,13 +470,10 @@ mod tests {
         single.record(&[70, 30], None);
         close(single.clustering().effective_responses, 1.0, 1e-12);
         assert_eq!(single.unidentified_first(), 1);
-        assert_eq!(
-            design_effect_test(&[70, 30], &SHARES, &single.clustering()),
-            None
-        );
+        assert_eq!(single.test(0, &EXPECTED), None);
         let empty = ConnectionSums::new().clustering();
         close(empty.design_effect, 1.0, 1e-12);
-        assert_eq!(design_effect_test(&[0, 0], &SHARES, &empty), None);
+        assert_eq!(ConnectionSums::new().test(0, &EXPECTED), None);
     }
 
     #[test]
@@ -511,18 +531,6 @@ mod tests {
         assert_eq!(sums.first_responses()[ConnectionSums::MAX_CELLS - 1], 1);
     }
 
-    #[test]
-    fn a_leak_fails_and_a_single_backend_has_nothing_to_test() {
-        let mut sums = ConnectionSums::new();
-        sums.record(&[5, 0], Some(0));
-        sums.record(&[5, 1], Some(0));
-        let clustering = sums.clustering();
-        let leak = design_effect_test(&[10, 1], &[1.0, 0.0], &clustering).unwrap();
-        assert!(leak.p_value.abs() < f64::MIN_POSITIVE && leak.statistic.is_infinite());
-        let clean = design_effect_test(&[11, 0], &[1.0, 0.0], &clustering).unwrap();
-        close(clean.p_value, 1.0, 1e-12);
-    }
-
     /// The exact p-value in probability order.
     fn exact(hits: u64, trials: u64) -> f64 {
         let observed = binomial_probability(hits, trials, 0.7) * (1.0 + 1e-7);
@@ -543,8 +551,7 @@ mod tests {
             let hits = sums.observed()[0] as f64;
             naive += i32::from(chi_square.sf((hits - 700.0).powi(2) / 210.0) <= 0.001);
             first += i32::from(exact(sums.first_responses()[0], 50) <= 0.001);
-            let test = design_effect_test(sums.observed(), &SHARES, &sums.clustering()).unwrap();
-            effect += i32::from(test.p_value <= 0.001);
+            effect += i32::from(sums.test(0, &EXPECTED).unwrap().fit_p_value <= 0.001);
         }
         assert!(naive > runs * 35 / 100 && naive < runs / 2, "{naive}");
         assert!(first <= 8, "{first}");
@@ -552,20 +559,61 @@ mod tests {
     }
 
     #[test]
-    fn the_design_effect_test_holds_its_size_on_partly_stuck_connections() {
+    fn the_test_over_connections_holds_its_size_on_partly_stuck_connections() {
         let mut random = ChaCha8Rng::seed_from_u64(5);
         for stuck in [0.0, 0.3, 0.6] {
             let runs = 1000;
             let wrong = (0..runs)
                 .filter(|_| {
                     let sums = run(100, 10, stuck, &mut random);
-                    let clustering = sums.clustering();
-                    let test = design_effect_test(sums.observed(), &SHARES, &clustering).unwrap();
-                    test.p_value <= 0.05
+                    sums.test(0, &EXPECTED).unwrap().fit_p_value <= 0.05
                 })
                 .count();
             // Nominally 50 with a standard deviation of 7; estimating ρ̂ costs a little.
             assert!(wrong < 85, "{stuck}: {wrong}");
         }
+    }
+
+    #[test]
+    fn one_connection_that_dominates_leaves_no_variance_to_judge_by() {
+        let mut sums = ConnectionSums::new();
+        sums.record(&[1820, 780], Some(0));
+        for connection in 0..1000 {
+            let hit = usize::from(connection % 10 >= 7);
+            let mut counts = [0; 2];
+            counts[hit] = 1;
+            sums.record(&counts, Some(hit));
+        }
+        assert_eq!(sums.test(0, &EXPECTED), None);
+    }
+
+    /// 50 connections in turn, each answered by what `backend(place, connection)` says.
+    fn in_turn(mut backend: impl FnMut(usize, usize) -> usize) -> (ConnectionSums, Vec<Vec<u64>>) {
+        let mut counts = vec![[0_u32; 2]; 50];
+        let mut windows = vec![vec![0_u64; 2]; 229];
+        for place in 0..3664 {
+            let cell = backend(place, place % 50);
+            counts[place % 50][cell] += 1;
+            windows[place / 16][cell] += 1;
+        }
+        let mut sums = ConnectionSums::new();
+        for counts in counts {
+            sums.record(&counts, None);
+        }
+        (sums, windows)
+    }
+
+    #[test]
+    fn a_round_robin_in_step_balances_the_connections_and_draws_do_not() {
+        // Every twentieth round slips by one, so that a connection is not always answered alike.
+        let (sums, windows) = in_turn(|place, _| usize::from((place + place / 1000) % 10 >= 7));
+        assert!(sums.clustering().intraclass_correlation > 0.1);
+        assert!(sums.balance_p_value(&windows) < 1e-6);
+        let mut random = ChaCha8Rng::seed_from_u64(6);
+        let own: Vec<f64> = (0..50).map(|_| random.random()).collect();
+        let (sums, windows) =
+            in_turn(|_, connection| usize::from(random.random::<f64>() >= own[connection]));
+        assert!(sums.clustering().intraclass_correlation > 0.1);
+        assert!(sums.balance_p_value(&windows) > 0.001);
     }
 }

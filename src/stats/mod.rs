@@ -43,6 +43,7 @@ pub mod sample_size;
 mod scipy_reference;
 pub mod sequential;
 pub mod stickiness;
+pub mod student;
 pub mod unattributed;
 
 pub use goodness_of_fit::{GoodnessOfFit, Method};

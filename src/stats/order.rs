@@ -9,11 +9,9 @@
 //!   partial sums tied down at both ends, whose law holds whatever the correlation (Kiefer, Vogelsang &
 //!   Bunzel 2000; Shao 2010).
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
-
 use super::drift::{clumped_p_value, drift};
-use super::equivalence::faces;
 use super::runs::runs;
+use super::student::{Expected, Share, Shown};
 
 /// The number of batches that the run is cut into.
 const BATCHES: usize = 32;
@@ -46,17 +44,6 @@ pub struct Order {
     pub equivalence_p_value: f64,
 }
 
-/// The expected split that the order is judged against.
-#[derive(Debug, Clone, Copy)]
-pub struct Expected<'a> {
-    /// Its shares.
-    pub shares: &'a [f64],
-    /// The tolerance, a share.
-    pub tolerance: f64,
-    /// The promised error rate, beyond which a drift is one.
-    pub alpha: f64,
-}
-
 impl Order {
     /// The order of answers: `windows[t][i]` counts those of backend `i` in block `t` of the dispatch order,
     /// `labels` are the backends of the first ones, one by one. `unattributed` more could have come from any.
@@ -74,19 +61,24 @@ impl Order {
         let runs = runs(labels, backends);
         let drift = drift(windows).map_or(1.0, |drift| drift.p_value);
         let uneven = clumped_p_value(windows, BATCHES).unwrap_or(1.0);
-        let cells: Vec<Cell> = (0..backends).map(|cell| blocks.cell(cell)).collect();
+        let cells = (0..backends).map(|cell| blocks.cell(cell));
+        let (mut cells, spreads): (Vec<Share>, Vec<f64>) = cells.unzip();
         let design_effect = cells
             .iter()
             .map(|cell| cell.design_effect)
             .fold(1.0, f64::max);
         let effective_responses = blocks.responses / design_effect;
         let is_long = effective_responses < LEAST_FOR_BATCHES || drift <= expected.alpha;
-        let tests = Tests {
-            blocks: &blocks,
+        if is_long {
+            for (cell, spread) in cells.iter_mut().zip(spreads) {
+                cell.spread = Some(spread);
+            }
+        }
+        let shown = Shown {
             cells: &cells,
-            expected,
+            responses: blocks.responses,
             missing: unattributed as f64 / (blocks.responses + unattributed as f64),
-            is_long,
+            freedom: (blocks.batches() - 1) as f64,
         };
         let is_enough = effective_responses >= LEAST_EFFECTIVE;
         let judged = |p_value: f64| if is_enough { p_value } else { 1.0 };
@@ -96,8 +88,8 @@ impl Order {
             effective_responses,
             neighbour_effect: (1.0 + runs.correlation) / (1.0 - runs.correlation).max(1e-9),
             longest_run: runs.longest,
-            fit_p_value: judged(tests.fit()),
-            equivalence_p_value: judged(tests.equivalence()),
+            fit_p_value: judged(shown.fit(expected)),
+            equivalence_p_value: judged(shown.equivalence(expected)),
         })
     }
 
@@ -124,14 +116,6 @@ struct Blocks<'a> {
     edges: Vec<usize>,
     sizes: Vec<f64>,
     responses: f64,
-}
-
-/// One backend's variance, as the run shows it.
-struct Cell {
-    share: f64,
-    design_effect: f64,
-    /// `√∫B²` over n: stands in for a standard error.
-    spread: f64,
 }
 
 impl<'a> Blocks<'a> {
@@ -162,7 +146,8 @@ impl<'a> Blocks<'a> {
         self.edges.len() - 1
     }
 
-    fn cell(&self, cell: usize) -> Cell {
+    /// A backend's share and variance over the batches, and `√∫B²` over n.
+    fn cell(&self, cell: usize) -> (Share, f64) {
         let hits = |window: &Vec<u64>| window[cell] as f64;
         let share = self.windows.iter().map(hits).sum::<f64>() / self.responses;
         let excess = |place: usize| hits(&self.windows[place]) - self.sizes[place] * share;
@@ -179,103 +164,17 @@ impl<'a> Blocks<'a> {
             integral += bridge * bridge * size / self.responses;
         }
         let freedom = (self.batches() - 1) as f64;
-        Cell {
+        let shown = Share {
             share,
             design_effect: if variance > 0.0 {
                 (statistic / freedom / variance).max(1.0)
             } else {
                 1.0
             },
-            spread: integral.sqrt() / self.responses,
-        }
+            spread: None,
+        };
+        (shown, integral.sqrt() / self.responses)
     }
-}
-
-struct Tests<'a> {
-    blocks: &'a Blocks<'a>,
-    cells: &'a [Cell],
-    expected: &'a Expected<'a>,
-    missing: f64,
-    is_long: bool,
-}
-
-impl Tests<'_> {
-    /// The chance of a deviation of a cell's share by as much or more to one side.
-    fn upper_tail(&self, cell: usize, share: f64, deviation: f64) -> f64 {
-        let Cell {
-            share: seen,
-            design_effect,
-            spread,
-        } = self.cells[cell];
-        let variance = (seen * (1.0 - seen)).max(share * (1.0 - share));
-        let error = (variance * design_effect / self.blocks.responses).sqrt();
-        let freedom = (self.blocks.batches() - 1) as f64;
-        let student =
-            StudentsT::new(0.0, 1.0, freedom).map_or(1.0, |law| law.sf(deviation / error));
-        if self.is_long {
-            student.max(self_normalised_upper_tail(deviation / spread))
-        } else {
-            student
-        }
-    }
-
-    /// Two-sided for each backend; for more than two, Bonferroni over them.
-    fn fit(&self) -> f64 {
-        let shares = self.expected.shares;
-        let positive = shares.iter().filter(|&&share| share > 0.0).count();
-        let times = if positive > 2 { positive } else { 1 };
-        let p_values = (0..shares.len())
-            .filter(|&cell| shares[cell] > 0.0)
-            .map(|cell| {
-                let deviation = (self.cells[cell].share - shares[cell]).abs() - self.missing;
-                if deviation <= 0.0 {
-                    return 1.0;
-                }
-                2.0 * times as f64 * self.upper_tail(cell, shares[cell], deviation)
-            });
-        p_values.fold(1.0, f64::min)
-    }
-
-    fn equivalence(&self) -> f64 {
-        let Expected {
-            shares, tolerance, ..
-        } = *self.expected;
-        let p_values = faces(shares, tolerance).into_iter().map(|face| {
-            let seen = self.cells[face.backend].share;
-            let room = if face.is_upper {
-                face.share - seen
-            } else {
-                seen - face.share
-            };
-            let room = room - self.missing;
-            if room <= 0.0 {
-                return 1.0;
-            }
-            self.upper_tail(face.backend, face.share, room)
-        });
-        p_values.fold(0.0, f64::max)
-    }
-}
-
-/// P(Z/√Q ≥ x) for a standard normal Z and an independent `Q = ∫B²`, B a Brownian bridge; x ≥ 0.
-///
-/// By Craig's form of the normal tail (1991) and `E exp(−sQ) = (√2s/sinh √2s)^½`:
-/// `(1/π)∫₀^{π/2} (v/sinh v)^½ dθ`, `v = x/sin θ`, by the midpoint rule, which converges geometrically here.
-fn self_normalised_upper_tail(x: f64) -> f64 {
-    const STEPS: u32 = 256;
-    if x.is_nan() {
-        return 1.0;
-    }
-    let height = |step: u32| {
-        let angle = (f64::from(step) + 0.5) / f64::from(STEPS) * std::f64::consts::FRAC_PI_2;
-        let v = x / angle.sin();
-        if v < 1e-6 { 1.0 } else { (v / v.sinh()).sqrt() }
-    };
-    0.5 * (0..STEPS)
-        .map(height)
-        .filter(|height| height.is_finite())
-        .sum::<f64>()
-        / f64::from(STEPS)
 }
 
 #[cfg(test)]
@@ -350,18 +249,6 @@ mod tests {
         let order = order(&turns);
         assert!(order.is_clumped());
         assert!(order.fit_p_value > 0.5 && order.equivalence_p_value <= 0.001);
-    }
-
-    #[test]
-    fn the_self_normalised_tail_is_that_of_kiefer_vogelsang_and_bunzel() {
-        // Their table 1 (2000), for Z/√(2Q): 90, 95, 97.5 and 99 %.
-        for (quantile, tail) in [(2.740, 0.1), (3.764, 0.05), (4.771, 0.025), (6.090, 0.01)] {
-            let p = self_normalised_upper_tail(quantile * std::f64::consts::SQRT_2);
-            assert!((p / tail - 1.0).abs() < 0.02, "{quantile}: {p}");
-        }
-        assert!((self_normalised_upper_tail(0.0) - 0.5).abs() < 1e-12);
-        assert!(self_normalised_upper_tail(f64::INFINITY) < 1e-300);
-        assert!((self_normalised_upper_tail(f64::NAN) - 1.0).abs() < f64::EPSILON);
     }
 
     #[test]

@@ -13,8 +13,9 @@ use crate::claim::{Claim, Criterion};
 use crate::identity::assignment::{Backend, assign};
 use crate::stats::dispatch_order::DispatchOrder;
 use crate::stats::judge::Judge;
-use crate::stats::order::{Expected, Order};
+use crate::stats::order::Order;
 use crate::stats::sequential::{Look, Sequential};
+use crate::stats::student::Expected;
 
 /// At most so many assignments are watched at once; with more, the run goes on to its cap.
 const MAX_POSSIBILITIES: usize = 64;

@@ -3,15 +3,14 @@
 use super::Verdict;
 use crate::claim::{Claim, Criterion};
 use crate::split::Split;
-use crate::stats::dependence::{
-    Clustering, ConnectionSums, DesignEffectTest, design_effect_test, statistic_test,
-};
-use crate::stats::equivalence::{equivalence_p_value, equivalence_p_value_with_design_effect};
+use crate::stats::dependence::{Clustering, ConnectionSums, ConnectionTest};
+use crate::stats::equivalence::equivalence_p_value;
 use crate::stats::goodness_of_fit::{self, GoodnessOfFit, goodness_of_fit};
-use crate::stats::judge::Decision;
+use crate::stats::judge::{Decision, Judge};
 use crate::stats::order::Order;
 use crate::stats::permutation::homogeneity;
 use crate::stats::sequential::Look;
+use crate::stats::student::Expected;
 use crate::stats::unattributed::{Bounds, absence_p_value};
 use crate::tally::monitor::Standing;
 
@@ -79,7 +78,7 @@ pub enum Method {
     Independent(goodness_of_fit::Method),
     /// The same, of the first response of each connection.
     FirstResponse,
-    /// Pearson's statistic over the design effect of the connections.
+    /// Student's t over the design effect of the connections.
     DesignEffect,
     /// The e-value of a sequential run.
     EValue,
@@ -96,6 +95,17 @@ impl Method {
             Self::EValue => "e_value",
         }
     }
+}
+
+/// Whether the responses of a connection are more alike than those of different ones, significantly at α.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// They are not.
+    NotSeen,
+    /// They are.
+    Alike,
+    /// They are, and connections balance one another: a round robin in step with them.
+    InStep,
 }
 
 /// Counts, what the tests say of them, and what follows.
@@ -118,7 +128,9 @@ pub struct Judged {
     pub equivalence_p_value: f64,
     /// What the connections say of the independence of their responses, where they carried several.
     pub clustering: Option<Clustering>,
-    /// What the order of dispatch says of it, where each connection carried one and a verdict rests on it.
+    /// Whether the responses of a connection are alike.
+    pub likeness: Likeness,
+    /// What the order of dispatch says of it, where a verdict rests on it.
     pub order: Option<Order>,
     /// What follows.
     pub verdict: Verdict,
@@ -152,10 +164,13 @@ pub struct Clusters {
     pub sums: ConnectionSums,
     /// Responses of a sample of them: one row of as many cells for each connection, row after row.
     pub sample: Vec<u32>,
+    /// Responses of the backends in each block of the dispatch order.
+    pub windows: Vec<Vec<u64>>,
 }
 
-/// Connections × backends that differ with this p-value are judged on their first responses alone.
-const HOMOGENEITY_LEVEL: f64 = 0.01;
+/// Connections whose responses are significantly alike, and correlated by more than this, are judged on their
+/// first responses alone.
+pub const MOST_CORRELATION: f64 = 1.0 / 3.0;
 
 /// Judges independent responses against the expected split.
 #[must_use]
@@ -190,55 +205,70 @@ pub fn judge(claim: &Claim, counts: Counts) -> Judged {
 
 /// Judges responses that came several to a connection.
 ///
-/// Where connections keep to a backend, the first response of each is judged (those are independent
-/// draws); otherwise the statistic is divided by the design effect and compared with F.
+/// Where connections keep to a backend, or few of them carry nearly all, the first response of each is judged:
+/// those are independent draws. Else a verdict must hold by two variances, that of independent responses and
+/// the one between connections; and by the first alone where connections balance one another.
 #[must_use]
 pub fn judge_clustered(claim: &Claim, counts: Counts, clusters: &Clusters) -> Judged {
-    let Claim { split, .. } = claim;
-    let clustering = clusters.sums.clustering();
-    let permuted = homogeneity(&clusters.sample, split.len() + 1, claim.seed);
-    let keeps_to_backend = permuted.is_some_and(|test| test.p_value <= HOMOGENEITY_LEVEL);
-    let test = design_effect_test(&counts.observed, split.shares(), &clustering);
-    let judged = described(claim, counts);
-    let judged = if let Some(test) = test.filter(|_| !keeps_to_backend) {
-        judge_with_design_effect(claim, judged, &test, &clustering)
-    } else {
-        judge_first_responses(claim, judged, &clusters.sums)
+    let Claim {
+        split, criterion, ..
+    } = claim;
+    let Clusters {
+        sums,
+        sample,
+        windows,
+    } = clusters;
+    let clustering = sums.clustering();
+    let permuted = homogeneity(sample, split.len() + 1, claim.seed);
+    let likeness = match permuted {
+        Some(test) if test.p_value > criterion.alpha => Likeness::NotSeen,
+        None => Likeness::NotSeen,
+        Some(_) if sums.balance_p_value(windows) <= criterion.alpha => Likeness::InStep,
+        Some(_) => Likeness::Alike,
+    };
+    let keeps_to_backend =
+        likeness == Likeness::Alike && clustering.intraclass_correlation > MOST_CORRELATION;
+    let expected = Expected {
+        shares: split.shares(),
+        tolerance: criterion.tolerance,
+        alpha: criterion.alpha,
+    };
+    let test = sums.test(counts.unattributed, &expected);
+    let judged = match test.filter(|_| !keeps_to_backend) {
+        _ if likeness == Likeness::InStep => judge(claim, counts),
+        Some(test) => under_connections(claim, judge(claim, counts), test),
+        None => judge_first_responses(claim, described(claim, counts), sums),
     };
     Judged {
         clustering: Some(clustering),
+        likeness,
         ..judged
     }
 }
 
-fn judge_with_design_effect(
-    claim: &Claim,
-    judged: Judged,
-    test: &DesignEffectTest,
-    clustering: &Clustering,
-) -> Judged {
-    let Claim {
-        split, criterion, ..
-    } = claim;
+/// The verdict on independent responses that stands by the variance between connections too.
+fn under_connections(claim: &Claim, judged: Judged, test: ConnectionTest) -> Judged {
+    let Criterion { alpha, judge, .. } = claim.criterion;
+    let log10_p_value = if test.fit_p_value > judged.p_value {
+        test.fit_p_value.log10()
+    } else {
+        judged.log10_p_value
+    };
     let mut judged = Judged {
-        method: Some(Method::DesignEffect),
-        p_value: test.p_value,
-        log10_p_value: test.p_value.log10(),
-        largest_p_value: test.p_value,
-        equivalence_p_value: equivalence_p_value_with_design_effect(
-            &judged.counts.observed,
-            0,
-            split.shares(),
-            criterion.tolerance,
-            clustering.design_effect,
-        ),
+        method: judged.method.map(|_| Method::DesignEffect),
+        p_value: judged.p_value.max(test.fit_p_value),
+        log10_p_value,
+        largest_p_value: judged.largest_p_value.max(test.fit_p_value),
+        equivalence_p_value: judged.equivalence_p_value.max(test.equivalence_p_value),
         ..judged
     };
-    if let Some((verdict, cause)) = certain(claim, &judged) {
-        (judged.verdict, judged.cause) = (verdict, cause);
-    } else {
-        let decision = decide_with_design_effect(claim, &mut judged, clustering);
-        conclude(criterion, &mut judged, decision);
+    let stands = match (judged.verdict, judged.cause) {
+        (Verdict::Fail, Cause::Off | Cause::NeverAnswered(_)) => test.fit_p_value <= alpha,
+        (Verdict::Pass, _) => judge == Judge::Significance || test.equivalence_p_value <= alpha,
+        _ => true,
+    };
+    if !stands {
+        conclude(&claim.criterion, &mut judged, Decision::Inconclusive);
     }
     judged
 }
@@ -335,6 +365,7 @@ fn described(claim: &Claim, counts: Counts) -> Judged {
         log10_p_value: fit.map_or(0.0, |fit| fit.log10_p_value),
         fit,
         clustering: None,
+        likeness: Likeness::NotSeen,
         order: None,
         verdict: Verdict::Inconclusive,
         cause: Cause::Nothing,
@@ -381,57 +412,6 @@ fn silent_backend(claim: &Claim, counts: &Counts) -> Option<usize> {
     backends.position(|(&share, &count)| {
         share > 0.0 && count == 0 && absence_p_value(share, attributed) <= criterion.alpha
     })
-}
-
-/// As [`Bounds::decide`], for counts that carry less information than their number says.
-fn decide_with_design_effect(
-    claim: &Claim,
-    judged: &mut Judged,
-    clustering: &Clustering,
-) -> Decision {
-    let Claim {
-        split, criterion, ..
-    } = claim;
-    let (counts, shares) = (&judged.counts, split.shares());
-    let Criterion {
-        alpha,
-        tolerance,
-        judge,
-        ..
-    } = *criterion;
-    let missing = counts.unattributed;
-    let bounds = Bounds::new(
-        &counts.observed,
-        missing,
-        shares,
-        tolerance,
-        alpha,
-        claim.seed,
-    );
-    let Ok(Some(bounds)) = bounds else {
-        return Decision::Inconclusive;
-    };
-    let p_value = |fit: &GoodnessOfFit| {
-        let backends = fit.chi_square.degrees_of_freedom + 1;
-        statistic_test(fit.chi_square.statistic, backends, clustering).p_value
-    };
-    let equivalence = equivalence_p_value_with_design_effect(
-        &counts.observed,
-        missing,
-        shares,
-        tolerance,
-        clustering.design_effect,
-    );
-    // Whether some attribution would be equivalent matters only beside missing answers; then it might be.
-    let best_equivalence = if missing == 0 { equivalence } else { 0.0 };
-    judged.largest_p_value = p_value(&bounds.most_favourable);
-    let best = judge.decide(judged.largest_p_value, best_equivalence, alpha);
-    let worst = judge.decide(p_value(&bounds.least_favourable), equivalence, alpha);
-    match (best, worst) {
-        (Decision::Fail, _) => Decision::Fail,
-        (_, Decision::Pass) => Decision::Pass,
-        _ => Decision::Inconclusive,
-    }
 }
 
 /// Writes a decision down, with what decided.

@@ -5,7 +5,8 @@ use super::Verdict;
 use super::decision::{Cause, Judged};
 use crate::claim::Claim;
 use crate::stats::judge::Judge;
-use crate::stats::order::{Expected, Order};
+use crate::stats::order::Order;
+use crate::stats::student::Expected;
 
 /// The verdict that stands where the answers may depend on one another.
 ///

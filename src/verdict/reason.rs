@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::decision::{Cause, Judged, Method};
+use super::decision::{Cause, Judged, Likeness, Method};
 use super::promise::smallest_tolerance;
 use super::{Agreement, Change, Evidence, Verdict, evenness};
 use crate::claim::Claim;
@@ -57,7 +57,7 @@ pub fn reasons(
             reasons.push(reason);
         }
     }
-    reasons.extend(clustered(judged));
+    reasons.extend(clustered(claim, judged));
     reasons.extend(stopped_early(claim, evidence));
     let counts = &judged.counts;
     if counts.unattributed > 0 && judged.cause != Cause::TooManyUnattributed {
@@ -249,7 +249,8 @@ fn settling(claim: &Claim, judged: &Judged) -> String {
 }
 
 /// What it costs that responses on one connection depend on each other.
-fn clustered(judged: &Judged) -> Option<Reason> {
+fn clustered(claim: &Claim, judged: &Judged) -> Option<Reason> {
+    let alpha = claim.criterion.alpha;
     let clustering = judged.clustering?;
     let Clustering {
         connections,
@@ -258,17 +259,26 @@ fn clustered(judged: &Judged) -> Option<Reason> {
         effective_responses,
         ..
     } = clustering;
-    let message = match judged.method {
-        Some(Method::FirstResponse) => format!(
-            "responses on one connection repeat the same backend (design effect {design_effect:.1}): \
-             {responses} responses carry the information of {effective_responses:.0}, so the first one \
-             of each of the {connections} connections is judged"
+    let judged_are = format!("the first one of each of the {connections} connections is judged");
+    let message = match (judged.likeness, judged.method) {
+        (Likeness::NotSeen, Some(Method::FirstResponse)) => format!(
+            "too few connections carry the {responses} responses to tell how alike they are, so only their first \
+             ones count: {connections}"
         ),
-        _ if design_effect >= 1.05 => format!(
-            "responses on one connection resemble each other (design effect {design_effect:.2}): \
-             {responses} responses carry the information of {effective_responses:.0}"
+        (Likeness::NotSeen, _) => return None,
+        (Likeness::InStep, _) => format!(
+            "responses on one connection are alike (permutation test at {alpha}), but different connections \
+             balance one another, as a round robin in step with them does: the order of dispatch decides"
         ),
-        _ => return None,
+        (Likeness::Alike, Some(Method::FirstResponse)) => format!(
+            "responses on one connection are alike (permutation test at {alpha}; design effect \
+             {design_effect:.1}): {responses} responses carry the information of {effective_responses:.0}, so \
+             {judged_are}"
+        ),
+        (Likeness::Alike, _) => format!(
+            "responses on one connection resemble each other (permutation test at {alpha}; design effect \
+             {design_effect:.2}): {responses} responses carry the information of {effective_responses:.0}"
+        ),
     };
     Some(Reason::new("dependent_responses", message))
 }

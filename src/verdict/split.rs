@@ -162,8 +162,7 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         .into_iter()
         .max_by(|(_, a), (_, b)| by_favour(a, b))
         .expect("there is at least one way to assign the workloads");
-    let windows = evidence.windows_by_backend(split, &backends);
-    let observed: Vec<Vec<u64>> = windows.into_iter().map(|window| window.observed).collect();
+    let observed = evidence.observed_windows(split, &backends);
     let change = evidence.change(claim, &backends, &judged, &observed);
     let drifted = change.as_ref().is_some_and(|change| change.is_significant);
     let agreement = Agreement::of(claim, &backends, &evidence.shards);
@@ -267,16 +266,20 @@ impl Evidence {
         }
         match &self.connections {
             Some(connections) => {
-                let clusters = clusters(split, connections, backends);
-                judge_clustered(claim, total, &clusters)
+                let windows = self.observed_windows(split, backends);
+                let clusters = clusters(split, connections, backends, windows);
+                let judged = judge_clustered(claim, total, &clusters);
+                match judged.method {
+                    Some(Method::FirstResponse) => judged,
+                    _ => self.under_order(claim, judged, backends),
+                }
             }
             None => self.under_order(claim, decision::judge(claim, total), backends),
         }
     }
 
     fn under_order(&self, claim: &Claim, judged: Judged, backends: &[Backend]) -> Judged {
-        let windows = self.windows_by_backend(&claim.split, backends);
-        let windows: Vec<Vec<u64>> = windows.into_iter().map(|window| window.observed).collect();
+        let windows = self.observed_windows(&claim.split, backends);
         under_order(claim, judged, &windows, || self.labels(backends))
     }
 
@@ -304,6 +307,12 @@ impl Evidence {
     fn windows_by_backend(&self, split: &Split, backends: &[Backend]) -> Vec<Counts> {
         let row = |by_group: &Vec<u64>| counts(split, by_group, 0, backends, Doubtful::Foreign);
         self.windows.iter().map(row).collect()
+    }
+
+    /// The responses of the backends alone, in each block of the dispatch order.
+    fn observed_windows(&self, split: &Split, backends: &[Backend]) -> Vec<Vec<u64>> {
+        let windows = self.windows_by_backend(split, backends).into_iter();
+        windows.map(|window| window.observed).collect()
     }
 
     /// Tests whether the split changed. Connections that keep to a backend make waves of their own, which
@@ -354,7 +363,12 @@ fn counts(
 }
 
 /// The connections by backend; a further cell stands for groups that are no backend of the split.
-fn clusters(split: &Split, connections: &Connections, backends: &[Backend]) -> Clusters {
+fn clusters(
+    split: &Split,
+    connections: &Connections,
+    backends: &[Backend],
+    windows: Vec<Vec<u64>>,
+) -> Clusters {
     let cells = split.len() + 1;
     let cell_of: Vec<usize> = (0..connections.sums().observed().len().max(backends.len()))
         .map(|group| {
@@ -374,6 +388,7 @@ fn clusters(split: &Split, connections: &Connections, backends: &[Backend]) -> C
     Clusters {
         sums: connections.sums().pool(&cell_of, cells),
         sample,
+        windows,
     }
 }
 

@@ -8,7 +8,7 @@
 mod suite;
 
 use suite::missing::SETTINGS;
-use suite::pinned::Pinning;
+use suite::pinned::{Alike, Pinning};
 use suite::row::Row;
 use suite::sequential::TRUTHS;
 use suite::{ALPHA, Effort, Expectation, SPLITS};
@@ -156,13 +156,9 @@ fn the_sequential_test_keeps_both_error_rates_and_takes_as_many_requests_as_publ
 
 #[test]
 fn connections_that_stick_to_a_backend_do_not_fail_a_correct_split() {
-    let pinning = Pinning {
-        connections: 50,
-        each: 20,
-        stickiness: 1.0,
-    };
+    let pinning = Pinning::new("50x20", &[(50, 20)], Alike::Stick(1.0));
     let expectation = usual();
-    let rows = suite::pinned::errors(&expectation, expectation.shares(), pinning, 10_000);
+    let rows = suite::pinned::errors(&expectation, expectation.shares(), &pinning, 10_000);
     assert_kept(&rows, "independent");
     let independent = value(&rows, "pinned_size", "70/30", "independent", "fail");
     assert!((0.38..0.48).contains(&independent), "{independent}");

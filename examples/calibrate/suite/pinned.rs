@@ -1,42 +1,107 @@
-//! The verdict when connections carry several requests and may stick to a backend.
+//! The verdict when connections carry several requests, of any lengths, and their responses may be alike.
 
 use lbtest::stats::dependence::ConnectionSums;
 use lbtest::verdict::Verdict;
-use lbtest::verdict::decision::{Clusters, Counts, judge, judge_clustered};
+use lbtest::verdict::decision::{
+    Clusters, Counts, Likeness, MOST_CORRELATION, judge, judge_clustered,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Beta, Distribution};
 
 use super::outcomes::in_parallel;
 use super::row::Row;
 use super::{ALPHA, Expectation, drawn, seed_of, written};
 
-/// What is promised with several requests to a connection: the design effect is an estimate, so that the
-/// rate is near α, and at most twice it.
-pub(crate) const PROMISE: f64 = 2.0 * ALPHA;
+/// Requests in a block of the dispatch order.
+const WINDOW: usize = 16;
 
-/// Connections × requests, and the chance that a response repeats its connection's backend.
-#[derive(Debug, Clone, Copy)]
+/// How the responses of a connection are alike.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Alike {
+    /// Each is the connection's own draw with this chance, else one of its own.
+    Stick(f64),
+    /// Two backends; each connection draws its share from a beta distribution of this correlation.
+    Beta(f64),
+    /// Each repeats the one before with this chance.
+    Markov(f64),
+}
+
+/// Connections of these lengths, whose requests are sent in turn.
+#[derive(Debug, Clone)]
 pub(crate) struct Pinning {
-    pub(crate) connections: u64,
-    pub(crate) each: u64,
-    pub(crate) stickiness: f64,
+    pub(crate) name: &'static str,
+    pub(crate) lengths: Vec<usize>,
+    pub(crate) alike: Alike,
 }
 
 impl Pinning {
-    fn setting(self) -> String {
-        format!(
-            "{}x{} stick {}",
-            self.connections, self.each, self.stickiness
-        )
+    pub(crate) fn new(name: &'static str, lengths: &[(usize, usize)], alike: Alike) -> Self {
+        let lengths = lengths.iter();
+        Self {
+            name,
+            lengths: lengths
+                .flat_map(|&(connections, each)| vec![each; connections])
+                .collect(),
+            alike,
+        }
+    }
+
+    fn setting(&self) -> String {
+        match self.alike {
+            Alike::Stick(chance) => format!("{} stick {chance}", self.name),
+            Alike::Beta(correlation) => format!("{} beta {correlation}", self.name),
+            Alike::Markov(chance) => format!("{} markov {chance}", self.name),
+        }
+    }
+
+    fn is_independent(&self) -> bool {
+        matches!(self.alike, Alike::Stick(chance) if chance <= 0.0)
+    }
+
+    fn connection(&self, length: usize, truth: &[f64], random: &mut ChaCha8Rng) -> Vec<usize> {
+        match self.alike {
+            Alike::Stick(chance) => {
+                let home = drawn(truth, random.random());
+                let mut answer = || {
+                    if random.random::<f64>() < chance {
+                        home
+                    } else {
+                        drawn(truth, random.random())
+                    }
+                };
+                (0..length).map(|_| answer()).collect()
+            }
+            Alike::Beta(correlation) => {
+                let total = (1.0 - correlation) / correlation;
+                let share = Beta::new(truth[0] * total, truth[1] * total)
+                    .expect("shares are positive")
+                    .sample(random);
+                let mut answer = || usize::from(random.random::<f64>() >= share);
+                (0..length).map(|_| answer()).collect()
+            }
+            Alike::Markov(chance) => {
+                let mut last = drawn(truth, random.random());
+                let mut answer = || {
+                    if random.random::<f64>() >= chance {
+                        last = drawn(truth, random.random());
+                    }
+                    last
+                };
+                (0..length).map(|_| answer()).collect()
+            }
+        }
     }
 }
 
-/// Whether a run ended with the wrong verdict, by each rule.
+/// Whether a run ended with the wrong verdict, by each rule, and whether its responses were called alike.
 #[derive(Debug, Clone, Copy)]
-struct Wrong {
+struct Ended {
     independent: bool,
     first: bool,
     lbtest: bool,
+    passed: bool,
+    called_alike: bool,
 }
 
 /// How often a correct split fails, or one that is off passes, by the rule for connections, by the test of
@@ -44,11 +109,12 @@ struct Wrong {
 pub(crate) fn errors(
     expectation: &Expectation,
     truth: &[f64],
-    pinning: Pinning,
+    pinning: &Pinning,
     runs: u64,
 ) -> Vec<Row> {
     let shares = expectation.shares();
-    let (part, outcome, wrong) = if truth == shares {
+    let is_right = truth == shares;
+    let (part, outcome, wrong) = if is_right {
         ("pinned_size", "fail", Verdict::Fail)
     } else {
         ("pinned_wrong_pass", "pass", Verdict::Pass)
@@ -57,18 +123,18 @@ pub(crate) fn errors(
     let cell = format!("pinned {} {} {setting}", written(shares), written(truth));
     let seed = seed_of(&cell);
     let streams: Vec<u64> = (0..runs).collect();
-    let wrongs = in_parallel(&streams, |&stream| {
+    let ended = in_parallel(&streams, |&stream| {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(stream);
         run(expectation, truth, pinning, wrong, &mut random)
     });
-    let row = |method: &'static str, of: fn(&Wrong) -> bool, bound: f64| {
-        let count = wrongs.iter().filter(|run| of(run)).count();
+    let row = |part, method: &'static str, outcome, of: fn(&Ended) -> bool, bound| {
+        let count = ended.iter().filter(|run| of(run)).count();
         let value = count as f64 / runs as f64;
         Row {
             part,
             split: written(shares),
-            requests: pinning.connections * pinning.each,
+            requests: pinning.lengths.iter().sum::<usize>() as u64,
             setting: setting.clone(),
             truth: written(truth),
             method,
@@ -76,73 +142,122 @@ pub(crate) fn errors(
             value,
             standard_error: Some((value * (1.0 - value) / runs as f64).sqrt()),
             runs: Some(runs),
-            bound: Some(bound),
+            bound,
         }
     };
-    vec![
-        row("lbtest", |run| run.lbtest, PROMISE),
-        row("first_responses", |run| run.first, ALPHA),
-        row("independent", |run| run.independent, ALPHA),
-    ]
+    let alpha = Some(ALPHA);
+    let mut rows = vec![
+        row(part, "lbtest", outcome, |run| run.lbtest, alpha),
+        row(part, "first_responses", outcome, |run| run.first, alpha),
+        row(part, "independent", outcome, |run| run.independent, alpha),
+    ];
+    if is_right {
+        rows.push(row("pinned_pass", "lbtest", "pass", |run| run.passed, None));
+    }
+    if is_right && pinning.is_independent() {
+        let called = |run: &Ended| run.called_alike;
+        rows.push(row("pinned_called_alike", "lbtest", "fail", called, alpha));
+    }
+    rows
 }
 
 fn run(
     expectation: &Expectation,
     truth: &[f64],
-    pinning: Pinning,
+    pinning: &Pinning,
     wrong: Verdict,
     random: &mut ChaCha8Rng,
-) -> Wrong {
+) -> Ended {
     let claim = &expectation.claim;
     let backends = claim.split.len();
+    let answers: Vec<Vec<usize>> = pinning
+        .lengths
+        .iter()
+        .map(|&length| pinning.connection(length, truth, random))
+        .collect();
     let mut sums = ConnectionSums::new();
-    let mut sample: Vec<u32> = Vec::new();
-    for _ in 0..pinning.connections {
-        let home = drawn(truth, random.random());
-        // One cell more, for workloads that are no backend of the split.
-        let mut counts = vec![0_u32; backends + 1];
-        let mut first = None;
-        for _ in 0..pinning.each {
-            let sticks = random.random::<f64>() < pinning.stickiness;
-            let backend = if sticks {
-                home
-            } else {
-                drawn(truth, random.random())
-            };
-            first = first.or(Some(backend));
+    // One cell more, for workloads that are no backend of the split.
+    let mut sample = vec![0_u32; answers.len() * (backends + 1)];
+    let mut first = vec![0; backends];
+    for (row, connection) in sample.chunks_exact_mut(backends + 1).zip(&answers) {
+        for &backend in connection {
+            row[backend] += 1;
+        }
+        first[connection[0]] += 1;
+        sums.record(row, Some(connection[0]));
+    }
+    let rounds = pinning.lengths.iter().max().copied().unwrap_or(0);
+    let order: Vec<usize> = (0..rounds)
+        .flat_map(|round| answers.iter().filter_map(move |answers| answers.get(round)))
+        .copied()
+        .collect();
+    let windows = order.chunks(WINDOW).map(|block| {
+        let mut counts = vec![0; backends];
+        for &backend in block {
             counts[backend] += 1;
         }
-        sums.record(&counts, first);
-        sample.extend(counts);
-    }
-    let counts = |observed: &[u64]| Counts {
-        observed: (0..backends)
-            .map(|backend| observed.get(backend).copied().unwrap_or(0))
-            .collect(),
+        counts
+    });
+    let clusters = |sample: Vec<u32>| Clusters {
+        sums: sums.clone(),
+        sample,
+        windows: windows.clone().collect(),
+    };
+    let counts = |observed: Vec<u64>| Counts {
+        observed,
         foreign: 0,
         unattributed: 0,
     };
-    let all = counts(sums.observed());
-    let first = counts(sums.first_responses());
-    let is_wrong = |counts| judge(claim, counts).verdict == wrong;
-    let clustered = |sample: &[u32]| {
-        let clusters = Clusters {
-            sums: sums.clone(),
-            sample: sample.to_vec(),
-        };
-        judge_clustered(claim, all.clone(), &clusters).verdict == wrong
+    let all = counts(sums.observed()[..backends].to_vec());
+    let first = judge(claim, counts(first)).verdict;
+    // Without a sample nothing is called alike. The permutation test costs much, and decides only where much
+    // is correlated, where connections balance, and where it is asked how often it errs.
+    let unlike = judge_clustered(claim, all.clone(), &clusters(Vec::new())).verdict;
+    let decides = sums.clustering().intraclass_correlation > MOST_CORRELATION && unlike != first
+        || sums.balance_p_value(&clusters(Vec::new()).windows) <= ALPHA;
+    let (verdict, called_alike) = if !decides && !pinning.is_independent() {
+        (unlike, false)
+    } else {
+        let judged = judge_clustered(claim, all.clone(), &clusters(sample));
+        (judged.verdict, judged.likeness != Likeness::NotSeen)
     };
-    let first = is_wrong(first);
-    // Without a sample the connections are taken for homogeneous. The permutation test decides between that
-    // and the first responses: it costs much, and matters only where one of the two is wrong.
-    let homogeneous = clustered(&[]);
-    Wrong {
-        independent: is_wrong(all.clone()),
-        first,
-        lbtest: if homogeneous == first {
-            first
-        } else {
-            clustered(&sample)
-        },
+    Ended {
+        independent: judge(claim, all).verdict == wrong,
+        first: first == wrong,
+        lbtest: verdict == wrong,
+        passed: verdict == Verdict::Pass,
+        called_alike,
     }
+}
+
+/// Lengths and likenesses of two backends' connections.
+pub(crate) fn patterns() -> Vec<Pinning> {
+    use Alike::{Beta, Markov, Stick};
+    let mut patterns = Vec::new();
+    for chance in [1.0, 0.5, 0.1, 0.0] {
+        patterns.push(Pinning::new("50x20", &[(50, 20)], Stick(chance)));
+        patterns.push(Pinning::new("400x10", &[(400, 10)], Stick(chance)));
+    }
+    patterns.push(Pinning::new("50x74", &[(50, 74)], Stick(0.0)));
+    for (name, lengths) in [
+        ("2x2000", &[(2, 2000)][..]),
+        ("5x800", &[(5, 800)]),
+        ("10x370", &[(10, 370)]),
+        ("50x74", &[(50, 74)]),
+    ] {
+        patterns.push(Pinning::new(name, lengths, Beta(0.01)));
+    }
+    let dominant = &[(1, 2600), (1000, 1)];
+    for correlation in [0.03, 0.1] {
+        patterns.push(Pinning::new("2600+1000x1", dominant, Beta(correlation)));
+    }
+    patterns.push(Pinning::new(
+        "50x36+1800",
+        &[(50, 36), (1, 1800)],
+        Beta(0.003),
+    ));
+    patterns.push(Pinning::new("10x1+40x90", &[(10, 1), (40, 90)], Beta(0.02)));
+    patterns.push(Pinning::new("2x2000", &[(2, 2000)], Markov(0.5)));
+    patterns.push(Pinning::new("50x74", &[(50, 74)], Markov(0.5)));
+    patterns
 }

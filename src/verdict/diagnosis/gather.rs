@@ -8,7 +8,10 @@ use crate::identity::assignment::Backend;
 use crate::measured::Measured;
 use crate::observation::Failure;
 use crate::verdict::Judgement;
-use crate::verdict::decision::{Counts, Judged, Method};
+use crate::verdict::decision::{Counts, Judged, Likeness, Method};
+
+/// A balancer that decides for a connection makes its responses correlated by more than this.
+const KEPT: f64 = 0.9;
 
 /// Diagnoses a run from what it counted and what was judged of it.
 #[must_use]
@@ -50,7 +53,10 @@ pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -
         drift: change.map(|change| &change.drift),
         change: change.and_then(|change| change.point.as_ref()),
         clustering: judged.clustering,
-        repeats: judged.method == Some(Method::FirstResponse),
+        repeats: judged.likeness == Likeness::Alike
+            && judged
+                .clustering
+                .is_some_and(|found| found.intraclass_correlation > KEPT),
         signs: measured.signs,
         sends_cookie: measured.trial.sends_cookie,
     });
