@@ -2,6 +2,18 @@
 
 use crate::split::Split;
 
+/// How much is told of a text that comes from outside, in bytes.
+pub const TOLD: usize = 500;
+
+/// A text's beginning, of at most `most` bytes, with a mark where it is not all.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    format!("{}…", &text[..text.floor_char_boundary(most)])
+}
+
 /// A share as a percentage, with as many digits as it needs and at most three.
 #[must_use]
 pub fn percent(share: f64) -> String {

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::time::Duration;
 
+pub mod status;
+
 /// An interned pod name: an index into the run's pod registry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PodId(pub u16);
@@ -84,7 +86,7 @@ impl fmt::Display for Failure {
 pub enum Outcome {
     /// A whole response came back. An identified 5xx was routed all the same, and counts for the split.
     Responded {
-        /// The HTTP status, 100 to 999.
+        /// Its status, as [`status`] numbers them.
         status: u16,
         /// The pod that answered, where the response names it.
         pod: Option<PodId>,

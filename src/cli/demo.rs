@@ -1,7 +1,6 @@
 //! `lbtest demo`: the gate against an ingress embedded in this process.
 
 use std::fmt::Write;
-use std::num::NonZeroUsize;
 
 use clap::Args;
 
@@ -36,12 +35,14 @@ pub(super) struct DemoArgs {
 /// What is expected where nothing is said of a split: a demo needs no set-up.
 const SPLIT: &str = "v1=70,v2=30";
 
+/// What names a pod in the line with which it greets a TCP connection.
+const GREETING: &str = r"^(\S+)";
+
 /// Starts the ingress on a free port and runs the gate against it.
 pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
     let mut settings = args.load.over(args.criterion.over(Settings::default()));
-    let is_even = settings.expect_even.is_some();
-    if settings.expect_from.is_empty() && args.behaviour.split.is_none() && !is_even {
+    if settings.expect_from.is_empty() && args.behaviour.split.is_none() {
         settings.expect.get_or_insert_with(|| SPLIT.to_owned());
     }
     let own = settings.backend.clone();
@@ -50,12 +51,9 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     settings.backend = own;
     let split = measure::expected(&settings)?;
     let host = settings.host.clone();
-    let config = match settings.expect_even {
-        Some(pods) => args.behaviour.config_of_pods(pods, host, settings.seed())?,
-        None => args.behaviour.config(Some(&split), host, settings.seed())?,
-    };
+    let config = args.behaviour.config(Some(&split), host, settings.seed())?;
     // The demo knows its own pods; what the user says of them counts all the same.
-    if settings.backend.is_empty() && !is_even {
+    if settings.backend.is_empty() {
         settings.backend = config
             .assignment()
             .iter()
@@ -64,7 +62,15 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
             .collect();
     }
     let ingress = Ingress::start(&config).map_err(CommandError::usage)?;
-    settings.url = Some(format!("http://{}/", ingress.addr()));
+    settings.url = Some(match ingress.tcp_addr() {
+        Some(address) => {
+            if settings.identify.is_empty() {
+                settings.identify = vec![GREETING.to_owned()];
+            }
+            format!("tcp://{address}")
+        }
+        None => format!("http://{}/", ingress.addr()),
+    });
     let plan = args.shard.plan(&settings)?;
     let findings = manifests.map(|manifests| manifests.findings(&plan));
     let status = measure::measure(
@@ -73,9 +79,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
         &args.output,
     )?;
     drop(ingress);
-    if let Some(pods) = settings.expect_even.filter(|_| !args.output.no_progress) {
-        output::note(&lesson_of_pods(pods, status));
-    } else if !args.output.no_progress {
+    if !args.output.no_progress {
         // Manifests can have said what is expected.
         let asked = settings.expect.clone().unwrap_or_else(|| split.to_string());
         output::note(&lesson(
@@ -86,23 +90,6 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
         ));
     }
     Ok(status)
-}
-
-/// The same where pods are to share equally.
-fn lesson_of_pods(pods: NonZeroUsize, status: ExitStatus) -> String {
-    format!(
-        "\nWhat happened: an ingress in this process sent requests to its pods; lbtest read from every response\n\
-         which pod answered, tested the counts against equal shares of {pods} pods, and ends with exit status {}.\n\
-         Try next:\n  \
-         lbtest demo --expect-even={pods} --split app=9,slow=1 --pods app={}\n      \
-         one pod gets too little: FAIL, exit status 1\n  \
-         lbtest plan --expect-even={pods}\n      \
-         what the promise costs, and how likely each verdict is; sends nothing\n  \
-         lbtest http://ADDRESS/ --host NAME --expect-even={pods}\n      \
-         your own ingress",
-        status.code(),
-        pods.get() - 1
-    )
 }
 
 /// What happened, and what to try next; every command in it can be pasted.

@@ -22,13 +22,6 @@ pub(super) struct CriterionArgs {
     /// Expected weights of the backends; 0 means "must get nothing"
     #[arg(long, value_name = "v1=70,v2=30")]
     pub expect: Option<String>,
-    /// So many pods share the requests equally, whichever they are; in place of --expect
-    #[arg(long, value_name = "N", require_equals = true, value_parser = quantity::small_count,
-        conflicts_with_all = ["expect", "expect_from", "backend", "tolerance"])]
-    pub expect_even: Option<NonZeroUsize>,
-    /// The smallest deviation, in percent of a pod's equal share, that a PASS rules out (default: 20%)
-    #[arg(long, value_name = "PCT", value_parser = quantity::percentage)]
-    pub even_tolerance: Option<f64>,
     /// Read the split, host, path and pods from manifests: a file, a folder, or '-' for stdin; repeatable
     #[arg(long, value_name = "FILE")]
     pub expect_from: Vec<String>,
@@ -61,24 +54,8 @@ pub(super) struct CriterionArgs {
 impl CriterionArgs {
     /// These settings over others.
     pub(super) fn over(&self, lower: Settings) -> Settings {
-        // What is said to be expected here takes the place of what is below.
-        let says_split = self.expect.is_some() || !self.expect_from.is_empty();
-        let lower = match self.expect_even {
-            Some(_) => Settings {
-                expect: None,
-                expect_from: Vec::new(),
-                backend: Vec::new(),
-                ..lower
-            },
-            None => Settings {
-                expect_even: lower.expect_even.filter(|_| !says_split),
-                ..lower
-            },
-        };
         Settings {
             expect: self.expect.clone().or(lower.expect),
-            expect_even: self.expect_even.or(lower.expect_even),
-            even_tolerance: self.even_tolerance.or(lower.even_tolerance),
             expect_from: list_over(&self.expect_from, lower.expect_from),
             route: self.route.clone().or(lower.route),
             step: self.step.or(lower.step),
@@ -193,6 +170,9 @@ pub(super) struct LoadArgs {
     /// A file with the body, which is sent byte for byte
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     pub data_file: Option<PathBuf>,
+    /// What goes first on a tcp:// or tls:// connection; \\r, \\n, \\t, \\0, \\\\ and \\xHH are escapes
+    #[arg(long, value_name = "TEXT")]
+    pub send: Option<String>,
     /// How much of a response is read to identify the pod (default: 1MiB)
     #[arg(long, value_name = "SIZE", value_parser = quantity::bytes)]
     pub max_body: Option<usize>,
@@ -214,7 +194,7 @@ pub(super) struct LoadArgs {
         default_missing_value = "cookies"
     )]
     pub expect_sticky: Option<SessionBy>,
-    /// How a response names its pod: REGEX on the body (group 1), header:NAME or `json:/pointer`; repeatable
+    /// How a response names its pod: REGEX on the body (group 1), header:NAME, `json:/pointer`, cert:cn or cert:san; repeatable
     #[arg(long, value_name = "RULE")]
     pub identify: Vec<String>,
 }
@@ -271,6 +251,7 @@ impl LoadArgs {
             method: self.method.clone().or(lower.method),
             data,
             data_file,
+            send: self.send.clone().or(lower.send),
             max_body: self.max_body.or(lower.max_body),
             max_p99: list_over(&self.max_p99, lower.max_p99),
             max_error: list_over(&self.max_error, lower.max_error),
@@ -285,14 +266,14 @@ impl LoadArgs {
 /// The arguments of the gate.
 #[derive(Debug, Clone, Args)]
 pub(super) struct GateArgs {
-    /// Where the ingress listens (default: <http://localhost/>)
+    /// Where the ingress listens: http[s]://HOST, tcp://HOST:PORT or tls://HOST:PORT (default: <http://localhost/>)
     #[arg(env = "LBTEST_URL")]
     pub url: Option<String>,
     /// A file with defaults and with checks to run when there is no --expect (default: lbtest.toml, if it is there)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Run only the check of this name; repeatable
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["expect", "expect_even"])]
+    #[arg(long, value_name = "NAME", conflicts_with = "expect")]
     pub check: Vec<String>,
     #[command(flatten)]
     pub criterion: CriterionArgs,

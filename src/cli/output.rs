@@ -13,6 +13,7 @@ use clap::Args;
 
 use super::CommandError;
 use super::value::ColorArg;
+use crate::report::escape::workflow_log;
 pub(super) use progress::ProgressBar;
 pub(super) use reports::Outputs;
 pub(super) use sink::Sink;
@@ -56,7 +57,7 @@ pub(super) fn color(choice: ColorArg) {
 
 /// A result on stdout, in words. A stdout that cannot be written to is no reason to fail.
 pub(super) fn print(text: &str) {
-    if let Err(error) = written(&ascii::shown(text)) {
+    if let Err(error) = written(&for_people(text)) {
         warn(&format!("the result could not be printed: {error}"));
     }
 }
@@ -78,7 +79,21 @@ fn written(text: &str) -> io::Result<()> {
 
 /// What is said before load is sent, or after the result.
 pub(super) fn note(message: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", ascii::shown(message));
+    let _ = writeln!(anstream::stderr(), "{}", for_people(message));
+}
+
+/// Whether GitHub Actions reads what is printed, and takes some of it for commands.
+fn is_github() -> bool {
+    std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// A text as the terminal shows it, and no CI job takes it for a command.
+fn for_people(text: &str) -> String {
+    if is_github() {
+        ascii::shown(&workflow_log(text)).into_owned()
+    } else {
+        ascii::shown(text).into_owned()
+    }
 }
 
 /// One sentence on stderr. A closed stderr is no reason to fail.

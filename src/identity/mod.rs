@@ -15,6 +15,7 @@ pub mod rule;
 pub mod workload;
 
 mod builtin;
+mod certificate;
 mod glob;
 mod json;
 mod mapping;

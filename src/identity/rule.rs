@@ -6,9 +6,21 @@ use http::HeaderName;
 
 use super::MAX_NAME_LENGTH;
 use super::builtin::BuiltIn;
+use super::certificate::CertificateName;
 use super::json::Pointer;
 use super::pattern::Pattern;
 use crate::headers::Headers;
+
+/// What a rule may look at.
+#[derive(Debug, Clone, Copy)]
+pub struct Answer<'a> {
+    /// The headers of the response.
+    pub headers: Headers<'a>,
+    /// Its body, or the bytes that came over TCP.
+    pub body: &'a [u8],
+    /// The server's own certificate (DER), where the connection is secured.
+    pub certificate: Option<&'a [u8]>,
+}
 
 /// How a response tells which pod answered: rules that are tried in order, the first name counts.
 ///
@@ -41,13 +53,15 @@ enum Rule {
     Header(HeaderName),
     /// The string or number at this place in the body.
     Json(Pointer),
+    /// A name in the server's certificate.
+    Certificate(CertificateName),
 }
 
 /// Why a text is not a rule.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// The rule is empty.
-    #[error("--identify needs a rule: REGEX, header:NAME or json:/pointer")]
+    #[error("--identify needs a rule: REGEX, header:NAME, json:/pointer, cert:cn or cert:san")]
     Empty,
     /// What stands for a regular expression is none, or is too large a one.
     #[error("--identify '{rule}' is not a regular expression: {reason}")]
@@ -60,6 +74,9 @@ pub enum RuleError {
     /// `header:` is followed by something that can't be a header's name.
     #[error("--identify '{0}' does not name a header: write it as header:X-Pod-Name")]
     BadHeader(String),
+    /// `cert:` is followed by something that names no part of a certificate.
+    #[error("--identify '{0}' names no part of a certificate: write cert:cn or cert:san")]
+    BadCertificateName(String),
     /// `json:` is followed by something that is no JSON pointer.
     #[error(
         "--identify '{0}' is not a JSON pointer: write it as json:/environment/HOSTNAME, with ~1 for a '/' and ~0 for a '~' in a key"
@@ -79,7 +96,7 @@ impl Rules {
     /// Reads the user's rules; none at all gives the built-in ones.
     ///
     /// A rule is `header:NAME` (case does not matter), `json:/pointer` (RFC 6901; a string or a number),
-    /// or else a regular expression on the body, where capture group 1 is the name, or the whole match if
+    /// `cert:cn` or `cert:san` (a name in the server's certificate), or else a regular expression on the body, where capture group 1 is the name, or the whole match if
     /// there is no group. A regular expression that begins with `header:` is written `header[:]`.
     ///
     /// # Errors
@@ -102,12 +119,14 @@ impl Rules {
         self
     }
 
-    /// Whether any rule looks at headers, which a saved log does not have.
+    /// Whether any rule looks at what a saved log does not have: headers, a certificate.
     #[must_use]
     pub fn needs_headers(&self) -> bool {
         match &self.0 {
             Kind::BuiltIn(_) => false,
-            Kind::User(rules) => rules.iter().any(|rule| matches!(rule, Rule::Header(_))),
+            Kind::User(rules) => rules
+                .iter()
+                .any(|rule| matches!(rule, Rule::Header(_) | Rule::Certificate(_))),
         }
     }
 
@@ -126,12 +145,19 @@ impl Rules {
         headers: impl Into<Headers<'a>>,
         body: &'a [u8],
     ) -> Option<Cow<'a, str>> {
+        self.identify_in(Answer {
+            headers: headers.into(),
+            body,
+            certificate: None,
+        })
+    }
+
+    /// As [`Self::identify`], with all that there is to look at.
+    #[must_use]
+    pub fn identify_in<'a>(&self, answer: Answer<'a>) -> Option<Cow<'a, str>> {
         match &self.0 {
-            Kind::BuiltIn(rules) => rules.identify(body),
-            Kind::User(rules) => {
-                let headers = headers.into();
-                rules.iter().find_map(|rule| rule.identify(headers, body))
-            }
+            Kind::BuiltIn(rules) => rules.identify(answer.body),
+            Kind::User(rules) => rules.iter().find_map(|rule| rule.identify(answer)),
         }
     }
 }
@@ -154,6 +180,13 @@ impl Rule {
                 .map(Self::Json)
                 .ok_or_else(|| RuleError::BadPointer(shown()));
         }
+        if let Some(name) = rule.strip_prefix("cert:") {
+            return match name {
+                "cn" => Ok(Self::Certificate(CertificateName::Common)),
+                "san" => Ok(Self::Certificate(CertificateName::Alternative)),
+                _ => Err(RuleError::BadCertificateName(shown())),
+            };
+        }
         let pattern = Pattern::parse(rule);
         pattern
             .map(|pattern| Self::Body(Box::new(pattern)))
@@ -163,8 +196,13 @@ impl Rule {
             })
     }
 
-    fn identify<'a>(&self, headers: Headers<'a>, body: &'a [u8]) -> Option<Cow<'a, str>> {
+    fn identify<'a>(&self, answer: Answer<'a>) -> Option<Cow<'a, str>> {
+        let Answer { headers, body, .. } = answer;
         match self {
+            Self::Certificate(name) => {
+                let found = name.find(answer.certificate?)?;
+                clean(found.as_bytes()).map(|name| Cow::Owned(name.to_owned()))
+            }
             Self::Body(pattern) => clean(pattern.find(body)?).map(Cow::Borrowed),
             Self::Header(name) => clean(headers.get(name)?).map(Cow::Borrowed),
             Self::Json(pointer) => match pointer.find(body)? {
@@ -316,6 +354,7 @@ mod tests {
             ("header:a b", "does not name a header"),
             ("json:pod", "not a JSON pointer"),
             ("json:/a~2", "not a JSON pointer"),
+            ("cert:issuer", "names no part of a certificate"),
             ("(\u{1b}[2J", r"\u{1b}"),
         ] {
             let message = refused(rule);

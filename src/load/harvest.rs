@@ -8,9 +8,8 @@ use super::board::SoFar;
 use super::buffer::BodyEnd;
 use super::epoch::Epoch;
 use super::shared::Shared;
-use crate::headers::Headers;
 use crate::identity::encoding;
-use crate::identity::rule::before_the_cut;
+use crate::identity::rule::{Answer, before_the_cut};
 use crate::measured::{Connections, UnidentifiedSample};
 use crate::observation::{Failure, Observation, Outcome, PodId};
 use crate::tally::Tally;
@@ -129,10 +128,10 @@ impl Harvest {
         shared: &Shared,
         ticket: u64,
         status: u16,
-        headers: Headers<'_>,
-        body: &[u8],
+        answer: Answer<'_>,
         end: BodyEnd,
     ) -> Option<PodId> {
+        let Answer { headers, body, .. } = answer;
         self.signs.record(headers);
         if self.signs.cached == 1 {
             shared.cached.store(true, Ordering::Relaxed);
@@ -143,7 +142,11 @@ impl Harvest {
             BodyEnd::Whole => body,
             BodyEnd::Truncated => before_the_cut(body),
         };
-        if let Some(name) = shared.plan.rules.identify(headers, unharmed) {
+        let looked_at = Answer {
+            body: unharmed,
+            ..answer
+        };
+        if let Some(name) = shared.plan.rules.identify_in(looked_at) {
             if self.tally.attributed() == 0 {
                 shared.identified.store(true, Ordering::Relaxed);
             }

@@ -60,6 +60,12 @@ impl Outgoing {
         }
     }
 
+    /// What goes first over TCP.
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
+        &self.template.body
+    }
+
     /// What hyper sends over HTTP/2, where the URI's authority says the host (RFC 9113 §8.3.1).
     #[must_use]
     pub fn request(&self) -> Request<Full<Bytes>> {

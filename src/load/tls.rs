@@ -17,6 +17,7 @@ use tokio_rustls::rustls::{
     SignatureScheme,
 };
 
+use crate::format::{TOLD, cut};
 use crate::plan::target::Protocol;
 use crate::plan::tls::{Tls, Trust};
 
@@ -58,7 +59,11 @@ pub fn connector(tls: &Tls, protocol: Protocol) -> io::Result<TlsConnector> {
             })?,
     };
     config.resumption = Resumption::disabled();
-    config.alpn_protocols = vec![protocol.name().as_bytes().to_vec()];
+    config.alpn_protocols = match protocol {
+        Protocol::Http1 | Protocol::Http2 => vec![protocol.name().as_bytes().to_vec()],
+        // Whatever the service speaks, its client says no name of it here.
+        Protocol::Tcp => Vec::new(),
+    };
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
@@ -75,6 +80,8 @@ fn system_roots() -> RootCertStore {
 /// What went wrong in a handshake, with the remedy where there is one.
 #[must_use]
 pub fn explain(error: &io::Error) -> String {
+    // A certificate may hold thousands of names.
+    let told = cut(&error.to_string(), TOLD);
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
     let remedy = match tls {
         Some(Error::InvalidCertificate(why)) => match why {
@@ -96,7 +103,7 @@ pub fn explain(error: &io::Error) -> String {
             _ => "give a certificate that can be verified with --cacert FILE (-k accepts any)",
         },
         Some(Error::InvalidMessage(_)) => {
-            "if the port does not speak TLS, write the URL as http://"
+            "if the port does not speak TLS, write the URL as http:// or tcp://"
         }
         Some(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
             "the ingress does not speak this version of HTTP here: add --http2, or drop it"
@@ -115,9 +122,9 @@ pub fn explain(error: &io::Error) -> String {
             | AlertDescription::CertificateRevoked
             | AlertDescription::AccessDenied,
         )) => "the ingress refuses the client's certificate: check --cert",
-        _ => return format!("the TLS handshake failed: {error}"),
+        _ => return format!("the TLS handshake failed: {told}"),
     };
-    format!("the TLS handshake failed: {error}; {remedy}")
+    format!("the TLS handshake failed: {told}; {remedy}")
 }
 
 /// Whether a certificate that may sign others was shown as a server's own, as `openssl req -x509` makes it.
@@ -266,6 +273,19 @@ mod tests {
     use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 
     use super::*;
+
+    #[test]
+    fn of_a_certificate_with_thousands_of_names_a_few_are_told_and_the_remedy() {
+        let error = Error::InvalidCertificate(CertificateError::NotValidForNameContext {
+            expected: ServerName::try_from("app.example").unwrap(),
+            presented: (0..5000)
+                .map(|at| format!("DNS:\"{at}.example\""))
+                .collect(),
+        });
+        let told = explain(&io::Error::new(io::ErrorKind::InvalidData, error));
+        assert!(told.len() < 700, "{}", told.len());
+        assert!(told.contains("app.example") && told.ends_with("(-k accepts any certificate)"));
+    }
 
     #[test]
     fn what_was_verified_holds_for_its_name_and_a_minute_alone() {

@@ -1,9 +1,10 @@
-//! The byte streams that HTTP is spoken over: TCP or a Unix domain socket, with or without TLS.
+//! The byte streams that everything is spoken over: TCP or a Unix domain socket, with or without TLS.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls_pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
@@ -37,6 +38,18 @@ pub enum Transport {
     Plain(Metered<Socket>),
     /// Within TLS.
     Secured(Box<TlsStream<Metered<Socket>>>),
+}
+
+impl Transport {
+    /// The peer's own certificate, where the stream is secured.
+    #[must_use]
+    pub fn certificate(&self) -> Option<CertificateDer<'static>> {
+        let Self::Secured(stream) = self else {
+            return None;
+        };
+        let chain = stream.get_ref().1.peer_certificates()?;
+        chain.first().map(|own| own.clone().into_owned())
+    }
 }
 
 /// Hands a call on to whichever stream it is.

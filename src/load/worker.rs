@@ -20,7 +20,8 @@ use super::limiter::{self, Answer};
 use super::session::SessionLoop;
 use super::shared::Shared;
 use super::turnstile::Entry;
-use crate::observation::{Failure, Observation, Outcome, PodId};
+use crate::identity::rule;
+use crate::observation::{Failure, Observation, Outcome, PodId, status};
 use crate::stats::sequential::Look;
 use crate::tally::connections::OneConnection;
 use crate::tally::monitor::Seen;
@@ -353,6 +354,10 @@ impl RequestLoop {
                     continue;
                 }
                 Ok(Err(ExchangeError::Failed(failure, message))) => Err((failure, message)),
+                Err(Elapsed) if open.connection.has_heard() => {
+                    let told = (status::ANSWERED, BodyEnd::Whole);
+                    Ok(self.responded(&open.connection, ticket, told))
+                }
                 Err(Elapsed) => {
                     self.discard(&open).await;
                     Err((Failure::Timeout, format!("no answer within {limit:?}")))
@@ -475,25 +480,39 @@ impl RequestLoop {
                 status
             }
         };
-        let end = connection.read_body(shared.plan.load.max_body).await?;
-        let (headers, body) = (connection.headers(), connection.body());
-        let pod = harvest
-            .borrow_mut()
-            .identify(shared, ticket, status, headers, body, end);
+        let rules = &shared.plan.rules;
+        let names = |answer: rule::Answer<'_>| rules.identify_in(answer).is_some();
+        let end = connection
+            .read_body(shared.plan.load.max_body, names)
+            .await?;
+        let responded = self.responded(connection, ticket, (status, end));
+        connection.finish();
+        Ok(responded)
+    }
+
+    /// Reads from a whole response who answered.
+    fn responded(
+        &self,
+        connection: &Connection,
+        ticket: u64,
+        (status, end): (u16, BodyEnd),
+    ) -> Responded {
+        let told = connection.answer();
+        let mut harvest = self.harvest.borrow_mut();
+        let pod = harvest.identify(&self.shared, ticket, status, told, end);
         let answer = match (status, pod) {
             (429, _) | (503, None) => Answer::Rejected {
                 is_explicit: status == 429,
-                retry_after: limiter::retry_after(headers, SystemTime::now()),
+                retry_after: limiter::retry_after(told.headers, SystemTime::now()),
             },
             _ => Answer::Accepted,
         };
-        connection.finish();
-        Ok(Responded {
+        Responded {
             status,
             pod,
             reusable: end == BodyEnd::Whole,
             answer,
-        })
+        }
     }
 
     fn record(&mut self, start: Start, ended: Result<Responded, Failed>) {

@@ -11,9 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use flate2::read::ZlibDecoder;
 
 use crate::claim::Claim;
+use crate::format::{TOLD, cut};
 use crate::identity::assignment::Group;
 use crate::measured::{Address, Connections, Ending, Measured, RateLimit, Trial};
-use crate::observation::Failure;
+use crate::observation::{Failure, status};
 use crate::report::measurement::{
     AddressMeasurement, DependenceMeasurement, GroupMeasurement, LimiterMeasurement,
     SetAsideMeasurement, ShardMeasurement, WindowMeasurement,
@@ -85,7 +86,7 @@ pub(super) fn decode(
         failure_messages: shard
             .failure_messages
             .iter()
-            .map(|(kind, message)| Ok((failure("failure_messages", kind)?, message.clone())))
+            .map(|(kind, message)| Ok((failure("failure_messages", kind)?, cut(message, 2 * TOLD))))
             .collect::<Result<_, _>>()?,
         signs: Signs {
             inspected: count("signs", signs.inspected)?,
@@ -351,10 +352,7 @@ fn statuses(
     by_status: &BTreeMap<String, u64>,
 ) -> Result<BTreeMap<u16, u64>, DecodeError> {
     let row = |(status, &responses): (&String, &u64)| {
-        let number = status
-            .parse()
-            .ok()
-            .filter(|status| (100..1000).contains(status));
+        let number = status::parse(status);
         let status = number.ok_or_else(|| wrong(part, "has a status that is none"))?;
         Ok((status, count(part, responses)?))
     };

@@ -7,8 +7,10 @@
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read};
 
-/// The longest object, in bytes; also what may stand open in all streams together.
+/// The longest object, in bytes.
 pub const MAX_DOCUMENT: usize = 32 << 20;
+/// What all streams may take together: one of them the longest object.
+const MOST_OPEN: usize = MAX_DOCUMENT + 2 * MAX_PREFIX;
 /// Deeper than a report nests.
 const MAX_DEPTH: u32 = 32;
 /// Longer lines are read in parts.
@@ -31,7 +33,7 @@ pub enum DocumentsError {
     /// The source cannot be read.
     #[error(transparent)]
     Read(#[from] io::Error),
-    /// More than [`MAX_DOCUMENT`] is open.
+    /// More is open than may be.
     #[error("more than 32 MiB of JSON without an end")]
     TooLarge,
 }
@@ -67,14 +69,15 @@ pub fn each<E: From<DocumentsError>>(
             text = &text[prefix..];
         }
         begins_line = part.ends_with(b"\n");
+        open -= streams.get(&key).map_or(0, |stream| stream.cost(&key));
         let stream = streams.entry(key.clone()).or_default();
-        open -= stream.buffer.len();
         stream.feed(text, &mut take)?;
-        open += stream.buffer.len();
         if stream.buffer.is_empty() {
             streams.remove(&key);
+        } else {
+            open += stream.cost(&key);
         }
-        if open > MAX_DOCUMENT {
+        if open > MOST_OPEN {
             return Err(DocumentsError::TooLarge.into());
         }
     }
@@ -130,6 +133,11 @@ enum Step {
 }
 
 impl Scanner {
+    /// What it takes to keep it under this key, in bytes: a table is half empty at worst.
+    fn cost(&self, key: &[u8]) -> usize {
+        self.buffer.len() + key.len() + 2 * size_of::<(Vec<u8>, Self)>()
+    }
+
     fn feed<E>(
         &mut self,
         text: &[u8],
@@ -330,5 +338,14 @@ time="12" msg={"d":"\"{"} {
         }
         let ended = each::<DocumentsError>(many.as_slice(), |_| Ok(()));
         assert!(matches!(ended, Err(DocumentsError::TooLarge)), "{ended:?}");
+    }
+
+    #[test]
+    fn what_is_kept_of_many_streams_is_bounded_with_their_names() {
+        let lines: String = (0..300_000)
+            .map(|pod| format!("[pod/{pod}/lbtest] {{\n"))
+            .collect();
+        let read = each::<DocumentsError>(lines.as_bytes(), |_| Ok(()));
+        assert!(matches!(read, Err(DocumentsError::TooLarge)));
     }
 }

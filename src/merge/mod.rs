@@ -16,6 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::claim::Claim;
+use crate::format::{TOLD, cut};
 use crate::measured::{Ending, Trial};
 use crate::plan::shard::MAX_SHARDS;
 use crate::report::measurement::{Measurement, ShardMeasurement, SharedPlan};
@@ -171,8 +172,8 @@ impl Collection {
         let body: Body =
             serde_path_to_error::deserialize(&mut json).map_err(|error| MergeError::Field {
                 name: name.to_owned(),
-                path: error.path().to_string(),
-                what: error.inner().to_string(),
+                path: cut(&error.path().to_string(), TOLD),
+                what: cut(&error.inner().to_string(), TOLD),
             })?;
         match body.measurement {
             Some(measurement) => self.add(name, measurement)?,
@@ -354,7 +355,7 @@ impl Chosen {
         }
         let failed = chosen.unmeasured.iter().map(|given| {
             let why = given.shard.unmeasured.as_deref().unwrap_or_default();
-            format!("shard {} ({why})", given.shard.index)
+            format!("shard {} ({})", given.shard.index, cut(why, TOLD))
         });
         let failed: Vec<String> = failed.collect();
         if !failed.is_empty() {

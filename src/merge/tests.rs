@@ -288,3 +288,46 @@ fn an_interrupted_shard_makes_a_run_that_was_cut_short() {
     assert_eq!(report.exit_status, 3);
     assert_eq!(report.reasons[0].code, "cut_short");
 }
+
+#[test]
+fn what_is_longer_than_a_run_writes_is_refused_in_few_words() {
+    let mut random = ChaCha8Rng::seed_from_u64(11);
+    let answers = seen(100, &mut random, |_| 0.3);
+    let settings = settings(true);
+    let part = &shards(&settings, &answers, 1, 5)[0];
+    let plan = settings.plan().unwrap();
+    let report = Report::of(
+        &plan.claim,
+        &run(&plan, answers.into_iter(), 5),
+        &judge(&plan.claim, &Measured::nothing(Trial::of(&plan))),
+    );
+    let whole = Report {
+        measurement: Some(part.clone()),
+        ..report
+    };
+    let whole = serde_json::to_value(whole).unwrap();
+    let long = "a".repeat(2 << 20);
+    for (place, value) in [
+        ("/dependence/sample", serde_json::json!(vec![[0; 0]; 5000])),
+        (
+            "/windows",
+            serde_json::json!(vec![serde_json::json!({"counts": []}); 300]),
+        ),
+        ("/windows/0/counts", serde_json::json!(vec![0; 601])),
+        ("/groups/0/workload", serde_json::json!(long)),
+        ("/groups/0/pods", serde_json::json!({long.clone(): 1})),
+        ("/by_failure", serde_json::json!({long.clone(): "x"})),
+        ("/ending", serde_json::json!({long.clone(): 1})),
+    ] {
+        let mut changed = whole.clone();
+        let path = format!("/measurement/shards/0{place}");
+        *changed.pointer_mut(&path).unwrap() = value;
+        let refused = Collection::default().read("shards.json", changed.to_string().as_bytes());
+        let told = refused.unwrap_err().to_string();
+        assert!(
+            told.len() < 1500 && told.contains("measurement.shards"),
+            "{place}: {}",
+            &told[..told.len().min(300)]
+        );
+    }
+}

@@ -6,6 +6,7 @@
 //! flags' `over`, and its use in [`Settings::plan`]; the configuration file and its schema follow.
 
 pub(super) mod read;
+mod tcp;
 
 use std::fs;
 use std::io::Read;
@@ -36,6 +37,7 @@ use crate::identity::rule::{RuleError, Rules};
 use crate::split::{Split, SplitError};
 use crate::stats::judge::Judge;
 use read::{Quantity, Texts};
+use tcp::TcpError;
 
 /// What was asked for; `None` and empty lists leave the default.
 ///
@@ -54,14 +56,6 @@ pub struct Settings {
     #[serde(deserialize_with = "read::weights")]
     #[schemars(with = "Texts")]
     pub expect: Option<String>,
-    /// How many pods are to share the requests equally, in place of a split.
-    #[serde(deserialize_with = "read::small_count")]
-    #[schemars(with = "Quantity")]
-    pub expect_even: Option<NonZeroUsize>,
-    /// The smallest deviation from an equal share, in percent of it, that a PASS rules out (default: 20%).
-    #[serde(deserialize_with = "read::percentage")]
-    #[schemars(with = "Quantity")]
-    pub even_tolerance: Option<f64>,
     /// Manifests that say the split, host, path and pods: files, folders, or "-" for standard input; one or a list.
     #[serde(deserialize_with = "read::texts")]
     #[schemars(with = "Texts")]
@@ -178,6 +172,8 @@ pub struct Settings {
     pub data: Option<String>,
     /// A file with the body, which is sent byte for byte.
     pub data_file: Option<PathBuf>,
+    /// What goes first on a connection of a tcp:// or tls:// URL; \\r, \\n, \\t, \\0, \\\\ and \\xHH are escapes.
+    pub send: Option<String>,
     /// How much of a response is read to identify the pod, such as "64KiB".
     #[serde(deserialize_with = "read::bytes")]
     #[schemars(with = "Quantity")]
@@ -197,7 +193,7 @@ pub struct Settings {
     #[serde(deserialize_with = "read::session_by")]
     #[schemars(with = "read::Switch")]
     pub expect_sticky: Option<SessionBy>,
-    /// How a response names its pod: REGEX on the body (group 1), header:NAME or `json:/pointer`; one or a list.
+    /// How a response names its pod: REGEX on the body (group 1), header:NAME, `json:/pointer`, cert:cn or cert:san; one or a list.
     #[serde(deserialize_with = "read::texts")]
     #[schemars(with = "Texts")]
     pub identify: Vec<String>,
@@ -223,34 +219,9 @@ pub enum SettingsError {
         /// What to write.
         remedy: String,
     },
-    /// The same of pods.
-    #[error(
-        "--even-tolerance takes {requests} requests for so many pods, more than can be sent within \
-         --max-duration {limit:?}; raise --even-tolerance, or --max-duration"
-    )]
-    EvenNeverEnds {
-        /// What it takes.
-        requests: NonZeroU64,
-        /// The time.
-        limit: Duration,
-    },
     /// No split is expected.
     #[error("--expect is missing: say which split is expected, for example --expect v1=70,v2=30")]
     NoSplit,
-    /// Evenness is no claim beside this option.
-    #[error("--expect-even and {0} exclude each other: leave {0} away, or make two checks of them")]
-    EvenWith(&'static str),
-    /// One pod always gets everything.
-    #[error("--expect-even 1: a single pod gets everything; give the number of pods, at least 2")]
-    EvenOfOne,
-    /// Too many pods.
-    #[error("--expect-even: {0}")]
-    Pods(#[source] SplitError),
-    /// A deviation that no PASS rules out.
-    #[error(
-        "--even-tolerance {0} is not a deviation: give a percentage above 0 and at most 50, such as 20%"
-    )]
-    EvenTolerance(f64),
     /// What is expected is no split.
     #[error("--expect: {0}")]
     Split(#[from] SplitError),
@@ -260,6 +231,9 @@ pub enum SettingsError {
     /// A mapping cannot be used.
     #[error(transparent)]
     Mapping(#[from] MappingError),
+    /// Something does not go with TCP, or with it alone.
+    #[error(transparent)]
+    Tcp(#[from] TcpError),
     /// The request cannot be built.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -337,22 +311,8 @@ impl Settings {
     /// # Errors
     /// There is none, or the text is none.
     pub fn split(&self) -> Result<Split, SettingsError> {
-        let Some(pods) = self.expect_even else {
-            let text = self.expect.as_deref().ok_or(SettingsError::NoSplit)?;
-            return Ok(text.parse()?);
-        };
-        let others = [
-            ("--expect", self.expect.is_some()),
-            ("--expect-from", !self.expect_from.is_empty()),
-            ("--backend", !self.backend.is_empty()),
-        ];
-        if let Some((flag, _)) = others.into_iter().find(|&(_, is_given)| is_given) {
-            return Err(SettingsError::EvenWith(flag));
-        }
-        if pods == NonZeroUsize::MIN {
-            return Err(SettingsError::EvenOfOne);
-        }
-        Split::of_pods(pods).map_err(SettingsError::Pods)
+        let text = self.expect.as_deref().ok_or(SettingsError::NoSplit)?;
+        Ok(text.parse()?)
     }
 
     /// That requests are split so, at the error rates that were asked for.
@@ -363,24 +323,11 @@ impl Settings {
         let criterion = Criterion::new(
             &split,
             self.alpha.unwrap_or(0.001),
-            self.tolerance_of(&split)?,
+            self.tolerance.unwrap_or(0.05),
             self.judge.unwrap_or_default(),
             self.max_unattributed.unwrap_or(0.01),
         )?;
         Ok(Claim::new(split, criterion, self.seed()))
-    }
-
-    /// The smallest shift that a PASS rules out.
-    fn tolerance_of(&self, split: &Split) -> Result<f64, SettingsError> {
-        if !split.is_of_pods() {
-            return Ok(self.tolerance.unwrap_or(0.05));
-        }
-        let relative = self.even_tolerance.unwrap_or(0.2);
-        // Half its share is the most that is ruled out for any backend.
-        if !(relative > 0.0 && relative <= 0.5) {
-            return Err(SettingsError::EvenTolerance(100.0 * relative));
-        }
-        Ok(relative / split.len() as f64)
     }
 
     /// The requests that the promise of `claim` takes, where any target can answer them in time.
@@ -388,9 +335,6 @@ impl Settings {
         let (requests, limit) = (claim.planned_requests(), self.max_duration());
         if requests.get() as f64 <= FASTEST_PER_SECOND * limit.as_secs_f64() {
             return Ok(requests);
-        }
-        if claim.split.is_of_pods() {
-            return Err(SettingsError::EvenNeverEnds { requests, limit });
         }
         let points = 100.0 * claim.criterion.tolerance;
         Err(SettingsError::NeverEnds {
@@ -417,9 +361,6 @@ impl Settings {
     /// # Errors
     /// As [`Mappings::parse`].
     pub fn mappings(&self, split: &Split) -> Result<Mappings, SettingsError> {
-        if split.is_of_pods() {
-            return Ok(Mappings::of_each_pod());
-        }
         Ok(Mappings::parse(split.labels(), &self.backend)?)
     }
 
@@ -449,6 +390,11 @@ impl Settings {
             body,
             &self.dialling()?,
         )?;
+        match (target.protocol, &self.send) {
+            (Protocol::Tcp, _) => tcp::check(self)?,
+            (Protocol::Http1 | Protocol::Http2, Some(_)) => return Err(TcpError::NotTcp.into()),
+            (Protocol::Http1 | Protocol::Http2, None) => {}
+        }
         if let Some(path) = &self.path {
             request.uri = with_path(request.uri, path)?;
         }
@@ -465,9 +411,6 @@ impl Settings {
         let sequential = self.sequential.unwrap_or(false);
         if sequential && !connection_use.is_fresh() {
             return Err(SettingsError::SequentialOnSharedConnections);
-        }
-        if claim.split.is_of_pods() {
-            self.refuse_beside_evenness()?;
         }
         claim.limits = self.limits(&claim.split)?;
         claim.sessions = self.stickiness(&claim)?;
@@ -510,20 +453,6 @@ impl Settings {
             shard: None,
             run_id: None,
         })
-    }
-
-    /// What speaks of backends, or of another number of requests, says nothing of pods.
-    fn refuse_beside_evenness(&self) -> Result<(), SettingsError> {
-        let others = [
-            ("--sequential", self.sequential == Some(true)),
-            ("--expect-sticky", self.expect_sticky.is_some()),
-            ("--max-p99", !self.max_p99.is_empty()),
-            ("--max-error", !self.max_error.is_empty()),
-        ];
-        match others.into_iter().find(|&(_, is_given)| is_given) {
-            Some((flag, _)) => Err(SettingsError::EvenWith(flag)),
-            None => Ok(()),
-        }
     }
 
     /// The limits on the health of the backends of `split`.
@@ -649,7 +578,10 @@ impl Settings {
     fn body(&self) -> Result<Bytes, SettingsError> {
         let (flag, file) = match (&self.data, &self.data_file) {
             (Some(_), Some(_)) => return Err(SettingsError::TwoBodies),
-            (None, None) => return Ok(Bytes::new()),
+            (None, None) => {
+                let send = self.send.as_deref().unwrap_or_default();
+                return Ok(tcp::unescaped(send)?);
+            }
             (None, Some(file)) => ("--data-file", file.as_path()),
             (Some(text), None) => match text.strip_prefix('@') {
                 Some(file) => ("--data", Path::new(file)),

@@ -22,13 +22,13 @@ pub struct Target {
     pub port: u16,
     /// Where connections go.
     pub endpoint: Endpoint,
-    /// How connections are secured; `None` for `http://`.
+    /// How connections are secured; `None` for `http://` and `tcp://`.
     pub tls: Option<Tls>,
-    /// The version of HTTP.
+    /// What is spoken.
     pub protocol: Protocol,
 }
 
-/// The version of HTTP that is spoken.
+/// What is spoken: a version of HTTP, or what the service itself speaks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.1.
@@ -36,15 +36,18 @@ pub enum Protocol {
     Http1,
     /// HTTP/2: agreed by ALPN over TLS, else by prior knowledge (RFC 9113 §3.3).
     Http2,
+    /// Bytes of the service's own over TCP, as a `tcp://` or `tls://` URL says.
+    Tcp,
 }
 
 impl Protocol {
-    /// As ALPN and reports name it.
+    /// As reports name it, and ALPN those of HTTP.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http1 => "http/1.1",
             Self::Http2 => "h2",
+            Self::Tcp => "tcp",
         }
     }
 }
@@ -94,11 +97,18 @@ pub enum TargetError {
     #[error("'{0}' is not in ASCII: write an international name as DNS has it, xn--…")]
     NotAscii(String),
     /// The URL's scheme is not one that is spoken.
-    #[error("'{0}' is not spoken: write the URL as http[s]://HOST[:PORT]/[PATH]")]
+    #[error(
+        "'{0}' is not spoken: write the URL as http[s]://HOST[:PORT]/[PATH], or tcp://HOST:PORT or tls://HOST:PORT"
+    )]
     Scheme(String),
     /// Something about TLS was said of a URL without TLS.
-    #[error("{0} is about TLS, and the URL is not: write it as https://{1}")]
+    #[error("{0} is about TLS, and the URL is not: write it as {1}")]
     NotSecured(&'static str, String),
+    /// A URL of TCP without a port, or with more behind it.
+    #[error(
+        "'{0}' says no port, or more than that: write it as tcp://HOST:PORT or tls://HOST:PORT"
+    )]
+    Tcp(String),
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -151,9 +161,10 @@ pub fn target(
     }
     let uri: Uri = written.parse().map_err(|_| refused())?;
     let scheme = uri.scheme().ok_or_else(refused)?;
-    let usual_port = match scheme.as_str() {
-        "http" => 80,
-        "https" => 443,
+    let (protocol, usual_port) = match scheme.as_str() {
+        "http" => (dialling.protocol, Some(80)),
+        "https" => (dialling.protocol, Some(443)),
+        "tcp" | "tls" => (Protocol::Tcp, None),
         other => return Err(TargetError::Scheme(printable(other))),
     };
     let authority = uri.authority().ok_or_else(refused)?;
@@ -162,9 +173,13 @@ pub fn target(
     }
     let name = unbracketed(authority.host());
     let port = match &authority.as_str()[authority.host().len()..] {
-        "" => Some(usual_port),
+        "" => usual_port,
         written => written[1..].parse().ok().filter(|&port: &u16| port > 0),
     };
+    let is_bare = uri.query().is_none() && matches!(uri.path(), "" | "/");
+    if protocol == Protocol::Tcp && (port.is_none() || !is_bare) {
+        return Err(TargetError::Tcp(printable(url)));
+    }
     let port = port.filter(|_| !name.is_empty()).ok_or_else(refused)?;
     let method = Method::from_bytes(method.as_bytes())
         .map_err(|_| TargetError::Method(printable(method)))?;
@@ -177,13 +192,13 @@ pub fn target(
         port,
         endpoint: dialling.detours.endpoint(name, port)?,
         tls: tls(&uri, host.map(|_| &asked), dialling)?,
-        protocol: dialling.protocol,
+        protocol,
     };
     let request = RequestTemplate {
         method,
         headers: request_headers(&asked, headers)?,
-        uri: match dialling.protocol {
-            Protocol::Http1 => path.into(),
+        uri: match protocol {
+            Protocol::Http1 | Protocol::Tcp => path.into(),
             Protocol::Http2 => absolute(scheme.clone(), asked, path),
         },
         body,
@@ -209,7 +224,12 @@ fn tls(
         identity,
         ..
     } = dialling;
-    if uri.scheme() != Some(&Scheme::HTTPS) {
+    let secured = match uri.scheme_str() {
+        Some("https" | "tls") => None,
+        Some("tcp") => Some("tls"),
+        _ => Some("https"),
+    };
+    if let Some(secured) = secured {
         let flag = match (sni, trust, identity) {
             (Some(_), _, _) => "--sni",
             (None, Some(Trust::Anyone), _) => "-k",
@@ -219,7 +239,12 @@ fn tls(
         };
         let rest = uri.to_string();
         let rest = rest.split_once("://").map_or("", |(_, rest)| rest);
-        return Err(TargetError::NotSecured(flag, printable(rest)));
+        let rest = rest
+            .strip_suffix('/')
+            .filter(|_| secured == "tls")
+            .unwrap_or(rest);
+        let written = format!("{secured}://{rest}");
+        return Err(TargetError::NotSecured(flag, printable(&written)));
     }
     let (flag, name) = match (sni, host) {
         (Some(sni), _) => ("--sni", sni.as_str()),
@@ -403,6 +428,27 @@ mod tests {
             error.to_string(),
             "-k is about TLS, and the URL is not: write it as https://x/a"
         );
+    }
+
+    #[test]
+    fn a_url_of_tcp_has_a_port_and_nothing_else() {
+        let (target, _) = parse("tcp://[::1]:5432", None, &[]).unwrap();
+        assert_eq!((target.protocol, target.port), (Protocol::Tcp, 5432));
+        assert!(target.tls.is_none());
+        let (target, _) = parse("tls://db.example:5432/", None, &[]).unwrap();
+        let name = target.tls.unwrap().server_name;
+        assert_eq!(
+            (target.protocol, &*name.to_str()),
+            (Protocol::Tcp, "db.example")
+        );
+        for url in [
+            "tcp://db.example",
+            "tcp://db.example:5432/path",
+            "tls://x:1?a",
+        ] {
+            let error = parse(url, None, &[]).unwrap_err();
+            assert!(matches!(error, TargetError::Tcp(_)), "{url}: {error}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! From a claim, what was measured and what follows to the report.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
@@ -10,14 +11,15 @@ use base64::engine::general_purpose::STANDARD;
 use super::stickiness::StickinessReport;
 use super::{
     AddressReport, AssignmentReport, BackendReport, ChangeReport, ChiSquareReport, Coded,
-    ConnectionsReport, EvennessReport, Finding, LatencyReport, LimitReport, PlanReport, PodReport,
-    Report, RequestsReport, SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool,
+    ConnectionsReport, Finding, LatencyReport, LimitReport, PlanReport, PodReport, Report,
+    RequestsReport, SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool,
     UnmappedReport, WindowReport,
 };
 use crate::claim::{Claim, Criterion, Limit};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Assignment, Basis, Group};
 use crate::measured::{Address, Measured, Trial};
+use crate::observation::status;
 use crate::plan::ConnectionUse;
 use crate::plan::pace::Rate;
 use crate::plan::preparation::Warmup;
@@ -108,10 +110,6 @@ impl Report {
             sequential: None,
             change: outcome.change.as_ref().map(change),
             backends: backends(claim, groups, outcome),
-            evenness: claim
-                .split
-                .is_of_pods()
-                .then(|| evenness(claim, groups, &outcome.counts)),
             unmapped: Vec::new(),
             pods: Vec::new(),
             limits: limits(&claim.split, outcome),
@@ -143,7 +141,7 @@ impl Report {
         for (index, backend) in self.backends.iter_mut().enumerate() {
             backend.add_health(measured, assignment, index);
         }
-        self.pods = pods(claim, counted, assignment);
+        self.pods = pods(&claim.split, counted, assignment);
         let opened = measured.connections.opened;
         self.connections = Some(ConnectionsReport {
             opened,
@@ -165,8 +163,8 @@ impl RequestsReport {
         self.unattributed = counted.unattributed();
         self.sent = self.attributed + self.unattributed;
         self.never_sent = counted.never_sent();
-        self.by_status = named(&counted.by_status);
-        self.unidentified_by_status = named(&counted.unidentified_by_status);
+        self.by_status = statuses(&counted.by_status);
+        self.unidentified_by_status = statuses(&counted.unidentified_by_status);
         self.by_failure = named(&counted.by_failure);
     }
 
@@ -176,7 +174,7 @@ impl RequestsReport {
         let reasons = set_aside.by_reason();
         self.set_aside_by_reason = by_name(reasons.map(|(reason, count)| (reason.code(), count)));
         self.set_aside_identified = set_aside.identified();
-        self.set_aside_by_status = by_name(set_aside.by_status());
+        self.set_aside_by_status = by_name(set_aside.by_status().map(status_named));
         self.set_aside_by_failure = by_name(set_aside.by_failure());
     }
 }
@@ -413,38 +411,14 @@ fn chi_square(test: &ChiSquare) -> ChiSquareReport {
     }
 }
 
-/// What was asked of pods, and how far they are from equal shares.
-fn evenness(claim: &Claim, groups: &[Group], counts: &Counts) -> EvennessReport {
-    let pods = counts.observed.len() as u64;
-    let n: u64 = counts.observed.iter().sum();
-    let ratio = |count: Option<&u64>| share(count.copied()? * pods, n);
-    EvennessReport {
-        pods_expected: pods,
-        pods_seen: groups.len() as u64,
-        tolerance_ratio: claim.even_tolerance(),
-        hottest_ratio: ratio(counts.observed.iter().max()),
-        coldest_ratio: ratio(counts.observed.iter().min()),
-    }
-}
-
-fn pods(claim: &Claim, counted: &Counted, assignment: &Assignment) -> Vec<PodReport> {
-    let (mut rows, split) = (Vec::new(), &claim.split);
-    let n = counted.attributed();
-    let interval = |observed| {
-        (n > 0 && claim.sessions.is_none())
-            .then(|| intervals::wilson(observed, n, INTERVAL_ERROR_RATE))
-    };
-    let ratio = |observed: u64| share(observed * split.len() as u64, n);
+fn pods(split: &Split, counted: &Counted, assignment: &Assignment) -> Vec<PodReport> {
+    let mut rows = Vec::new();
     for (group, counted) in counted.groups.iter().enumerate() {
         let backend = assignment.fixed.get(group).copied().flatten();
         rows.extend(counted.pods.iter().map(|(name, &observed)| PodReport {
             name: name.clone(),
             label: backend.map(|backend| split.labels()[backend].clone()),
             observed,
-            share: share(observed, n),
-            interval_low: interval(observed).map(|interval| interval.low),
-            interval_high: interval(observed).map(|interval| interval.high),
-            equal_share_ratio: ratio(observed).filter(|_| split.is_of_pods()),
         }));
     }
     rows.sort_by(|a, b| a.name.cmp(&b.name));
@@ -527,6 +501,19 @@ pub(super) fn named<K: ToString>(counts: &BTreeMap<K, u64>) -> BTreeMap<String, 
         .iter()
         .map(|(name, &count)| (name.to_string(), count))
         .collect()
+}
+
+/// Responses under the names of their statuses.
+pub(super) fn statuses(counts: &BTreeMap<u16, u64>) -> BTreeMap<String, u64> {
+    by_name(
+        counts
+            .iter()
+            .map(|(&status, &count)| status_named((status, count))),
+    )
+}
+
+pub(super) fn status_named((status, count): (u16, u64)) -> (Cow<'static, str>, u64) {
+    (status::name(status), count)
 }
 
 pub(super) fn coded(reasons: &[Reason]) -> Vec<Coded> {

@@ -10,7 +10,24 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bounded;
+use crate::plan::shard::MAX_SHARDS;
+use crate::split::MAX_BACKENDS;
+use crate::stats::dependence::ConnectionSums;
 use crate::stats::judge::Judge;
+use crate::tally::connections::SAMPLED;
+use crate::tally::pods::{MAX_GROUPS, MAX_PODS};
+use crate::tally::windows::MAX_BLOCKS;
+
+/// Groups that a shard can have: those of each kind of identity.
+const MOST_GROUPS: usize = 3 * MAX_GROUPS;
+/// Pods of a shard: those that it tells apart, and one of each group for the others.
+const MOST_PODS: usize = MAX_PODS + MOST_GROUPS;
+/// Pairs of cells.
+const MOST_PRODUCTS: usize = ConnectionSums::MAX_CELLS * (ConnectionSums::MAX_CELLS + 1) / 2;
+/// Two limits for each backend.
+const MOST_LIMITS: usize = 2 * MAX_BACKENDS;
+const MOST_SHARDS: usize = MAX_SHARDS as usize;
 
 /// Which part of a run a report is of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +44,7 @@ pub struct Measurement {
     /// What was asked of the whole run; shards merge only where this is the same.
     pub plan: SharedPlan,
     /// The shards, by their number.
+    #[serde(deserialize_with = "bounded::list::<_, _, MOST_SHARDS>")]
     pub shards: Vec<ShardMeasurement>,
 }
 
@@ -34,14 +52,18 @@ pub struct Measurement {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SharedPlan {
     /// Names the run.
+    #[serde(deserialize_with = "bounded::text")]
     pub run_id: String,
     /// How many shards it has.
     pub shards: u32,
     /// The URL.
+    #[serde(deserialize_with = "bounded::text")]
     pub url: String,
     /// The `Host` header.
+    #[serde(deserialize_with = "bounded::text")]
     pub host: String,
     /// The expected weights, such as `v1=70,v2=30`.
+    #[serde(deserialize_with = "bounded::text")]
     pub expect: String,
     /// The promised error rate.
     pub alpha: f64,
@@ -64,10 +86,12 @@ pub struct SharedPlan {
     /// Requests a connection carries; null for unlimited.
     pub requests_per_connection: Option<u64>,
     /// Limits on the backends' health.
+    #[serde(deserialize_with = "bounded::list::<_, _, MOST_LIMITS>")]
     pub limits: Vec<LimitMeasurement>,
     /// Whether a `Cookie` header is sent.
     pub sends_cookie: bool,
     /// Differs where any other setting does: headers, identification, mappings, time limits, and so on.
+    #[serde(deserialize_with = "bounded::text")]
     pub settings_digest: String,
 }
 
@@ -75,6 +99,7 @@ pub struct SharedPlan {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LimitMeasurement {
     /// The backend.
+    #[serde(deserialize_with = "bounded::text")]
     pub label: String,
     /// 99 % of its responses must come within this.
     pub p99_seconds: Option<f64>,
@@ -101,16 +126,22 @@ pub struct ShardMeasurement {
     /// Client threads.
     pub threads: u64,
     /// The addresses that it dialled.
+    #[serde(deserialize_with = "bounded::list::<_, _, 4096>")]
     pub addresses: Vec<AddressMeasurement>,
     /// The groups of pods that answered.
+    #[serde(deserialize_with = "bounded::list::<_, _, MOST_GROUPS>")]
     pub groups: Vec<GroupMeasurement>,
     /// Whole responses by status.
+    #[serde(deserialize_with = "bounded::map::<_, _, 900>")]
     pub by_status: BTreeMap<String, u64>,
     /// Whole responses without an identity by status.
+    #[serde(deserialize_with = "bounded::map::<_, _, 900>")]
     pub unidentified_by_status: BTreeMap<String, u64>,
     /// Requests without a whole response by kind of failure.
+    #[serde(deserialize_with = "bounded::map::<_, _, 64>")]
     pub by_failure: BTreeMap<String, u64>,
     /// The first message of each kind of failure.
+    #[serde(deserialize_with = "bounded::map::<_, _, 64>")]
     pub failure_messages: BTreeMap<String, String>,
     /// What was sent and does not count for the split.
     #[serde(default)]
@@ -126,6 +157,7 @@ pub struct ShardMeasurement {
     /// How many places of the run's dispatch order a window spans.
     pub window_length: u64,
     /// Identified responses over blocks of the run's dispatch order, without a gap from its beginning.
+    #[serde(deserialize_with = "bounded::list::<_, _, MAX_BLOCKS>")]
     pub windows: Vec<WindowMeasurement>,
     /// A byte for each of the first places of the run's dispatch order, zlib, base64: 0 where no group
     /// answered this shard, else the group's number + 1, and 255 for those beyond.
@@ -148,10 +180,13 @@ pub struct ShardMeasurement {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SetAsideMeasurement {
     /// Requests that were written, by the reason why they do not count.
+    #[serde(deserialize_with = "bounded::map::<_, _, 64>")]
     pub by_reason: BTreeMap<String, u64>,
     /// Whole responses by status.
+    #[serde(deserialize_with = "bounded::map::<_, _, 900>")]
     pub by_status: BTreeMap<String, u64>,
     /// Requests without a whole response by kind of failure.
+    #[serde(deserialize_with = "bounded::map::<_, _, 64>")]
     pub by_failure: BTreeMap<String, u64>,
     /// Responses that named a pod.
     pub identified: u64,
@@ -178,12 +213,14 @@ pub struct LimiterMeasurement {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressMeasurement {
     /// The address and port, or the path of a Unix domain socket.
+    #[serde(deserialize_with = "bounded::text")]
     pub address: String,
     /// Connections that were opened.
     pub connections: u64,
     /// Dials that failed.
     pub failed_dials: u64,
     /// Identified responses by group; missing entries are 0.
+    #[serde(deserialize_with = "bounded::list::<_, _, MOST_GROUPS>")]
     pub observed: Vec<u64>,
     /// Whole responses without an identity.
     pub unidentified: u64,
@@ -195,8 +232,10 @@ pub struct AddressMeasurement {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct GroupMeasurement {
     /// What their workload is called.
+    #[serde(deserialize_with = "bounded::name")]
     pub workload: String,
     /// What owns them.
+    #[serde(deserialize_with = "bounded::name")]
     pub owner: String,
     /// The backend that `--backend` gives them; null where it does not speak of them.
     pub label: Option<String>,
@@ -204,6 +243,7 @@ pub struct GroupMeasurement {
     #[serde(default)]
     pub is_foreign: bool,
     /// Identified responses by pod.
+    #[serde(deserialize_with = "bounded::map::<_, _, MOST_PODS>")]
     pub pods: BTreeMap<String, u64>,
     /// Identified responses with a status of 500 or more.
     pub errors: u64,
@@ -217,6 +257,7 @@ pub struct WindowMeasurement {
     /// When its first identified request was dispatched, from the start of the shard; null when none was.
     pub start_seconds: Option<f64>,
     /// By group; missing entries are 0.
+    #[serde(deserialize_with = "bounded::list::<_, _, MOST_GROUPS>")]
     pub counts: Vec<u64>,
 }
 
@@ -230,12 +271,16 @@ pub struct DependenceMeasurement {
     /// The sum of the squares of their identified responses.
     pub squared_sizes: f64,
     /// Identified responses.
+    #[serde(deserialize_with = "bounded::list::<_, _, MOST_GROUPS>")]
     pub observed: Vec<u64>,
     /// First responses.
+    #[serde(deserialize_with = "bounded::list::<_, _, MOST_GROUPS>")]
     pub first: Vec<u64>,
     /// The sum of `xᵢxⱼ/n` over connections, for `j ≤ i`, at `i(i + 1)/2 + j`.
+    #[serde(deserialize_with = "bounded::list::<_, _, MOST_PRODUCTS>")]
     pub products: Vec<f64>,
     /// Identified responses of some connections, one by one.
+    #[serde(deserialize_with = "bounded::list::<_, _, SAMPLED>")]
     pub sample: Vec<Vec<u32>>,
 }
 

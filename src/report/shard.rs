@@ -4,7 +4,7 @@ use std::io::Write;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use super::build::{by_name, named, timestamp};
+use super::build::{by_name, named, status_named, statuses, timestamp};
 use super::measurement::{
     AddressMeasurement, DependenceMeasurement, DifferingShard, GroupMeasurement, LimitMeasurement,
     LimiterMeasurement, Measurement, SetAsideMeasurement, ShardAgreementReport, ShardMeasurement,
@@ -111,8 +111,8 @@ impl ShardMeasurement {
                 .iter()
                 .map(|group| GroupMeasurement::of(&claim.split, group))
                 .collect(),
-            by_status: named(&counted.by_status),
-            unidentified_by_status: named(&counted.unidentified_by_status),
+            by_status: statuses(&counted.by_status),
+            unidentified_by_status: statuses(&counted.unidentified_by_status),
             by_failure: named(&counted.by_failure),
             failure_messages: messages
                 .iter()
@@ -168,7 +168,7 @@ impl From<&SetAside> for SetAsideMeasurement {
         let reasons = set_aside.by_reason();
         Self {
             by_reason: by_name(reasons.map(|(reason, count)| (reason.code(), count))),
-            by_status: by_name(set_aside.by_status()),
+            by_status: by_name(set_aside.by_status().map(status_named)),
             by_failure: by_name(set_aside.by_failure()),
             identified: set_aside.identified(),
         }

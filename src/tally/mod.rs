@@ -18,7 +18,7 @@ pub mod windows;
 
 use std::sync::Arc;
 
-use crate::observation::{Failure, Observation, Outcome, PodId};
+use crate::observation::{Failure, Observation, Outcome, PodId, status};
 use connections::{Connections, OneConnection};
 use latency::Latency;
 use pods::{GroupId, Interner, PodRegistry};
@@ -122,7 +122,7 @@ impl Tally {
         self.pods[usize::from(pod.0)] += 1;
         let tally = &mut self.groups[group];
         tally.observed += 1;
-        tally.errors += u64::from(status >= 500);
+        tally.errors += u64::from(status::is_error(status));
         tally.latency.record(observation.latency);
         self.windows
             .record(observation.ticket, group, observation.dispatched);

@@ -35,9 +35,6 @@
 //! | `weighted_round_robin` | more regular than independent draws |
 //! | `ports_scarce`, `concurrency_not_reached` | this machine lacked ports, files or memory |
 //! | `rate_not_reached` | fewer requests were in flight than the rate takes |
-//! | `one_pod_alone` | of pods that are to share equally, one answered everything |
-//! | `pod_cold`, `pod_hot` | one pod is off, and the others share the rest equally |
-//! | `hottest_pod` | what unevenness costs |
 //! | `unexplained` | none of these |
 
 mod addresses;
@@ -45,7 +42,6 @@ mod cause;
 mod change;
 mod client;
 mod constant;
-mod evenness;
 mod fit;
 mod gather;
 mod limiter;
@@ -161,14 +157,10 @@ impl Finding {
 #[must_use]
 pub fn diagnose(symptoms: &Symptoms<'_>) -> Vec<Finding> {
     let missing = Missing::of(symptoms);
-    let mut findings = if symptoms.split.is_of_pods() {
-        evenness::causes(symptoms)
-    } else {
-        causes(symptoms, &missing)
-    };
+    let mut findings = causes(symptoms, &missing);
     let has_cause = !findings.is_empty();
     let leak = notes::leak(symptoms);
-    if symptoms.is_off() && !has_cause && leak.is_none() && !symptoms.split.is_of_pods() {
+    if symptoms.is_off() && !has_cause && leak.is_none() {
         findings.push(constant::unexplained(symptoms, &missing));
     }
     findings.extend(leak);

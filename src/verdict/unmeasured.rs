@@ -3,10 +3,10 @@
 use http::header::LOCATION;
 
 use super::Reason;
-use crate::format::time;
+use crate::format::{TOLD, cut, time};
 use crate::identity::encoding;
 use crate::measured::{Ending, Measured, Trial, UnidentifiedSample};
-use crate::observation::Failure;
+use crate::observation::{Failure, status};
 use crate::plan::target::Protocol;
 use crate::stats::sequential::Look;
 
@@ -57,7 +57,7 @@ pub fn unidentified(host: &str, responses: Option<u64>, sample: &UnidentifiedSam
             format!(
                 "{none_from_a_pod}: the ingress redirects ({status}) to {}; \
                  use that URL",
-                location.as_deref().unwrap_or("nowhere").escape_debug()
+                cut(location.as_deref().unwrap_or("nowhere"), TOLD).escape_debug()
             ),
         );
     }
@@ -76,15 +76,16 @@ pub fn unidentified(host: &str, responses: Option<u64>, sample: &UnidentifiedSam
             format!(
                 "{none_names_a_pod}: bodies come coded as {}, though none was asked for, and lbtest reads \
                  gzip, deflate, br and zstd alone; say who answers with --identify header:NAME",
-                coding.escape_debug()
+                cut(&coding, TOLD).escape_debug()
             ),
         );
     }
     Reason::new(
         "nothing_identified",
         format!(
-            "{none_names_a_pod}; the first ({status}) begins \"{shown}\"; say \
-             how yours does with --identify REGEX, header:NAME or json:/pointer"
+            "{none_names_a_pod}; the first ({}) begins \"{shown}\"; say \
+             how yours does with --identify REGEX, header:NAME or json:/pointer",
+            status::name(status)
         ),
     )
 }
@@ -112,6 +113,10 @@ fn other_protocol(trial: &Trial) -> Option<&'static str> {
         (None, Protocol::Http2) => Some(
             "; if the port speaks HTTP/1.1 alone, leave --http2 away; if it speaks TLS, write the URL as https://",
         ),
+        (None, Protocol::Tcp) => Some(
+            "; if the service waits to be spoken to, say what goes first with --send TEXT; if it speaks TLS, write \
+             the URL as tls://",
+        ),
     }
 }
 
@@ -137,7 +142,11 @@ fn failures(measured: &Measured, remedy: Option<&'static str>) -> impl Iterator<
                 Failure::Local => "failed for lack of something on this machine",
                 Failure::Abandoned => "were in flight when the user quit",
             };
-            let remedy = remedy.filter(|_| matches!(failure, Failure::Reset | Failure::Protocol));
+            let remedy = remedy.filter(|_| match failure {
+                Failure::Reset | Failure::Protocol => true,
+                Failure::Timeout => measured.trial.protocol == Protocol::Tcp,
+                _ => false,
+            });
             let remedy = remedy.unwrap_or_default();
             Reason::new(
                 "requests_failed",
@@ -157,7 +166,7 @@ pub fn missing_answers(measured: &Measured) -> Vec<Reason> {
             .counted
             .unidentified_by_status
             .iter()
-            .map(|(status, count)| format!("{status} × {count}"))
+            .map(|(&status, count)| format!("{} × {count}", status::name(status)))
             .collect();
         reasons.push(Reason::new(
             "responses_without_identity",

@@ -29,6 +29,27 @@ fn a_correct_split_passes_and_wrong_ones_fail() {
 }
 
 #[test]
+fn a_split_of_tcp_connections_is_judged_as_one_of_requests_is() {
+    let tcp = ["--listen-tcp", "0", "--expect", "v1=70,v2=30"];
+    let with = |more: &[&str]| demo(&[&tcp, more].concat());
+    let (status, report) = with(&[]);
+    assert_eq!(status, 0, "{report:#}");
+    assert_eq!(
+        report["requests"]["by_status"],
+        serde_json::json!({"answered": 3664})
+    );
+    assert_eq!(report["connections"]["opened"], 3664);
+    let (status, report) = with(&["--split", "v1=60,v2=40"]);
+    assert_eq!(status, 1, "{report:#}");
+    let (status, report) = with(&["--sequential"]);
+    assert_eq!(status, 0, "{report:#}");
+    let (status, report) = with(&["--fault", "v2=close:100%"]);
+    assert_eq!((status, codes(&report)[0]), (1, "backend_never_answered"));
+    let (status, report) = with(&["--identify", "nobody"]);
+    assert_eq!((status, codes(&report)[0]), (4, "nothing_identified"));
+}
+
+#[test]
 fn a_backend_of_weight_zero_must_get_nothing() {
     let (status, report) = demo(&["--expect", "v1=100,v2=0", "--split", "v1=100,v2=0"]);
     assert_eq!(status, 0, "{report}");

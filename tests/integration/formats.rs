@@ -395,3 +395,16 @@ fn a_page_of_several_checks_nests_its_headings_and_tells_its_regions_apart() {
     }
     assert_eq!(html.matches("<h3>Backends</h3>").count(), 2);
 }
+
+#[test]
+fn in_github_actions_no_name_on_stderr_is_a_command() {
+    let names = "##[stop-commands]x=1,v2=2";
+    let ran: Ran = command(&["analyze", "--expect", "v1=70,v2=30", "--observed", names])
+        .env("GITHUB_ACTIONS", "true")
+        .output()
+        .unwrap()
+        .into();
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(ran.stderr.contains("stop-commands"), "{ran:?}");
+    assert!(!ran.stderr.contains("##["), "{ran:?}");
+}

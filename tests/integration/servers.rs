@@ -273,3 +273,48 @@ fn memory_does_not_grow_with_the_number_of_requests() {
     let (few, many) = (peak("10k"), peak("200k"));
     assert!(many <= few + 1024, "{few} KiB for 10k, {many} KiB for 200k");
 }
+
+/// One connection is one trial: the banner names the pod, and so does the certificate where TLS passes through.
+#[test]
+fn a_proxy_of_tcp_connections_passes_the_split_and_fails_another() {
+    for kind in ["nginx", "haproxy"] {
+        for secured in [false, true] {
+            let tls = if secured { &["--tls"][..] } else { &[] };
+            let options = [&[kind, "--tcp", "--weights", "v1=70,v2=30"], tls].concat();
+            let server = Server::start(&options);
+            let scheme = if secured { "tls" } else { "tcp" };
+            let url = format!("{scheme}://{}", server.told("tcp_address"));
+            let authority = if secured { server.told("ca_file") } else { "" };
+            let trust = ["--cacert", authority];
+            let rules: &[&str] = if secured {
+                &["cert:cn", r"pod (\S+)"]
+            } else {
+                &[r"pod (\S+)"]
+            };
+            for rule in rules {
+                let run = |expected| {
+                    let base = [
+                        "--expect",
+                        expected,
+                        "--tolerance",
+                        "15",
+                        "--identify",
+                        rule,
+                    ];
+                    let trust = if secured { &trust[..] } else { &[] };
+                    let ran = server.gate_at(&url, &[&base, trust].concat());
+                    let report = ran.json();
+                    assert_eq!(
+                        report["requests"]["unattributed"], 0,
+                        "{kind} {rule}: {report:#}"
+                    );
+                    (ran.status, report)
+                };
+                let (status, report) = run("v1=70,v2=30");
+                assert_eq!(status, 0, "{kind} {rule}: {report:#}");
+                let (status, report) = run("v1=40,v2=60");
+                assert_eq!(status, 1, "{kind} {rule}: {report:#}");
+            }
+        }
+    }
+}

@@ -47,6 +47,16 @@ def create(directory: Path, host: str) -> Certificates:
     return Certificates(authority, certificate, key, combined)
 
 
+def create_for(directory: Path, host: str, name: str) -> Path:
+    """A certificate of the same authority for the same host, whose common name is `name`, with its key."""
+    certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
+    signer = ["-CA", str(directory / "ca.pem"), "-CAkey", str(directory / "ca.key")]
+    _request(directory, name, host, "server", certificate, key, signer)
+    combined = directory / f"{name}-combined.pem"
+    combined.write_bytes(certificate.read_bytes() + key.read_bytes())
+    return combined
+
+
 def _request(directory: Path, name: str, host: str, extensions: str, out: Path, key: Path, signer: list[str]) -> None:
     config = directory / f"{extensions}.cnf"
     config.write_text(CONFIG.format(name=name, host=host))

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import envoy, haproxy, nginx
-from .certificates import create
+from . import envoy, haproxy, nginx, stream
+from .certificates import create, create_for
 from .environment import SERVERS, python
 from .options import Options
 from .ports import Ports
@@ -22,6 +22,7 @@ PROXIES = {
     "haproxy": haproxy.command,
     "envoy": envoy.command,
 }
+TCP_PROXIES = {"nginx": stream.nginx_command, "haproxy": stream.haproxy_command}
 
 
 class Launch:
@@ -53,6 +54,7 @@ class Launch:
             "kind": self._options.kind,
             "url": f"http://127.0.0.1:{site.plain_port}/",
             "h2c_url": f"http://127.0.0.1:{site.h2c_port}/",
+            "tcp_address": f"127.0.0.1:{site.plain_port}",
             "tls_url": None if site.tls_port is None else f"https://127.0.0.1:{site.tls_port}/",
             "ca_file": None if site.certificates is None else str(site.certificates.authority),
             "host": site.host,
@@ -114,21 +116,28 @@ class Launch:
     def _start(self) -> None:
         apps = [backend for backend in self._site.backends if backend.port is not None]
         interpreter = python() if apps else ""
-        command = PROXIES[self._options.kind](self._site)
+        proxies = TCP_PROXIES if self._options.tcp else PROXIES
+        command = proxies[self._options.kind](self._site)
+        unknown = None if self._options.tcp else 404
         deadline = time.monotonic() + self._options.ready_seconds
         started = [(self._start_app(interpreter, backend), backend) for backend in apps]
         for process, backend in started:
             assert backend.port is not None
-            process.wait_ready(backend.port, backend.fault or 404, deadline)
+            process.wait_ready(backend.port, backend.fault or unknown, deadline)
         proxy = Process(self._options.kind, command, self._directory / "proxy.log")
         self._processes.append(proxy)
-        proxy.wait_ready(self._site.plain_port, 404, deadline)
+        proxy.wait_ready(self._site.plain_port, unknown, deadline)
 
     def _start_app(self, interpreter: str, backend: Backend) -> Process:
         """v1 is the app without a limiter, every other label the one with it."""
         environment = {"PORT": str(backend.port), "NODE_NAME": NODE, "POD_NAME": backend.pod}
         program = "v1.py" if backend.label == "v1" else "v2.py"
-        if backend.fault is not None:
+        if self._options.tcp:
+            program = "tcp.py"
+            if self._site.certificates is not None:
+                certificate = create_for(self._directory, self._site.host, backend.pod)
+                environment["CERTIFICATE"] = str(certificate)
+        elif backend.fault is not None:
             program, environment["STATUS"] = "fault.py", str(backend.fault)
         elif self._options.app_limit is not None:
             environment["RATE_LIMIT"] = self._options.app_limit

@@ -45,6 +45,7 @@ ONLY = {
     "--route-cookie": {"nginx"},
     "--route-path": {"nginx"},
     "--sticky": {"nginx"},
+    "--tcp": {"nginx", "haproxy"},
 }
 
 
@@ -60,6 +61,7 @@ class Options:
     requests_per_connection: int | None
     rules: Rules
     tls: bool
+    tcp: bool
     ready_seconds: float
     attached: bool
     command: list[str]
@@ -117,6 +119,12 @@ def parse(arguments: list[str]) -> Options:
     )
     # None and not False without it, as the other options that not all kinds have.
     add("--sticky", action="store_true", default=None, help="nginx: a cookie keeps a client on its backend")
+    add(
+        "--tcp",
+        action="store_true",
+        default=None,
+        help="nginx, haproxy: TCP connections in place of HTTP, each greeted by its pod; with --tls the apps secure them",
+    )
     add("--tls", action="store_true", help="listen with TLS too, HTTP/2 and HTTP/1.1, under an authority of its own")
     add("--ready-timeout", type=float, default=120.0, metavar="SECONDS", help="give up after this long (120)")
     add(
@@ -158,6 +166,7 @@ def parse(arguments: list[str]) -> Options:
         requests_per_connection=found.keepalive_requests,
         rules=rules,
         tls=found.tls,
+        tcp=bool(found.tcp),
         ready_seconds=found.ready_timeout,
         attached=found.attached,
         command=command,

@@ -52,8 +52,9 @@ class Process:
         lines = self._log.read_text(errors="replace").splitlines()[-LOG_LINES:]
         return "\n".join(f"    {line}" for line in lines) or "    (it printed nothing)"
 
-    def wait_ready(self, port: int, status: int, deadline: float) -> None:
-        """Polls until a request for an unknown host and path is answered with `status`.
+    def wait_ready(self, port: int, status: int | None, deadline: float) -> None:
+        """Polls until a request for an unknown host and path is answered with `status`; without one, until
+        a connection is taken.
 
         Unknown, so that it takes nothing from a limiter and reaches no backend of a proxy.
         """
@@ -63,6 +64,9 @@ class Process:
                 raise LaunchError(f"{self.name} ended with status {self._child.returncode}:\n{self.log_tail()}")
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1.0)
             try:
+                if status is None:
+                    connection.connect()
+                    return
                 connection.request("GET", "/readiness", headers={"Host": "readiness.invalid", "Connection": "close"})
                 got = connection.getresponse().status
                 if got == status:

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::{OutputArgs, Sink, ascii, warn};
+use super::{OutputArgs, Sink, ascii, is_github, warn};
 use crate::cli::CommandError;
 use crate::report::checks::ChecksReport;
 use crate::report::escape::workflow_log;
@@ -63,7 +63,7 @@ impl Outputs {
         Ok(Self {
             text_on_stderr: sinks.iter().any(|(_, sink)| matches!(sink, Sink::Stdout)),
             sinks,
-            is_github: std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true"),
+            is_github: is_github(),
         })
     }
 

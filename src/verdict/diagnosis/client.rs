@@ -58,17 +58,70 @@ fn rate(measured: &Measured) -> Option<Finding> {
     if is_limited || seconds < LONG_ENOUGH_SECONDS || achieved >= BEHIND * wanted {
         return None;
     }
-    let in_flight = measured.trial.concurrency * measured.trial.streams;
+    let finding = |message| {
+        Finding::new("rate_not_reached", message)
+            .with("wanted_per_second", wanted)
+            .with("achieved_per_second", achieved)
+    };
+    let (allowed, open) = (measured.trial.concurrency, measured.connections.most_open);
+    if open < allowed {
+        let why = if measured.parts.len() > 1 {
+            "the shards did not run all at the same time, or their machines send no faster"
+        } else {
+            "this machine sends no faster: share the run among several with --shard"
+        };
+        return Some(finding(format!(
+            "{achieved:.1} requests a second were sent of the {wanted:.1} that --rate asks for, though no more than \
+             {open} of {allowed} connections were open at once: {why}"
+        )));
+    }
+    let in_flight = allowed * measured.trial.streams;
     // With all of them always in flight their answers take so long (Little's law), and the rate needs more.
     let needed = (in_flight as f64 * wanted / achieved).ceil();
     let message = format!(
         "{achieved:.1} requests a second were sent of the {wanted:.1} that --rate asks for: with {in_flight} in \
          flight at once answers take too long; it takes about -c {needed:.0}, if target and machine keep up"
     );
-    Some(
-        Finding::new("rate_not_reached", message)
-            .with("wanted_per_second", wanted)
-            .with("achieved_per_second", achieved)
-            .with("concurrency_needed", needed),
-    )
+    Some(finding(message).with("concurrency_needed", needed))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::measured::{PartCounts, Trial};
+    use crate::observation::Failure;
+    use crate::plan::settings::Settings;
+
+    /// What is said of a run that sent 100 of 1,000 requests a second, with so many connections of 50.
+    fn told(open: u64, parts: u32) -> String {
+        let table = serde_json::json!({"expect": "a=1", "rate": "1000/s", "concurrency": 50});
+        let settings: Settings = serde_json::from_value(table).unwrap();
+        let mut measured = Measured::nothing(Trial::of(&settings.plan().unwrap()));
+        measured.elapsed = Duration::from_secs(10);
+        measured.connections.most_open = open;
+        measured.counted.by_failure.insert(Failure::Reset, 1000);
+        let part = |index| PartCounts {
+            index,
+            observed: Vec::new(),
+        };
+        measured.parts = (0..parts).map(part).collect();
+        rate(&measured).unwrap().message
+    }
+
+    #[test]
+    fn more_connections_are_advised_only_where_all_were_in_use() {
+        assert!(told(50, 0).contains("it takes about -c 500"));
+        let alone = told(20, 0);
+        assert!(
+            alone.contains("20 of 50") && alone.contains("--shard"),
+            "{alone}"
+        );
+        let shards = told(20, 2);
+        assert!(
+            shards.contains("did not run all at the same time"),
+            "{shards}"
+        );
+    }
 }

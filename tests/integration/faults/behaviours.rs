@@ -8,7 +8,7 @@ use super::answers::{
 };
 use super::peer::Step::{self, Again, HalfClose, Read, Reset, Stall};
 use super::security::{self, Certificate};
-use super::{compressed, http2, tls};
+use super::{compressed, http2, tcp, tls};
 use tokio_rustls::rustls::ServerConfig;
 
 /// How a request ends that meets a behaviour.
@@ -47,6 +47,7 @@ pub(crate) enum Protocol {
     Http2,
     Tls,
     TlsHttp2,
+    Tcp,
 }
 
 /// Takes the connection.
@@ -134,6 +135,7 @@ pub(crate) fn all() -> Vec<Behaviour> {
         kept_open(),
         compressed::all(),
         tls::all(),
+        tcp::all(),
         http2::all(),
     ];
     groups.into_iter().flatten().collect()

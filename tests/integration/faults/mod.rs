@@ -13,5 +13,6 @@ pub(crate) mod peer;
 mod security;
 mod soak;
 mod table;
+mod tcp;
 mod tls;
 mod whole_runs;

@@ -93,7 +93,7 @@ struct Candidate {
 /// What may be met over a protocol: the rows of the table that need no options of their own.
 fn candidates(behaviours: &[Behaviour], protocol: Protocol) -> Vec<Candidate> {
     let in_the_clear = match protocol {
-        Protocol::Http1 | Protocol::Tls => Protocol::Http1,
+        Protocol::Http1 | Protocol::Tls | Protocol::Tcp => Protocol::Http1,
         Protocol::Http2 | Protocol::TlsHttp2 => Protocol::Http2,
     };
     let security = table::security(protocol);

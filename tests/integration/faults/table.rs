@@ -12,7 +12,7 @@ use super::client::{self, Met};
 use super::peer::{Peer, Script, Step};
 use super::security::{self, Certificate};
 use super::whole_runs::{self, Checked};
-use super::{answers, http2};
+use super::{answers, http2, tcp};
 
 /// Requests that are to be attributed in each row.
 const REQUESTS: u64 = 30;
@@ -24,6 +24,7 @@ pub(crate) fn well_behaved(protocol: Protocol) -> Script {
     let steps = match protocol {
         Protocol::Http1 | Protocol::Tls => answers::well_behaved(),
         Protocol::Http2 | Protocol::TlsHttp2 => http2::well_behaved(),
+        Protocol::Tcp => tcp::well_behaved(),
     };
     Script {
         steps: steps.into(),
@@ -34,7 +35,7 @@ pub(crate) fn well_behaved(protocol: Protocol) -> Script {
 /// What secures the connections of a peer that does nothing wrong.
 pub(crate) fn security(protocol: Protocol) -> Option<Arc<ServerConfig>> {
     match protocol {
-        Protocol::Http1 | Protocol::Http2 => None,
+        Protocol::Http1 | Protocol::Http2 | Protocol::Tcp => None,
         Protocol::Tls => Some(security::server(Certificate::Good, &["http/1.1"])),
         Protocol::TlsHttp2 => Some(security::server(Certificate::Good, &["h2"])),
     }
@@ -46,6 +47,10 @@ pub(crate) fn target(peer: &Peer, protocol: Protocol) -> (String, Vec<&'static s
     match protocol {
         Protocol::Http1 => (peer.url(), vec![]),
         Protocol::Http2 => (peer.url(), vec!["--http2"]),
+        Protocol::Tcp => (
+            format!("tcp://{}", peer.address),
+            vec!["--send", r"hello\r\n\r\n"],
+        ),
         Protocol::Tls => (peer.secure_url(), vec!["--cacert", authority]),
         Protocol::TlsHttp2 => (peer.secure_url(), vec!["--http2", "--cacert", authority]),
     }
