@@ -12,7 +12,7 @@ use super::shard::ShardArgs;
 use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
 use crate::format;
-use crate::ingress::Ingress;
+use crate::ingress::{Ingress, Page};
 use crate::plan::settings::Settings;
 use crate::report::escape::terminal;
 use crate::split::Split;
@@ -38,6 +38,9 @@ const SPLIT: &str = "v1=70,v2=30";
 /// What names a pod in the line with which it greets a TCP connection.
 const GREETING: &str = r"^(\S+)";
 
+/// What names a pod in the metadata of its answer to a call.
+const METADATA: &str = "header:x-pod-name";
+
 /// Starts the ingress on a free port and runs the gate against it.
 pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
@@ -51,7 +54,13 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     settings.backend = own;
     let split = measure::expected(&settings)?;
     let host = settings.host.clone();
-    let config = args.behaviour.config(Some(&split), host, settings.seed())?;
+    let mut config = args.behaviour.config(Some(&split), host, settings.seed())?;
+    if settings.grpc.is_some() {
+        config.page = Page::Grpc;
+        if settings.identify.is_empty() {
+            settings.identify = vec![METADATA.to_owned()];
+        }
+    }
     // The demo knows its own pods; what the user says of them counts all the same.
     if settings.backend.is_empty() {
         settings.backend = config

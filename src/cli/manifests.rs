@@ -11,6 +11,7 @@ use crate::manifest::{
 };
 use crate::plan::Plan;
 use crate::plan::settings::Settings;
+use crate::plan::target::Protocol;
 use crate::report::Finding;
 use crate::report::escape::terminal;
 
@@ -44,10 +45,9 @@ impl Resolved {
             is_grpc,
             ..
         } = &self.expectation;
-        if *is_grpc {
+        if *is_grpc && plan.target.protocol != Protocol::Grpc {
             return Err(CommandError::usage(terminal(&format!(
-                "{source} takes gRPC calls alone, and lbtest sends plain HTTP requests: send calls with another client and \
-                 judge its log with lbtest analyze --expect-from"
+                "{source} takes gRPC calls alone, and leaves their method open: say one with --grpc SERVICE/METHOD"
             ))));
         }
         let found = self.manifests.concerning(&self.expectation, &planned);

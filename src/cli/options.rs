@@ -119,6 +119,14 @@ pub(super) struct LoadArgs {
     /// HTTP/2: by ALPN over TLS, else by prior knowledge
     #[arg(long)]
     pub http2: bool,
+    /// Send unary gRPC calls, by default grpc.health.v1.Health/Check; the message is the body
+    #[arg(
+        long,
+        value_name = "SERVICE/METHOD",
+        num_args = 0..=1,
+        default_missing_value = "grpc.health.v1.Health/Check"
+    )]
+    pub grpc: Option<String>,
     /// Requests in flight at once on each connection, with --http2 and --keep-alive (default: 1)
     #[arg(long, value_name = "N", value_parser = quantity::small_count, allow_hyphen_values = true)]
     pub streams: Option<NonZeroUsize>,
@@ -194,7 +202,8 @@ pub(super) struct LoadArgs {
         default_missing_value = "cookies"
     )]
     pub expect_sticky: Option<SessionBy>,
-    /// How a response names its pod: REGEX on the body (group 1), header:NAME, `json:/pointer`, cert:cn or cert:san; repeatable
+    /// How a response names its pod: REGEX on the body (group 1), header:NAME, trailer:NAME, `json:/pointer`,
+    /// field:3.1 (a protobuf message's), cert:cn or cert:san; repeatable
     #[arg(long, value_name = "RULE")]
     pub identify: Vec<String>,
 }
@@ -251,6 +260,7 @@ impl LoadArgs {
             method: self.method.clone().or(lower.method),
             data,
             data_file,
+            grpc: self.grpc.clone().or(lower.grpc),
             send: self.send.clone().or(lower.send),
             max_body: self.max_body.or(lower.max_body),
             max_p99: list_over(&self.max_p99, lower.max_p99),

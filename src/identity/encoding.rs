@@ -53,6 +53,13 @@ pub fn decoded<'a, 'h>(
     Some(plain)
 }
 
+/// `message` without the coding that `name` says, as [`decoded`]; `None` where that can't be undone.
+#[must_use]
+pub fn decoded_of(name: &[u8], message: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let most = limit.min(SHORT.max(message.len().saturating_mul(MOST_RATIO)));
+    Coding::parse(name).map(|coding| coding.undo(message, most))
+}
+
 /// The codings of a body that [`decoded`] does not undo, as its headers list them.
 #[must_use]
 pub fn not_undone<'h>(headers: impl Into<Headers<'h>>) -> Option<String> {

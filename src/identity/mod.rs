@@ -21,6 +21,7 @@ mod json;
 mod mapping;
 mod name;
 mod pattern;
+mod protobuf;
 
 /// The longest pod name, in bytes: that of a DNS subdomain, which Kubernetes allows a pod. What claims to
 /// be longer is no identity.

@@ -9,6 +9,7 @@ use super::builtin::BuiltIn;
 use super::certificate::CertificateName;
 use super::json::Pointer;
 use super::pattern::Pattern;
+use super::protobuf::FieldPath;
 use crate::headers::Headers;
 
 /// What a rule may look at.
@@ -16,7 +17,9 @@ use crate::headers::Headers;
 pub struct Answer<'a> {
     /// The headers of the response.
     pub headers: Headers<'a>,
-    /// Its body, or the bytes that came over TCP.
+    /// What follows the body, where something does.
+    pub trailers: Headers<'a>,
+    /// Its body, a call's message, or the bytes that came over TCP.
     pub body: &'a [u8],
     /// The server's own certificate (DER), where the connection is secured.
     pub certificate: Option<&'a [u8]>,
@@ -53,6 +56,10 @@ enum Rule {
     Header(HeaderName),
     /// The string or number at this place in the body.
     Json(Pointer),
+    /// The first trailer of this name.
+    Trailer(HeaderName),
+    /// The text or number of this field, where the body is a protobuf message.
+    Field(FieldPath),
     /// A name in the server's certificate.
     Certificate(CertificateName),
 }
@@ -61,7 +68,9 @@ enum Rule {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
     /// The rule is empty.
-    #[error("--identify needs a rule: REGEX, header:NAME, json:/pointer, cert:cn or cert:san")]
+    #[error(
+        "--identify needs a rule: REGEX, header:NAME, trailer:NAME, json:/pointer, field:3.1, cert:cn or cert:san"
+    )]
     Empty,
     /// What stands for a regular expression is none, or is too large a one.
     #[error("--identify '{rule}' is not a regular expression: {reason}")]
@@ -74,6 +83,11 @@ pub enum RuleError {
     /// `header:` is followed by something that can't be a header's name.
     #[error("--identify '{0}' does not name a header: write it as header:X-Pod-Name")]
     BadHeader(String),
+    /// `field:` is followed by something that is no way to a field.
+    #[error(
+        "--identify '{0}' is not the way to a field of a protobuf message: write its numbers as field:3.1"
+    )]
+    BadField(String),
     /// `cert:` is followed by something that names no part of a certificate.
     #[error("--identify '{0}' names no part of a certificate: write cert:cn or cert:san")]
     BadCertificateName(String),
@@ -96,7 +110,7 @@ impl Rules {
     /// Reads the user's rules; none at all gives the built-in ones.
     ///
     /// A rule is `header:NAME` (case does not matter), `json:/pointer` (RFC 6901; a string or a number),
-    /// `cert:cn` or `cert:san` (a name in the server's certificate), or else a regular expression on the body, where capture group 1 is the name, or the whole match if
+    /// `trailer:NAME`, `field:3.1` (field numbers of a protobuf message), `cert:cn` or `cert:san` (a name in the server's certificate), or else a regular expression on the body, where capture group 1 is the name, or the whole match if
     /// there is no group. A regular expression that begins with `header:` is written `header[:]`.
     ///
     /// # Errors
@@ -124,9 +138,12 @@ impl Rules {
     pub fn needs_headers(&self) -> bool {
         match &self.0 {
             Kind::BuiltIn(_) => false,
-            Kind::User(rules) => rules
-                .iter()
-                .any(|rule| matches!(rule, Rule::Header(_) | Rule::Certificate(_))),
+            Kind::User(rules) => rules.iter().any(|rule| {
+                matches!(
+                    rule,
+                    Rule::Header(_) | Rule::Trailer(_) | Rule::Certificate(_)
+                )
+            }),
         }
     }
 
@@ -147,6 +164,7 @@ impl Rules {
     ) -> Option<Cow<'a, str>> {
         self.identify_in(Answer {
             headers: headers.into(),
+            trailers: Headers::NONE,
             body,
             certificate: None,
         })
@@ -180,6 +198,16 @@ impl Rule {
                 .map(Self::Json)
                 .ok_or_else(|| RuleError::BadPointer(shown()));
         }
+        if let Some(name) = rule.strip_prefix("trailer:") {
+            let name = name.trim().parse();
+            return name
+                .map(Self::Trailer)
+                .map_err(|_| RuleError::BadHeader(shown()));
+        }
+        if let Some(path) = rule.strip_prefix("field:") {
+            let path = FieldPath::parse(path).map(Self::Field);
+            return path.ok_or_else(|| RuleError::BadField(shown()));
+        }
         if let Some(name) = rule.strip_prefix("cert:") {
             return match name {
                 "cn" => Ok(Self::Certificate(CertificateName::Common)),
@@ -199,6 +227,11 @@ impl Rule {
     fn identify<'a>(&self, answer: Answer<'a>) -> Option<Cow<'a, str>> {
         let Answer { headers, body, .. } = answer;
         match self {
+            Self::Trailer(name) => clean(answer.trailers.get(name)?).map(Cow::Borrowed),
+            Self::Field(path) => match path.find(body)? {
+                Cow::Borrowed(name) => clean(name).map(Cow::Borrowed),
+                Cow::Owned(name) => clean(&name).map(|name| Cow::Owned(name.to_owned())),
+            },
             Self::Certificate(name) => {
                 let found = name.find(answer.certificate?)?;
                 clean(found.as_bytes()).map(|name| Cow::Owned(name.to_owned()))
@@ -354,6 +387,8 @@ mod tests {
             ("header:a b", "does not name a header"),
             ("json:pod", "not a JSON pointer"),
             ("json:/a~2", "not a JSON pointer"),
+            ("trailer:", "does not name a header"),
+            ("field:a", "not the way to a field"),
             ("cert:issuer", "names no part of a certificate"),
             ("(\u{1b}[2J", r"\u{1b}"),
         ] {

@@ -73,7 +73,10 @@ impl Connection {
         let certificate = transport.certificate().map(Rc::new);
         let wire = match dialler.protocol() {
             Protocol::Http1 => Wire::Http1(Exchanges::new(transport, lender, allowance)),
-            Protocol::Http2 => Wire::Http2(Streams::open(transport, lender, allowance).await?),
+            protocol @ (Protocol::Http2 | Protocol::Grpc) => {
+                let is_grpc = protocol == Protocol::Grpc;
+                Wire::Http2(Streams::open(transport, lender, allowance, is_grpc).await?)
+            }
             Protocol::Tcp => Wire::Tcp(Bytestream::new(transport, lender, allowance)),
         };
         Ok(Self {
@@ -154,7 +157,8 @@ impl Connection {
         Err(ExchangeError::Failed(failure, message))
     }
 
-    /// Reads the body of the response, at most `limit` bytes of it; over TCP, what comes until that `names` somebody.
+    /// Reads the body of the response, at most `limit` bytes of it, and the status of a call; over TCP, what comes until
+    /// that `names` somebody.
     ///
     /// # Errors
     /// The body broke off, or nothing came over TCP.
@@ -166,7 +170,7 @@ impl Connection {
         &mut self,
         limit: usize,
         names: impl Fn(Answer<'_>) -> bool,
-    ) -> Result<BodyEnd, ExchangeError> {
+    ) -> Result<(BodyEnd, Option<u16>), ExchangeError> {
         let certificate = self
             .certificate
             .as_deref()
@@ -174,21 +178,22 @@ impl Connection {
         let ended = match &mut self.wire {
             Wire::Http1(exchanges) => {
                 let ended = exchanges.read_body(limit).await;
-                ended.map_err(|broken| (Failure::Body, broken.to_string()))
+                ended
+                    .map(|end| (end, None))
+                    .map_err(|broken| (Failure::Body, broken.to_string()))
             }
-            Wire::Http2(streams) => {
-                let ended = streams.read_body(limit).await;
-                ended.map_err(|message| (Failure::Body, message))
-            }
+            Wire::Http2(streams) => streams.read_body(limit).await,
             Wire::Tcp(stream) => {
                 let names = |body: &[u8]| {
                     names(Answer {
                         headers: Headers::NONE,
+                        trailers: Headers::NONE,
                         body,
                         certificate,
                     })
                 };
                 let ended = stream.read(limit, names).await;
+                let ended = ended.map(|end| (end, None));
                 ended.map_err(|broken| match stream.heard() {
                     [] => told(&broken),
                     _ => (Failure::Body, broken.to_string()),
@@ -209,6 +214,10 @@ impl Connection {
     pub fn answer(&self) -> Answer<'_> {
         Answer {
             headers: self.headers(),
+            trailers: match &self.wire {
+                Wire::Http2(streams) => streams.trailers(),
+                Wire::Http1(_) | Wire::Tcp(_) => Headers::NONE,
+            },
             body: self.body(),
             certificate: self
                 .certificate

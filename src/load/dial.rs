@@ -171,11 +171,19 @@ impl Dialler {
             Err(Elapsed) => return Err(late(Failure::Tls, "TLS handshake")),
         };
         let agreed = stream.get_ref().1.alpn_protocol();
-        if self.protocol == Protocol::Http2 && agreed != Some(Protocol::Http2.name().as_bytes()) {
-            return Err(DialError::new(
-                Failure::Tls,
-                "the ingress did not agree to HTTP/2 (ALPN): leave --http2 away",
-            ));
+        let needed = match self.protocol {
+            Protocol::Http2 => {
+                Some("the ingress did not agree to HTTP/2 (ALPN): leave --http2 away")
+            }
+            Protocol::Grpc => Some(
+                "the ingress did not agree to HTTP/2 (ALPN), which gRPC needs: turn it on there",
+            ),
+            Protocol::Http1 | Protocol::Tcp => None,
+        };
+        if let Some(message) = needed
+            && agreed != self.protocol.alpn().map(str::as_bytes)
+        {
+            return Err(DialError::new(Failure::Tls, message));
         }
         Ok(Transport::Secured(Box::new(stream)))
     }

@@ -8,6 +8,7 @@ use std::io;
 use std::rc::{Rc, Weak};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::response::Parts;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -19,6 +20,7 @@ use tokio::task::JoinSet;
 use super::allowance::Allowance;
 use super::buffer::{BodyEnd, Buffer, Lender, gather};
 use super::dial::DialError;
+use super::grpc::{self, GrpcError};
 use super::transport::{self, Transport};
 use crate::format::{TOLD, cut};
 use crate::headers::Headers;
@@ -38,6 +40,8 @@ pub(super) struct Streams {
     allowance: Allowance,
     lender: Lender,
     response: Option<Received>,
+    /// Whether requests are gRPC calls.
+    is_grpc: bool,
 }
 
 /// A response over HTTP/2.
@@ -46,6 +50,7 @@ struct Received {
     head: Parts,
     body: Incoming,
     buffer: Box<Buffer>,
+    trailers: HeaderMap,
 }
 
 /// The tasks behind an HTTP/2 connection; they end when the last of its users has gone, whatever they wait for.
@@ -73,6 +78,7 @@ impl Streams {
         transport: Transport,
         lender: Lender,
         allowance: Allowance,
+        is_grpc: bool,
     ) -> Result<Self, DialError> {
         let tasks = Tasks::default();
         let spawner = Spawner(Rc::downgrade(&tasks));
@@ -93,6 +99,7 @@ impl Streams {
             allowance,
             lender,
             response: None,
+            is_grpc,
         })
     }
 
@@ -108,6 +115,7 @@ impl Streams {
             allowance: self.allowance.clone(),
             lender: self.lender.clone(),
             response: None,
+            is_grpc: self.is_grpc,
         }
     }
 
@@ -129,27 +137,39 @@ impl Streams {
         self.allowance.renew();
         let status = head.status.as_u16();
         let buffer = self.lender.lend();
-        self.response = Some(Received { head, body, buffer });
+        self.response = Some(Received {
+            head,
+            body,
+            buffer,
+            trailers: HeaderMap::new(),
+        });
         Ok(status)
     }
 
-    pub(super) async fn read_body(&mut self, limit: usize) -> Result<BodyEnd, String> {
-        let Some(Received { body, buffer, .. }) = &mut self.response else {
-            return Ok(BodyEnd::Whole);
+    /// Reads the body, and what follows it; of a call the message is left, and its status returned.
+    pub(super) async fn read_body(
+        &mut self,
+        limit: usize,
+    ) -> Result<(BodyEnd, Option<u16>), (Failure, String)> {
+        let Some(response) = &mut self.response else {
+            return Ok((BodyEnd::Whole, None));
         };
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| describe(&error))?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            if !data.is_empty() {
-                self.allowance.renew();
-            }
-            if let Some(end) = gather(&mut buffer.body, &data, limit) {
-                return Ok(end);
-            }
+        let is_call = self.is_grpc
+            && grpc::is_call(response.head.status.as_u16(), &response.head.headers)
+                .map_err(|error| (Failure::Protocol, error.to_string()))?;
+        let end = response.gather(limit, &self.allowance).await;
+        let end = end.map_err(|message| (Failure::Body, message))?;
+        if !is_call {
+            return Ok((end, None));
         }
-        Ok(BodyEnd::Whole)
+        let ended = response.end_call(limit);
+        let status = ended.map_err(|error| (Failure::Body, error.to_string()))?;
+        Ok((end, Some(status)))
+    }
+
+    pub(super) fn trailers(&self) -> Headers<'_> {
+        let response = self.response.as_ref();
+        response.map_or(Headers::NONE, |response| Headers::from(&response.trailers))
     }
 
     pub(super) fn headers(&self) -> Headers<'_> {
@@ -169,6 +189,34 @@ impl Streams {
         if let Some(response) = self.response.take() {
             self.lender.take_back(response.buffer);
         }
+    }
+}
+
+impl Received {
+    async fn gather(&mut self, limit: usize, allowance: &Allowance) -> Result<BodyEnd, String> {
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|error| describe(&error))?;
+            let data = match frame.into_data() {
+                Ok(data) => data,
+                Err(frame) => {
+                    self.trailers = frame.into_trailers().unwrap_or_default();
+                    continue;
+                }
+            };
+            if !data.is_empty() {
+                allowance.renew();
+            }
+            if let Some(end) = gather(&mut self.buffer.body, &data, limit) {
+                return Ok(end);
+            }
+        }
+        Ok(BodyEnd::Whole)
+    }
+
+    fn end_call(&mut self, limit: usize) -> Result<u16, GrpcError> {
+        let headers = &self.head.headers;
+        self.buffer.body = grpc::message(headers, &self.buffer.body, limit)?;
+        grpc::status(headers, &self.trailers)
     }
 }
 

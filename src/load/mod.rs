@@ -12,6 +12,7 @@ pub mod deadline;
 pub mod dial;
 pub mod dispenser;
 mod epoch;
+mod grpc;
 mod harvest;
 pub mod http1;
 mod http2;

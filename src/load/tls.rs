@@ -59,11 +59,9 @@ pub fn connector(tls: &Tls, protocol: Protocol) -> io::Result<TlsConnector> {
             })?,
     };
     config.resumption = Resumption::disabled();
-    config.alpn_protocols = match protocol {
-        Protocol::Http1 | Protocol::Http2 => vec![protocol.name().as_bytes().to_vec()],
-        // Whatever the service speaks, its client says no name of it here.
-        Protocol::Tcp => Vec::new(),
-    };
+    // Of what else a service speaks its client says no name here.
+    let alpn = protocol.alpn().map(|name| name.as_bytes().to_vec());
+    config.alpn_protocols = alpn.into_iter().collect();
     Ok(TlsConnector::from(Arc::new(config)))
 }
 

@@ -482,9 +482,9 @@ impl RequestLoop {
         };
         let rules = &shared.plan.rules;
         let names = |answer: rule::Answer<'_>| rules.identify_in(answer).is_some();
-        let end = connection
-            .read_body(shared.plan.load.max_body, names)
-            .await?;
+        let limit = shared.plan.load.max_body;
+        let (end, of_call) = connection.read_body(limit, names).await?;
+        let status = of_call.unwrap_or(status);
         let responded = self.responded(connection, ticket, (status, end));
         connection.finish();
         Ok(responded)

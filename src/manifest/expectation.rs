@@ -120,18 +120,31 @@ impl Expectation {
             .clone()
             .unwrap_or_else(|| "localhost".to_owned());
         let url = match &self.path {
-            Some(path) if path_of(&url).is_none() => {
+            Some(path) if path_of(&url).is_none() && !self.is_grpc => {
                 format!("{}{path}", url.strip_suffix('/').unwrap_or(&url))
             }
             _ => url,
         };
+        let own = self.is_grpc.then(|| self.method()).flatten();
         Ok(Settings {
+            grpc: settings.grpc.clone().or(own),
             expect: Some(self.split.to_string()),
             url: Some(url),
             host: settings.host.clone().or_else(|| self.host.clone()),
             backend: self.backends(&settings.backend)?,
             ..settings
         })
+    }
+
+    /// What a route of gRPC calls takes, as `SERVICE/METHOD`; `None` where it leaves the method open.
+    fn method(&self) -> Option<String> {
+        match self.path.as_deref() {
+            None => Some("grpc.health.v1.Health/Check".to_owned()),
+            Some(path) => {
+                let path = path.strip_prefix('/')?;
+                path.contains('/').then(|| path.to_owned())
+            }
+        }
     }
 
     /// The `--backend` texts of the user, and those of the manifests that don't contradict them.

@@ -30,8 +30,6 @@ const GRPC: [&str; 17] = [
 ];
 /// What a number stands for that gRPC does not know.
 pub const UNKNOWN: u16 = 2;
-/// A quota or a rate limiter says no.
-pub const RESOURCE_EXHAUSTED: u16 = 8;
 /// The server has no such service or method.
 pub const UNIMPLEMENTED: u16 = 12;
 /// Nobody answers for the service at the moment.

@@ -5,6 +5,7 @@
 //! settings become a [`Plan`]. A new setting is a field here, a flag in `cli::options`, its line in the
 //! flags' `over`, and its use in [`Settings::plan`]; the configuration file and its schema follow.
 
+mod grpc;
 pub(super) mod read;
 mod tcp;
 
@@ -36,6 +37,7 @@ use crate::identity::assignment::{MappingError, Mappings};
 use crate::identity::rule::{RuleError, Rules};
 use crate::split::{Split, SplitError};
 use crate::stats::judge::Judge;
+use grpc::GrpcError;
 use read::{Quantity, Texts};
 use tcp::TcpError;
 
@@ -172,6 +174,8 @@ pub struct Settings {
     pub data: Option<String>,
     /// A file with the body, which is sent byte for byte.
     pub data_file: Option<PathBuf>,
+    /// The method of unary gRPC calls, such as "grpc.health.v1.Health/Check", in place of plain requests.
+    pub grpc: Option<String>,
     /// What goes first on a connection of a tcp:// or tls:// URL; \\r, \\n, \\t, \\0, \\\\ and \\xHH are escapes.
     pub send: Option<String>,
     /// How much of a response is read to identify the pod, such as "64KiB".
@@ -193,7 +197,8 @@ pub struct Settings {
     #[serde(deserialize_with = "read::session_by")]
     #[schemars(with = "read::Switch")]
     pub expect_sticky: Option<SessionBy>,
-    /// How a response names its pod: REGEX on the body (group 1), header:NAME, `json:/pointer`, cert:cn or cert:san; one or a list.
+    /// How a response names its pod: REGEX on the body (group 1), header:NAME, trailer:NAME, `json:/pointer`,
+    /// field:3.1 (a protobuf message's), cert:cn or cert:san; one or a list.
     #[serde(deserialize_with = "read::texts")]
     #[schemars(with = "Texts")]
     pub identify: Vec<String>,
@@ -234,6 +239,9 @@ pub enum SettingsError {
     /// Something does not go with TCP, or with it alone.
     #[error(transparent)]
     Tcp(#[from] TcpError),
+    /// What is asked for makes no call.
+    #[error(transparent)]
+    Grpc(#[from] GrpcError),
     /// The request cannot be built.
     #[error(transparent)]
     Target(#[from] TargetError),
@@ -271,7 +279,7 @@ pub enum SettingsError {
     ConnectionUse,
     /// Streams were asked for without a connection that could carry them.
     #[error(
-        "--streams needs --http2 and --keep-alive, which make a connection that carries several requests at once"
+        "--streams needs --http2 (or --grpc) and --keep-alive, which make a connection that carries several requests at once"
     )]
     Streams,
     /// Any certificate was to do, and only some.
@@ -356,6 +364,10 @@ impl Settings {
         self.max_duration.unwrap_or(Duration::from_mins(10))
     }
 
+    fn exchange_timeout(&self) -> Duration {
+        self.timeout.unwrap_or(Duration::from_secs(10))
+    }
+
     /// Which pods the user assigned to which backend of `split`.
     ///
     /// # Errors
@@ -392,10 +404,13 @@ impl Settings {
         )?;
         match (target.protocol, &self.send) {
             (Protocol::Tcp, _) => tcp::check(self)?,
-            (Protocol::Http1 | Protocol::Http2, Some(_)) => return Err(TcpError::NotTcp.into()),
-            (Protocol::Http1 | Protocol::Http2, None) => {}
+            (Protocol::Http1 | Protocol::Http2 | Protocol::Grpc, None) => {}
+            (_, Some(_)) => return Err(TcpError::NotTcp.into()),
         }
-        if let Some(path) = &self.path {
+        if let Some(method) = &self.grpc {
+            request.uri = with_path(request.uri, &grpc::path(self, method)?)?;
+            grpc::call(&mut request, self.exchange_timeout())?;
+        } else if let Some(path) = &self.path {
             request.uri = with_path(request.uri, path)?;
         }
         let host = request.headers.get(HOST);
@@ -404,7 +419,7 @@ impl Settings {
         let connection_use = self.connection_use()?;
         let streams = self.streams.unwrap_or(NonZeroUsize::MIN);
         let carries_several =
-            target.protocol == Protocol::Http2 && connection_use == ConnectionUse::KeepAlive;
+            target.protocol.alpn() == Some("h2") && connection_use == ConnectionUse::KeepAlive;
         if streams > NonZeroUsize::MIN && !carries_several {
             return Err(SettingsError::Streams);
         }
@@ -442,7 +457,7 @@ impl Settings {
                 connection_use,
                 streams,
                 rate: self.rate,
-                timeout: self.timeout.unwrap_or(Duration::from_secs(10)),
+                timeout: self.exchange_timeout(),
                 connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(3)),
                 max_body: self.max_body.unwrap_or(1 << 20),
             },
@@ -527,6 +542,7 @@ impl Settings {
     fn dialling(&self) -> Result<Dialling, SettingsError> {
         Ok(Dialling {
             protocol: match self.http2 {
+                _ if self.grpc.is_some() => Protocol::Grpc,
                 Some(true) => Protocol::Http2,
                 Some(false) | None => Protocol::Http1,
             },

@@ -36,18 +36,31 @@ pub enum Protocol {
     Http1,
     /// HTTP/2: agreed by ALPN over TLS, else by prior knowledge (RFC 9113 §3.3).
     Http2,
+    /// gRPC over HTTP/2.
+    Grpc,
     /// Bytes of the service's own over TCP, as a `tcp://` or `tls://` URL says.
     Tcp,
 }
 
 impl Protocol {
-    /// As reports name it, and ALPN those of HTTP.
+    /// As reports name it.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http1 => "http/1.1",
             Self::Http2 => "h2",
+            Self::Grpc => "grpc",
             Self::Tcp => "tcp",
+        }
+    }
+
+    /// As ALPN names the version of HTTP, where that is what is spoken.
+    #[must_use]
+    pub const fn alpn(self) -> Option<&'static str> {
+        match self {
+            Self::Http1 => Some("http/1.1"),
+            Self::Http2 | Self::Grpc => Some("h2"),
+            Self::Tcp => None,
         }
     }
 }
@@ -199,7 +212,7 @@ pub fn target(
         headers: request_headers(&asked, headers)?,
         uri: match protocol {
             Protocol::Http1 | Protocol::Tcp => path.into(),
-            Protocol::Http2 => absolute(scheme.clone(), asked, path),
+            Protocol::Http2 | Protocol::Grpc => absolute(scheme.clone(), asked, path),
         },
         body,
     };

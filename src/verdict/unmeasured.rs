@@ -64,6 +64,15 @@ pub fn unidentified(host: &str, responses: Option<u64>, sample: &UnidentifiedSam
     if let Some(told) = certificate_page(status, &body) {
         return Reason::new("client_certificate", format!("{none_from_a_pod}: {told}"));
     }
+    if let Some(remedy) = of_call(status) {
+        return Reason::new(
+            "calls_failed",
+            format!(
+                "{none_names_a_pod}: the first ended as {}: {remedy}",
+                status::name(status)
+            ),
+        );
+    }
     if status >= 400 {
         return Reason::new(
             "error_pages",
@@ -90,6 +99,22 @@ pub fn unidentified(host: &str, responses: Option<u64>, sample: &UnidentifiedSam
     )
 }
 
+/// What a status of gRPC means that is no success.
+fn of_call(status: u16) -> Option<&'static str> {
+    match status {
+        status::UNIMPLEMENTED => Some(
+            "the server has no such service or method; say one that it has with --grpc SERVICE/METHOD",
+        ),
+        status::UNAVAILABLE => {
+            Some("the ingress reaches no backend that answers; are the pods up?")
+        }
+        1..=16 => Some(
+            "say a method that succeeds with --grpc SERVICE/METHOD, and its message with --data-file",
+        ),
+        _ => None,
+    }
+}
+
 /// What nginx's pages about a client's certificate mean (`ngx_http_special_response.c`, 495 and 496, sent as 400).
 fn certificate_page(status: u16, body: &str) -> Option<&'static str> {
     if status != 400 {
@@ -112,6 +137,9 @@ fn other_protocol(trial: &Trial) -> Option<&'static str> {
         ),
         (None, Protocol::Http2) => Some(
             "; if the port speaks HTTP/1.1 alone, leave --http2 away; if it speaks TLS, write the URL as https://",
+        ),
+        (None, Protocol::Grpc) => Some(
+            "; gRPC needs HTTP/2: the port may speak HTTP/1.1 alone; if it speaks TLS, write the URL as https://",
         ),
         (None, Protocol::Tcp) => Some(
             "; if the service waits to be spoken to, say what goes first with --send TEXT; if it speaks TLS, write \

@@ -50,6 +50,35 @@ fn a_split_of_tcp_connections_is_judged_as_one_of_requests_is() {
 }
 
 #[test]
+fn a_split_of_grpc_calls_is_judged_as_one_of_requests_is() {
+    const ECHO: &str = "gateway_api_conformance.echo_basic.grpcecho.GrpcEcho/Echo";
+    let expect = ["--expect", "v1=70,v2=30"];
+    let with = |more: &[&str]| demo(&[&expect, more].concat());
+    for identify in ["header:x-pod-name", "trailer:x-pod-name", "field:1.4.4"] {
+        let call = ["--grpc", ECHO, "--identify", identify];
+        let (status, report) = with(&call);
+        assert_eq!(status, 0, "{identify}: {report:#}");
+        assert_eq!(
+            report["requests"]["by_status"],
+            serde_json::json!({"OK": 3664})
+        );
+        let (status, report) = with(&[&call[..], &["--split", "v1=60,v2=40"]].concat());
+        assert_eq!(status, 1, "{identify}: {report:#}");
+    }
+    let (status, report) = with(&["--grpc", "--keep-alive", "--streams", "10", "-c", "5"]);
+    assert_ne!(status, 1, "{report:#}");
+    let (_, report) = with(&["--grpc", "--fault", "v2=503:100%"]);
+    assert!(
+        report["requests"]["by_status"]["UNAVAILABLE"].as_u64() > Some(0),
+        "{report:#}"
+    );
+    let (status, report) = with(&["--grpc", "shop.Cart/Get", "--identify", "field:1"]);
+    let reason = report["reasons"][0]["message"].as_str().unwrap();
+    assert_eq!((status, codes(&report)[0]), (4, "calls_failed"));
+    assert!(reason.contains("--grpc SERVICE/METHOD"), "{reason}");
+}
+
+#[test]
 fn a_backend_of_weight_zero_must_get_nothing() {
     let (status, report) = demo(&["--expect", "v1=100,v2=0", "--split", "v1=100,v2=0"]);
     assert_eq!(status, 0, "{report}");

@@ -64,6 +64,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), TcpError> {
         ("--method", settings.method.is_some()),
         ("--data", settings.data.is_some()),
         ("--data-file", settings.data_file.is_some()),
+        ("--grpc", settings.grpc.is_some()),
         ("--http2", is_on(settings.http2)),
         ("--streams", settings.streams.is_some_and(|n| n.get() > 1)),
         ("--keep-alive", is_on(settings.keep_alive)),

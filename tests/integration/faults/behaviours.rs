@@ -48,6 +48,7 @@ pub(crate) enum Protocol {
     Tls,
     TlsHttp2,
     Tcp,
+    Grpc,
 }
 
 /// Takes the connection.

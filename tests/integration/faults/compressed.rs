@@ -10,7 +10,7 @@ use super::answers::{POD, body, response};
 use super::behaviours::Ends::{Attributed, Unidentified};
 use super::behaviours::{Behaviour, answer};
 
-fn gzip(plain: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn gzip(plain: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(plain.as_ref()).expect("memory is there");
     encoder.finish().expect("memory is there")

@@ -94,7 +94,7 @@ struct Candidate {
 fn candidates(behaviours: &[Behaviour], protocol: Protocol) -> Vec<Candidate> {
     let in_the_clear = match protocol {
         Protocol::Http1 | Protocol::Tls | Protocol::Tcp => Protocol::Http1,
-        Protocol::Http2 | Protocol::TlsHttp2 => Protocol::Http2,
+        Protocol::Http2 | Protocol::TlsHttp2 | Protocol::Grpc => Protocol::Http2,
     };
     let security = table::security(protocol);
     let mut candidates: Vec<Candidate> = behaviours

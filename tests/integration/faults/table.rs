@@ -25,6 +25,7 @@ pub(crate) fn well_behaved(protocol: Protocol) -> Script {
         Protocol::Http1 | Protocol::Tls => answers::well_behaved(),
         Protocol::Http2 | Protocol::TlsHttp2 => http2::well_behaved(),
         Protocol::Tcp => tcp::well_behaved(),
+        Protocol::Grpc => http2::grpc::well_behaved(),
     };
     Script {
         steps: steps.into(),
@@ -35,7 +36,7 @@ pub(crate) fn well_behaved(protocol: Protocol) -> Script {
 /// What secures the connections of a peer that does nothing wrong.
 pub(crate) fn security(protocol: Protocol) -> Option<Arc<ServerConfig>> {
     match protocol {
-        Protocol::Http1 | Protocol::Http2 | Protocol::Tcp => None,
+        Protocol::Http1 | Protocol::Http2 | Protocol::Tcp | Protocol::Grpc => None,
         Protocol::Tls => Some(security::server(Certificate::Good, &["http/1.1"])),
         Protocol::TlsHttp2 => Some(security::server(Certificate::Good, &["h2"])),
     }
@@ -46,6 +47,10 @@ pub(crate) fn target(peer: &Peer, protocol: Protocol) -> (String, Vec<&'static s
     let authority = security::authority().to_str().expect("a path in UTF-8");
     match protocol {
         Protocol::Http1 => (peer.url(), vec![]),
+        Protocol::Grpc => (
+            peer.url(),
+            vec!["--grpc", "shop.Cart/Get", "--identify", "field:3.1"],
+        ),
         Protocol::Http2 => (peer.url(), vec!["--http2"]),
         Protocol::Tcp => (
             format!("tcp://{}", peer.address),

@@ -1,6 +1,7 @@
 //! What hostile peers do over HTTP/2, frame by frame (RFC 9113).
 
 mod connection;
+pub(crate) mod grpc;
 mod message;
 
 use bytes::Bytes;
@@ -149,7 +150,7 @@ fn endless(name: &'static str, ends: Ends, bytes: Vec<u8>) -> Behaviour {
 }
 
 pub(crate) fn all() -> Vec<Behaviour> {
-    [connection::all(), message::all()]
+    [connection::all(), grpc::all(), message::all()]
         .into_iter()
         .flatten()
         .collect()

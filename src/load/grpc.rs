@@ -1,0 +1,82 @@
+//! What a gRPC call brought: its message, taken out of its frame, and its status.
+
+use http::{HeaderMap, HeaderName, header};
+
+use crate::identity::encoding;
+use crate::observation::status;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// A byte that says whether the message is compressed, and four with its length.
+const FRAME_HEAD: usize = 5;
+
+/// Why what came is no answer to a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum GrpcError {
+    #[error(
+        "the answer is plain HTTP (200), not gRPC: check the port and the path, and that the ingress speaks gRPC to \
+         its backends"
+    )]
+    Plain,
+    #[error(
+        "the call ended without trailers, so without a grpc-status: something on the way drops them"
+    )]
+    NoStatus,
+    #[error("the message is announced with {announced} bytes, and {came} came")]
+    Length { announced: u32, came: usize },
+    #[error("the message is said to be compressed, and not how (grpc-encoding)")]
+    Flag,
+    #[error("the message is compressed in a way that lbtest does not read")]
+    Encoding,
+}
+
+/// Whether a response with this head belongs to a call at all: what proxies answer by themselves may not.
+pub(super) fn is_call(status: u16, headers: &HeaderMap) -> Result<bool, GrpcError> {
+    if status != 200 {
+        return Ok(false);
+    }
+    let kind = headers.get(header::CONTENT_TYPE);
+    match kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        true => Ok(true),
+        false => Err(GrpcError::Plain),
+    }
+}
+
+/// The status of a call that has ended: in its trailers, or in the head where nothing else came.
+pub(super) fn status(headers: &HeaderMap, trailers: &HeaderMap) -> Result<u16, GrpcError> {
+    let code = trailers
+        .get(&GRPC_STATUS)
+        .or_else(|| headers.get(&GRPC_STATUS));
+    let code = code.ok_or(GrpcError::NoStatus)?;
+    Ok(status::of_grpc(code.as_bytes()))
+}
+
+/// The message of a call in plain, at most `limit` bytes of it; empty where none came.
+pub(super) fn message(
+    headers: &HeaderMap,
+    body: &[u8],
+    limit: usize,
+) -> Result<Vec<u8>, GrpcError> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cut = GrpcError::Length {
+        announced: 0,
+        came: body.len(),
+    };
+    let (&[flag, a, b, c, d], rest) = body.split_first_chunk::<FRAME_HEAD>().ok_or(cut)?;
+    let announced = u32::from_be_bytes([a, b, c, d]);
+    let came = rest.len();
+    let message = usize::try_from(announced)
+        .ok()
+        .and_then(|length| rest.get(..length));
+    let message = message.ok_or(GrpcError::Length { announced, came })?;
+    if flag == 0 {
+        return Ok(message.to_vec());
+    }
+    let coding = headers.get(&GRPC_ENCODING).map(http::HeaderValue::as_bytes);
+    let coding = coding
+        .filter(|coding| *coding != b"identity")
+        .ok_or(GrpcError::Flag)?;
+    encoding::decoded_of(coding, message, limit).ok_or(GrpcError::Encoding)
+}
