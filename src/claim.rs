@@ -2,10 +2,13 @@
 
 pub mod stickiness;
 
+use std::borrow::Cow;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use crate::identity::assignment::Group;
 use crate::split::Split;
+use crate::stats::evenness;
 use crate::stats::judge::Judge;
 use crate::stats::sample_size;
 use crate::stats::sequential::cap;
@@ -46,8 +49,31 @@ impl Claim {
         let Criterion {
             tolerance, alpha, ..
         } = self.criterion;
-        let n = sample_size::fixed_sample_size(self.split.shares(), tolerance, alpha);
+        let n = if self.split.is_of_pods() {
+            evenness::sample_size(self.split.len(), self.even_tolerance(), alpha)
+        } else {
+            sample_size::fixed_sample_size(self.split.shares(), tolerance, alpha)
+        };
         NonZeroU64::new(n).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// The tolerance as a part of a pod's equal share.
+    #[must_use]
+    pub fn even_tolerance(&self) -> f64 {
+        self.criterion.tolerance * self.split.len() as f64
+    }
+
+    /// The same claim of pods, which are called as they answered, once they have; `groups[i]` is pod `i`.
+    #[must_use]
+    pub fn naming<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Cow<'_, Self> {
+        if !self.split.is_of_pods() {
+            return Cow::Borrowed(self);
+        }
+        let names: Vec<&str> = groups.map(|group| group.workload.as_str()).collect();
+        Cow::Owned(Self {
+            split: self.split.naming(&names),
+            ..self.clone()
+        })
     }
 
     /// The number of attributed responses after which a sequential run ends without a verdict.

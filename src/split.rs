@@ -3,10 +3,14 @@
 //! The first noun of the pipeline; every later stage refers to a backend by its index here.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 /// The largest number of backends in one split; a backend's index fits a byte.
 pub const MAX_BACKENDS: usize = 255;
+
+/// The largest number of pods whose evenness is judged: so many groups a run tells apart.
+pub const MAX_PODS: usize = 200;
 
 /// Backend labels and their expected shares, in the order in which they were given.
 ///
@@ -17,6 +21,7 @@ pub struct Split {
     labels: Vec<String>,
     weights: Vec<f64>,
     shares: Vec<f64>,
+    is_of_pods: bool,
 }
 
 /// Why a text or a list is not an expected split.
@@ -48,6 +53,9 @@ pub enum SplitError {
     /// More than [`MAX_BACKENDS`].
     #[error("{0} backends given: at most {MAX_BACKENDS} are supported")]
     TooMany(usize),
+    /// More than [`MAX_PODS`].
+    #[error("{0} pods given: the evenness of at most {MAX_PODS} is judged")]
+    TooManyPods(usize),
 }
 
 impl Split {
@@ -69,8 +77,7 @@ impl Split {
             return Err(SplitError::TooMany(labels.len()));
         }
         for (index, label) in labels.iter().enumerate() {
-            let allowed = |c: char| c.is_alphanumeric() || "-_./:".contains(c);
-            if label.is_empty() || label.len() > 253 || !label.chars().all(allowed) {
+            if !is_label(label) {
                 return Err(SplitError::BadLabel(label.escape_debug().to_string()));
             }
             if labels[..index].contains(label) {
@@ -94,7 +101,43 @@ impl Split {
             labels,
             weights,
             shares,
+            is_of_pods: false,
         })
+    }
+
+    /// Equal shares for so many pods, whose names are not known yet.
+    ///
+    /// # Errors
+    /// More pods than [`MAX_PODS`].
+    pub fn of_pods(pods: NonZeroUsize) -> Result<Self, SplitError> {
+        if pods.get() > MAX_PODS {
+            return Err(SplitError::TooManyPods(pods.get()));
+        }
+        let split = Self::new((1..=pods.get()).map(|pod| (format!("pod-{pod}"), 1.0)))?;
+        Ok(Self {
+            is_of_pods: true,
+            ..split
+        })
+    }
+
+    /// Whether each backend is a pod, whichever it is, and all are to get the same.
+    #[must_use]
+    pub fn is_of_pods(&self) -> bool {
+        self.is_of_pods
+    }
+
+    /// The same split of pods, where pod `i` is called `names[i]`; a name that is no label stays as it was.
+    #[must_use]
+    pub fn naming(&self, names: &[&str]) -> Self {
+        let pods = self.labels.iter().enumerate().map(|(pod, label)| {
+            let name = names.get(pod).copied().filter(|name| is_label(name));
+            (name.unwrap_or(label).to_owned(), 1.0)
+        });
+        let split = Self::new(pods).unwrap_or_else(|_| self.clone());
+        Self {
+            is_of_pods: true,
+            ..split
+        }
     }
 
     /// The backends' labels; index `i` is backend `i` everywhere in this crate.
@@ -137,8 +180,13 @@ impl Split {
     #[must_use]
     pub fn is_relative(&self) -> bool {
         let sum: f64 = self.weights.iter().sum();
-        (sum - 1.0).abs() > 1e-9 && (sum - 100.0).abs() > 1e-7
+        !self.is_of_pods && (sum - 1.0).abs() > 1e-9 && (sum - 100.0).abs() > 1e-7
     }
+}
+
+fn is_label(text: &str) -> bool {
+    let allowed = |c: char| c.is_alphanumeric() || "-_./:".contains(c);
+    !text.is_empty() && text.len() <= 253 && text.chars().all(allowed)
 }
 
 impl FromStr for Split {
@@ -195,6 +243,19 @@ mod tests {
         assert_eq!(split.shares(), [0.75, 0.25]);
         assert!(split.is_relative());
         assert_eq!(split.to_string(), "a=3,b=1");
+    }
+
+    #[test]
+    fn pods_get_equal_shares_and_their_names_later() {
+        let pods = Split::of_pods(NonZeroUsize::new(3).unwrap()).unwrap();
+        assert!(pods.is_of_pods() && !pods.is_relative());
+        let named = pods.naming(&["app-b", "a\u{1b}[2J"]);
+        assert_eq!(named.labels(), ["app-b", "pod-2", "pod-3"]);
+        assert_eq!((named.is_of_pods(), named.shares()), (true, pods.shares()));
+        // A pod that is called as another's number leaves all numbers.
+        assert_eq!(pods.naming(&["pod-2"]).labels(), pods.labels());
+        let many = Split::of_pods(NonZeroUsize::new(MAX_PODS + 1).unwrap());
+        assert!(many.unwrap_err().to_string().contains("at most 200"));
     }
 
     #[test]

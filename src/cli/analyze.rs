@@ -65,6 +65,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         let (observed, missing) = (&evidence.observed, evidence.unattributed);
         evidence.standing = Some(standing_at(&claim, observed, missing));
     }
+    let claim = claim.naming(evidence.groups.iter());
     let outcome = judge_counts(&claim, &evidence);
     let report = Report::of_counts(&claim, &evidence, &outcome);
     outputs.write(&report)?;

@@ -1,6 +1,7 @@
 //! `lbtest demo`: the gate against an ingress embedded in this process.
 
 use std::fmt::Write;
+use std::num::NonZeroUsize;
 
 use clap::Args;
 
@@ -45,7 +46,8 @@ const METADATA: &str = "header:x-pod-name";
 pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
     let mut settings = args.load.over(args.criterion.over(Settings::default()));
-    if settings.expect_from.is_empty() && args.behaviour.split.is_none() {
+    let is_even = settings.expect_even.is_some();
+    if settings.expect_from.is_empty() && args.behaviour.split.is_none() && !is_even {
         settings.expect.get_or_insert_with(|| SPLIT.to_owned());
     }
     let own = settings.backend.clone();
@@ -54,7 +56,10 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     settings.backend = own;
     let split = measure::expected(&settings)?;
     let host = settings.host.clone();
-    let mut config = args.behaviour.config(Some(&split), host, settings.seed())?;
+    let mut config = match settings.expect_even {
+        Some(pods) => args.behaviour.config_of_pods(pods, host, settings.seed())?,
+        None => args.behaviour.config(Some(&split), host, settings.seed())?,
+    };
     if settings.grpc.is_some() {
         config.page = Page::Grpc;
         if settings.identify.is_empty() {
@@ -62,7 +67,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
         }
     }
     // The demo knows its own pods; what the user says of them counts all the same.
-    if settings.backend.is_empty() {
+    if settings.backend.is_empty() && !is_even {
         settings.backend = config
             .assignment()
             .iter()
@@ -88,7 +93,9 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
         &args.output,
     )?;
     drop(ingress);
-    if !args.output.no_progress {
+    if let Some(pods) = settings.expect_even.filter(|_| !args.output.no_progress) {
+        output::note(&lesson_of_pods(pods, status));
+    } else if !args.output.no_progress {
         // Manifests can have said what is expected.
         let asked = settings.expect.clone().unwrap_or_else(|| split.to_string());
         output::note(&lesson(
@@ -99,6 +106,23 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
         ));
     }
     Ok(status)
+}
+
+/// The same where pods are to share equally.
+fn lesson_of_pods(pods: NonZeroUsize, status: ExitStatus) -> String {
+    format!(
+        "\nWhat happened: an ingress in this process sent requests to its pods; lbtest read from every response\n\
+         which pod answered, tested the counts against equal shares of {pods} pods, and ends with exit status {}.\n\
+         Try next:\n  \
+         lbtest demo --expect-even={pods} --split app=9,slow=1 --pods app={}\n      \
+         one pod gets too little: FAIL, exit status 1\n  \
+         lbtest plan --expect-even={pods}\n      \
+         what the promise costs, and how likely each verdict is; sends nothing\n  \
+         lbtest http://ADDRESS/ --host NAME --expect-even={pods}\n      \
+         your own ingress",
+        status.code(),
+        pods.get() - 1
+    )
 }
 
 /// What happened, and what to try next; every command in it can be pasted.

@@ -10,7 +10,9 @@ use crate::plan::settings::Settings;
 pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
     let config = checks::configuration(args.config.as_deref())?;
-    let is_one_check = args.criterion.expect.is_some() || !args.criterion.expect_from.is_empty();
+    let is_one_check = args.criterion.expect.is_some()
+        || args.criterion.expect_even.is_some()
+        || !args.criterion.expect_from.is_empty();
     let defaults = match config {
         Some(config) if !is_one_check && !config.is_one_check() => {
             return checks::run(args, &config);

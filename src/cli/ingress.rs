@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 
 use clap::Args;
 
@@ -125,6 +125,29 @@ impl BehaviourArgs {
             seed,
             ..Config::new(split)
         })
+    }
+}
+
+impl BehaviourArgs {
+    /// The ingress's options, where `pods` pods of one backend, called `app`, are to share the requests
+    /// unless another split is given.
+    pub(super) fn config_of_pods(
+        &self,
+        pods: NonZeroUsize,
+        host: Option<String>,
+        seed: u64,
+    ) -> Result<Config, CommandError> {
+        let split = Split::new([("app", 1.0)]).map_err(CommandError::usage)?;
+        let mut config = self.config(Some(&split), host, seed)?;
+        let pods = u32::try_from(pods.get()).ok().and_then(NonZeroU32::new);
+        if self.pods.is_none() && self.split.is_none() {
+            config.pods = PodCounts(
+                pods.map(|pods| ("app".to_owned(), pods))
+                    .into_iter()
+                    .collect(),
+            );
+        }
+        Ok(config)
     }
 }
 

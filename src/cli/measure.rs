@@ -42,8 +42,10 @@ pub(super) fn measure(
 
 /// What follows from what was measured, and the report of it.
 pub(super) fn concluded(plan: &Plan, measured: &Measured) -> (Outcome, Report) {
-    let outcome = verdict::judge(&plan.claim, measured);
-    let report = Report::of(&plan.claim, measured, &outcome);
+    let groups = measured.counted.groups.iter();
+    let claim = plan.claim.naming(groups.map(|counted| &counted.group));
+    let outcome = verdict::judge(&claim, measured);
+    let report = Report::of(&claim, measured, &outcome);
     (outcome, report)
 }
 

@@ -22,6 +22,13 @@ pub(super) struct CriterionArgs {
     /// Expected weights of the backends; 0 means "must get nothing"
     #[arg(long, value_name = "v1=70,v2=30")]
     pub expect: Option<String>,
+    /// So many pods share the requests equally, whichever they are; in place of --expect
+    #[arg(long, value_name = "N", require_equals = true, value_parser = quantity::small_count,
+        conflicts_with_all = ["expect", "expect_from", "backend", "tolerance"])]
+    pub expect_even: Option<NonZeroUsize>,
+    /// The smallest deviation, in percent of a pod's equal share, that a PASS rules out (default: 20%)
+    #[arg(long, value_name = "PCT", value_parser = quantity::percentage)]
+    pub even_tolerance: Option<f64>,
     /// Read the split, host, path and pods from manifests: a file, a folder, or '-' for stdin; repeatable
     #[arg(long, value_name = "FILE")]
     pub expect_from: Vec<String>,
@@ -54,8 +61,24 @@ pub(super) struct CriterionArgs {
 impl CriterionArgs {
     /// These settings over others.
     pub(super) fn over(&self, lower: Settings) -> Settings {
+        // What is said to be expected here takes the place of what is below.
+        let says_split = self.expect.is_some() || !self.expect_from.is_empty();
+        let lower = match self.expect_even {
+            Some(_) => Settings {
+                expect: None,
+                expect_from: Vec::new(),
+                backend: Vec::new(),
+                ..lower
+            },
+            None => Settings {
+                expect_even: lower.expect_even.filter(|_| !says_split),
+                ..lower
+            },
+        };
         Settings {
             expect: self.expect.clone().or(lower.expect),
+            expect_even: self.expect_even.or(lower.expect_even),
+            even_tolerance: self.even_tolerance.or(lower.even_tolerance),
             expect_from: list_over(&self.expect_from, lower.expect_from),
             route: self.route.clone().or(lower.route),
             step: self.step.or(lower.step),
@@ -283,7 +306,7 @@ pub(super) struct GateArgs {
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Run only the check of this name; repeatable
-    #[arg(long, value_name = "NAME", conflicts_with = "expect")]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["expect", "expect_even"])]
     pub check: Vec<String>,
     #[command(flatten)]
     pub criterion: CriterionArgs,

@@ -13,7 +13,7 @@ use super::output::Sink;
 use super::{CommandError, manifests, output};
 use crate::claim::Claim;
 use crate::exit::ExitStatus;
-use crate::format::{points, shares, time};
+use crate::format::{percent, points, shares, time};
 use crate::plan::pace::Rate;
 use crate::plan::quantity;
 use crate::plan::settings::Settings;
@@ -24,7 +24,6 @@ use crate::report::text;
 use crate::stats::equivalence::tolerances;
 use crate::stats::noncentral::noncentrality;
 use crate::stats::power::{requests_for_exact_power, requests_for_power};
-use crate::stats::sample_size::fixed_sample_size;
 use crate::verdict::forecast::forecast;
 use crate::verdict::promise::{promise, remedy_for_time};
 
@@ -55,6 +54,8 @@ pub(super) struct PlanArgs {
 
 /// Tolerances to compare, as shares.
 const TOLERANCES: [f64; 5] = [0.01, 0.02, 0.03, 0.05, 0.1];
+/// The same of pods, as parts of their equal share.
+const EVEN_TOLERANCES: [f64; 5] = [0.05, 0.1, 0.2, 0.3, 0.5];
 
 /// Plans a run and prints what to expect of it.
 pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
@@ -153,10 +154,10 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
                 inconclusive_probability: row.verdicts.inconclusive,
             })
             .collect(),
-        tolerances: TOLERANCES
+        tolerances: compared(claim)
             .into_iter()
             .map(|tolerance| {
-                let requests = fixed_sample_size(expected, tolerance, criterion.alpha);
+                let requests = requests_for(claim, tolerance);
                 ToleranceRow {
                     tolerance_share: tolerance,
                     requests,
@@ -165,6 +166,21 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
             })
             .collect(),
     })
+}
+
+/// Tolerances to compare, as shares: of pods, parts of their equal share.
+fn compared(claim: &Claim) -> [f64; 5] {
+    if claim.split.is_of_pods() {
+        return EVEN_TOLERANCES.map(|relative| relative / claim.split.len() as f64);
+    }
+    TOLERANCES
+}
+
+/// The requests that the promise takes at another tolerance.
+fn requests_for(claim: &Claim, tolerance: f64) -> u64 {
+    let mut other = claim.clone();
+    other.criterion.tolerance = tolerance;
+    other.planned_requests().get()
 }
 
 /// The correct split, and fifths of `shift` up to twice the shift.
@@ -221,18 +237,23 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
     told.push_str(&text::table(&[vec![header], rows.collect()].concat(), 0));
     let header = ["tolerance", "requests", "time"].map(str::to_owned);
     let rows = report.tolerances.iter().map(|row| {
+        let tolerance = if split.is_of_pods() {
+            percent(row.tolerance_share * split.len() as f64)
+        } else {
+            points(row.tolerance_share)
+        };
         [
-            points(row.tolerance_share),
+            tolerance,
             row.requests.to_string(),
             row.duration_seconds.map_or_else(|| "-".to_owned(), time),
         ]
     });
-    let _ = writeln!(
-        told,
-        "\nat alpha {}, for {}:",
-        criterion.alpha,
+    let what = if split.is_of_pods() {
+        format!("{} pods with equal shares", split.len())
+    } else {
         shares(split)
-    );
+    };
+    let _ = writeln!(told, "\nat alpha {}, for {what}:", criterion.alpha);
     told.push_str(&text::table(&[vec![header], rows.collect()].concat(), 0));
     told
 }

@@ -124,12 +124,24 @@ impl Iterator for Possibilities<'_> {
 
 /// Assigns `groups` to the backends of `split`; pure, and the same for the same input.
 ///
+/// Where the backends are pods of which all are to get the same, each group is the next pod, and those
+/// beyond the last are none of them.
+///
 /// A group that a mapping names is fixed, and closes its label to what follows. A workload (all of its
 /// groups at once) is then fixed by its exact name, by the label at its end, or as the one left over; see
 /// [`Basis`]. The rest is ambiguous, each group for itself: two `ReplicaSets` of a workload whose name
 /// fits no label may be two backends.
 #[must_use]
 pub fn assign(split: &Split, groups: &[Group]) -> Assignment {
+    if split.is_of_pods() {
+        let pod = |group| Some(group).filter(|&group| group < split.len());
+        return Assignment {
+            fixed: (0..groups.len()).map(pod).collect(),
+            inferences: Vec::new(),
+            ambiguous: Vec::new(),
+            suggestions: Vec::new(),
+        };
+    }
     Inferring::new(split, groups).run()
 }
 

@@ -20,7 +20,8 @@ pub struct Group {
 #[derive(Debug, Clone)]
 pub struct Mappings {
     labels: Vec<String>,
-    mappings: Vec<(usize, Glob)>,
+    given: Vec<(usize, Glob)>,
+    tells_pods_apart: bool,
 }
 
 /// Why a `--backend` option is refused.
@@ -90,7 +91,21 @@ impl Mappings {
             }
         }
         let labels = labels.to_vec();
-        Ok(Self { labels, mappings })
+        Ok(Self {
+            labels,
+            given: mappings,
+            tells_pods_apart: false,
+        })
+    }
+
+    /// Mappings that give each pod a group of its own, whatever its workload.
+    #[must_use]
+    pub fn of_each_pod() -> Self {
+        Self {
+            labels: Vec::new(),
+            given: Vec::new(),
+            tells_pods_apart: true,
+        }
     }
 
     /// The index of the label that a mapping gives to `pod` of `workload`.
@@ -101,7 +116,7 @@ impl Mappings {
     #[must_use]
     pub fn explicit(&self, pod: &str, workload: &str) -> Option<usize> {
         let fitting = self
-            .mappings
+            .given
             .iter()
             .filter(|(_, glob)| glob.matches(workload) || glob.matches(pod));
         // The last of equals is the maximum, so the first given is the last seen.
@@ -115,7 +130,7 @@ impl Mappings {
     /// labels although they look like a `StatefulSet`'s pods.
     #[must_use]
     pub fn group(&self, pod: &str) -> Group {
-        let is_label = self.labels.iter().any(|label| label == pod);
+        let is_label = self.tells_pods_apart || self.labels.iter().any(|label| label == pod);
         let (workload, owner) = if is_label {
             (pod, pod)
         } else {
@@ -134,15 +149,15 @@ impl Mappings {
     }
 
     fn speaks_of(&self, label: usize) -> bool {
-        self.mappings.iter().any(|(other, _)| *other == label)
+        self.given.iter().any(|(other, _)| *other == label)
     }
 
     /// Whether every name that is given is `workload` and a suffix: beside `v2=challenge-app-v2`,
     /// `challenge-app` is what the other label means, although nothing of v2 may ever answer.
     fn is_stem_of_all(&self, workload: &str) -> bool {
         let stem = name::tokens(workload);
-        !self.mappings.is_empty()
-            && self.mappings.iter().all(|(label, glob)| {
+        !self.given.is_empty()
+            && self.given.iter().all(|(label, glob)| {
                 let given = name::tokens(glob.as_str());
                 let label = name::tokens(&self.labels[*label]);
                 // Of a pod's name the stem is its own workload.

@@ -144,7 +144,10 @@ impl Config {
     #[must_use]
     pub fn is_one_check(&self) -> bool {
         let target = &self.target;
-        self.check.is_empty() && (target.expect.is_some() || !target.expect_from.is_empty())
+        self.check.is_empty()
+            && (target.expect.is_some()
+                || target.expect_even.is_some()
+                || !target.expect_from.is_empty())
     }
 
     /// The JSON Schema of the file.

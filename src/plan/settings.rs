@@ -58,6 +58,14 @@ pub struct Settings {
     #[serde(deserialize_with = "read::weights")]
     #[schemars(with = "Texts")]
     pub expect: Option<String>,
+    /// How many pods are to share the requests equally, in place of a split.
+    #[serde(deserialize_with = "read::small_count")]
+    #[schemars(with = "Quantity")]
+    pub expect_even: Option<NonZeroUsize>,
+    /// The smallest deviation from an equal share, in percent of it, that a PASS rules out (default: 20%).
+    #[serde(deserialize_with = "read::percentage")]
+    #[schemars(with = "Quantity")]
+    pub even_tolerance: Option<f64>,
     /// Manifests that say the split, host, path and pods: files, folders, or "-" for standard input; one or a list.
     #[serde(deserialize_with = "read::texts")]
     #[schemars(with = "Texts")]
@@ -224,9 +232,34 @@ pub enum SettingsError {
         /// What to write.
         remedy: String,
     },
+    /// The same of pods.
+    #[error(
+        "--even-tolerance takes {requests} requests for so many pods, more than can be sent within \
+         --max-duration {limit:?}; raise --even-tolerance, or --max-duration"
+    )]
+    EvenNeverEnds {
+        /// What it takes.
+        requests: NonZeroU64,
+        /// The time.
+        limit: Duration,
+    },
     /// No split is expected.
     #[error("--expect is missing: say which split is expected, for example --expect v1=70,v2=30")]
     NoSplit,
+    /// Evenness is no claim beside this option.
+    #[error("--expect-even and {0} exclude each other: leave {0} away, or make two checks of them")]
+    EvenWith(&'static str),
+    /// One pod always gets everything.
+    #[error("--expect-even 1: a single pod gets everything; give the number of pods, at least 2")]
+    EvenOfOne,
+    /// Too many pods.
+    #[error("--expect-even: {0}")]
+    Pods(#[source] SplitError),
+    /// A deviation that no PASS rules out.
+    #[error(
+        "--even-tolerance {0} is not a deviation: give a percentage above 0 and at most 50, such as 20%"
+    )]
+    EvenTolerance(f64),
     /// What is expected is no split.
     #[error("--expect: {0}")]
     Split(#[from] SplitError),
@@ -319,8 +352,22 @@ impl Settings {
     /// # Errors
     /// There is none, or the text is none.
     pub fn split(&self) -> Result<Split, SettingsError> {
-        let text = self.expect.as_deref().ok_or(SettingsError::NoSplit)?;
-        Ok(text.parse()?)
+        let Some(pods) = self.expect_even else {
+            let text = self.expect.as_deref().ok_or(SettingsError::NoSplit)?;
+            return Ok(text.parse()?);
+        };
+        let others = [
+            ("--expect", self.expect.is_some()),
+            ("--expect-from", !self.expect_from.is_empty()),
+            ("--backend", !self.backend.is_empty()),
+        ];
+        if let Some((flag, _)) = others.into_iter().find(|&(_, is_given)| is_given) {
+            return Err(SettingsError::EvenWith(flag));
+        }
+        if pods == NonZeroUsize::MIN {
+            return Err(SettingsError::EvenOfOne);
+        }
+        Split::of_pods(pods).map_err(SettingsError::Pods)
     }
 
     /// That requests are split so, at the error rates that were asked for.
@@ -331,11 +378,24 @@ impl Settings {
         let criterion = Criterion::new(
             &split,
             self.alpha.unwrap_or(0.001),
-            self.tolerance.unwrap_or(0.05),
+            self.tolerance_of(&split)?,
             self.judge.unwrap_or_default(),
             self.max_unattributed.unwrap_or(0.01),
         )?;
         Ok(Claim::new(split, criterion, self.seed()))
+    }
+
+    /// The smallest shift that a PASS rules out.
+    fn tolerance_of(&self, split: &Split) -> Result<f64, SettingsError> {
+        if !split.is_of_pods() {
+            return Ok(self.tolerance.unwrap_or(0.05));
+        }
+        let relative = self.even_tolerance.unwrap_or(0.2);
+        // Half its share is the most that is ruled out for any backend.
+        if !(relative > 0.0 && relative <= 0.5) {
+            return Err(SettingsError::EvenTolerance(100.0 * relative));
+        }
+        Ok(relative / split.len() as f64)
     }
 
     /// The requests that the promise of `claim` takes, where any target can answer them in time.
@@ -343,6 +403,9 @@ impl Settings {
         let (requests, limit) = (claim.planned_requests(), self.max_duration());
         if requests.get() as f64 <= FASTEST_PER_SECOND * limit.as_secs_f64() {
             return Ok(requests);
+        }
+        if claim.split.is_of_pods() {
+            return Err(SettingsError::EvenNeverEnds { requests, limit });
         }
         let points = 100.0 * claim.criterion.tolerance;
         Err(SettingsError::NeverEnds {
@@ -373,6 +436,9 @@ impl Settings {
     /// # Errors
     /// As [`Mappings::parse`].
     pub fn mappings(&self, split: &Split) -> Result<Mappings, SettingsError> {
+        if split.is_of_pods() {
+            return Ok(Mappings::of_each_pod());
+        }
         Ok(Mappings::parse(split.labels(), &self.backend)?)
     }
 
@@ -427,6 +493,9 @@ impl Settings {
         if sequential && !connection_use.is_fresh() {
             return Err(SettingsError::SequentialOnSharedConnections);
         }
+        if claim.split.is_of_pods() {
+            self.refuse_beside_evenness()?;
+        }
         claim.limits = self.limits(&claim.split)?;
         claim.sessions = self.stickiness(&claim)?;
         let requests = match (self.requests, self.duration) {
@@ -468,6 +537,20 @@ impl Settings {
             shard: None,
             run_id: None,
         })
+    }
+
+    /// What speaks of backends, or of another number of requests, says nothing of pods.
+    fn refuse_beside_evenness(&self) -> Result<(), SettingsError> {
+        let others = [
+            ("--sequential", self.sequential == Some(true)),
+            ("--expect-sticky", self.expect_sticky.is_some()),
+            ("--max-p99", !self.max_p99.is_empty()),
+            ("--max-error", !self.max_error.is_empty()),
+        ];
+        match others.into_iter().find(|&(_, is_given)| is_given) {
+            Some((flag, _)) => Err(SettingsError::EvenWith(flag)),
+            None => Ok(()),
+        }
     }
 
     /// The limits on the health of the backends of `split`.

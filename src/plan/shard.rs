@@ -58,6 +58,9 @@ pub enum ShardError {
         "--shard and --expect-sticky exclude each other: the sessions of one machine are enough; leave --shard away"
     )]
     Sticky,
+    /// Pods have names of their own on every machine.
+    #[error("--shard and --expect-even exclude each other: leave --shard away")]
+    Even,
     /// What the whole run was asked for is no plan.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -171,6 +174,9 @@ impl Settings {
         }
         if plan.claim.sessions.is_some() {
             return Err(ShardError::Sticky);
+        }
+        if plan.claim.split.is_of_pods() {
+            return Err(ShardError::Even);
         }
         plan.shard = Some(Sharding {
             shard,

@@ -11,8 +11,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::stickiness::StickinessReport;
 use super::{
     AddressReport, AssignmentReport, BackendReport, ChangeReport, ChiSquareReport, Coded,
-    ConnectionsReport, Finding, LatencyReport, LimitReport, PlanReport, PodReport, Report,
-    RequestsReport, SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool,
+    ConnectionsReport, EvennessReport, Finding, LatencyReport, LimitReport, PlanReport, PodReport,
+    Report, RequestsReport, SCHEMA_VERSION, SequentialReport, TargetReport, TestReport, Tool,
     UnmappedReport, WindowReport,
 };
 use crate::claim::{Claim, Criterion, Limit};
@@ -110,6 +110,10 @@ impl Report {
             sequential: None,
             change: outcome.change.as_ref().map(change),
             backends: backends(claim, groups, outcome),
+            evenness: claim
+                .split
+                .is_of_pods()
+                .then(|| evenness(claim, groups, &outcome.counts)),
             unmapped: Vec::new(),
             pods: Vec::new(),
             limits: limits(&claim.split, outcome),
@@ -141,7 +145,7 @@ impl Report {
         for (index, backend) in self.backends.iter_mut().enumerate() {
             backend.add_health(measured, assignment, index);
         }
-        self.pods = pods(&claim.split, counted, assignment);
+        self.pods = pods(claim, counted, assignment);
         let opened = measured.connections.opened;
         self.connections = Some(ConnectionsReport {
             opened,
@@ -411,14 +415,38 @@ fn chi_square(test: &ChiSquare) -> ChiSquareReport {
     }
 }
 
-fn pods(split: &Split, counted: &Counted, assignment: &Assignment) -> Vec<PodReport> {
-    let mut rows = Vec::new();
+/// What was asked of pods, and how far they are from equal shares.
+fn evenness(claim: &Claim, groups: &[Group], counts: &Counts) -> EvennessReport {
+    let pods = counts.observed.len() as u64;
+    let n: u64 = counts.observed.iter().sum();
+    let ratio = |count: Option<&u64>| share(count.copied()? * pods, n);
+    EvennessReport {
+        pods_expected: pods,
+        pods_seen: groups.len() as u64,
+        tolerance_ratio: claim.even_tolerance(),
+        hottest_ratio: ratio(counts.observed.iter().max()),
+        coldest_ratio: ratio(counts.observed.iter().min()),
+    }
+}
+
+fn pods(claim: &Claim, counted: &Counted, assignment: &Assignment) -> Vec<PodReport> {
+    let (mut rows, split) = (Vec::new(), &claim.split);
+    let n = counted.attributed();
+    let interval = |observed| {
+        (n > 0 && claim.sessions.is_none())
+            .then(|| intervals::wilson(observed, n, INTERVAL_ERROR_RATE))
+    };
+    let ratio = |observed: u64| share(observed * split.len() as u64, n);
     for (group, counted) in counted.groups.iter().enumerate() {
         let backend = assignment.fixed.get(group).copied().flatten();
         rows.extend(counted.pods.iter().map(|(name, &observed)| PodReport {
             name: name.clone(),
             label: backend.map(|backend| split.labels()[backend].clone()),
             observed,
+            share: share(observed, n),
+            interval_low: interval(observed).map(|interval| interval.low),
+            interval_high: interval(observed).map(|interval| interval.high),
+            equal_share_ratio: ratio(observed).filter(|_| split.is_of_pods()),
         }));
     }
     rows.sort_by(|a, b| a.name.cmp(&b.name));

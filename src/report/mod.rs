@@ -75,6 +75,8 @@ pub struct Report {
     pub change: Option<ChangeReport>,
     /// One row for each backend of the expected split, in its order.
     pub backends: Vec<BackendReport>,
+    /// What was asked of pods that are to share the requests equally, each of which is a backend then; null elsewhere.
+    pub evenness: Option<EvennessReport>,
     /// The workloads that answered and are no backend of the split, or may be none, by name.
     pub unmapped: Vec<UnmappedReport>,
     /// One row for each pod that answered, by name.
@@ -327,7 +329,7 @@ pub struct LimitReport {
 }
 
 /// One pod.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct PodReport {
     /// As the responses name it.
     pub name: String,
@@ -335,6 +337,29 @@ pub struct PodReport {
     pub label: Option<String>,
     /// Identified responses.
     pub observed: u64,
+    /// Of all identified responses; null when there were none.
+    pub share: Option<f64>,
+    /// Wilson's 95 % interval of the share; null when nothing was observed, and for sessions.
+    pub interval_low: Option<f64>,
+    /// Its upper end.
+    pub interval_high: Option<f64>,
+    /// Its share over the equal share, where pods are to share the requests equally; null elsewhere.
+    pub equal_share_ratio: Option<f64>,
+}
+
+/// Pods that are to share the requests equally.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct EvennessReport {
+    /// How many are expected.
+    pub pods_expected: u64,
+    /// How many answered.
+    pub pods_seen: u64,
+    /// The smallest deviation, as a part of the equal share, that a PASS rules out.
+    pub tolerance_ratio: f64,
+    /// The largest share over the equal share; null when nothing was observed.
+    pub hottest_ratio: Option<f64>,
+    /// The smallest.
+    pub coldest_ratio: Option<f64>,
 }
 
 /// One workload and the backend that it was taken for.

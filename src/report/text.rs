@@ -27,7 +27,11 @@ pub fn render(report: &Report) -> String {
     }
     if report.requests.attributed > 0 {
         line(&mut out, format_args!(""));
-        backends(&mut out, &report.backends, &report.unmapped);
+        if report.evenness.is_some() {
+            pods(&mut out, &report.backends, &report.unmapped);
+        } else {
+            backends(&mut out, &report.backends, &report.unmapped);
+        }
     }
     if let Some(test) = &report.test {
         line(&mut out, format_args!(""));
@@ -134,6 +138,62 @@ fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedRe
         rows.push(row);
     }
     out.push_str(&table(&rows, 2));
+}
+
+/// So many pods have a row: those that get most, and those that get least.
+const MOST_PODS: usize = 20;
+
+/// Pods that are to share equally, sorted by share, and those that were not expected.
+fn pods(out: &mut String, pods: &[BackendReport], unexpected: &[UnmappedReport]) {
+    let header = [
+        "pod",
+        "observed",
+        "share",
+        "95 % interval",
+        "× equal share",
+        "p50",
+        "p99",
+        "errors",
+    ];
+    let dash = || "-".to_owned();
+    let mut sorted: Vec<&BackendReport> = pods.iter().collect();
+    sorted.sort_by_key(|pod| std::cmp::Reverse(pod.observed));
+    let row = |pod: &&BackendReport| {
+        [
+            cut(&terminal(&pod.label), NAME_WIDTH),
+            pod.observed.to_string(),
+            pod.share
+                .map_or_else(dash, |share| format!("{:.2} %", share * 100.0)),
+            interval(pod).unwrap_or_else(dash),
+            pod.share
+                .map_or_else(dash, |share| format!("{:.2}", share / pod.expected_share)),
+            pod.latency_p50_seconds.map_or_else(dash, time),
+            pod.latency_p99_seconds.map_or_else(dash, time),
+            pod.errors.to_string(),
+        ]
+    };
+    let mut rows = vec![header.map(str::to_owned)];
+    if sorted.len() <= MOST_PODS {
+        rows.extend(sorted.iter().map(row));
+    } else {
+        let (most, rest) = sorted.split_at(MOST_PODS / 2);
+        let (between, least) = rest.split_at(rest.len() - MOST_PODS / 2);
+        rows.extend(most.iter().map(row));
+        let mut folded = [(); 8].map(|()| String::new());
+        folded[0] = format!("… {} more", between.len());
+        rows.push(folded);
+        rows.extend(least.iter().map(row));
+    }
+    for pod in unexpected.iter().take(MOST_UNMAPPED) {
+        let mut row = [(); 8].map(|()| dash());
+        row[0] = cut(&terminal(&pod.workload), NAME_WIDTH);
+        row[1] = pod.observed.to_string();
+        row[2] = pod
+            .share
+            .map_or_else(dash, |share| format!("{:.2} %", share * 100.0));
+        rows.push(row);
+    }
+    out.push_str(&table(&rows, 1));
 }
 
 /// So many workloads that are no backend have a row.

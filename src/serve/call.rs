@@ -56,6 +56,11 @@ pub(super) enum CallError {
         /// Those that are configured.
         known: String,
     },
+    /// Weights for a check that has none.
+    #[error(
+        "expect: this check expects equal shares of all pods, and no weights: leave expect away"
+    )]
+    OfPods,
     /// More patterns than a split of pods needs.
     #[error(
         "backend: there are more than {} patterns, or they are longer than {} bytes together",
@@ -125,6 +130,9 @@ impl Call {
         let Some(text) = &self.expect else {
             return Ok(configured.clone());
         };
+        if configured.is_of_pods() {
+            return Err(CallError::OfPods);
+        }
         let given: Split = text.parse()?;
         let weight = |label: &String| {
             let at = given.position(label)?;

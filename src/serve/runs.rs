@@ -90,7 +90,8 @@ fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, step:
 /// Sends a check's load for a step, and judges what came back.
 fn measure(check: &NamedCheck, step: &Step) -> Brought {
     let settings = Settings {
-        expect: Some(step.split.to_string()),
+        // Pods that are to share equally are no weights.
+        expect: (!step.split.is_of_pods()).then(|| step.split.to_string()),
         backend: if step.backends.is_empty() {
             check.settings.backend.clone()
         } else {
@@ -101,8 +102,10 @@ fn measure(check: &NamedCheck, step: &Step) -> Brought {
     let plan = settings.plan().map_err(|error| error.to_string())?;
     let registry = PodRegistry::shared(plan.mappings.clone());
     let measured = load::measure(&plan, &registry, &mut |_| {});
-    let outcome = verdict::judge(&plan.claim, &measured);
-    let mut report = Report::of(&plan.claim, &measured, &outcome);
+    let groups = measured.counted.groups.iter();
+    let claim = plan.claim.naming(groups.map(|counted| &counted.group));
+    let outcome = verdict::judge(&claim, &measured);
+    let mut report = Report::of(&claim, &measured, &outcome);
     report.findings.extend(check.findings.iter().cloned());
     Ok(report)
 }

@@ -13,12 +13,13 @@ use hashbrown::HashTable;
 
 use crate::identity::assignment::{Group, Mappings};
 use crate::observation::PodId;
+use crate::split::MAX_PODS as MAX_GROUPS_OF_PODS;
 
 /// The largest number of pod names that are told apart.
 pub const MAX_PODS: usize = 10_000;
 /// The largest number of groups (workloads, or parts of one) that are told apart; beyond it, the rest of
 /// a workload is one group, and beyond twice as many the rest of the workloads is.
-pub const MAX_GROUPS: usize = 200;
+pub const MAX_GROUPS: usize = MAX_GROUPS_OF_PODS;
 const MOST_GROUPS: usize = 2 * MAX_GROUPS;
 /// Stands for names that are not told apart.
 pub(super) const OTHERS: &str = "(others)";

@@ -35,6 +35,9 @@
 //! | `weighted_round_robin` | more regular than independent draws |
 //! | `ports_scarce`, `concurrency_not_reached` | this machine lacked ports, files or memory |
 //! | `rate_not_reached` | fewer requests were in flight than the rate takes |
+//! | `one_pod_alone` | of pods that are to share equally, one answered everything |
+//! | `pod_cold`, `pod_hot` | one pod is off, and the others share the rest equally |
+//! | `hottest_pod` | what unevenness costs |
 //! | `unexplained` | none of these |
 
 mod addresses;
@@ -42,6 +45,7 @@ mod cause;
 mod change;
 mod client;
 mod constant;
+mod evenness;
 mod fit;
 mod gather;
 mod limiter;
@@ -157,10 +161,14 @@ impl Finding {
 #[must_use]
 pub fn diagnose(symptoms: &Symptoms<'_>) -> Vec<Finding> {
     let missing = Missing::of(symptoms);
-    let mut findings = causes(symptoms, &missing);
+    let mut findings = if symptoms.split.is_of_pods() {
+        evenness::causes(symptoms)
+    } else {
+        causes(symptoms, &missing)
+    };
     let has_cause = !findings.is_empty();
     let leak = notes::leak(symptoms);
-    if symptoms.is_off() && !has_cause && leak.is_none() {
+    if symptoms.is_off() && !has_cause && leak.is_none() && !symptoms.split.is_of_pods() {
         findings.push(constant::unexplained(symptoms, &missing));
     }
     findings.extend(leak);

@@ -6,6 +6,7 @@
 pub mod checks;
 pub mod decision;
 pub mod diagnosis;
+mod evenness;
 pub mod forecast;
 pub mod health;
 mod order;

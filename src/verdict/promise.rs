@@ -45,6 +45,14 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
              INCONCLUSIVE or FAIL; -n {planned} can PASS"
         );
     }
+    if split.is_of_pods() {
+        return format!(
+            "{} pods with equal shares fail at most {often}; a pod that is off by {} of its share or more \
+             passes at most {often}",
+            split.len(),
+            percent(claim.even_tolerance())
+        );
+    }
     let mut told = format!(
         "a correct split fails at most {often}; a split off by {} or more passes at most {often}",
         smallest_tolerance(split, tolerance)

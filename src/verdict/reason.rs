@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::decision::{Cause, Judged, Likeness, Method};
 use super::promise::smallest_tolerance;
-use super::{Agreement, Change, Evidence, Verdict};
+use super::{Agreement, Change, Evidence, Verdict, evenness};
 use crate::claim::Claim;
 use crate::format::{observed_shares, p_value, p_value_with_log10, percent, points, shares};
 use crate::identity::assignment::{Assignment, Backend};
@@ -84,6 +84,11 @@ fn cause(claim: &Claim, judged: &Judged) -> Reason {
     let counts = &judged.counts;
     let attributed = counts.attributed();
     let p = judged.p_value;
+    if split.is_of_pods()
+        && let Some((code, message)) = evenness::cause(claim, judged, &settling(claim, judged))
+    {
+        return Reason::new(code, message);
+    }
     let told_p = p_value_with_log10(
         p,
         Some(judged.log10_p_value).filter(|log10| log10.is_finite()),
@@ -316,7 +321,7 @@ pub(super) fn is_of_an_assignment(reason: &Reason) -> bool {
 }
 
 /// Which workloads answered that are no backend of the split.
-pub(super) fn foreign(evidence: &Evidence, backends: &[Backend]) -> Reason {
+pub(super) fn foreign(claim: &Claim, evidence: &Evidence, backends: &[Backend]) -> Reason {
     let mut by_workload: BTreeMap<&str, u64> = BTreeMap::new();
     let seen = evidence.groups.iter().zip(&evidence.observed).zip(backends);
     for ((group, &observed), backend) in seen {
@@ -329,6 +334,17 @@ pub(super) fn foreign(evidence: &Evidence, backends: &[Backend]) -> Reason {
         .take(NAMED_PARTS)
         .map(|(workload, observed)| format!("{workload} ({observed})"))
         .collect();
+    if claim.split.is_of_pods() {
+        return Reason::new(
+            "unexpected_pod",
+            format!(
+                "{} pods answered where {} are expected; the last that were seen: {}",
+                claim.split.len() + by_workload.len(),
+                claim.split.len(),
+                named.join(", ")
+            ),
+        );
+    }
     Reason::new(
         "unexpected_backend",
         format!(
@@ -363,6 +379,9 @@ pub(super) fn drifted(claim: &Claim, change: &Change) -> Reason {
     let Claim {
         split, criterion, ..
     } = claim;
+    if split.is_of_pods() {
+        return Reason::new("drift", evenness::changed(claim, change));
+    }
     let p = p_value(change.drift.p_value);
     let alpha = criterion.alpha;
     let told = |shares: &[f64]| observed_shares(split, shares);

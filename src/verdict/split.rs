@@ -183,13 +183,14 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
     ];
     for reason in unsteady.into_iter().flatten() {
         // A change says more than that answers are alike because of it.
-        let comes_first = judged.verdict == Verdict::Pass || judged.cause == Cause::Clumped;
+        let comes_first =
+            judged.verdict == Verdict::Pass || judged.cause == Cause::Clumped || split.is_of_pods();
         let place = if comes_first { 0 } else { reasons.len() };
         reasons.insert(place, reason);
     }
     for reason in &mut reasons {
         if reason.code == "unexpected_backend" {
-            *reason = reason::foreign(evidence, &backends);
+            *reason = reason::foreign(claim, evidence, &backends);
         }
     }
     if is_doubtful {

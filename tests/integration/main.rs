@@ -18,6 +18,7 @@ mod dashboards;
 mod demo;
 mod differential;
 mod errors;
+mod evenness;
 mod faults;
 mod first_minutes;
 mod formats;

@@ -1,0 +1,137 @@
+//! `--expect-even`: pods that are to share the requests equally.
+
+use serde_json::Value;
+
+use crate::program::{codes, lbtest};
+
+fn demo(arguments: &[&str]) -> (i32, Value) {
+    let mut all = vec!["demo", "--expect-even=5", "--json", "-"];
+    all.extend(arguments);
+    let ran = lbtest(&all);
+    (ran.status, ran.json())
+}
+
+fn message(report: &Value, list: &str) -> String {
+    report[list][0]["message"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn equal_pods_pass_with_a_row_for_each() {
+    let (status, report) = demo(&[]);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(codes(&report), ["pods_even"]);
+    assert_eq!(report["requests"]["attributed"], 5074);
+    assert_eq!(report["evenness"]["pods_expected"], 5);
+    assert_eq!(report["evenness"]["pods_seen"], 5);
+    let pods = report["pods"].as_array().unwrap();
+    assert_eq!(pods.len(), 5);
+    for pod in pods {
+        assert_eq!(pod["name"], pod["label"]);
+        let figure = |name: &str| pod[name].as_f64().unwrap();
+        assert!((figure("equal_share_ratio") - 5.0 * figure("share")).abs() < 1e-9);
+        assert!(figure("interval_low") < figure("share"));
+        assert!(figure("interval_high") > figure("share"));
+    }
+}
+
+#[test]
+fn a_pod_that_never_answered_fails_with_the_bound_of_what_it_gets() {
+    let (status, report) = demo(&["--pods", "app=4"]);
+    assert_eq!(status, 1);
+    assert_eq!(codes(&report), ["pod_never_answered"]);
+    let told = message(&report, "reasons");
+    assert!(told.starts_with("4 of 5 pods answered"), "{told}");
+    assert!(told.contains("at most 0.136 % of the requests"), "{told}");
+    assert_eq!(report["evenness"]["pods_seen"], 4);
+}
+
+#[test]
+fn a_pod_at_half_its_share_fails_and_is_named() {
+    let (status, report) = demo(&["--split", "a=8,slow=1", "--pods", "a=4"]);
+    assert_eq!(status, 1);
+    assert_eq!(codes(&report), ["pods_uneven"]);
+    let told = message(&report, "reasons");
+    assert!(told.starts_with("challenge-app-slow-"), "{told}");
+    assert!(told.contains("0.57 × its equal share"), "{told}");
+    let findings: Vec<&str> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["code"].as_str().unwrap())
+        .collect();
+    assert_eq!(findings, ["pod_cold", "hottest_pod"]);
+    let cost = report["findings"][1]["message"].as_str().unwrap();
+    assert!(
+        cost.contains("it is full when the fleet runs at 86 %"),
+        "{cost}"
+    );
+}
+
+#[test]
+fn one_pod_too_many_fails_and_has_a_row() {
+    let ran = lbtest(&[
+        "demo",
+        "--expect-even=5",
+        "--pods",
+        "app=6",
+        "--no-progress",
+    ]);
+    assert_eq!(ran.status, 1, "{}", ran.stdout);
+    let rows = ran.stdout.lines();
+    assert_eq!(
+        rows.filter(|row| row.starts_with("challenge-app-")).count(),
+        6
+    );
+    assert!(ran.stdout.contains("6 pods answered where 5 are expected"));
+}
+
+#[test]
+fn a_pod_that_goes_away_is_told_as_a_change() {
+    let split = ["--split", "a=4,b=1", "--pods", "a=4"];
+    let (status, report) = demo(&[&split[..], &["--shift", "2500:a=4,b=0"]].concat());
+    assert_eq!(status, 3);
+    assert_eq!(codes(&report), ["drift", "clumped_answers"]);
+    let told = message(&report, "reasons");
+    assert!(
+        told.contains("changed at about request 2498: challenge-app-b-"),
+        "{told}"
+    );
+    assert!(told.contains("from 19.8 to 0.0 %"), "{told}");
+    assert_eq!(report["findings"], serde_json::json!([]));
+}
+
+#[test]
+fn one_pod_that_answers_everything_is_told_of_stickiness() {
+    let (status, report) = demo(&["--pods", "app=1"]);
+    assert_eq!(status, 1);
+    assert_eq!(report["findings"][0]["code"], "one_pod_alone");
+}
+
+#[test]
+fn connections_that_keep_to_a_pod_are_one_draw_each() {
+    let kept = [
+        "--requests-per-connection",
+        "10",
+        "--discipline",
+        "per-connection",
+    ];
+    let (status, report) = demo(&kept);
+    assert_eq!(status, 3);
+    assert_eq!(codes(&report)[0], "too_few_requests");
+    assert_eq!(report["test"]["method"], "first_response");
+}
+
+#[test]
+fn a_configuration_file_may_expect_even_shares() {
+    let table = "[target]\nurl = \"http://127.0.0.1:9/\"\n[[check]]\nname = \"pods\"\nexpect_even = 3\neven_tolerance = \"60%\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lbtest.toml");
+    std::fs::write(&file, table).unwrap();
+    let ran = lbtest(&["--config", file.to_str().unwrap()]);
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.stderr.contains("60 is not a deviation"),
+        "{}",
+        ran.stderr
+    );
+}
