@@ -409,6 +409,13 @@ pub(super) fn shards_differ(claim: &Claim, agreement: &Agreement) -> Reason {
     )
 }
 
+/// That some addresses of the target split otherwise than the others.
+pub(super) fn addresses_differ(claim: &Claim, names: &[String], agreement: &Agreement) -> Reason {
+    let name = |index: u32| names.get(index as usize).cloned().unwrap_or_default();
+    let message = parts_differ("addresses", name, claim, agreement);
+    Reason::new("addresses_differ", message)
+}
+
 /// That some parts of a run saw another split than the others, and which.
 pub(super) fn parts_differ(
     parts: &str,

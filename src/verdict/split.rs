@@ -39,6 +39,10 @@ pub struct Evidence {
     pub standing: Option<Standing>,
     /// What each shard saw, of a run that several shared; empty for others.
     pub shards: Vec<PartCounts>,
+    /// What each address of the target answered, where connections carried one request each.
+    pub addresses: Vec<PartCounts>,
+    /// Their names.
+    pub address_names: Vec<String>,
 }
 
 /// A verdict, its reasons, and what they rest on.
@@ -60,6 +64,8 @@ pub struct Judgement {
     pub windows: Vec<Counts>,
     /// Whether the shards of the run saw one split; `None` where it had none.
     pub agreement: Option<Agreement>,
+    /// Whether the addresses of the target split alike; `None` where that cannot be told.
+    pub address_agreement: Option<Agreement>,
 }
 
 /// Whether the parts of a run saw one split.
@@ -166,10 +172,18 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
     let change = evidence.change(claim, &backends, &judged, &observed);
     let drifted = change.as_ref().is_some_and(|change| change.is_significant);
     let agreement = Agreement::of(claim, &backends, &evidence.shards);
-    let disagree = agreement.as_ref().filter(|agreement| agreement.is_refuted);
+    let refuted = |agreement: &&Agreement| agreement.is_refuted;
+    let disagree = agreement.as_ref().filter(refuted);
+    let address_agreement = Agreement::of(claim, &backends, &evidence.addresses);
+    let addresses_differ = address_agreement.as_ref().filter(refuted);
     let is_doubtful = !assignment.ambiguous.is_empty();
     let verdict = match judged.verdict {
-        Verdict::Pass if evidence.cut_short.is_some() || drifted || disagree.is_some() => {
+        Verdict::Pass
+            if evidence.cut_short.is_some()
+                || drifted
+                || disagree.is_some()
+                || addresses_differ.is_some() =>
+        {
             Verdict::Inconclusive
         }
         verdict if holds_for_all => verdict,
@@ -180,6 +194,8 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
     let unsteady = [
         change_is_told.map(|change| reason::drifted(claim, change)),
         disagree.map(|agreement| reason::shards_differ(claim, agreement)),
+        addresses_differ
+            .map(|agreement| reason::addresses_differ(claim, &evidence.address_names, agreement)),
     ];
     for reason in unsteady.into_iter().flatten() {
         // A change says more than that answers are alike because of it.
@@ -208,6 +224,7 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         windows: evidence.windows_by_backend(split, &assignment.fixed),
         assignment,
         agreement,
+        address_agreement,
     }
 }
 
@@ -249,6 +266,8 @@ impl Evidence {
             sequence: counted.sequence.clone(),
             standing: measured.standing.clone(),
             shards: measured.parts.clone(),
+            addresses: by_address(measured),
+            address_names: measured.addresses.iter().map(ToString::to_string).collect(),
         }
     }
 
@@ -340,6 +359,21 @@ impl Evidence {
 }
 
 /// The counts by backend where group `g` is backend `backends[g]`.
+/// What each address answered. Of connections that carry several requests the responses are not independent:
+/// then it cannot be told whether addresses differ.
+fn by_address(measured: &Measured) -> Vec<PartCounts> {
+    if !measured.trial.connection_use.is_fresh() {
+        return Vec::new();
+    }
+    let addresses = (0..).zip(&measured.addresses);
+    addresses
+        .map(|(index, _)| PartCounts {
+            index,
+            observed: measured.by_address.get(index as usize).observed,
+        })
+        .collect()
+}
+
 fn counts(
     split: &Split,
     observed: &[u64],

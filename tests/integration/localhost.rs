@@ -93,13 +93,17 @@ fn an_address_that_splits_otherwise_than_the_other_is_named() {
     let ran = gate("v1=70,v2=30");
     assert_eq!(
         (ran.status, codes(&ran.json())),
-        (1, vec!["split_off"]),
+        (1, vec!["split_off", "addresses_differ"]),
         "{ran:?}"
     );
     told(&ran.json(), 0);
 
     // What both do together is 60/40.
     let ran = gate("v1=60,v2=40");
-    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(
+        (ran.status, codes(&ran.json())[0]),
+        (3, "addresses_differ"),
+        "{ran:?}"
+    );
     told(&ran.json(), 0);
 }

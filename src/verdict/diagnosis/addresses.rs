@@ -3,9 +3,8 @@
 use super::{Finding, UNEXPLAINED};
 use crate::claim::Claim;
 use crate::measured::Measured;
-use crate::measured::PartCounts;
+use crate::verdict::Judgement;
 use crate::verdict::reason::parts_differ;
-use crate::verdict::{Agreement, Judgement};
 
 /// Puts it first, and in place of no known cause, where the split is off, and last where it is not.
 pub(super) fn beside(
@@ -26,24 +25,12 @@ pub(super) fn beside(
     findings
 }
 
-/// That some addresses saw another split than the others. Of connections that carry several requests the
-/// responses are not independent: then it cannot be told.
+/// That some addresses saw another split than the others.
 fn differ(claim: &Claim, measured: &Measured, judgement: &Judgement) -> Option<Finding> {
-    if !measured.trial.connection_use.is_fresh() {
-        return None;
-    }
-    let parts: Vec<PartCounts> = (0..)
-        .zip(&measured.addresses)
-        .map(|(index, _)| PartCounts {
-            index,
-            observed: measured.by_address.get(index as usize).observed,
-        })
-        .collect();
-    let assigned = &judgement.assignment.fixed;
-    let agreement = Agreement::of(claim, assigned, &parts)?;
+    let agreement = judgement.address_agreement.as_ref()?;
     agreement.is_refuted.then(|| {
         let name = |index: u32| measured.addresses[index as usize].to_string();
-        let message = parts_differ("addresses", name, claim, &agreement);
+        let message = parts_differ("addresses", name, claim, agreement);
         let tested = &agreement.homogeneity;
         Finding::new("addresses_differ", message)
             .with("differing", agreement.differing.len() as f64)
