@@ -47,7 +47,7 @@ pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&News<'_>)) 
         if looked.elapsed() >= LOOK {
             looked = Instant::now();
             if let Some(read) = shared.token.as_ref().and_then(Secret::reread) {
-                tell(&News::Token(read.as_ref().map(|()| ())));
+                tell(&News::Token(read.as_ref().copied()));
             }
         }
         while let Some((index, step)) = shared.board().start(Moment::now()) {
