@@ -1,6 +1,7 @@
 //! `lbtest analyze`: a verdict from counts, or from a log on stdin; sends nothing.
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -10,6 +11,7 @@ use super::output::{OutputArgs, Outputs};
 use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Group, Mappings};
+use crate::identity::counts::{self, MAX_COUNT};
 use crate::identity::log::Responses;
 use crate::identity::rule::Rules;
 use crate::plan::settings::Settings;
@@ -24,7 +26,7 @@ use crate::verdict::{Evidence, judge_counts};
 pub(super) struct AnalyzeArgs {
     #[command(flatten)]
     criterion: CriterionArgs,
-    /// Responses of each backend (default: read a log from stdin)
+    /// Responses of each backend (default: read a log, or what uniq -c counted, from stdin)
     #[arg(long, value_name = "v1=69,v2=30")]
     observed: Option<String>,
     /// Responses without an identity, beside --observed
@@ -39,9 +41,6 @@ pub(super) struct AnalyzeArgs {
     #[command(flatten)]
     output: OutputArgs,
 }
-
-/// Counts beyond this are no counts of requests; sums stay exact in double precision.
-const MOST: u64 = 1_000_000_000_000_000;
 
 /// Judges the counts.
 pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
@@ -58,7 +57,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     let claim = settings.claim(split)?;
     let mut outputs = Outputs::open(&args.output)?;
     let mut evidence = match &args.observed {
-        Some(text) => counts(text, args.unattributed, &claim.split)?,
+        Some(text) => observed(text, args.unattributed, &claim.split)?,
         None => log(&args.identify, mappings)?,
     };
     if args.sequential {
@@ -73,7 +72,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
 }
 
 /// Reads `v1=69,v2=30`; a backend that is left out has got nothing.
-fn counts(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, CommandError> {
+fn observed(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, CommandError> {
     let mut observed: Vec<Option<u64>> = vec![None; split.len()];
     for item in text.split(',').map(str::trim) {
         let refused = |why: &str| {
@@ -93,13 +92,13 @@ fn counts(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, Comm
             .trim()
             .parse()
             .ok()
-            .filter(|&count| count <= MOST)
+            .filter(|&count| count <= MAX_COUNT)
             .ok_or_else(|| refused("the count is not a whole number from 0 to 10^15"))?;
         if observed[backend].replace(count).is_some() {
             return Err(refused("the backend is given twice"));
         }
     }
-    if unattributed > MOST {
+    if unattributed > MAX_COUNT {
         return Err(CommandError::usage(
             "--unattributed is not a number from 0 to 10^15",
         ));
@@ -121,34 +120,75 @@ fn counts(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, Comm
     })
 }
 
-/// Reads the responses that a log on stdin records.
+/// Reads the responses that a log on stdin records, or that were counted there.
 fn log(identify: &[String], mappings: Mappings) -> Result<Evidence, CommandError> {
     if io::stdin().is_terminal() {
         output::warn("reading a log from stdin; give counts with --observed instead");
     }
+    let refused = |error: io::Error| CommandError::usage(format!("stdin: {error}"));
     let rules = Rules::parse(identify).map_err(CommandError::usage)?;
-    let registry = PodRegistry::shared(mappings);
-    let mut interner = Interner::new(std::sync::Arc::clone(&registry));
-    let mut observed: Vec<u64> = Vec::new();
-    let mut unattributed = 0;
-    for response in Responses::new(io::stdin().lock(), &rules) {
-        let response = response.map_err(|error| CommandError::usage(format!("stdin: {error}")))?;
-        let Some(pod) = response else {
-            unattributed += 1;
-            continue;
-        };
-        let pod = interner.intern(&pod);
-        let GroupId(group) = interner.group(pod);
-        let group = usize::from(group);
-        if observed.len() <= group {
-            observed.resize(group + 1, 0);
+    let mut heap = Heap::new(mappings);
+    let mut input = io::stdin().lock();
+    if counts::is_next(&mut input).map_err(refused)? {
+        for (count, pod) in counts::read(input, &rules).map_err(refused)? {
+            heap.add(pod, count);
         }
-        observed[group] += 1;
+    } else {
+        for response in Responses::new(input, &rules) {
+            heap.add(response.map_err(refused)?, 1);
+        }
     }
-    Ok(Evidence {
-        groups: registry.groups(),
-        observed,
-        unattributed,
-        ..Evidence::default()
-    })
+    heap.evidence()
+}
+
+/// Responses by group, as they are read.
+struct Heap {
+    registry: Arc<PodRegistry>,
+    interner: Interner,
+    observed: Vec<u64>,
+    unattributed: u64,
+}
+
+impl Heap {
+    fn new(mappings: Mappings) -> Self {
+        let registry = PodRegistry::shared(mappings);
+        Self {
+            interner: Interner::new(Arc::clone(&registry)),
+            registry,
+            observed: Vec::new(),
+            unattributed: 0,
+        }
+    }
+
+    /// So many responses of a pod, or without an identity.
+    fn add(&mut self, pod: Option<String>, count: u64) {
+        let place = match pod {
+            None => &mut self.unattributed,
+            Some(pod) => {
+                let pod = self.interner.intern(&pod);
+                let GroupId(group) = self.interner.group(pod);
+                let group = usize::from(group);
+                if self.observed.len() <= group {
+                    self.observed.resize(group + 1, 0);
+                }
+                &mut self.observed[group]
+            }
+        };
+        *place = place.saturating_add(count);
+    }
+
+    fn evidence(self) -> Result<Evidence, CommandError> {
+        let all = self.observed.iter().chain([&self.unattributed]);
+        if all.fold(0, |sum: u64, &count| sum.saturating_add(count)) > MAX_COUNT {
+            return Err(CommandError::usage(
+                "stdin: the counts sum to more than 10^15",
+            ));
+        }
+        Ok(Evidence {
+            groups: self.registry.groups(),
+            observed: self.observed,
+            unattributed: self.unattributed,
+            ..Evidence::default()
+        })
+    }
 }

@@ -9,6 +9,7 @@
 //! nothing here is escaped for print: that is the report's task.
 
 pub mod assignment;
+pub mod counts;
 pub mod encoding;
 pub mod log;
 pub mod rule;

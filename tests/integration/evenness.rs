@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::program::{codes, lbtest};
+use crate::program::{codes, lbtest, lbtest_reading};
 
 fn demo(arguments: &[&str]) -> (i32, Value) {
     let mut all = vec!["demo", "--expect-even=5", "--json", "-"];
@@ -134,4 +134,28 @@ fn a_configuration_file_may_expect_even_shares() {
         "{}",
         ran.stderr
     );
+}
+
+#[test]
+fn counts_of_uniq_are_judged() {
+    let judged = |counts: &str| {
+        let arguments = ["analyze", "--expect-even=3", "--json", "-"];
+        let ran = lbtest_reading(&arguments, counts.as_bytes());
+        (ran.status, ran.json())
+    };
+    let (status, report) = judged("   1000 app-a\n    990 app-b\n   1010 app-c\n");
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(report["backends"][1]["label"], "app-b");
+    assert_eq!(report["backends"][1]["observed"], 990);
+    let (status, report) = judged("   1500 app-a\n    990 app-b\n    510 app-c\n");
+    assert_eq!((status, codes(&report)[0]), (1, "pods_uneven"));
+}
+
+#[test]
+fn counts_that_no_run_has_are_refused() {
+    let arguments = ["analyze", "--expect-even=2"];
+    let counts = "   1000000000000000 app-a\n   1 app-b\n";
+    let ran = lbtest_reading(&arguments, counts.as_bytes());
+    assert_eq!(ran.status, 2, "{}", ran.stderr);
+    assert!(ran.stderr.contains("more than 10^15"), "{}", ran.stderr);
 }
