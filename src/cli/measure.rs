@@ -2,15 +2,15 @@
 
 use super::announcement;
 use super::notices::Notices;
-use super::output::{OutputArgs, Outputs};
+use super::output::{OutputArgs, Outputs, Sink};
 use super::{CommandError, output};
 use crate::exit::ExitStatus;
 use crate::format;
 use crate::load::{self, machine};
 use crate::measured::Measured;
-use crate::plan::Plan;
 use crate::plan::settings::Settings;
-use crate::report::{Finding, Report};
+use crate::plan::{Plan, Snapshot};
+use crate::report::{Finding, Report, json};
 use crate::split::Split;
 use crate::tally::pods::PodRegistry;
 use crate::verdict::{self, Outcome};
@@ -62,8 +62,28 @@ pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> (Outcome, Report) {
             progress.clear();
             output::note(&news);
         }
+        if let (Some(snapshot), Some(measured)) = (&plan.snapshot, &seen.snapshot)
+            && let Err(error) = write_snapshot(plan, snapshot, measured)
+        {
+            progress.clear();
+            output::warn(&error.message);
+        }
         progress.show(&seen);
     });
     drop(progress);
     concluded(plan, &measured)
+}
+
+/// Writes down what a run has measured so far, in place of what it wrote before.
+fn write_snapshot(
+    plan: &Plan,
+    snapshot: &Snapshot,
+    measured: &Measured,
+) -> Result<(), CommandError> {
+    let (_, report) = concluded(plan, measured);
+    let Some(sink) = Sink::open_report("--snapshot", Some(&snapshot.path))? else {
+        return Ok(());
+    };
+    sink.write(|out| json::write(&report, out))
+        .map_err(|error| CommandError::usage(format!("--snapshot: {error}")))
 }

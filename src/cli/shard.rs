@@ -1,11 +1,15 @@
 //! `--shard` and `--run-id`: one machine's part of a run.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use clap::Args;
 
+use super::output::Sink;
 use super::{CommandError, output};
-use crate::plan::Plan;
 use crate::plan::settings::Settings;
-use crate::plan::shard::Shard;
+use crate::plan::shard::{Shard, ShardError};
+use crate::plan::{Plan, Snapshot, quantity};
 
 /// Where Kubernetes says which of an indexed Job's pods this is.
 const INDEX: &str = "JOB_COMPLETION_INDEX";
@@ -29,6 +33,9 @@ pub(super) struct ShardArgs {
     /// Name of the run; shards merge only with those of the same run
     #[arg(long, value_name = "ID", env = "LBTEST_RUN_ID", value_parser = run_id)]
     run_id: Option<String>,
+    /// Write down what was measured so far every PERIOD (default: 1m), for lbtest merge: what a killed run leaves
+    #[arg(long, value_name = "FILE[,PERIOD]", value_parser = snapshot)]
+    snapshot: Option<(PathBuf, Duration)>,
 }
 
 impl ShardArgs {
@@ -50,7 +57,42 @@ impl ShardArgs {
         let common = plan.shard.as_ref();
         let common = common.map(|sharding| format!("unnamed-{}", sharding.digest));
         plan.run_id = self.run_id.clone().or(common);
+        plan.snapshot = self.snapshot(settings, &plan)?;
         Ok(plan)
+    }
+
+    /// One file holds one run.
+    pub(super) fn refuse_snapshot(&self) -> Result<(), CommandError> {
+        match self.snapshot {
+            None => Ok(()),
+            Some(_) => Err(CommandError::usage(
+                "--snapshot writes down a single run, and the configuration holds several checks: give --expect",
+            )),
+        }
+    }
+
+    /// Where the run writes down what it has measured; a file that can't be written is told before load is sent.
+    fn snapshot(&self, settings: &Settings, plan: &Plan) -> Result<Option<Snapshot>, CommandError> {
+        let Some((path, period)) = &self.snapshot else {
+            return Ok(None);
+        };
+        let refused = |error| CommandError::usage(format!("--snapshot: {error}"));
+        let only = || Shard::new(0, 1).and_then(|shard| settings.plan_shard(shard));
+        let sharding = match &plan.shard {
+            Some(sharding) => sharding.clone(),
+            None => only()
+                .map_err(refused)?
+                .shard
+                .ok_or_else(|| refused(ShardError::Sequential))?,
+        };
+        drop(Sink::open_report("--snapshot", Some(path))?);
+        let unnamed = || format!("unnamed-{}", sharding.digest);
+        Ok(Some(Snapshot {
+            path: path.clone(),
+            period: *period,
+            run_id: plan.run_id.clone().unwrap_or_else(unnamed),
+            sharding,
+        }))
     }
 }
 
@@ -61,4 +103,19 @@ fn run_id(text: &str) -> Result<String, String> {
     is_name
         .then(|| text.to_owned())
         .ok_or_else(|| format!("not a name of 1 to {MOST_CHARACTERS} printable characters"))
+}
+
+/// How often a snapshot is written where nobody says it.
+const PERIOD: Duration = Duration::from_mins(1);
+
+fn snapshot(text: &str) -> Result<(PathBuf, Duration), String> {
+    let period = |(path, period)| Some((path, quantity::duration(period).ok()?));
+    let (path, period) = text
+        .rsplit_once(',')
+        .and_then(period)
+        .unwrap_or((text, PERIOD));
+    if path.is_empty() || path == "-" {
+        return Err("name a file: it is replaced every period".to_owned());
+    }
+    Ok((PathBuf::from(path), period))
 }

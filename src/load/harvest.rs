@@ -94,23 +94,32 @@ impl Harvest {
     }
 
     /// Adds what another thread harvested in the same epoch.
-    pub(super) fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: &Self) {
         self.tally.merge(&other.tally);
         self.set_aside.merge(&other.set_aside);
         self.signs.merge(other.signs);
-        self.sessions.merge(other.sessions);
+        self.sessions.merge(other.sessions.clone());
         self.addresses.merge(&other.addresses);
         self.connections.opened += other.connections.opened;
         self.connections.reopened += other.connections.reopened;
         self.connections.most_open += other.connections.most_open;
-        for (failure, message) in other.failure_messages {
-            self.failure_messages.entry(failure).or_insert(message);
+        for (&failure, message) in &other.failure_messages {
+            let messages = &mut self.failure_messages;
+            messages.entry(failure).or_insert_with(|| message.clone());
         }
-        self.sample = match (self.sample.take(), other.sample) {
+        self.sample = match (self.sample.take(), other.sample.clone()) {
             (Some(mine), Some(theirs)) if theirs.ticket < mine.ticket => Some(theirs),
             (None, theirs) => theirs,
             (mine, _) => mine,
         };
+    }
+
+    /// The same as it is now, while this one goes on.
+    pub(super) fn copied(&self, shared: &Shared) -> Self {
+        let epoch = (self.epoch_number, Arc::clone(&self.epoch));
+        let mut copy = Self::new(Arc::clone(&shared.registry), epoch);
+        copy.merge(self);
+        copy
     }
 
     /// Keeps the first message of a kind of failure.

@@ -23,6 +23,7 @@ mod preparation;
 mod session;
 mod shared;
 pub mod signals;
+mod snapshots;
 mod tcp;
 pub mod tls;
 pub mod transport;
@@ -52,6 +53,7 @@ use harvest::Harvest;
 use preparation::Prepared;
 use shared::Shared;
 use signals::Signals;
+use snapshots::Snapshots;
 
 /// How far a run has got; a run moves only downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -239,6 +241,8 @@ pub struct Progress {
     pub elapsed: Duration,
     /// What has come back, as of a fraction of a second ago.
     pub so_far: SoFar,
+    /// What was measured so far, whole, once in the plan's period: as a run that was interrupted now.
+    pub snapshot: Option<Arc<Measured>>,
 }
 
 /// Runs a plan as [`run`] does; what could not begin has measured nothing.
@@ -284,6 +288,7 @@ async fn control(
         is_cached: false,
         elapsed: Duration::ZERO,
         so_far: SoFar::default(),
+        snapshot: None,
     });
     // Refused, the limit stays as it is, and running into it has an explanation of its own.
     let _ = machine::raise_open_files();
@@ -306,20 +311,25 @@ async fn control(
     let budget = &plan.budget;
     let requests = budget.requests.map(std::num::NonZeroU64::get);
     let dispenser = Dispenser::new(requests, budget.replacements());
-    let trial = Trial::of(plan);
     let plan = plan.clone();
     let shared = Arc::new(Shared::new(
         plan, dialler, addresses, dispenser, registry, None,
     ));
-    let started_at = SystemTime::now();
+    let begun = Begun {
+        shared: &shared,
+        snapshots: Arc::default(),
+        prepared,
+        started_at: SystemTime::now(),
+    };
     let Driven {
         stopped_by,
         elapsed,
-        mut harvest,
-    } = drive(&shared, &mut signals, watch).await?;
-    harvest.set_aside.merge(&prepared.set_aside);
-    harvest.connections.add_earlier(prepared.connections);
-    harvest.addresses.merge(&prepared.addresses);
+        harvest,
+    } = drive(&shared, &begun.snapshots, &mut signals, &mut |mut seen| {
+        seen.snapshot = begun.snapshot();
+        watch(seen);
+    })
+    .await?;
     let standing = harvest.epoch.monitor.as_ref().map(|monitor| {
         let monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
         monitor.standing()
@@ -336,26 +346,62 @@ async fn control(
         None => Ending::Complete,
     };
     Ok(Measured {
-        trial,
-        counted: harvest.tally.at_rest(),
-        pods: registry.pods().into_iter().map(|(name, _)| name).collect(),
-        set_aside: harvest.set_aside,
-        limiter: shared.turnstile.found(),
-        limiter_undecided: shared.turnstile.is_undecided(),
         standing,
-        sessions: harvest.sessions,
-        connections: harvest.connections,
-        by_address: harvest.addresses,
-        port_waits: shared.dialler.port_waits(),
-        addresses: shared.addresses.clone(),
-        failure_messages: harvest.failure_messages,
-        sample: harvest.sample,
-        signs: harvest.signs,
-        started_at: Some(started_at),
-        elapsed,
-        ending: Ok(ending),
-        parts: Vec::new(),
+        ..begun.measured(harvest, elapsed, ending)
     })
+}
+
+/// A run under way, and what came before it.
+struct Begun<'a> {
+    shared: &'a Arc<Shared>,
+    snapshots: Arc<Snapshots>,
+    prepared: Prepared,
+    started_at: SystemTime,
+}
+
+impl Begun<'_> {
+    /// What a harvest of the whole run comes to.
+    fn measured(&self, mut harvest: Harvest, elapsed: Duration, ending: Ending) -> Measured {
+        let Self {
+            shared, prepared, ..
+        } = self;
+        harvest.set_aside.merge(&prepared.set_aside);
+        harvest.connections.add_earlier(prepared.connections);
+        harvest.addresses.merge(&prepared.addresses);
+        let pods = shared.registry.pods().into_iter();
+        Measured {
+            trial: Trial::of(&shared.plan),
+            counted: harvest.tally.at_rest(),
+            pods: pods.map(|(name, _)| name).collect(),
+            set_aside: harvest.set_aside,
+            limiter: shared.turnstile.found(),
+            limiter_undecided: shared.turnstile.is_undecided(),
+            standing: None,
+            sessions: harvest.sessions,
+            connections: harvest.connections,
+            by_address: harvest.addresses,
+            port_waits: shared.dialler.port_waits(),
+            addresses: shared.addresses.clone(),
+            failure_messages: harvest.failure_messages,
+            sample: harvest.sample,
+            signs: harvest.signs,
+            started_at: Some(self.started_at),
+            elapsed,
+            ending: Ok(ending),
+            parts: Vec::new(),
+        }
+    }
+
+    /// What a run that is killed now would leave, when it is time for that.
+    fn snapshot(&self) -> Option<Arc<Measured>> {
+        let snapshot = self.shared.plan.snapshot.as_ref()?;
+        let harvest = self.snapshots.next(self.shared, snapshot.period)?;
+        let elapsed = self.shared.started.elapsed();
+        let mut measured = self.measured(harvest, elapsed, Ending::Interrupted);
+        measured.trial.shard = Some(snapshot.sharding.clone());
+        measured.trial.run_id = Some(snapshot.run_id.clone());
+        Some(Arc::new(measured))
+    }
 }
 
 /// Whether what is planned fits into what the process may address.
@@ -382,11 +428,12 @@ struct Driven {
 /// Sends what is planned, until that is done, the time is up, or the user stops it.
 async fn drive(
     shared: &Arc<Shared>,
+    snapshots: &Arc<Snapshots>,
     signals: &mut Signals,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<Driven, LoadError> {
     let (phase, _) = watch::channel(Phase::Run);
-    let mut threads = Threads::start(shared, &phase)?;
+    let mut threads = Threads::start(shared, snapshots, &phase)?;
     let stopped_by = threads.watch(shared, &phase, signals, progress).await;
     Ok(Driven {
         stopped_by,
@@ -429,17 +476,22 @@ struct Threads {
 
 impl Threads {
     /// Starts all of them; where the system starts no more, those that run are stopped again.
-    fn start(shared: &Arc<Shared>, phase: &watch::Sender<Phase>) -> Result<Self, LoadError> {
+    fn start(
+        shared: &Arc<Shared>,
+        snapshots: &Arc<Snapshots>,
+        phase: &watch::Sender<Phase>,
+    ) -> Result<Self, LoadError> {
         let load = &shared.plan.load;
         let (concurrency, threads) = (load.concurrency.get(), load.threads.get());
         let (word, ended) = mpsc::unbounded_channel::<()>();
         let start = |thread| {
             let connections = concurrency / threads + usize::from(thread < concurrency % threads);
             let (shared, phase, word) = (Arc::clone(shared), phase.subscribe(), word.clone());
+            let snapshots = Arc::clone(snapshots);
             std::thread::Builder::new().spawn(move || {
                 // Dropped when the thread ends, by whatever way.
                 let _word = word;
-                worker::run(&shared, connections, thread, phase)
+                worker::run(&shared, connections, thread, &snapshots, phase)
             })
         };
         let handles = (0..threads).map(start).collect::<Result<_, _>>();
@@ -509,7 +561,7 @@ impl Threads {
                 .map_err(|_| std::io::Error::other("a client thread panicked"))?;
             let mut harvest = harvest?;
             harvest.keep_up(shared);
-            whole.merge(harvest);
+            whole.merge(&harvest);
         }
         Ok(whole)
     }

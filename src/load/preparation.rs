@@ -177,7 +177,7 @@ impl Prepared {
         signals: &mut Signals,
         watch: &mut dyn FnMut(),
     ) -> Result<(), LoadError> {
-        let driven = drive(shared, signals, &mut |_| watch()).await?;
+        let driven = drive(shared, &Arc::default(), signals, &mut |_| watch()).await?;
         let mut harvest = driven.harvest;
         self.set_aside.add(reason, &harvest.tally);
         self.connections.add_earlier(harvest.connections);

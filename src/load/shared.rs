@@ -113,6 +113,7 @@ impl Shared {
             is_cached: self.cached.load(Ordering::Relaxed),
             elapsed,
             so_far: self.board.sum(),
+            snapshot: None,
         }
     }
 

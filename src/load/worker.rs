@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,6 +19,7 @@ use super::harvest::Harvest;
 use super::limiter::{self, Answer};
 use super::session::SessionLoop;
 use super::shared::Shared;
+use super::snapshots::Snapshots;
 use super::turnstile::Entry;
 use crate::identity::rule;
 use crate::observation::{Failure, Observation, Outcome, PodId, status};
@@ -40,6 +41,7 @@ pub(super) fn run(
     shared: &Arc<Shared>,
     connections: usize,
     thread: usize,
+    snapshots: &Snapshots,
     mut phase: watch::Receiver<Phase>,
 ) -> std::io::Result<Harvest> {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -50,7 +52,9 @@ pub(super) fn run(
         shared.epochs.present(),
     )));
     let lender = Lender::default();
+    let kept = Rc::new(RefCell::new(Vec::new()));
     let mut loops = JoinSet::new();
+    let answered = Cell::new(0);
     runtime.block_on(async {
         let streams = shared.plan.load.streams.get();
         for slot in 0..connections {
@@ -65,6 +69,7 @@ pub(super) fn run(
                     multiplexed: multiplexed.clone(),
                     session: shared.sessions.clone().map(SessionLoop::new),
                     lender: lender.clone(),
+                    kept: Rc::clone(&kept),
                     held: None,
                     unanswered: 0,
                 };
@@ -75,7 +80,11 @@ pub(super) fn run(
             biased;
             _ = phase.wait_for(|&phase| phase == Phase::Quit) => {}
             () = ended(&mut loops) => {}
-            () = shared.board.keep(thread, |place| harvest.borrow().put_up(place)) => {}
+            () = shared.board.keep(thread, |place| {
+                harvest.borrow().put_up(place);
+                let copied = || copied(shared, &harvest.borrow(), &kept.borrow());
+                answered.set(snapshots.give(answered.get(), copied));
+            }) => {}
         }
     });
     // What is still under way goes with the runtime that it runs on.
@@ -95,6 +104,17 @@ pub(super) fn run(
         harvest.tally.record(&abandoned);
     }
     Ok(harvest)
+}
+
+/// What this thread has to tell so far, with what connections have brought that are still open.
+fn copied(shared: &Shared, harvest: &Harvest, kept: &[Weak<Responses>]) -> Harvest {
+    let mut copy = harvest.copied(shared);
+    for responses in kept.iter().filter_map(Weak::upgrade) {
+        if responses.epoch.get() == copy.epoch_number {
+            copy.tally.close(responses.of_connection.borrow().clone());
+        }
+    }
+    copy
 }
 
 /// Waits for all request loops; a panic in one goes on here.
@@ -119,6 +139,8 @@ struct RequestLoop {
     /// The session that the next request belongs to, in a run that consists of sessions.
     session: Option<SessionLoop>,
     lender: Lender,
+    /// What the thread's open connections have brought, where they carry several requests.
+    kept: Rc<RefCell<Vec<Weak<Responses>>>>,
     /// A place in the dispatch order that was taken before the turnstile closed.
     held: Option<u64>,
     /// Requests one after the other for which no connection came about, or no answer.
@@ -444,15 +466,21 @@ impl RequestLoop {
             Ok(_) => harvest.opened(address),
             Err(_) => harvest.addresses.refused(address),
         }
-        let epoch = Cell::new(harvest.epoch_number);
+        let (connection, epoch) = (opened?, Cell::new(harvest.epoch_number));
+        let responses = Rc::new(Responses {
+            harvest: Rc::clone(&self.harvest),
+            of_connection: RefCell::default(),
+            epoch,
+        });
+        if self.shared.plan.snapshot.is_some() && !self.shared.plan.load.connection_use.is_fresh() {
+            let mut kept = self.kept.borrow_mut();
+            kept.retain(|one| one.strong_count() > 0);
+            kept.push(Rc::downgrade(&responses));
+        }
         Ok(Open {
-            connection: opened?,
+            connection,
             address,
-            responses: Rc::new(Responses {
-                harvest: Rc::clone(&self.harvest),
-                of_connection: RefCell::default(),
-                epoch,
-            }),
+            responses,
         })
     }
 

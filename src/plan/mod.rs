@@ -13,6 +13,7 @@ pub mod target;
 pub mod tls;
 
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::claim::Claim;
@@ -48,6 +49,21 @@ pub struct Plan {
     pub shard: Option<Sharding>,
     /// What the run is called; `None` leaves it to the report.
     pub run_id: Option<String>,
+    /// Where it writes down what it has measured while it goes on.
+    pub snapshot: Option<Snapshot>,
+}
+
+/// What is left of a run that is killed: the report of a shard, written again and again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Snapshot {
+    /// The file.
+    pub path: PathBuf,
+    /// The time from one to the next.
+    pub period: Duration,
+    /// What the report says of the run; a run that nobody shares is its only shard.
+    pub sharding: Sharding,
+    /// What it calls the run.
+    pub run_id: String,
 }
 
 /// How much is sent.

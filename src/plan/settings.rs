@@ -536,6 +536,7 @@ impl Settings {
             sequential,
             shard: None,
             run_id: None,
+            snapshot: None,
         })
     }
 

@@ -40,6 +40,7 @@ mod report;
 mod scenarios;
 mod serve;
 mod servers;
+mod snapshot;
 mod stickiness;
 mod terminal;
 mod unreachable;

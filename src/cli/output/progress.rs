@@ -181,6 +181,7 @@ mod tests {
         };
         for tenths in 0..40 {
             let seen = Progress {
+                snapshot: None,
                 dispatched: 100 * tenths,
                 limiter: None,
                 doubt: None,
