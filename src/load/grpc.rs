@@ -36,9 +36,10 @@ pub(super) fn is_call(status: u16, headers: &HeaderMap) -> Result<bool, GrpcErro
         return Ok(false);
     }
     let kind = headers.get(header::CONTENT_TYPE);
-    match kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
-        true => Ok(true),
-        false => Err(GrpcError::Plain),
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        Ok(true)
+    } else {
+        Err(GrpcError::Plain)
     }
 }
 

@@ -342,9 +342,9 @@ time="12" msg={"d":"\"{"} {
 
     #[test]
     fn what_is_kept_of_many_streams_is_bounded_with_their_names() {
-        let lines: String = (0..300_000)
-            .map(|pod| format!("[pod/{pod}/lbtest] {{\n"))
-            .collect();
+        let lines = (0..300_000).fold(String::new(), |lines, pod| {
+            lines + &format!("[pod/{pod}/lbtest] {{\n")
+        });
         let read = each::<DocumentsError>(lines.as_bytes(), |_| Ok(()));
         assert!(matches!(read, Err(DocumentsError::TooLarge)));
     }

@@ -5,7 +5,7 @@
 
 use statrs::distribution::{ChiSquared, ContinuousCDF};
 
-use super::student::{Expected, Share, Shown};
+use super::student::{Cell, Expected, Shown};
 
 /// With fewer degrees of freedom the variance between connections is unknown.
 const LEAST_FREEDOM: f64 = 2.0;
@@ -297,7 +297,7 @@ impl ConnectionSums {
         if n <= 0.0 || freedom < LEAST_FREEDOM {
             return None;
         }
-        let cells: Vec<Share> = (0..expected.shares.len())
+        let cells: Vec<Cell> = (0..expected.shares.len())
             .map(|cell| {
                 let hits = self.observed[cell] as f64;
                 let squares = self.products[row_of(cell) + cell];
@@ -307,7 +307,7 @@ impl ConnectionSums {
                 } else {
                     0.0
                 };
-                Share {
+                Cell {
                     share: hits / n,
                     design_effect: (1.0 + (self.squared_sizes / n - 1.0) * correlation).max(1.0),
                     spread: None,

@@ -11,7 +11,7 @@
 
 use super::drift::{clumped_p_value, drift};
 use super::runs::runs;
-use super::student::{Expected, Share, Shown};
+use super::student::{Cell, Expected, Shown};
 
 /// The number of batches that the run is cut into.
 const BATCHES: usize = 32;
@@ -62,7 +62,7 @@ impl Order {
         let drift = drift(windows).map_or(1.0, |drift| drift.p_value);
         let uneven = clumped_p_value(windows, BATCHES).unwrap_or(1.0);
         let cells = (0..backends).map(|cell| blocks.cell(cell));
-        let (mut cells, spreads): (Vec<Share>, Vec<f64>) = cells.unzip();
+        let (mut cells, spreads): (Vec<Cell>, Vec<f64>) = cells.unzip();
         let design_effect = cells
             .iter()
             .map(|cell| cell.design_effect)
@@ -147,7 +147,7 @@ impl<'a> Blocks<'a> {
     }
 
     /// A backend's share and variance over the batches, and `√∫B²` over n.
-    fn cell(&self, cell: usize) -> (Share, f64) {
+    fn cell(&self, cell: usize) -> (Cell, f64) {
         let hits = |window: &Vec<u64>| window[cell] as f64;
         let share = self.windows.iter().map(hits).sum::<f64>() / self.responses;
         let excess = |place: usize| hits(&self.windows[place]) - self.sizes[place] * share;
@@ -164,7 +164,7 @@ impl<'a> Blocks<'a> {
             integral += bridge * bridge * size / self.responses;
         }
         let freedom = (self.batches() - 1) as f64;
-        let shown = Share {
+        let shown = Cell {
             share,
             design_effect: if variance > 0.0 {
                 (statistic / freedom / variance).max(1.0)

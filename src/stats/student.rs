@@ -17,7 +17,7 @@ pub struct Expected<'a> {
 
 /// One backend's share, and what the run shows of its variance.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Share {
+pub(super) struct Cell {
     pub(super) share: f64,
     /// How much the variance exceeds that of independent answers; at least 1.
     pub(super) design_effect: f64,
@@ -27,7 +27,7 @@ pub(super) struct Share {
 
 /// The shares of a run, by backend.
 pub(super) struct Shown<'a> {
-    pub(super) cells: &'a [Share],
+    pub(super) cells: &'a [Cell],
     pub(super) responses: f64,
     /// The share of the requests that could have come from any backend.
     pub(super) missing: f64,
@@ -38,7 +38,7 @@ pub(super) struct Shown<'a> {
 impl Shown<'_> {
     /// The chance of a deviation of a cell's share by as much or more to one side.
     fn upper_tail(&self, cell: usize, share: f64, deviation: f64) -> f64 {
-        let Share {
+        let Cell {
             share: seen,
             design_effect,
             spread,

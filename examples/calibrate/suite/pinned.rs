@@ -94,13 +94,12 @@ impl Pinning {
     }
 }
 
-/// Whether a run ended with the wrong verdict, by each rule, and whether its responses were called alike.
+/// The verdict of a run, by each rule, and whether its responses were called alike.
 #[derive(Debug, Clone, Copy)]
 struct Ended {
-    independent: bool,
-    first: bool,
-    lbtest: bool,
-    passed: bool,
+    independent: Verdict,
+    first: Verdict,
+    lbtest: Verdict,
     called_alike: bool,
 }
 
@@ -126,9 +125,9 @@ pub(crate) fn errors(
     let ended = in_parallel(&streams, |&stream| {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         random.set_stream(stream);
-        run(expectation, truth, pinning, wrong, &mut random)
+        run(expectation, truth, pinning, &mut random)
     });
-    let row = |part, method: &'static str, outcome, of: fn(&Ended) -> bool, bound| {
+    let row = |part, method: &'static str, outcome, of: &dyn Fn(&Ended) -> bool, bound| {
         let count = ended.iter().filter(|run| of(run)).count();
         let value = count as f64 / runs as f64;
         Row {
@@ -147,16 +146,34 @@ pub(crate) fn errors(
     };
     let alpha = Some(ALPHA);
     let mut rows = vec![
-        row(part, "lbtest", outcome, |run| run.lbtest, alpha),
-        row(part, "first_responses", outcome, |run| run.first, alpha),
-        row(part, "independent", outcome, |run| run.independent, alpha),
+        row(part, "lbtest", outcome, &|run| run.lbtest == wrong, alpha),
+        row(
+            part,
+            "first_responses",
+            outcome,
+            &|run| run.first == wrong,
+            alpha,
+        ),
+        row(
+            part,
+            "independent",
+            outcome,
+            &|run| run.independent == wrong,
+            alpha,
+        ),
     ];
     if is_right {
-        rows.push(row("pinned_pass", "lbtest", "pass", |run| run.passed, None));
+        rows.push(row(
+            "pinned_pass",
+            "lbtest",
+            "pass",
+            &|run| run.lbtest == Verdict::Pass,
+            None,
+        ));
     }
     if is_right && pinning.is_independent() {
         let called = |run: &Ended| run.called_alike;
-        rows.push(row("pinned_called_alike", "lbtest", "fail", called, alpha));
+        rows.push(row("pinned_called_alike", "lbtest", "fail", &called, alpha));
     }
     rows
 }
@@ -165,7 +182,6 @@ fn run(
     expectation: &Expectation,
     truth: &[f64],
     pinning: &Pinning,
-    wrong: Verdict,
     random: &mut ChaCha8Rng,
 ) -> Ended {
     let claim = &expectation.claim;
@@ -222,10 +238,9 @@ fn run(
         (judged.verdict, judged.likeness != Likeness::NotSeen)
     };
     Ended {
-        independent: judge(claim, all).verdict == wrong,
-        first: first == wrong,
-        lbtest: verdict == wrong,
-        passed: verdict == Verdict::Pass,
+        independent: judge(claim, all).verdict,
+        first,
+        lbtest: verdict,
         called_alike,
     }
 }

@@ -176,8 +176,8 @@ fn strangers_hold_little_memory_and_keep_the_token_welcome() {
     let last = response(strangers.last_mut().unwrap());
     assert!([503, 408].contains(&last.status), "{last:?}");
     let token = ["Authorization: Bearer s3cret"];
-    let heard = exchange(&served.address, "POST", "/flagger/shop", &token, b"{}");
-    assert_eq!(heard.status, 425);
+    let answer = exchange(&served.address, "POST", "/flagger/shop", &token, b"{}");
+    assert_eq!(answer.status, 425);
 }
 
 #[test]
