@@ -232,7 +232,7 @@ fn a_token_file_without_an_end_is_refused() {
     fs::write(&config, check).unwrap();
     let config = config.to_str().unwrap();
     let arguments = ["serve", "--config", config, "--token-file", "/dev/zero"];
-    refused(&arguments, "/dev/zero: it is larger than 64 KiB");
+    refused(&arguments, "the token file /dev/zero is larger than 64 KiB");
 }
 
 #[test]
