@@ -12,6 +12,7 @@ use crate::stats::evenness;
 use crate::stats::judge::Judge;
 use crate::stats::sample_size;
 use crate::stats::sequential::cap;
+use crate::stats::student::Expected;
 use stickiness::Stickiness;
 
 /// What is asserted of an ingress.
@@ -55,6 +56,16 @@ impl Claim {
             sample_size::fixed_sample_size(self.split.shares(), tolerance, alpha)
         };
         NonZeroU64::new(n).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// What the tests over connections and over the order of dispatch judge against.
+    #[must_use]
+    pub fn expected(&self) -> Expected<'_> {
+        Expected {
+            shares: self.split.shares(),
+            tolerance: self.criterion.tolerance,
+            alpha: self.criterion.alpha,
+        }
     }
 
     /// The tolerance as a part of a pod's equal share.

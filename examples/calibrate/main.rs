@@ -18,6 +18,9 @@ use suite::row::Row;
 use suite::sequential::{LARGE_ALPHA, TRUTHS};
 use suite::{ALPHA, Effort, Expectation, SPLITS};
 
+/// What can be measured by itself.
+const PARTS: [&str; 2] = ["dependent", "pinned"];
+
 /// What the arguments ask for.
 struct Options {
     effort: Effort,
@@ -35,7 +38,12 @@ impl Options {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--quick" => options.effort = Effort::QUICK,
-                "--only" => options.only = Some(arguments.next().ok_or("--only needs a part")?),
+                "--only" => {
+                    let part = arguments
+                        .next()
+                        .filter(|part| PARTS.contains(&part.as_str()));
+                    options.only = Some(part.ok_or("--only needs dependent or pinned")?);
+                }
                 "--output" => {
                     let directory = arguments.next().ok_or("--output needs a directory")?;
                     options.output = directory.into();
@@ -183,9 +191,7 @@ fn measured(effort: Effort) -> Vec<Row> {
 fn dependent(effort: Effort) -> Vec<Row> {
     let mut rows = suite::dependent::cells(&[70.0, 30.0], &ORDERS, effort.few);
     for weights in [&[50.0, 30.0, 20.0][..], &[40.0, 30.0, 15.0, 10.0, 5.0]] {
-        // More backends take long to judge.
-        let runs = effort.few / 20;
-        rows.extend(suite::dependent::cells(weights, &FEW_ORDERS, runs));
+        rows.extend(suite::dependent::cells(weights, &FEW_ORDERS, effort.few));
     }
     rows
 }

@@ -266,10 +266,11 @@ impl<'a> Table<'a> {
 
     fn pinned(&self, text: &mut String) {
         text.push_str(
-            "\n## Connections that stick to a backend\n\nC×R: so many connections of so many requests; a response repeats \
-             its connection's backend with chance \"stick\". Promised with several requests to a connection: at most \
-             0.002. \"First responses\" judges these alone (promised: 0.001), \"independent\" takes all responses for \
-             independent draws.\n\n\
+            "\n## Connections that stick to a backend\n\nC×R: so many connections of so many requests, of several lengths \
+             with a plus; \"stick\": a response repeats its connection's backend with this chance, \"markov\": the response \
+             before, \"beta\": connections draw their shares, with this correlation. Promised with several requests to a \
+             connection: at most 0.002. \"First responses\" judges these alone (promised: 0.001), \"independent\" takes \
+             all responses for independent draws.\n\n\
              | split | truth | connections | wrong | lbtest | first responses | independent |\n\
              |---|---|---|---|--:|--:|--:|\n",
         );

@@ -22,6 +22,8 @@ pub(super) enum GrpcError {
         "the call ended without trailers, so without a grpc-status: something on the way drops them"
     )]
     NoStatus,
+    #[error("the message ends within its head, after {0} of 5 bytes")]
+    Head(usize),
     #[error("the message is announced with {announced} bytes, and {came} came")]
     Length { announced: u32, came: usize },
     #[error("the message is said to be compressed, and not how (grpc-encoding)")]
@@ -61,11 +63,9 @@ pub(super) fn message(
     if body.is_empty() {
         return Ok(Vec::new());
     }
-    let cut = GrpcError::Length {
-        announced: 0,
-        came: body.len(),
-    };
-    let (&[flag, a, b, c, d], rest) = body.split_first_chunk::<FRAME_HEAD>().ok_or(cut)?;
+    let (&[flag, a, b, c, d], rest) = body
+        .split_first_chunk::<FRAME_HEAD>()
+        .ok_or(GrpcError::Head(body.len()))?;
     let announced = u32::from_be_bytes([a, b, c, d]);
     let came = rest.len();
     let message = usize::try_from(announced)

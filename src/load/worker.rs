@@ -474,7 +474,10 @@ impl RequestLoop {
         });
         if self.shared.plan.snapshot.is_some() && !self.shared.plan.load.connection_use.is_fresh() {
             let mut kept = self.kept.borrow_mut();
-            kept.retain(|one| one.strong_count() > 0);
+            // Those that have closed are cleared away whenever the list would grow.
+            if kept.len() == kept.capacity() {
+                kept.retain(|one| one.strong_count() > 0);
+            }
             kept.push(Rc::downgrade(&responses));
         }
         Ok(Open {

@@ -333,12 +333,10 @@ impl ConnectionSums {
     /// `windows[t][i]` counts the responses of cell `i` in block `t` of the dispatch order.
     #[must_use]
     pub fn balance_p_value(&self, windows: &[Vec<u64>]) -> f64 {
-        let n = self.observed.iter().sum::<u64>() as f64;
-        let cells = self.observed.len();
-        let most = (0..cells).min_by_key(|&cell| {
-            let twice = self.observed[cell].saturating_mul(2);
-            twice.abs_diff(self.observed.iter().sum())
-        });
+        let all: u64 = self.observed.iter().sum();
+        let n = all as f64;
+        let most = (0..self.observed.len())
+            .min_by_key(|&cell| self.observed[cell].saturating_mul(2).abs_diff(all));
         let Some(cell) = most.filter(|_| windows.len() >= BATCHES && self.connections > 1) else {
             return 1.0;
         };

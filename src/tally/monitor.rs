@@ -15,7 +15,6 @@ use crate::stats::dispatch_order::DispatchOrder;
 use crate::stats::judge::Judge;
 use crate::stats::order::Order;
 use crate::stats::sequential::{Look, Sequential};
-use crate::stats::student::Expected;
 
 /// At most so many assignments are watched at once; with more, the run goes on to its cap.
 const MAX_POSSIBILITIES: usize = 64;
@@ -335,11 +334,6 @@ impl Sent {
     }
 
     fn order(&self, claim: &Claim) -> Option<Order> {
-        let expected = Expected {
-            shares: claim.split.shares(),
-            tolerance: claim.criterion.tolerance,
-            alpha: claim.criterion.alpha,
-        };
         let size = self.labels.len().div_ceil(MAX_BLOCKS).max(1);
         let windows: Vec<Vec<u64>> = self
             .labels
@@ -354,7 +348,7 @@ impl Sent {
                 counts
             })
             .collect();
-        Order::new(&windows, &self.labels, self.unattributed, &expected)
+        Order::new(&windows, &self.labels, self.unattributed, &claim.expected())
     }
 }
 

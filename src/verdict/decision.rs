@@ -10,7 +10,6 @@ use crate::stats::judge::{Decision, Judge};
 use crate::stats::order::Order;
 use crate::stats::permutation::homogeneity;
 use crate::stats::sequential::Look;
-use crate::stats::student::Expected;
 use crate::stats::unattributed::{Bounds, absence_p_value};
 use crate::tally::monitor::Standing;
 
@@ -139,6 +138,24 @@ pub struct Judged {
 }
 
 impl Judged {
+    /// Whether it is a PASS, or a FAIL that could be chance: a backend of weight zero that answered, and a
+    /// workload that is no backend, are certain however the answers depend on one another.
+    pub(super) fn rests_on_a_test(&self) -> bool {
+        matches!(
+            (self.verdict, self.cause),
+            (Verdict::Pass, _) | (Verdict::Fail, Cause::Off | Cause::NeverAnswered(_))
+        )
+    }
+
+    /// Whether such a verdict stands by another variance too, which leaves these p-values.
+    pub(super) fn stands_by(&self, claim: &Claim, fit: f64, equivalence: f64) -> bool {
+        let Criterion { alpha, judge, .. } = claim.criterion;
+        match self.verdict {
+            Verdict::Fail => fit <= alpha,
+            _ => judge == Judge::Significance || equivalence <= alpha,
+        }
+    }
+
     /// The p-value that a FAIL rests on: 0 where it is certain, else the largest that is possible.
     #[must_use]
     pub fn fail_p_value(&self) -> f64 {
@@ -221,19 +238,14 @@ pub fn judge_clustered(claim: &Claim, counts: Counts, clusters: &Clusters) -> Ju
     let clustering = sums.clustering();
     let permuted = homogeneity(sample, split.len() + 1, claim.seed);
     let likeness = match permuted {
-        Some(test) if test.p_value > criterion.alpha => Likeness::NotSeen,
         None => Likeness::NotSeen,
+        Some(test) if test.p_value > criterion.alpha => Likeness::NotSeen,
         Some(_) if sums.balance_p_value(windows) <= criterion.alpha => Likeness::InStep,
         Some(_) => Likeness::Alike,
     };
     let keeps_to_backend =
         likeness == Likeness::Alike && clustering.intraclass_correlation > MOST_CORRELATION;
-    let expected = Expected {
-        shares: split.shares(),
-        tolerance: criterion.tolerance,
-        alpha: criterion.alpha,
-    };
-    let test = sums.test(counts.unattributed, &expected);
+    let test = sums.test(counts.unattributed, &claim.expected());
     let judged = match test.filter(|_| !keeps_to_backend) {
         _ if likeness == Likeness::InStep => judge(claim, counts),
         Some(test) => under_connections(claim, judge(claim, counts), test),
@@ -248,7 +260,8 @@ pub fn judge_clustered(claim: &Claim, counts: Counts, clusters: &Clusters) -> Ju
 
 /// The verdict on independent responses that stands by the variance between connections too.
 fn under_connections(claim: &Claim, judged: Judged, test: ConnectionTest) -> Judged {
-    let Criterion { alpha, judge, .. } = claim.criterion;
+    let stands = !judged.rests_on_a_test()
+        || judged.stands_by(claim, test.fit_p_value, test.equivalence_p_value);
     let log10_p_value = if test.fit_p_value > judged.p_value {
         test.fit_p_value.log10()
     } else {
@@ -261,11 +274,6 @@ fn under_connections(claim: &Claim, judged: Judged, test: ConnectionTest) -> Jud
         largest_p_value: judged.largest_p_value.max(test.fit_p_value),
         equivalence_p_value: judged.equivalence_p_value.max(test.equivalence_p_value),
         ..judged
-    };
-    let stands = match (judged.verdict, judged.cause) {
-        (Verdict::Fail, Cause::Off | Cause::NeverAnswered(_)) => test.fit_p_value <= alpha,
-        (Verdict::Pass, _) => judge == Judge::Significance || test.equivalence_p_value <= alpha,
-        _ => true,
     };
     if !stands {
         conclude(&claim.criterion, &mut judged, Decision::Inconclusive);

@@ -4,9 +4,7 @@
 use super::Verdict;
 use super::decision::{Cause, Judged};
 use crate::claim::Claim;
-use crate::stats::judge::Judge;
 use crate::stats::order::Order;
-use crate::stats::student::Expected;
 
 /// The verdict that stands where the answers may depend on one another.
 ///
@@ -18,28 +16,15 @@ pub(super) fn under_order(
     windows: &[Vec<u64>],
     labels: impl FnOnce() -> Vec<u8>,
 ) -> Judged {
-    let is_asked = matches!(
-        (judged.verdict, judged.cause),
-        (Verdict::Pass, _) | (Verdict::Fail, Cause::Off | Cause::NeverAnswered(_))
-    );
-    if !is_asked {
+    if !judged.rests_on_a_test() {
         return judged;
     }
-    let expected = Expected {
-        shares: claim.split.shares(),
-        tolerance: claim.criterion.tolerance,
-        alpha: claim.criterion.alpha,
-    };
     let unattributed = judged.counts.unattributed;
-    let Some(order) = Order::new(windows, &labels(), unattributed, &expected) else {
+    let Some(order) = Order::new(windows, &labels(), unattributed, &claim.expected()) else {
         return judged;
     };
-    let alpha = claim.criterion.alpha;
-    let stands = match judged.verdict {
-        _ if !order.is_clumped() => true,
-        Verdict::Fail => order.fit_p_value <= alpha,
-        _ => claim.criterion.judge == Judge::Significance || order.equivalence_p_value <= alpha,
-    };
+    let (fit, equivalence) = (order.fit_p_value, order.equivalence_p_value);
+    let stands = !order.is_clumped() || judged.stands_by(claim, fit, equivalence);
     let judged = Judged {
         order: Some(order),
         ..judged

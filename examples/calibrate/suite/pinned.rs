@@ -13,6 +13,10 @@ use super::outcomes::in_parallel;
 use super::row::Row;
 use super::{ALPHA, Expectation, drawn, seed_of, written};
 
+/// What is promised with several requests to a connection: the variance between them is an estimate, so that
+/// the rate is near α, and at most twice it.
+const PROMISE: f64 = 2.0 * ALPHA;
+
 /// Requests in a block of the dispatch order.
 const WINDOW: usize = 16;
 
@@ -146,7 +150,13 @@ pub(crate) fn errors(
     };
     let alpha = Some(ALPHA);
     let mut rows = vec![
-        row(part, "lbtest", outcome, &|run| run.lbtest == wrong, alpha),
+        row(
+            part,
+            "lbtest",
+            outcome,
+            &|run| run.lbtest == wrong,
+            Some(PROMISE),
+        ),
         row(
             part,
             "first_responses",
