@@ -7,8 +7,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use http::header::{COOKIE, HOST};
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, USER_AGENT,
+};
 
+use crate::identity::finder::Naming;
 use crate::observation::Failure;
 use crate::plan::pace::Rate;
 use crate::plan::preparation::Preparation;
@@ -53,6 +56,8 @@ pub struct Measured {
     pub failure_messages: BTreeMap<Failure, String>,
     /// The earliest response without an identity.
     pub sample: Option<UnidentifiedSample>,
+    /// How responses named their pods beyond the usual forms.
+    pub naming: Naming,
     /// What the headers of the first responses showed.
     pub signs: Signs,
     /// When the first request was due; `None` when nothing was sent.
@@ -84,6 +89,7 @@ impl Measured {
             addresses: Vec::new(),
             failure_messages: BTreeMap::new(),
             sample: None,
+            naming: Naming::default(),
             signs: Signs::default(),
             started_at: None,
             elapsed: Duration::ZERO,
@@ -131,6 +137,8 @@ pub struct Trial {
     pub sequential: bool,
     /// Whether the user has a `Cookie` header sent.
     pub sends_cookie: bool,
+    /// The first header of the user's by which an ingress may route, and its value.
+    pub routing_header: Option<(String, String)>,
     /// Which part of a run that several share this is; `None` for a whole run.
     pub shard: Option<Sharding>,
     /// What the run is called; `None` leaves it to the report.
@@ -164,10 +172,26 @@ impl Trial {
             connection_use: load.connection_use,
             sequential: plan.sequential,
             sends_cookie: plan.request.headers.contains_key(COOKIE),
+            routing_header: routing_header(&plan.request.headers),
             shard: plan.shard.clone(),
             run_id: plan.run_id.clone(),
         }
     }
+}
+
+fn routing_header(headers: &HeaderMap) -> Option<(String, String)> {
+    let others = [
+        ACCEPT,
+        ACCEPT_ENCODING,
+        AUTHORIZATION,
+        CONTENT_LENGTH,
+        CONTENT_TYPE,
+        HOST,
+        USER_AGENT,
+    ];
+    let (name, value) = headers.iter().find(|(name, _)| !others.contains(name))?;
+    let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+    Some((name.to_string(), value))
 }
 
 /// Why nothing could be measured.

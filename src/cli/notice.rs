@@ -4,11 +4,12 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::format::time;
+use crate::identity::finder::Naming;
 use crate::load::Doubt;
 use crate::measured::{RateLimit, Trial};
 use crate::plan::Plan;
 use crate::verdict::promise::remedy_for_time;
-use crate::verdict::unmeasured::unidentified;
+use crate::verdict::unidentified::unidentified;
 
 /// What is said when a rate limiter was recognised, `elapsed` after the first request.
 pub(super) fn limited(plan: &Plan, found: &RateLimit, elapsed: Duration) -> String {
@@ -37,7 +38,8 @@ pub(super) fn doubt(plan: &Plan, doubt: &Doubt, elapsed: Duration) -> String {
             plan.load.timeout
         ),
         Doubt::Unidentified(sample) => {
-            unidentified(Trial::of(plan).host.as_str(), None, sample).message
+            let host = Trial::of(plan).host;
+            unidentified(&plan.claim.split, &host, (None, sample), &Naming::default()).message
         }
         Doubt::Failing(failure, message) => {
             format!("requests fail ({failure}: {})", message.escape_debug())

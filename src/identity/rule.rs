@@ -9,6 +9,7 @@ use super::builtin::BuiltIn;
 use super::certificate::CertificateName;
 use super::json::Pointer;
 use super::pattern::Pattern;
+use super::place;
 use super::protobuf::FieldPath;
 use crate::headers::Headers;
 
@@ -52,7 +53,7 @@ enum Kind {
 enum Rule {
     /// What a regular expression captures in the body.
     Body(Box<Pattern>),
-    /// The first header of this name.
+    /// The first header of this name: its value, or the pod's name in it.
     Header(HeaderName),
     /// The string or number at this place in the body.
     Json(Pointer),
@@ -131,6 +132,12 @@ impl Rules {
             rules.ignore_host(host);
         }
         self
+    }
+
+    /// Whether these are the built-in rules.
+    #[must_use]
+    pub fn are_builtin(&self) -> bool {
+        matches!(self.0, Kind::BuiltIn(_))
     }
 
     /// Whether any rule looks at what a saved log does not have: headers, a certificate.
@@ -237,7 +244,12 @@ impl Rule {
                 clean(found.as_bytes()).map(|name| Cow::Owned(name.to_owned()))
             }
             Self::Body(pattern) => clean(pattern.find(body)?).map(Cow::Borrowed),
-            Self::Header(name) => clean(headers.get(name)?).map(Cow::Borrowed),
+            Self::Header(name) => {
+                let value = headers.get(name)?;
+                // Of a sentence, as Via may be, the pod's name.
+                let name = place::in_value(value).or_else(|| clean(value));
+                name.map(Cow::Borrowed)
+            }
             Self::Json(pointer) => match pointer.find(body)? {
                 Cow::Borrowed(name) => clean(name.as_bytes()).map(Cow::Borrowed),
                 Cow::Owned(name) => clean(name.as_bytes()).map(|name| Cow::Owned(name.to_owned())),

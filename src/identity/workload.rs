@@ -85,6 +85,14 @@ pub(super) fn is_replica_set(name: &str) -> bool {
     without_hash(name).is_some()
 }
 
+/// Whether `name` is that of a Deployment's pod: `NAME-<hash>-<suffix>`.
+pub(super) fn is_deployment_pod(name: &str) -> bool {
+    match Form::of(name) {
+        Form::Generated { owner } => without_hash(owner).is_some(),
+        Form::Truncated { .. } | Form::Ordinal { .. } | Form::Plain => false,
+    }
+}
+
 /// Whether a text that is nothing but `text` may be taken for a pod's name.
 ///
 /// It must be an RFC 1123 name in one of Kubernetes' forms. Ordinals count up to 99, since `error-503`

@@ -155,7 +155,9 @@ impl Harvest {
             body: unharmed,
             ..answer
         };
-        if let Some(name) = shared.plan.rules.identify_in(looked_at) {
+        let known = shared.plan.rules.identify_in(looked_at);
+        let name = known.or_else(|| shared.finder.identify(status, answer.headers, unharmed));
+        if let Some(name) = name {
             if self.tally.attributed() == 0 {
                 shared.identified.store(true, Ordering::Relaxed);
             }

@@ -384,6 +384,7 @@ impl Begun<'_> {
             addresses: shared.addresses.clone(),
             failure_messages: harvest.failure_messages,
             sample: harvest.sample,
+            naming: shared.finder.naming(),
             signs: harvest.signs,
             started_at: Some(self.started_at),
             elapsed,

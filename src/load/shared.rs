@@ -18,10 +18,12 @@ use super::outgoing::Outgoing;
 use super::session::SessionSource;
 use super::turnstile::{Epochs, Turnstile};
 use super::{Doubt, Progress};
+use crate::identity::finder::Finder;
 use crate::measured::Address;
 use crate::measured::UnidentifiedSample;
 use crate::observation::Failure;
 use crate::plan::Plan;
+use crate::plan::target::Protocol;
 use crate::split::Split;
 use crate::tally::pods::PodRegistry;
 use crate::tally::set_aside::Reason;
@@ -50,6 +52,8 @@ pub(super) struct Shared {
     pub sessions: Option<Arc<SessionSource>>,
     /// Why none of it counts; `None` for what is judged.
     pub set_aside_as: Option<Reason>,
+    /// Looks for names where the built-in rules find none.
+    pub finder: Finder,
     /// What has come back so far, for who watches.
     pub board: Board,
     pub started: Instant,
@@ -90,6 +94,7 @@ impl Shared {
             registry: Arc::clone(registry),
             sessions,
             set_aside_as,
+            finder: Finder::new(sent(&plan)),
             board: Board::new(plan.load.threads.get()),
             started: Instant::now(),
             identified: AtomicBool::new(false),
@@ -157,7 +162,14 @@ impl Shared {
     pub(super) fn replace(&self, ticket: u64) {
         self.turnstile
             .replace(&self.dispenser, &self.epochs, ticket);
-        if self.identified.load(Ordering::Relaxed) || self.set_aside_as.is_some() {
+        if self.set_aside_as.is_some() {
+            return;
+        }
+        if self.finder.is_in_doubt() {
+            self.hopeless.store(true, Ordering::Relaxed);
+            self.dispenser.stop();
+        }
+        if self.identified.load(Ordering::Relaxed) {
             return;
         }
         let unidentified = if ticket < self.first {
@@ -172,6 +184,23 @@ impl Shared {
             self.dispenser.stop();
         }
     }
+}
+
+/// All that the requests say, which an app may echo. `None` where the user says how pods are named, for sessions, whose
+/// follow-ups carry what earlier responses gave, and for gRPC, in whose messages a length may pass for a name's first letter.
+fn sent(plan: &Plan) -> Option<Vec<u8>> {
+    let is_grpc = plan.target.protocol == Protocol::Grpc;
+    if !plan.rules.are_builtin() || plan.claim.sessions.is_some() || is_grpc {
+        return None;
+    }
+    let request = &plan.request;
+    let mut sent = request.uri.to_string().into_bytes();
+    for (name, value) in &request.headers {
+        sent.extend([b"\n", name.as_str().as_bytes(), b": ", value.as_bytes()].concat());
+    }
+    sent.push(b'\n');
+    sent.extend(&request.body);
+    Some(sent)
 }
 
 /// So many requests reach every backend of the split, but for a chance of [`UNSEEN`].

@@ -103,6 +103,7 @@ pub(super) fn trial(shared: &SharedPlan) -> Result<Trial, SharedPlanError> {
         connection_use: per_connection.map_or(ConnectionUse::KeepAlive, ConnectionUse::Requests),
         sequential: false,
         sends_cookie: shared.sends_cookie,
+        routing_header: None,
         shard: None,
         run_id: Some(shared.run_id.clone()),
     })

@@ -15,6 +15,7 @@
 //! | `replica_ratio` | shares as the replicas, whatever the pods within a backend get |
 //! | `canary_absent`, `primary_bypassed` | a backend got nothing, and nothing failed |
 //! | `canary_weight_total_ignored` | weights out of a total below 100, read as out of 100 |
+//! | `canary_header_ignored` | a header or cookie is sent that is to lead to one backend, and others answer |
 //! | `stuck_client` | one backend alone answered |
 //! | `canary_failing`, `primary_failing` | one backend's share of the requests failed |
 //! | `backend_not_identified` | one backend's share of the responses names no pod |
@@ -48,6 +49,7 @@ mod constant;
 mod evenness;
 mod fit;
 mod gather;
+mod header;
 mod limiter;
 mod missing;
 mod notes;

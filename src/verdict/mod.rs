@@ -15,6 +15,7 @@ pub mod reason;
 pub mod shards;
 pub mod split;
 pub mod stickiness;
+pub mod unidentified;
 pub mod unmeasured;
 
 use schemars::JsonSchema;
@@ -144,7 +145,11 @@ pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
     // What a limiter's pace left no time to repeat was measured all the same.
     let is_paced = measured.limiter.is_some() && measured.set_aside.identified() > 0;
     if attributed == 0 && !is_paced {
-        outcome.not_measured(unmeasured::not_measured(measured));
+        outcome.not_measured(unmeasured::not_measured(&claim.split, measured));
+    } else if let Some(doubt) = unidentified::is_it_the_ingress(measured, &outcome.assignment)
+        .filter(|_| !claim.split.is_of_pods())
+    {
+        outcome.not_measured(vec![doubt]);
     } else {
         let missing = unmeasured::missing_answers(measured);
         outcome.reasons.extend(missing);

@@ -1,22 +1,23 @@
 //! Why a run could not measure, or measured less than was planned.
 
-use http::header::LOCATION;
-
 use super::Reason;
-use crate::format::{TOLD, cut, time};
-use crate::identity::encoding;
-use crate::measured::{Ending, Measured, Trial, UnidentifiedSample};
+use super::unidentified::{self, unidentified};
+use crate::format::time;
+use crate::measured::{Ending, Measured, Trial};
 use crate::observation::{Failure, status};
 use crate::plan::target::Protocol;
+use crate::split::Split;
 use crate::stats::sequential::Look;
 
 /// Why nothing was attributed although requests were sent.
 #[must_use]
-pub fn not_measured(measured: &Measured) -> Vec<Reason> {
+pub fn not_measured(split: &Split, measured: &Measured) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let responses = measured.counted.responses();
     if let Some(sample) = &measured.sample {
-        reasons.push(unidentified(&measured.trial.host, Some(responses), sample));
+        let host = &measured.trial.host;
+        let answer = (Some(responses), sample);
+        reasons.push(unidentified(split, host, answer, &measured.naming));
     }
     let remedy = other_protocol(&measured.trial).filter(|_| responses == 0);
     reasons.extend(failures(measured, remedy));
@@ -24,108 +25,6 @@ pub fn not_measured(measured: &Measured) -> Vec<Reason> {
         reasons.push(Reason::new("nothing_attributed", "no request was answered"));
     }
     reasons
-}
-
-/// What a response without an identity says; `responses` came in all, if that is known.
-#[must_use]
-pub fn unidentified(host: &str, responses: Option<u64>, sample: &UnidentifiedSample) -> Reason {
-    let told = |of_which: &str| match responses {
-        Some(responses) => format!("{responses} responses, {of_which}"),
-        None => format!("responses came, {of_which}"),
-    };
-    let none_from_a_pod = told("none from a pod");
-    let none_names_a_pod = told("none of which names a pod");
-    let body = String::from_utf8_lossy(&sample.body);
-    let shown = body.escape_debug();
-    let status = sample.status;
-    if status == 404 && body.contains("default backend") {
-        return Reason::new(
-            "default_backend",
-            format!(
-                "{none_from_a_pod}: the ingress answers 404 \"{shown}\", its default \
-                 backend, since no rule matches Host {host}; check --host and the path"
-            ),
-        );
-    }
-    if (300..400).contains(&status) {
-        let location = sample
-            .headers
-            .get(LOCATION)
-            .map(|to| String::from_utf8_lossy(to.as_bytes()));
-        return Reason::new(
-            "redirected",
-            format!(
-                "{none_from_a_pod}: the ingress redirects ({status}) to {}; \
-                 use that URL",
-                cut(location.as_deref().unwrap_or("nowhere"), TOLD).escape_debug()
-            ),
-        );
-    }
-    if let Some(told) = certificate_page(status, &body) {
-        return Reason::new("client_certificate", format!("{none_from_a_pod}: {told}"));
-    }
-    if let Some(remedy) = of_call(status) {
-        return Reason::new(
-            "calls_failed",
-            format!(
-                "{none_names_a_pod}: the first ended as {}: {remedy}",
-                status::name(status)
-            ),
-        );
-    }
-    if status >= 400 {
-        return Reason::new(
-            "error_pages",
-            format!("{none_from_a_pod}: the first is a {status} to Host {host}: \"{shown}\""),
-        );
-    }
-    if let Some(coding) = encoding::not_undone(&sample.headers) {
-        return Reason::new(
-            "unreadable_body",
-            format!(
-                "{none_names_a_pod}: bodies come coded as {}, though none was asked for, and lbtest reads \
-                 gzip, deflate, br and zstd alone; say who answers with --identify header:NAME",
-                cut(&coding, TOLD).escape_debug()
-            ),
-        );
-    }
-    Reason::new(
-        "nothing_identified",
-        format!(
-            "{none_names_a_pod}; the first ({}) begins \"{shown}\"; say \
-             how yours does with --identify REGEX, header:NAME or json:/pointer",
-            status::name(status)
-        ),
-    )
-}
-
-/// What a status of gRPC means that is no success.
-fn of_call(status: u16) -> Option<&'static str> {
-    match status {
-        status::UNIMPLEMENTED => Some(
-            "the server has no such service or method; say one that it has with --grpc SERVICE/METHOD",
-        ),
-        status::UNAVAILABLE => {
-            Some("the ingress reaches no backend that answers; are the pods up?")
-        }
-        1..=16 => Some(
-            "say a method that succeeds with --grpc SERVICE/METHOD, and its message with --data-file",
-        ),
-        _ => None,
-    }
-}
-
-/// What nginx's pages about a client's certificate mean (`ngx_http_special_response.c`, 495 and 496, sent as 400).
-fn certificate_page(status: u16, body: &str) -> Option<&'static str> {
-    if status != 400 {
-        None
-    } else if body.contains("No required SSL certificate was sent") {
-        Some("the ingress demands a client's certificate: give one with --cert FILE and --key FILE")
-    } else if body.contains("The SSL certificate error") {
-        Some("the ingress refuses the client's certificate: check --cert")
-    } else {
-        None
-    }
 }
 
 /// What a port may speak instead that answers none of the plan's requests. Over TLS the two sides agree on it.
@@ -205,6 +104,7 @@ pub fn missing_answers(measured: &Measured) -> Vec<Reason> {
             ),
         ));
     }
+    reasons.extend(unidentified::in_doubt(&measured.naming));
     reasons.extend(failures(measured, None));
     reasons
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Ambiguity, Assignment, Backend, Basis, Group, Inference, MAX_SUGGESTIONS};
 use crate::identity::name::{ends_in, is_of_a_canary, is_stem, is_version, same, tokens};
+use crate::identity::proposal::quoted;
 use crate::identity::workload;
 use crate::split::Split;
 
@@ -297,14 +298,4 @@ impl<'a> Inferring<'a> {
 /// The one item, if it is the only one.
 fn only<T>(mut items: impl Iterator<Item = T>) -> Option<T> {
     items.next().filter(|_| items.next().is_none())
-}
-
-/// `word` as a POSIX shell reads it back.
-fn quoted(word: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:=@,+".contains(&byte);
-    if word.bytes().all(is_plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }

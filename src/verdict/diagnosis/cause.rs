@@ -71,6 +71,10 @@ impl Cause {
                  divide the requests"
             ),
             Self::Absent(silent) => absent(symptoms, missing, silent),
+            Self::TotalIgnored(total) if *total > 100.0 => format!(
+                "the counts look like weights out of {total} read as out of 100: {told}, as where \
+                 canary-weight-total is not read"
+            ),
             Self::TotalIgnored(total) => format!(
                 "the counts look like weights out of {total} read as out of 100: {told}, as where \
                  ingress-nginx ignores a canary-weight-total of 100 or less"

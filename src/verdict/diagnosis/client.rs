@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::measured::Measured;
 use crate::observation::Failure;
+use crate::verdict::unidentified;
 
 /// What was short on this machine during the measured.
 pub(super) fn findings(measured: &Measured) -> Vec<Finding> {
@@ -10,6 +11,7 @@ pub(super) fn findings(measured: &Measured) -> Vec<Finding> {
         .into_iter()
         .chain(concurrency(measured))
         .chain(rate(measured))
+        .chain(naming(measured))
         .collect()
 }
 
@@ -40,6 +42,12 @@ fn concurrency(measured: &Measured) -> Option<Finding> {
             .with("wanted", wanted as f64)
             .with("reached", reached as f64)
     })
+}
+
+/// How pods were told, where a rule had to be found.
+fn naming(measured: &Measured) -> Option<Finding> {
+    let place = measured.naming.place.as_ref()?;
+    Some(Finding::new("identity_found", unidentified::naming(place)))
 }
 
 /// Below this part of its rate a run is said to have fallen behind, …

@@ -358,7 +358,8 @@ fn weights(symptoms: &Symptoms<'_>, all: &mut Vec<Candidate>) {
 }
 
 /// ingress-nginx takes canary-weight w as w/max(canary-weight-total, 100): a total below 100 does not
-/// count. One backend, whichever it is, is the primary and gets the rest.
+/// count, and where the total is not read at all, none does. One backend, whichever it is, is the primary and gets the
+/// rest.
 fn total_ignored(symptoms: &Symptoms<'_>, all: &mut Vec<Candidate>) {
     let weights = symptoms.split.weights();
     let sum: f64 = weights.iter().sum();
@@ -370,13 +371,13 @@ fn total_ignored(symptoms: &Symptoms<'_>, all: &mut Vec<Candidate>) {
     // 70 and 30 may be how a person tells 7 and 3 of 10.
     let total = match sum {
         _ if !multiples(1.0) => return,
-        _ if sum < 100.0 - SAME => sum,
-        _ if (sum - 100.0).abs() < SAME && multiples(10.0) => 10.0,
+        _ if (sum - 100.0).abs() > SAME => sum,
+        _ if multiples(10.0) => 10.0,
         _ => return,
     };
     let read = |weight: f64| weight / sum * total / 100.0;
     let readings: Vec<Vec<f64>> = (0..weights.len())
-        .map(|primary| {
+        .filter_map(|primary| {
             let canaries: f64 = (0..weights.len())
                 .filter(|&backend| backend != primary)
                 .map(|backend| read(weights[backend]))
@@ -388,7 +389,7 @@ fn total_ignored(symptoms: &Symptoms<'_>, all: &mut Vec<Candidate>) {
                     read(weight)
                 }
             };
-            weights.iter().enumerate().map(share).collect()
+            (canaries <= 1.0).then(|| weights.iter().enumerate().map(share).collect())
         })
         .collect();
     let number = readings.len() as f64;

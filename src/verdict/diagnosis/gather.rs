@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Symptoms, addresses, client, diagnose, limiter};
+use super::{Finding, Symptoms, addresses, client, diagnose, header, limiter};
 use crate::claim::Claim;
 use crate::identity::assignment::Backend;
 use crate::measured::Measured;
@@ -60,6 +60,7 @@ pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -
         signs: measured.signs,
         sends_cookie: measured.trial.sends_cookie,
     });
+    let found = header::beside(claim, measured, judgement, found);
     let found = addresses::beside(claim, measured, judgement, found);
     let mut findings = limiter::before(measured, found);
     findings.extend(client::findings(measured));

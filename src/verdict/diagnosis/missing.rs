@@ -90,11 +90,16 @@ impl Missing {
     pub(super) fn nothing_identified(&self, symptoms: &Symptoms<'_>) -> Option<Finding> {
         let all = self.sent();
         (symptoms.counts.foreign == 0 && all > 0 && 10 * self.server_errors >= 9 * all).then(|| {
+            let shares = symptoms.split.shares();
+            // A canary that is to get everything hangs on a primary that is to get nothing.
+            let silent = (0..shares.len()).filter(|&backend| shares[backend] == 0.0).take(4);
+            let primaries = [symptoms.primary()].into_iter().chain(silent);
+            let primaries: Vec<&str> = primaries.map(|backend| symptoms.label(backend)).collect();
             let message = format!(
-                "all {all} requests failed from the first one on ({}): as where {} has no ready endpoints, \
-                 without which an ingress serves nothing, or where no backend is up",
+                "all {all} requests failed from the first one on ({}): as where the primary, {}, has no ready \
+                 endpoints, without which an ingress serves nothing, not even a canary, or where no backend is up",
                 self.told(),
-                symptoms.label(symptoms.primary())
+                primaries.join(" or ")
             );
             Finding::new("primary_dead", message)
                 .with("requests", all as f64)

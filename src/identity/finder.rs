@@ -1,0 +1,229 @@
+//! Finds out from the first responses of a run where they name their pods.
+
+use std::borrow::Cow;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use http::HeaderMap;
+use memchr::memmem;
+
+use super::place::{Found, Place};
+use crate::headers::Headers;
+
+/// So many responses that name a pod must do so in the same place before it is settled.
+const FIRST: u32 = 64;
+/// So many responses that name nobody are kept, to see what they tell instead.
+const SAMPLES: usize = 32;
+/// As much of each.
+const SAMPLE_BYTES: usize = 2048;
+
+/// Looks for the place where responses name their pod; see [`Place`]. Shared by the threads of a run.
+#[derive(Debug)]
+pub struct Finder {
+    /// What the requests send, which responses may echo; `None` where no place is to be looked for.
+    request: Option<Vec<u8>>,
+    /// Known once and for all; `None` within where responses contradicted each other.
+    settled: OnceLock<Option<Place>>,
+    learning: Mutex<Learning>,
+}
+
+#[derive(Debug, Default)]
+struct Learning {
+    agreed: u32,
+    place: Option<Place>,
+    rivals: Vec<Place>,
+    samples: Vec<Sample>,
+}
+
+/// A response that named nobody.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// Its status; 200 where a log has none.
+    pub status: u16,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The beginning of its body.
+    pub body: Vec<u8>,
+}
+
+/// How the responses of a run name their pods beyond the usual forms.
+#[derive(Debug, Clone, Default)]
+pub struct Naming {
+    /// The place that was read.
+    pub place: Option<Place>,
+    /// The places that leave doubt, where none was taken; at least one.
+    pub rivals: Vec<Place>,
+    /// Responses that named nobody.
+    pub samples: Vec<Sample>,
+}
+
+impl Finder {
+    /// Looks for places, and takes no name that `request` contains, all that is sent, for an answer.
+    #[must_use]
+    pub fn new(request: Option<Vec<u8>>) -> Self {
+        Self {
+            request,
+            settled: OnceLock::new(),
+            learning: Mutex::default(),
+        }
+    }
+
+    /// The pod that the response names, if that is beyond doubt so far.
+    pub fn identify<'a>(
+        &'a self,
+        status: u16,
+        headers: Headers<'a>,
+        body: &'a [u8],
+    ) -> Option<Cow<'a, str>> {
+        let request = self.request.as_deref()?;
+        let is_echo = |name: &str| memmem::find(request, name.as_bytes()).is_some();
+        if let Some(settled) = self.settled.get() {
+            let name = settled.as_ref()?.read(headers, body)?;
+            return (!is_echo(name)).then_some(Cow::Borrowed(name));
+        }
+        let headers = headers.to_map();
+        let found = Place::find(&headers, body, &is_echo);
+        let mut learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have met a contradiction meanwhile.
+        if !learning.rivals.is_empty() {
+            return None;
+        }
+        match found {
+            Found::Nobody => {
+                learning.keep(status, &headers, body);
+                None
+            }
+            // What answers in place of a pod may name itself, so that errors teach nothing.
+            Found::One(place, name) if status >= 400 => {
+                (learning.place == Some(place)).then(|| Cow::Owned(name.to_owned()))
+            }
+            Found::Several(_) if status >= 400 => None,
+            Found::One(place, name) if learning.agrees(&place) => {
+                learning.agreed += 1;
+                if learning.agreed >= FIRST {
+                    self.settled.get_or_init(|| Some(place));
+                }
+                Some(Cow::Owned(name.to_owned()))
+            }
+            Found::One(place, _) => {
+                self.contradicted(&mut learning, vec![place]);
+                None
+            }
+            Found::Several(places) => {
+                self.contradicted(&mut learning, places);
+                None
+            }
+        }
+    }
+
+    fn contradicted(&self, learning: &mut Learning, places: Vec<Place>) {
+        self.settled.get_or_init(|| None);
+        let known = learning.place.take();
+        for place in known.into_iter().chain(places) {
+            if !learning.rivals.contains(&place) {
+                learning.rivals.push(place);
+            }
+        }
+    }
+
+    /// Whether responses contradicted each other, so that none is identified any more.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(self.settled.get(), Some(None))
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn naming(&self) -> Naming {
+        let learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        Naming {
+            place: learning.place.clone(),
+            rivals: learning.rivals.clone(),
+            samples: learning.samples.clone(),
+        }
+    }
+}
+
+impl Learning {
+    /// Whether `place` is the one that is known so far; the first is.
+    fn agrees(&mut self, place: &Place) -> bool {
+        self.place.get_or_insert_with(|| place.clone()) == place
+    }
+
+    fn keep(&mut self, status: u16, headers: &HeaderMap, body: &[u8]) {
+        if self.samples.len() < SAMPLES {
+            self.samples.push(Sample {
+                status,
+                headers: headers.clone(),
+                body: body[..body.len().min(SAMPLE_BYTES)].to_vec(),
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identify(finder: &Finder, body: &str) -> Option<String> {
+        let name = finder.identify(200, Headers::NONE, body.as_bytes());
+        name.map(Cow::into_owned)
+    }
+
+    #[test]
+    fn a_place_that_all_first_responses_share_is_read_from_the_first_on() {
+        let finder = Finder::new(Some(Vec::new()));
+        for _ in 0..2 * FIRST {
+            assert_eq!(
+                identify(&finder, "on shop-7c5ddbdf54-x7kfd").as_deref(),
+                Some("shop-7c5ddbdf54-x7kfd")
+            );
+            assert_eq!(identify(&finder, "oops"), None);
+        }
+        assert_eq!(finder.naming().place, Some(Place::Shape));
+        // Once settled, another place counts for nothing, and two names for nobody.
+        assert_eq!(identify(&finder, "pod: web-0"), None);
+        assert_eq!(
+            identify(&finder, "shop-7c5ddbdf54-x7kfd shop-7c5ddbdf54-bcdfg"),
+            None
+        );
+    }
+
+    #[test]
+    fn responses_that_contradict_each_other_identify_nobody_from_there_on() {
+        let finder = Finder::new(Some(Vec::new()));
+        assert!(identify(&finder, "on shop-7c5ddbdf54-x7kfd").is_some());
+        assert_eq!(identify(&finder, "pod: web-0"), None);
+        assert!(finder.is_in_doubt());
+        assert_eq!(identify(&finder, "on shop-7c5ddbdf54-x7kfd"), None);
+        let naming = finder.naming();
+        assert_eq!(naming.place, None);
+        assert!(
+            matches!(&naming.rivals[..], [Place::Shape, Place::Key { key, .. }] if key == "pod")
+        );
+    }
+
+    #[test]
+    fn errors_are_read_where_others_name_their_pod_and_teach_nothing() {
+        let finder = Finder::new(Some(Vec::new()));
+        let error = |body: &str| {
+            let name = finder.identify(503, Headers::NONE, body.as_bytes());
+            name.map(Cow::into_owned)
+        };
+        assert_eq!(error("on shop-7c5ddbdf54-x7kfd"), None);
+        assert!(identify(&finder, "pod: web-0").is_some());
+        assert_eq!(error("pod: web-1").as_deref(), Some("web-1"));
+        assert_eq!(error("on shop-7c5ddbdf54-x7kfd"), None);
+        assert!(!finder.is_in_doubt());
+    }
+
+    #[test]
+    fn what_was_sent_is_no_answer() {
+        let sent = b"shop.example\n/?from=shop-7c5ddbdf54-x7kfd".to_vec();
+        let finder = Finder::new(Some(sent));
+        assert_eq!(identify(&finder, "GET /?from=shop-7c5ddbdf54-x7kfd"), None);
+        assert_eq!(
+            identify(&Finder::new(None), "on shop-7c5ddbdf54-x7kfd"),
+            None
+        );
+    }
+}

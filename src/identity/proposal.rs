@@ -1,0 +1,283 @@
+//! What to identify backends by where responses name no pod: a version, a colour, whatever differs between them.
+//!
+//! A proposal is a guess to be read and pasted by a person. It is tried on the responses before it is made, by the rule's
+//! own code, and never used without being asked for.
+
+use std::collections::BTreeMap;
+
+use super::finder::Sample;
+use super::rule::Rules;
+use crate::headers::Headers;
+
+/// More values than this are no backends.
+const MOST_VALUES: usize = 8;
+/// Fewer responses do not tell what differs.
+const LEAST: usize = 4;
+/// As many bytes before a value are its context at most.
+const CONTEXT: usize = 24;
+/// What a value is written in, as a regular expression.
+const VALUE: &str = "([A-Za-z0-9][A-Za-z0-9._-]*)";
+/// Headers that say nothing of who answered.
+const OTHER_HEADERS: [&str; 7] = [
+    "date",
+    "content-length",
+    "content-type",
+    "connection",
+    "keep-alive",
+    "age",
+    "set-cookie",
+];
+
+/// Options that tell the backends apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// The rule for `--identify`.
+    pub identify: String,
+    /// `(label, value)` for `--backend`; empty where the values are the labels.
+    pub backends: Vec<(String, String)>,
+}
+
+impl Proposal {
+    /// What tells `labels`, with the shares expected of them, apart in `samples`; `None` where nothing clearly does.
+    #[must_use]
+    pub fn of(labels: &[String], shares: &[f64], samples: &[Sample]) -> Option<Self> {
+        let samples: Vec<&Sample> = samples
+            .iter()
+            .filter(|sample| sample.status < 400)
+            .collect();
+        if samples.len() < LEAST {
+            return None;
+        }
+        let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for sample in &samples {
+            for (rule, value) in spots(sample) {
+                values.entry(rule).or_default().push(value);
+            }
+        }
+        let ways = values
+            .into_iter()
+            .filter(|(_, values)| values.len() == samples.len())
+            .filter_map(|(rule, values)| {
+                let counts = counted(&values);
+                let rank = rank(labels, &counts, &rule)?;
+                reads(&rule, &samples, &values).then_some((rank, rule, counts))
+            });
+        let (_, identify, counts) = ways
+            .min_by(|(a, rule_a, _), (b, rule_b, _)| (a, rule_a.len()).cmp(&(b, rule_b.len())))?;
+        Some(Self {
+            identify,
+            backends: backends(labels, shares, &counts),
+        })
+    }
+
+    /// The options as a shell takes them.
+    #[must_use]
+    pub fn options(&self) -> String {
+        let mut told = format!("--identify {}", quoted(&self.identify));
+        for (label, value) in &self.backends {
+            told.push_str(" --backend ");
+            told.push_str(&quoted(&format!("{label}={value}")));
+        }
+        told
+    }
+}
+
+/// `word` as a POSIX shell reads it back.
+#[must_use]
+pub fn quoted(word: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:=@,+".contains(&byte);
+    if !word.is_empty() && word.bytes().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Every rule that reads a word of the response, and the word; of equal rules the first.
+fn spots(sample: &Sample) -> BTreeMap<String, String> {
+    let mut spots = BTreeMap::new();
+    for (header, value) in &sample.headers {
+        if let Ok(value) = value.to_str()
+            && !OTHER_HEADERS.contains(&header.as_str())
+            && is_value(value.trim())
+        {
+            spots
+                .entry(format!("header:{header}"))
+                .or_insert_with(|| value.trim().to_owned());
+        }
+    }
+    let body = String::from_utf8_lossy(&sample.body);
+    for (context, value) in words(&body) {
+        let start = if context.is_empty() { "^" } else { "" };
+        let rule = format!("{start}{}{VALUE}", regex::escape(context));
+        spots.entry(rule).or_insert_with(|| value.to_owned());
+    }
+    spots
+}
+
+/// The words of a text, each with what stands before it in its line, from the word before on.
+fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    text.lines().enumerate().flat_map(move |(line, text)| {
+        let mut found = Vec::new();
+        let (mut before, mut at) = (0, 0);
+        while let Some(gap) = text[at..].find(|c: char| c.is_ascii_alphanumeric()) {
+            let start = at + gap;
+            let length = text[start..]
+                .find(|c| !is_inner(c))
+                .unwrap_or(text.len() - start);
+            let end = start + length;
+            let context = &text[before..start];
+            // What begins a later line is found by nothing that stands before it.
+            if context.len() <= CONTEXT && (line == 0 || !context.is_empty()) {
+                found.push((context, &text[start..end]));
+            }
+            (before, at) = (start, end);
+        }
+        found
+    })
+}
+
+fn is_value(value: &str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    value.starts_with(|c: char| c.is_ascii_alphanumeric()) && value.bytes().all(is_inner)
+}
+
+/// The distinct values, the most frequent first.
+fn counted(values: &[String]) -> Vec<(String, usize)> {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts
+        .into_iter()
+        .map(|(value, count)| (value.to_owned(), count))
+        .collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    counts
+}
+
+/// How little speaks for values as backends, 0 being the most that can; `None` where they can't be.
+fn rank(labels: &[String], counts: &[(String, usize)], rule: &str) -> Option<u8> {
+    let responses: usize = counts.iter().map(|(_, count)| count).sum();
+    if counts.len() < 2 || counts.len() > MOST_VALUES || 2 * counts.len() > responses {
+        return None;
+    }
+    let is_label = |(value, _): &(String, usize)| labels.contains(value);
+    if counts.iter().all(is_label) {
+        return Some(0);
+    }
+    if counts.len() != labels.len() {
+        return None;
+    }
+    let rule = rule.to_ascii_lowercase();
+    let says_so = ["version", "colo", "track", "release", "variant", "slot"]
+        .iter()
+        .any(|word| rule.contains(word));
+    Some(if says_so { 1 } else { 2 })
+}
+
+/// Which value is which label: by their names, else by how often they come.
+fn backends(
+    labels: &[String],
+    shares: &[f64],
+    counts: &[(String, usize)],
+) -> Vec<(String, String)> {
+    if counts.iter().all(|(value, _)| labels.contains(value)) {
+        return Vec::new();
+    }
+    let major = |text: &str| -> String {
+        let text = text.trim_start_matches(|c: char| !c.is_ascii_digit());
+        text.chars().take_while(char::is_ascii_digit).collect()
+    };
+    let by_number = |label: &String| {
+        let mut fitting = counts
+            .iter()
+            .filter(|(value, _)| !major(label).is_empty() && major(value) == major(label));
+        fitting.next().filter(|_| fitting.next().is_none())
+    };
+    let named: Option<Vec<_>> = labels
+        .iter()
+        .map(|label| Some((label.clone(), by_number(label)?.0.clone())))
+        .collect();
+    named.unwrap_or_else(|| {
+        let mut order: Vec<usize> = (0..labels.len()).collect();
+        order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));
+        let pair =
+            |(label, (value, _)): (usize, &(String, usize))| (labels[label].clone(), value.clone());
+        order.into_iter().zip(counts).map(pair).collect()
+    })
+}
+
+/// Whether the rule, as it would be used, reads these values.
+fn reads(rule: &str, samples: &[&Sample], values: &[String]) -> bool {
+    let Ok(rules) = Rules::parse(&[rule.to_owned()]) else {
+        return false;
+    };
+    samples.iter().zip(values).all(|(sample, value)| {
+        let headers = Headers::from(&sample.headers);
+        rules.identify(headers, &sample.body).as_deref() == Some(value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proposed(labels: &[&str], bodies: &[&str]) -> Option<String> {
+        let labels: Vec<String> = labels.iter().map(ToString::to_string).collect();
+        let sample = |body: &&str| Sample {
+            status: 200,
+            headers: http::HeaderMap::new(),
+            body: body.as_bytes().to_vec(),
+        };
+        let samples: Vec<Sample> = bodies.iter().map(sample).collect();
+        Proposal::of(&labels, &[0.7, 0.3], &samples).map(|proposal| proposal.options())
+    }
+
+    #[test]
+    fn what_differs_between_responses_is_offered_ready_to_paste() {
+        for (one, other, expected) in [
+            (
+                "Good day from v1!",
+                "Good day from v2!",
+                "--identify 'from ([A-Za-z0-9][A-Za-z0-9._-]*)'",
+            ),
+            (
+                "\"blue\"",
+                "\"yellow\"",
+                "--identify '\"([A-Za-z0-9][A-Za-z0-9._-]*)' --backend v1=blue --backend v2=yellow",
+            ),
+            (
+                "{\"id\":7,\"version\":\"2.0.1\"}",
+                "{\"id\":7,\"version\":\"1.4.0\"}",
+                "--identify 'version\":\"([A-Za-z0-9][A-Za-z0-9._-]*)' --backend v1=1.4.0 --backend v2=2.0.1",
+            ),
+            (
+                "blue",
+                "green",
+                "--identify '^([A-Za-z0-9][A-Za-z0-9._-]*)' --backend v1=blue --backend v2=green",
+            ),
+        ] {
+            let told = proposed(&["v1", "v2"], &[one, one, other, one, one, other]);
+            assert_eq!(told.as_deref(), Some(expected), "{one}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_tell_two_backends_apart_is_not_offered() {
+        assert_eq!(proposed(&["v1", "v2"], &["same"; 8]), None);
+        assert_eq!(
+            proposed(&["v1", "v2"], &["a 1", "a 2", "a 3", "a 4", "a 5", "a 6"]),
+            None
+        );
+        assert_eq!(proposed(&["v1", "v2"], &["blue", "green"]), None, "too few");
+        assert_eq!(
+            proposed(
+                &["v1", "v2"],
+                &["it's a", "it's b", "it's c", "it's a", "it's b", "it's c"]
+            ),
+            None
+        );
+    }
+}

@@ -1,0 +1,308 @@
+//! What answers say that name no pod, and what to do about it.
+
+use http::header::{LOCATION, SERVER, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, Uri};
+
+use super::Reason;
+use crate::format::{TOLD, cut};
+use crate::identity::assignment::Assignment;
+use crate::identity::encoding;
+use crate::identity::finder::Naming;
+use crate::identity::place::Place;
+use crate::identity::proposal::{Proposal, quoted};
+use crate::measured::{Measured, UnidentifiedSample};
+use crate::observation::status;
+use crate::split::Split;
+
+/// Words of an address that say that a login follows, and beginnings of such words.
+const LOGINS: [&str; 5] = ["auth", "authorize", "authenticate", "sso", "adfs"];
+const LOGINS_BEGIN: [&str; 7] = [
+    "login", "logon", "signin", "oauth", "oidc", "openid", "saml",
+];
+
+/// What the first response without an identity says, and how many came in all, if that is known.
+#[must_use]
+pub fn unidentified(
+    split: &Split,
+    host: &str,
+    (responses, sample): (Option<u64>, &UnidentifiedSample),
+    naming: &Naming,
+) -> Reason {
+    let told = |of_which: &str| match responses {
+        Some(responses) => format!("{responses} responses, {of_which}"),
+        None => format!("responses came, {of_which}"),
+    };
+    let none_from_a_pod = told("none from a pod");
+    let from_before = from_before_the_pods(host, sample);
+    if let Some((code, what)) = from_before {
+        return Reason::new(code, format!("{none_from_a_pod}: {what}"));
+    }
+    let none_names_a_pod = told("none of which names a pod");
+    if let Some(remedy) = of_call(sample.status) {
+        let ended = status::name(sample.status);
+        let message = format!("{none_names_a_pod}: the first ended as {ended}: {remedy}");
+        return Reason::new("calls_failed", message);
+    }
+    if let Some(coding) = encoding::not_undone(&sample.headers) {
+        return Reason::new(
+            "unreadable_body",
+            format!(
+                "{none_names_a_pod}: bodies come coded as {}, though none was asked for, and lbtest reads \
+                 gzip, deflate, br and zstd alone; say who answers with --identify header:NAME",
+                cut(&coding, TOLD).escape_debug()
+            ),
+        );
+    }
+    if let Some(doubt) = in_doubt(naming) {
+        return doubt;
+    }
+    let body = String::from_utf8_lossy(&sample.body);
+    let shown = body.escape_debug();
+    let remedy = match Proposal::of(split.labels(), split.shares(), &naming.samples) {
+        Some(proposal) => proposed(&proposal),
+        None => "say how yours does with --identify REGEX, header:NAME or json:/pointer".to_owned(),
+    };
+    Reason::new(
+        "nothing_identified",
+        format!(
+            "{none_names_a_pod}; the first ({}) begins \"{shown}\"; {remedy}",
+            status::name(sample.status)
+        ),
+    )
+}
+
+/// How backends can be told apart without pods.
+#[must_use]
+pub fn proposed(proposal: &Proposal) -> String {
+    let check = if proposal.backends.is_empty() {
+        ""
+    } else {
+        " (check which is which)"
+    };
+    format!(
+        "to go by what differs between them, add: {}{check}",
+        proposal.options()
+    )
+}
+
+/// Why no place was taken for a pod's name although some hold one.
+pub(super) fn in_doubt(naming: &Naming) -> Option<Reason> {
+    let [_, ..] = &naming.rivals[..] else {
+        return None;
+    };
+    let rules: Vec<String> = naming
+        .rivals
+        .iter()
+        .take(4)
+        .map(|place| format!("--identify {}", quoted(&place.rule())))
+        .collect();
+    Some(Reason::new(
+        "identity_in_doubt",
+        format!(
+            "responses hold names of pods in more than one way, and which is the one that answered is not clear; say so \
+             with {}",
+            rules.join(" or ")
+        ),
+    ))
+}
+
+/// Why names are not judged that were read where none was asked for: they are those of one workload, which is no backend by
+/// its name, and may be what stands before the pods.
+pub(super) fn is_it_the_ingress(measured: &Measured, assignment: &Assignment) -> Option<Reason> {
+    let place = measured.naming.place.as_ref()?;
+    let mut workloads = measured
+        .counted
+        .groups
+        .iter()
+        .map(|one| &one.group.workload);
+    let first = workloads.next()?;
+    let is_known = assignment.fixed.iter().any(Option::is_some);
+    (!is_known && workloads.all(|other| other == first)).then(|| {
+        Reason::new(
+            "identity_in_doubt",
+            format!(
+                "all responses name {first}, read from {place}: that may be the ingress rather than a backend; say how \
+                 pods are named with --identify, or which backend it is with --backend LABEL={}",
+                quoted(first)
+            ),
+        )
+    })
+}
+
+/// Where pods were found to be named, and how to say so.
+#[must_use]
+pub fn naming(place: &Place) -> String {
+    format!(
+        "the pod was read from {place}, where the first responses name it; to pin that, add --identify {}",
+        quoted(&place.rule())
+    )
+}
+
+/// What answered in place of a pod, as far as a code and a sentence can say.
+fn from_before_the_pods(host: &str, sample: &UnidentifiedSample) -> Option<(&'static str, String)> {
+    let body = String::from_utf8_lossy(&sample.body);
+    let shown = body.escape_debug();
+    let status = sample.status;
+    match status {
+        404 if body.contains("default backend") => Some((
+            "default_backend",
+            format!(
+                "the ingress answers 404 \"{shown}\", its default backend, since no rule matches Host {host}; \
+                 check --host and the path"
+            ),
+        )),
+        404 => Some(("no_rule", no_rule(sample, host))),
+        300..400 => Some(redirected(sample, host)),
+        401 | 407 => Some((
+            "login_required",
+            format!(
+                "they ask for credentials ({status}{}): send them with -H 'Authorization: …', or a session with -b",
+                text(&sample.headers, &WWW_AUTHENTICATE)
+                    .map(|scheme| format!(", {}", scheme.escape_debug()))
+                    .unwrap_or_default()
+            ),
+        )),
+        400 if certificate_page(&body).is_some() => {
+            Some(("client_certificate", certificate_page(&body)?.to_owned()))
+        }
+        400.. => Some((
+            "error_pages",
+            format!("the first is a {status} to Host {host}: \"{shown}\""),
+        )),
+        200 if is_unknown_site(sample) => Some((
+            "no_rule",
+            format!(
+                "Caddy answers {status} with nothing, as where no site matches Host {host}; check --host and the path"
+            ),
+        )),
+        _ => None,
+    }
+}
+
+/// What a status of gRPC means that is no success.
+fn of_call(status: u16) -> Option<&'static str> {
+    match status {
+        status::UNIMPLEMENTED => Some(
+            "the server has no such service or method; say one that it has with --grpc SERVICE/METHOD",
+        ),
+        status::UNAVAILABLE => {
+            Some("the ingress reaches no backend that answers; are the pods up?")
+        }
+        1..=16 => Some(
+            "say a method that succeeds with --grpc SERVICE/METHOD, and its message with --data-file",
+        ),
+        _ => None,
+    }
+}
+
+/// Caddy's answer where no site or route matches.
+fn is_unknown_site(sample: &UnidentifiedSample) -> bool {
+    sample.body.is_empty() && text(&sample.headers, &SERVER).is_some_and(|server| server == "Caddy")
+}
+
+/// What a 404 says, which is a proxy's own as a rule.
+fn no_rule(sample: &UnidentifiedSample, host: &str) -> String {
+    let body = String::from_utf8_lossy(&sample.body);
+    let server = text(&sample.headers, &SERVER)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    // The pages of nginx and OpenResty, Traefik and Go, Kong, APISIX, HAProxy, Google's and Amazon's balancers.
+    let pages = [
+        "<center>nginx",
+        "<center>openresty",
+        "404 page not found",
+        "no Route matched",
+        "404 Route Not Found",
+        "<h1>404 Not Found</h1>",
+        "backend NotFound",
+        "<center>awselb",
+        "no route matched",
+    ];
+    let is_proxys = pages.iter().any(|page| body.contains(page))
+        || (body.is_empty()
+            && ["envoy", "caddy", "kong", "traefik", "haproxy"]
+                .iter()
+                .any(|proxy| server.contains(proxy)));
+    let shown = if body.is_empty() {
+        "without a body".to_owned()
+    } else {
+        format!("\"{}\"", body.trim_end().escape_debug())
+    };
+    let otherwise = if is_proxys {
+        ""
+    } else {
+        ", or where the app lacks the path"
+    };
+    format!(
+        "the first is a 404 {shown}, as where no rule matches Host {host}{otherwise}; check --host and the path (--path)"
+    )
+}
+
+/// Where a redirect leads.
+fn redirected(sample: &UnidentifiedSample, host: &str) -> (&'static str, String) {
+    let status = sample.status;
+    let Some(to) = sample.headers.get(LOCATION) else {
+        return (
+            "redirected",
+            format!("the ingress redirects ({status}) to nowhere; use that URL"),
+        );
+    };
+    let to = String::from_utf8_lossy(to.as_bytes());
+    let shown = cut(&to, TOLD);
+    let shown = shown.escape_debug();
+    if is_login(&to) {
+        return (
+            "login_required",
+            format!(
+                "they redirect ({status}) to a login at {shown}: send the session of one who is logged in, with \
+                 -b NAME=VALUE or -H"
+            ),
+        );
+    }
+    let bare = |authority: &str| {
+        authority
+            .split(':')
+            .next()
+            .unwrap_or_default()
+            .to_ascii_lowercase()
+    };
+    let elsewhere = to.parse::<Uri>().ok().and_then(|to| to.host().map(bare));
+    if elsewhere.is_some_and(|other| other != bare(host)) {
+        return (
+            "redirected",
+            format!(
+                "the ingress redirects ({status}) to another host, {shown}; use that URL, or where it asks for a login, \
+                 send a session with -b NAME=VALUE or -H"
+            ),
+        );
+    }
+    (
+        "redirected",
+        format!("the ingress redirects ({status}) to {shown}; use that URL"),
+    )
+}
+
+/// Whether an address is where one logs in.
+fn is_login(address: &str) -> bool {
+    let path = address.split('?').next().unwrap_or_default();
+    let path = path.to_ascii_lowercase().replace(['_', '-'], "");
+    path.split(|c: char| !c.is_ascii_alphanumeric())
+        .any(|word| {
+            LOGINS.contains(&word) || LOGINS_BEGIN.iter().any(|begin| word.starts_with(begin))
+        })
+}
+
+/// What nginx's pages about a client's certificate mean (`ngx_http_special_response.c`, 495 and 496, sent as 400).
+fn certificate_page(body: &str) -> Option<&'static str> {
+    if body.contains("No required SSL certificate was sent") {
+        Some("the ingress demands a client's certificate: give one with --cert FILE and --key FILE")
+    } else if body.contains("The SSL certificate error") {
+        Some("the ingress refuses the client's certificate: check --cert")
+    } else {
+        None
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
