@@ -1,5 +1,6 @@
 //! `lbtest analyze`: a verdict from counts, or from a log on stdin; sends nothing.
 
+use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 
@@ -11,15 +12,15 @@ use super::output::{OutputArgs, Outputs};
 use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Group, Mappings};
-use crate::identity::counts::{self, MAX_COUNT};
-use crate::identity::log::Responses;
+use crate::identity::log::{self, Answers, Misread};
+use crate::identity::proposal::Proposal;
 use crate::identity::rule::Rules;
 use crate::plan::settings::Settings;
 use crate::report::Report;
 use crate::split::Split;
 use crate::tally::monitor::standing_at;
 use crate::tally::pods::{GroupId, Interner, PodRegistry};
-use crate::verdict::{Evidence, judge_counts};
+use crate::verdict::{Evidence, judge_counts, unidentified};
 
 /// The arguments of `analyze`.
 #[derive(Debug, Args)]
@@ -42,6 +43,9 @@ pub(super) struct AnalyzeArgs {
     output: OutputArgs,
 }
 
+/// Counts beyond this are no counts of requests; sums stay exact in double precision.
+const MOST: u64 = 1_000_000_000_000_000;
+
 /// Judges the counts.
 pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
@@ -58,7 +62,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     let mut outputs = Outputs::open(&args.output)?;
     let mut evidence = match &args.observed {
         Some(text) => observed(text, args.unattributed, &claim.split)?,
-        None => log(&args.identify, mappings)?,
+        None => log(&args.identify, mappings, &claim.split)?,
     };
     if args.sequential {
         let (observed, missing) = (&evidence.observed, evidence.unattributed);
@@ -92,13 +96,13 @@ fn observed(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, Co
             .trim()
             .parse()
             .ok()
-            .filter(|&count| count <= MAX_COUNT)
+            .filter(|&count| count <= MOST)
             .ok_or_else(|| refused("the count is not a whole number from 0 to 10^15"))?;
         if observed[backend].replace(count).is_some() {
             return Err(refused("the backend is given twice"));
         }
     }
-    if unattributed > MAX_COUNT {
+    if unattributed > MOST {
         return Err(CommandError::usage(
             "--unattributed is not a number from 0 to 10^15",
         ));
@@ -120,75 +124,79 @@ fn observed(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, Co
     })
 }
 
-/// Reads the responses that a log on stdin records, or that were counted there.
-fn log(identify: &[String], mappings: Mappings) -> Result<Evidence, CommandError> {
+/// Reads the responses that a log on stdin records, and says how it was read.
+fn log(identify: &[String], mappings: Mappings, split: &Split) -> Result<Evidence, CommandError> {
     if io::stdin().is_terminal() {
         output::warn("reading a log from stdin; give counts with --observed instead");
     }
-    let refused = |error: io::Error| CommandError::usage(format!("stdin: {error}"));
     let rules = Rules::parse(identify).map_err(CommandError::usage)?;
-    let mut heap = Heap::new(mappings);
-    let mut input = io::stdin().lock();
-    if counts::is_next(&mut input).map_err(refused)? {
-        for (count, pod) in counts::read(input, &rules).map_err(refused)? {
-            heap.add(pod, count);
-        }
-    } else {
-        for response in Responses::new(input, &rules) {
-            heap.add(response.map_err(refused)?, 1);
-        }
+    let answers = log::read(io::stdin().lock(), &rules, split.labels())
+        .map_err(|misread| refused(misread, split))?;
+    let all = answers.named_in_all().saturating_add(answers.unnamed);
+    if all > MOST {
+        return Err(CommandError::usage(
+            "stdin: the counts sum to more than 10^15",
+        ));
     }
-    heap.evidence()
+    output::note(&told(&answers));
+    let registry = PodRegistry::shared(mappings);
+    let mut interner = Interner::new(Arc::clone(&registry));
+    let mut observed: Vec<u64> = Vec::new();
+    for (name, count) in &answers.named {
+        let pod = interner.intern(name);
+        let GroupId(group) = interner.group(pod);
+        let group = usize::from(group);
+        if observed.len() <= group {
+            observed.resize(group + 1, 0);
+        }
+        observed[group] += count;
+    }
+    Ok(Evidence {
+        groups: registry.groups(),
+        observed,
+        unattributed: answers.unnamed,
+        ..Evidence::default()
+    })
 }
 
-/// Responses by group, as they are read.
-struct Heap {
-    registry: Arc<PodRegistry>,
-    interner: Interner,
-    observed: Vec<u64>,
-    unattributed: u64,
+/// How a log was read.
+fn told(answers: &Answers) -> String {
+    let mut told = format!(
+        "read {} answers: {} name somebody, {} nobody",
+        answers.named_in_all() + answers.unnamed,
+        answers.named_in_all(),
+        answers.unnamed
+    );
+    if answers.passed_over > 0 {
+        let _ = write!(told, "; {} other lines are no answers", answers.passed_over);
+    }
+    if let Some(first) = &answers.first_unnamed {
+        let _ = write!(told, "; the first line that names nobody: \"{first}\"");
+    }
+    if let Some(note) = answers.note {
+        let _ = write!(told, "; {note}");
+    }
+    if let Some(place) = &answers.place {
+        let _ = write!(told, "; {}", unidentified::naming(place));
+    }
+    told
 }
 
-impl Heap {
-    fn new(mappings: Mappings) -> Self {
-        let registry = PodRegistry::shared(mappings);
-        Self {
-            interner: Interner::new(Arc::clone(&registry)),
-            registry,
-            observed: Vec::new(),
-            unattributed: 0,
-        }
-    }
-
-    /// So many responses of a pod, or without an identity.
-    fn add(&mut self, pod: Option<String>, count: u64) {
-        let place = match pod {
-            None => &mut self.unattributed,
-            Some(pod) => {
-                let pod = self.interner.intern(&pod);
-                let GroupId(group) = self.interner.group(pod);
-                let group = usize::from(group);
-                if self.observed.len() <= group {
-                    self.observed.resize(group + 1, 0);
-                }
-                &mut self.observed[group]
+/// Why a log is not judged, and what to do.
+fn refused(misread: Misread, split: &Split) -> CommandError {
+    const REMEDY: &str = "say how a line names its pod with --identify REGEX, or give the counts with --observed v1=69,v2=30";
+    let message = match &misread {
+        Misread::Io(_) => return CommandError::usage(misread),
+        Misread::Nobody { samples, .. } => {
+            match Proposal::of(split.labels(), split.shares(), samples) {
+                Some(proposal) => format!(
+                    "{misread}; {}; or {REMEDY}",
+                    unidentified::proposed(&proposal)
+                ),
+                None => format!("{misread}; {REMEDY}"),
             }
-        };
-        *place = place.saturating_add(count);
-    }
-
-    fn evidence(self) -> Result<Evidence, CommandError> {
-        let all = self.observed.iter().chain([&self.unattributed]);
-        if all.fold(0, |sum: u64, &count| sum.saturating_add(count)) > MAX_COUNT {
-            return Err(CommandError::usage(
-                "stdin: the counts sum to more than 10^15",
-            ));
         }
-        Ok(Evidence {
-            groups: self.registry.groups(),
-            observed: self.observed,
-            unattributed: self.unattributed,
-            ..Evidence::default()
-        })
-    }
+        Misread::Foreign(_) | Misread::Doubt(_) => format!("{misread}; {REMEDY}"),
+    };
+    CommandError::not_measured(format!("the log is not judged: {message}"))
 }

@@ -10,7 +10,6 @@
 //! nothing here is escaped for print: that is the report's task.
 
 pub mod assignment;
-pub mod counts;
 pub mod encoding;
 pub mod finder;
 pub mod log;

@@ -51,6 +51,14 @@ impl Pattern {
         }
     }
 
+    /// What the group matched in every match in `body`, in its order.
+    pub(super) fn find_all<'a>(&self, body: &'a [u8]) -> Vec<&'a [u8]> {
+        let group =
+            |captures: regex_automata::util::captures::Captures| captures.get_group(self.group);
+        let spans = self.regex.captures_iter(body).filter_map(group);
+        spans.map(|span| &body[span.range()]).collect()
+    }
+
     fn search<'a>(&self, input: &Input<'a>) -> Option<&'a [u8]> {
         let slots = self.slots(input)?;
         self.captured(input.haystack(), &slots)

@@ -134,6 +134,28 @@ impl Rules {
         self
     }
 
+    /// Every name in a text by the user's first rule that finds one, with its place; none by rules on headers and JSON.
+    pub(super) fn identify_all<'a>(&self, text: &'a [u8]) -> Vec<(usize, &'a str)> {
+        let Kind::User(rules) = &self.0 else {
+            return Vec::new();
+        };
+        let by_rule = rules.iter().filter_map(|rule| match rule {
+            Rule::Body(pattern) => Some(pattern.find_all(text)),
+            _ => None,
+        });
+        let named = by_rule.map(|found| {
+            let name = |found: &'a [u8]| {
+                let name = clean(found)?;
+                Some((name.as_ptr() as usize - text.as_ptr() as usize, name))
+            };
+            found.into_iter().filter_map(name).collect::<Vec<_>>()
+        });
+        named
+            .into_iter()
+            .find(|names| !names.is_empty())
+            .unwrap_or_default()
+    }
+
     /// Whether these are the built-in rules.
     #[must_use]
     pub fn are_builtin(&self) -> bool {

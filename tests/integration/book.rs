@@ -1,5 +1,6 @@
 //! The documentation: every page in the table of contents, links whole, the reference in step with the code.
 
+mod identity;
 mod links;
 mod reference;
 

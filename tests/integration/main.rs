@@ -33,6 +33,7 @@ mod manifests;
 mod merge;
 mod metrics;
 mod mutual_tls_servers;
+mod naming;
 mod plan;
 mod preparation;
 mod program;

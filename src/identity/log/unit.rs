@@ -1,0 +1,386 @@
+//! Cuts a text into units: a page of HTML, a value of JSON, what stands between two markers, or a line.
+
+use std::io::{self, BufRead};
+use std::sync::LazyLock;
+
+use regex::bytes::Regex;
+
+use super::MAX_RESPONSE_LENGTH;
+
+/// Within so many lines the output of another program is recognised.
+pub(super) const HEAD: u64 = 60;
+
+/// A part of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit<'a> {
+    /// One answer, whatever it says.
+    Whole(&'a [u8]),
+    /// A line: as it is, and without the time in front.
+    Line { raw: &'a [u8], text: &'a [u8] },
+}
+
+/// Reads lines as far as the bound.
+#[derive(Debug)]
+pub(super) struct LineReader<R> {
+    reader: R,
+    line: Vec<u8>,
+}
+
+impl<R: BufRead> LineReader<R> {
+    pub(super) fn new(reader: R) -> Self {
+        Self {
+            reader,
+            line: Vec::new(),
+        }
+    }
+
+    /// The next line without its end; `None` at the end of the text.
+    pub(super) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+        self.line.clear();
+        let mut any = false;
+        loop {
+            let buffer = match self.reader.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if buffer.is_empty() {
+                return Ok(any.then_some(&self.line));
+            }
+            any = true;
+            let end = memchr::memchr(b'\n', buffer);
+            append(&mut self.line, &buffer[..end.unwrap_or(buffer.len())]);
+            let read = end.map_or(buffer.len(), |end| end + 1);
+            self.reader.consume(read);
+            if end.is_some() {
+                return Ok(Some(&self.line));
+            }
+        }
+    }
+}
+
+/// Appends as much of `piece` as the bound leaves room for.
+fn append(text: &mut Vec<u8>, piece: &[u8]) {
+    let room = MAX_RESPONSE_LENGTH - text.len();
+    text.extend_from_slice(&piece[..piece.len().min(room)]);
+}
+
+/// What is being gathered.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Within {
+    #[default]
+    Nothing,
+    /// The lines since a marker.
+    Request,
+    Html,
+    Json(Json),
+}
+
+/// Where in a value of JSON a text is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Json {
+    depth: u32,
+    in_string: bool,
+    is_escaped: bool,
+}
+
+/// Cuts lines into units.
+#[derive(Debug, Default)]
+pub(super) struct Cutter {
+    within: Within,
+    gathered: Vec<u8>,
+    /// Whether an array's elements are being told, each a unit.
+    in_array: bool,
+    pub(super) has_markers: bool,
+}
+
+impl Cutter {
+    /// Takes a line and hands over the units that it completes.
+    pub(super) fn push(&mut self, line: &[u8], take: &mut dyn FnMut(Unit<'_>)) {
+        if is_marker(line) {
+            if self.within != Within::Nothing {
+                self.hand_over(take);
+            }
+            self.within = Within::Request;
+            self.has_markers = true;
+            return;
+        }
+        if self.within == Within::Request {
+            append(&mut self.gathered, line);
+            append(&mut self.gathered, b"\n");
+            return;
+        }
+        let mut rest = line;
+        while !rest.trim_ascii().is_empty() {
+            rest = self.piece(rest, take);
+        }
+        if self.within != Within::Nothing {
+            append(&mut self.gathered, b"\n");
+        }
+    }
+
+    /// Hands over what is unfinished.
+    pub(super) fn finish(&mut self, take: &mut dyn FnMut(Unit<'_>)) {
+        if self.within != Within::Nothing {
+            self.hand_over(take);
+        }
+    }
+
+    fn hand_over(&mut self, take: &mut dyn FnMut(Unit<'_>)) {
+        take(Unit::Whole(&self.gathered));
+        self.gathered.clear();
+        self.within = Within::Nothing;
+    }
+
+    /// Takes one piece of a line; what is left of it.
+    fn piece<'l>(&mut self, rest: &'l [u8], take: &mut dyn FnMut(Unit<'_>)) -> &'l [u8] {
+        match self.within {
+            Within::Nothing | Within::Request => self.begin(rest, take),
+            Within::Html => {
+                let end =
+                    find_ignoring_case(rest, b"</html>").map(|start| start + b"</html>".len());
+                append(&mut self.gathered, &rest[..end.unwrap_or(rest.len())]);
+                if end.is_some() {
+                    self.hand_over(take);
+                }
+                &rest[end.unwrap_or(rest.len())..]
+            }
+            Within::Json(mut json) => {
+                let end = json.end(rest);
+                append(&mut self.gathered, &rest[..end.unwrap_or(rest.len())]);
+                self.within = Within::Json(json);
+                if end.is_some() {
+                    self.hand_over(take);
+                }
+                &rest[end.unwrap_or(rest.len())..]
+            }
+        }
+    }
+
+    /// Begins a unit at what is left of a line.
+    fn begin<'l>(&mut self, rest: &'l [u8], take: &mut dyn FnMut(Unit<'_>)) -> &'l [u8] {
+        let text = without_front(rest).trim_ascii_start();
+        let begins_page = |tag: &[u8]| {
+            text.get(..tag.len())
+                .is_some_and(|head| head.eq_ignore_ascii_case(tag))
+        };
+        if begins_page(b"<!doctype") || begins_page(b"<html") {
+            self.within = Within::Html;
+            return text;
+        }
+        match text {
+            [b'{', ..] => self.within = Within::Json(Json::default()),
+            [b'[', after @ ..] if begins_array(after) && !self.in_array => {
+                self.in_array = true;
+                return after;
+            }
+            [b']' | b',', after @ ..] if self.in_array => {
+                self.in_array = text[0] == b',';
+                return after;
+            }
+            [b'"', ..] if self.in_array => {
+                let end = string_end(text).unwrap_or(text.len());
+                take(Unit::Whole(text[..end].trim_ascii()));
+                return &text[end..];
+            }
+            _ => {
+                take(Unit::Line {
+                    raw: rest,
+                    text: text.trim_ascii_end(),
+                });
+                return &[];
+            }
+        }
+        text
+    }
+}
+
+impl Json {
+    /// Where the value ends in `text`, if it does.
+    fn end(&mut self, text: &[u8]) -> Option<usize> {
+        for (place, &byte) in text.iter().enumerate() {
+            if self.in_string {
+                match byte {
+                    _ if self.is_escaped => self.is_escaped = false,
+                    b'\\' => self.is_escaped = true,
+                    b'"' => self.in_string = false,
+                    _ => {}
+                }
+                continue;
+            }
+            match byte {
+                b'"' => self.in_string = true,
+                b'{' | b'[' => self.depth += 1,
+                b'}' | b']' => {
+                    self.depth = self.depth.saturating_sub(1);
+                    if self.depth == 0 {
+                        return Some(place + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+}
+
+/// Where the string ends with which `text` begins.
+fn string_end(text: &[u8]) -> Option<usize> {
+    let mut is_escaped = false;
+    for (place, &byte) in text.iter().enumerate().skip(1) {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = true,
+            b'"' => return Some(place + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether `[` begins an array of objects or strings, and not a time or a prefix in brackets.
+fn begins_array(after: &[u8]) -> bool {
+    let text = after.trim_ascii_start();
+    matches!(text, [] | [b'{' | b'"' | b']', ..])
+}
+
+fn find_ignoring_case(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    text.windows(wanted.len())
+        .position(|window| window.eq_ignore_ascii_case(wanted))
+}
+
+/// What stands before the answer itself: the time, and the field's name in a stream of events.
+pub(super) fn without_front(line: &[u8]) -> &[u8] {
+    static FRONT: LazyLock<Regex> = LazyLock::new(|| {
+        let date = r"\d{4}[-/]\d\d[-/]\d\d";
+        let clock = r"\d\d:\d\d:\d\d(?:[.,]\d+)?(?: ?Z|\s?[+-]\d\d:?\d\d)?(?: ?[AP]M)?";
+        let stamps = [
+            format!(r"{date}[T ]+{clock}(?: UTC)?"),
+            clock.to_owned(),
+            r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun),? .{6,12} \d\d:\d\d:\d\d(?: [A-Z]{3,4})?(?: \d{4})?"
+                .to_owned(),
+            format!(r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d {clock}"),
+            format!(r"\d\d?/[A-Z][a-z]{{2}}/\d{{4}}:{clock}"),
+            r"1\d{9}(?:\.\d+|\d{3}|\d{6}|\d{9})?".to_owned(),
+        ];
+        let expression = format!(
+            r"(?-u)^\s*(?:data:\s*|[\[(]?(?:{})[\])]?(?:\s*[:|,-])?(?:\s+|$))",
+            stamps.join("|")
+        );
+        Regex::new(&expression).expect("the expression is one")
+    });
+    let mut rest = line;
+    while let Some(found) = FRONT.find(rest) {
+        rest = &rest[found.end()..];
+    }
+    rest
+}
+
+/// Whether the line begins a request: `Request # N`.
+pub(super) fn is_marker(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    let number = line
+        .strip_prefix(b"Resquest")
+        .or_else(|| line.strip_prefix(b"Request"))
+        .map(<[u8]>::trim_ascii_start)
+        .and_then(|rest| rest.strip_prefix(b"#"))
+        .map(<[u8]>::trim_ascii_start);
+    number.is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str) -> Vec<String> {
+        let mut units = Vec::new();
+        let mut cutter = Cutter::default();
+        let mut take = |unit: Unit<'_>| {
+            let (kind, text) = match unit {
+                Unit::Whole(text) => ("whole", text),
+                Unit::Line { text, .. } => ("line", text),
+            };
+            units.push(format!(
+                "{kind} {}",
+                String::from_utf8_lossy(text.trim_ascii())
+            ));
+        };
+        for line in text.split('\n') {
+            cutter.push(line.as_bytes(), &mut take);
+        }
+        cutter.finish(&mut take);
+        units
+    }
+
+    #[test]
+    fn pages_values_and_lines_are_told_apart() {
+        for (text, units) in [
+            ("a\n\n b \n", &["line a", "line b"][..]),
+            (
+                "<html>\n<p>x</p></html>y",
+                &["whole <html>\n<p>x</p></html>", "line y"],
+            ),
+            (
+                "{\n \"a\": \"}\\\"{\"\n}\n{}",
+                &["whole {\n \"a\": \"}\\\"{\"\n}", "whole {}"],
+            ),
+            (
+                "{\"a\":1}{\"a\":2}",
+                &["whole {\"a\":1}", "whole {\"a\":2}"],
+            ),
+            (
+                "[\n {\"a\":1},\n {\"a\":[2]}\n]\nx",
+                &["whole {\"a\":1}", "whole {\"a\":[2]}", "line x"],
+            ),
+            ("[\"a\", \"b\"]", &["whole \"a\"", "whole \"b\""]),
+            ("[pod/web-0/app] GET /", &["line [pod/web-0/app] GET /"]),
+            (
+                "Request # 1\na\n<html>\nRequest # 2\n",
+                &["whole a\n<html>", "whole "],
+            ),
+            ("data: {\"a\":1}\n\ndata: x", &["whole {\"a\":1}", "line x"]),
+            ("{\"a\":", &["whole {\"a\":"]),
+        ] {
+            assert_eq!(cut(text), units, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_time_in_front_is_no_part_of_an_answer() {
+        for front in [
+            "2024-11-23T10:00:00Z ",
+            "2024-11-23T10:00:00.123456789Z ",
+            "2024-11-23 10:00:00,123 ",
+            "2024/11/23 10:00:00 ",
+            "[2024-11-23T10:00:00+01:00] ",
+            "10:00:00 ",
+            "[10:00:00.5] ",
+            "Sat Nov 23 10:00:00 UTC 2024 ",
+            "Nov 23 10:00:00 ",
+            "1732356000 ",
+            "1732356000.123 ",
+            "1732356000123: ",
+            "data: ",
+            "",
+        ] {
+            let line = format!("{front}Hostname: web-0");
+            let rest = without_front(line.as_bytes());
+            assert_eq!(std::str::from_utf8(rest), Ok("Hostname: web-0"), "{front}");
+        }
+        assert_eq!(without_front(b"  331 web-0"), b"  331 web-0");
+    }
+
+    #[test]
+    fn words_that_only_look_like_a_marker_are_text() {
+        for line in [
+            "Request",
+            "Request # ",
+            "Request 1",
+            "Request # 1a",
+            "GET Request # 1",
+        ] {
+            assert!(!is_marker(line.as_bytes()), "{line}");
+        }
+        assert!(is_marker(b" Request # 12 \r"));
+    }
+}
