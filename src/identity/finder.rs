@@ -8,6 +8,7 @@ use memchr::memmem;
 
 use super::place::{Found, Place};
 use crate::headers::Headers;
+use crate::observation::status::is_refusal;
 
 /// So many responses that name a pod must do so in the same place before it is settled.
 const FIRST: u32 = 64;
@@ -93,10 +94,10 @@ impl Finder {
                 None
             }
             // What answers in place of a pod may name itself, so that errors teach nothing.
-            Found::One(place, name) if status >= 400 => {
+            Found::One(place, name) if is_refusal(status) => {
                 (learning.place == Some(place)).then(|| Cow::Owned(name.to_owned()))
             }
-            Found::Several(_) if status >= 400 => None,
+            Found::Several(_) if is_refusal(status) => None,
             Found::One(place, name) if learning.agrees(&place) => {
                 learning.agreed += 1;
                 if learning.agreed >= FIRST {

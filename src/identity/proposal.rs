@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::finder::Sample;
 use super::rule::Rules;
 use crate::headers::Headers;
+use crate::observation::status::is_refusal;
 
 /// More values than this are no backends.
 const MOST_VALUES: usize = 8;
@@ -43,7 +44,7 @@ impl Proposal {
     pub fn of(labels: &[String], shares: &[f64], samples: &[Sample]) -> Option<Self> {
         let samples: Vec<&Sample> = samples
             .iter()
-            .filter(|sample| sample.status < 400)
+            .filter(|sample| !is_refusal(sample.status))
             .collect();
         if samples.len() < LEAST {
             return None;

@@ -12,6 +12,7 @@ use crate::identity::encoding;
 use crate::identity::rule::{Answer, before_the_cut};
 use crate::measured::{Connections, UnidentifiedSample};
 use crate::observation::{Failure, Observation, Outcome, PodId};
+use crate::plan::target::Protocol;
 use crate::tally::Tally;
 use crate::tally::addresses::Addresses;
 use crate::tally::pods::PodRegistry;
@@ -156,7 +157,10 @@ impl Harvest {
             ..answer
         };
         let known = shared.plan.rules.identify_in(looked_at);
-        let name = known.or_else(|| shared.finder.identify(status, answer.headers, unharmed));
+        // The bytes of a message say what stands beside a name, too.
+        let is_message = shared.plan.target.protocol == Protocol::Grpc;
+        let text = if is_message { &[][..] } else { unharmed };
+        let name = known.or_else(|| shared.finder.identify(status, answer.headers, text));
         if let Some(name) = name {
             if self.tally.attributed() == 0 {
                 shared.identified.store(true, Ordering::Relaxed);

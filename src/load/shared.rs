@@ -23,7 +23,6 @@ use crate::measured::Address;
 use crate::measured::UnidentifiedSample;
 use crate::observation::Failure;
 use crate::plan::Plan;
-use crate::plan::target::Protocol;
 use crate::split::Split;
 use crate::tally::pods::PodRegistry;
 use crate::tally::set_aside::Reason;
@@ -189,8 +188,7 @@ impl Shared {
 /// All that the requests say, which an app may echo. `None` where the user says how pods are named, for sessions, whose
 /// follow-ups carry what earlier responses gave, and for gRPC, in whose messages a length may pass for a name's first letter.
 fn sent(plan: &Plan) -> Option<Vec<u8>> {
-    let is_grpc = plan.target.protocol == Protocol::Grpc;
-    if !plan.rules.are_builtin() || plan.claim.sessions.is_some() || is_grpc {
+    if !plan.rules.are_builtin() || plan.claim.sessions.is_some() {
         return None;
     }
     let request = &plan.request;

@@ -532,10 +532,15 @@ impl RequestLoop {
         let mut harvest = self.harvest.borrow_mut();
         let pod = harvest.identify(&self.shared, ticket, status, told, end);
         let answer = match (status, pod) {
-            (429, _) | (503, None) => Answer::Rejected {
-                is_explicit: status == 429,
-                retry_after: limiter::retry_after(told.headers, SystemTime::now()),
-            },
+            (status, pod)
+                if status::is_too_many(status)
+                    || (pod.is_none() && status::is_unavailable(status)) =>
+            {
+                Answer::Rejected {
+                    is_explicit: status::is_too_many(status),
+                    retry_after: limiter::retry_after(told.headers, SystemTime::now()),
+                }
+            }
             _ => Answer::Accepted,
         };
         Responded {

@@ -68,6 +68,24 @@ pub fn of_grpc(code: &[u8]) -> u16 {
         .unwrap_or(UNKNOWN)
 }
 
+/// Whether it says that the request was not served: 400 and more, and all of gRPC but OK.
+#[must_use]
+pub const fn is_refusal(status: u16) -> bool {
+    status >= 400 || matches!(status, 1..=16)
+}
+
+/// Whether it says that there were too many requests: 429, and gRPC's resource exhausted.
+#[must_use]
+pub const fn is_too_many(status: u16) -> bool {
+    matches!(status, 429 | 8)
+}
+
+/// Whether a rate limiter may say it, as may a service that is down: 503, and gRPC's unavailable.
+#[must_use]
+pub const fn is_unavailable(status: u16) -> bool {
+    matches!(status, 503 | UNAVAILABLE)
+}
+
 /// Whether it says that the server failed: 500 and more, and those of gRPC that stand for such
 /// (unknown, deadline exceeded, unimplemented, internal, unavailable, data loss).
 #[must_use]

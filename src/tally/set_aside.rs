@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Tally;
-use crate::observation::{Failure, Observation, Outcome};
+use crate::observation::{Failure, Observation, Outcome, status};
 
 /// Why requests do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,16 +133,12 @@ impl SetAside {
             .sum()
     }
 
-    /// Whole responses with this status.
-    #[must_use]
-    pub fn of_status(&self, status: u16) -> u64 {
-        self.by_status.get(&status).copied().unwrap_or(0)
-    }
-
-    /// Whole responses that a rate limiter may have written: 429 and 503.
+    /// Whole responses that a rate limiter may have written.
     #[must_use]
     pub fn rejections(&self) -> u64 {
-        self.of_status(429) + self.of_status(503)
+        let may_be = |status| status::is_too_many(status) || status::is_unavailable(status);
+        let rejections = self.by_status().filter(|&(status, _)| may_be(status));
+        rejections.map(|(_, count)| count).sum()
     }
 
     /// `(reason, requests written)`.

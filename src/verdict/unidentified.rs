@@ -60,6 +60,9 @@ pub fn unidentified(
     let shown = body.escape_debug();
     let remedy = match Proposal::of(split.labels(), split.shares(), &naming.samples) {
         Some(proposal) => proposed(&proposal),
+        None if sample.status < status::ANSWERED => {
+            "say how yours does with --identify header:NAME, trailer:NAME or field:3.1".to_owned()
+        }
         None => "say how yours does with --identify REGEX, header:NAME or json:/pointer".to_owned(),
     };
     Reason::new(

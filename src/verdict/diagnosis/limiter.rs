@@ -2,6 +2,7 @@
 
 use super::Finding;
 use crate::measured::Measured;
+use crate::observation::status;
 
 /// What may be meant by rejections of which it is not known whether a limiter's they are.
 const UNDECIDED: [&str; 4] = [
@@ -27,7 +28,7 @@ fn recognised(measured: &Measured) -> Option<Finding> {
     let found = measured.limiter?;
     let per_minute = 60.0 * found.per_second;
     let pace = 60.0 * found.pace_per_second;
-    let answers = if found.is_explicit { "429" } else { "503" };
+    let answers = answers(measured, found.is_explicit);
     let whose = if found.slowdowns == 0 {
         String::new()
     } else {
@@ -60,13 +61,36 @@ fn recognised(measured: &Measured) -> Option<Finding> {
     )
 }
 
+/// What a limiter answers, as it did.
+fn answers(measured: &Measured, is_explicit: bool) -> String {
+    let is_such = if is_explicit {
+        status::is_too_many
+    } else {
+        status::is_unavailable
+    };
+    let seen = measured.set_aside.by_status();
+    let seen = seen.map(|(status, _)| status).find(|&it| is_such(it));
+    status::name(seen.unwrap_or(if is_explicit { 429 } else { 503 })).into_owned()
+}
+
 /// That there was no time to tell.
 fn undecided(measured: &Measured) -> Finding {
-    let status = |wanted: u16| {
-        let counted = measured.counted.by_status.get(&wanted);
-        counted.copied().unwrap_or(0) + measured.set_aside.of_status(wanted)
+    let statuses = || {
+        let counted = measured.counted.by_status.iter();
+        let counted = counted.map(|(&status, &count)| (status, count));
+        counted.chain(measured.set_aside.by_status())
     };
-    let (unavailable, too_many) = (status(503), status(429));
+    let sum = |is_such: fn(u16) -> bool| -> u64 {
+        let such = statuses().filter(|&(status, _)| is_such(status));
+        such.map(|(_, count)| count).sum()
+    };
+    let (unavailable, too_many) = (sum(status::is_unavailable), sum(status::is_too_many));
+    let is_grpc = statuses().any(|(status, _)| status < status::ANSWERED);
+    let names = if is_grpc {
+        "RESOURCE_EXHAUSTED or UNAVAILABLE"
+    } else {
+        "429 or 503"
+    };
     let (code, what) = if too_many > 0 {
         (
             "rate_limited",
@@ -80,7 +104,7 @@ fn undecided(measured: &Measured) -> Finding {
         )
     };
     let message = format!(
-        "{} requests were answered with 429 or 503: {what}; give it more time (--max-duration) or a --rate",
+        "{} requests were answered with {names}: {what}; give it more time (--max-duration) or a --rate",
         unavailable + too_many
     );
     Finding::new(code, message)

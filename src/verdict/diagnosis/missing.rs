@@ -1,6 +1,7 @@
 //! Requests without an identity: of which kind, and when in the run.
 
 use super::{Finding, Symptoms, change, percent};
+use crate::observation::status;
 use crate::stats::binomial::Binomial;
 use crate::stats::change_point::{ChangePoint, change_point};
 
@@ -21,9 +22,9 @@ const WORTH_TELLING: f64 = 0.01;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Missing {
     successes: u64,
-    /// 429 and 503, as limiters answer.
+    /// As limiters answer.
     rejections: u64,
-    /// 429 alone.
+    /// Those of them that say so.
     too_many: u64,
     server_errors: u64,
     /// Requests that were written and brought no whole response.
@@ -39,15 +40,20 @@ impl Missing {
         let mut missing = Self::default();
         for &(status, count) in symptoms.unidentified_by_status {
             match status {
-                ..400 => missing.successes += count,
-                429 => missing.too_many += count,
-                500.. => missing.server_errors += count,
+                _ if !status::is_refusal(status) => missing.successes += count,
+                _ if status::is_too_many(status) => missing.too_many += count,
+                // Of a method that is not there, as of a page, nobody failed.
+                _ if status::is_error(status) && status != status::UNIMPLEMENTED => {
+                    missing.server_errors += count;
+                }
                 _ => missing.other += count,
             }
-            if matches!(status, 429 | 503) {
+            if status::is_too_many(status) || status::is_unavailable(status) {
                 missing.rejections += count;
             }
-            missing.told.push(format!("status {status} × {count}"));
+            let name = status::name(status);
+            let kind = if status < 100 { "" } else { "status " };
+            missing.told.push(format!("{kind}{name} × {count}"));
         }
         for &(failure, count) in symptoms.failures {
             if failure.was_sent() {

@@ -119,9 +119,9 @@ pub(crate) fn all() -> Vec<Behaviour> {
             &[whole(1, &coding, &gzipped)],
         ),
         grpc(
-            "gRPC: UNAVAILABLE, trailers only",
-            Unidentified("UNAVAILABLE"),
-            &[trailers_only("14")],
+            "gRPC: INTERNAL, trailers only",
+            Unidentified("INTERNAL"),
+            &[trailers_only("13")],
         ),
         grpc(
             "gRPC: a code that is none",
