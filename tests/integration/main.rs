@@ -23,6 +23,7 @@ mod faults;
 mod first_minutes;
 mod formats;
 mod golden;
+mod grpc_servers;
 mod http;
 mod layers;
 mod lint;

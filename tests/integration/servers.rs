@@ -9,14 +9,14 @@ use crate::config::{SIX, all_but, verdicts};
 use crate::program::{Ran, codes, lbtest};
 
 /// A launched server; dropping it stops everything that belongs to it.
-struct Server {
+pub(crate) struct Server {
     launcher: Child,
     about: Value,
 }
 
 impl Server {
     /// Starts `scripts/servers/run OPTIONS --attached`, and returns when the server answers.
-    fn start(options: &[&str]) -> Self {
+    pub(crate) fn start(options: &[&str]) -> Self {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/servers/run");
         let mut launcher = Command::new(script)
             .args(options)
@@ -35,25 +35,25 @@ impl Server {
         Self { launcher, about }
     }
 
-    fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         self.told("url")
     }
 
     /// A part of what the launcher told of the server.
-    fn told(&self, part: &str) -> &str {
+    pub(crate) fn told(&self, part: &str) -> &str {
         let told = self.about[part].as_str();
         told.unwrap_or_else(|| panic!("no {part}: {}", self.about))
     }
 
     /// Runs the gate against it, for 70/30.
-    fn gate(&self, more: &[&str]) -> Ran {
+    pub(crate) fn gate(&self, more: &[&str]) -> Ran {
         let options = ["--expect", "v1=70,v2=30"];
         self.gate_at(self.url(), &[&options, more].concat())
     }
 
     /// Runs the gate at an error rate that keeps each of these tests from failing by chance more than once in
     /// 1,000,000 runs: a real ingress has no seed. A machine that stands still for some seconds fails no request.
-    fn gate_at(&self, url: &str, more: &[&str]) -> Ran {
+    pub(crate) fn gate_at(&self, url: &str, more: &[&str]) -> Ran {
         let patience = ["--timeout", "60s", "--connect-timeout", "60s"];
         let base = [&[url, "--json", "-", "--alpha", "1e-8"][..], &patience].concat();
         let host = if more.contains(&"--host") {

@@ -14,7 +14,7 @@ def command(site: Site) -> list[str]:
     listeners = [_listener(site, "plain", site.plain_port, None)]
     if site.certificates is not None and site.tls_port is not None:
         listeners.append(_listener(site, "tls", site.tls_port, _tls(site)))
-    clusters = [_cluster(backend) for backend in site.positive()]
+    clusters = [_cluster(backend, site.is_grpc) for backend in site.positive()]
     config = site.directory / "envoy.json"
     config.write_text(json.dumps({"static_resources": {"listeners": listeners, "clusters": clusters}}, indent=2))
     return [envoy(), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "-c", str(config)]
@@ -67,9 +67,10 @@ def _tls(site: Site) -> dict[str, Any]:
     }
 
 
-def _cluster(backend: Backend) -> dict[str, Any]:
+def _cluster(backend: Backend, is_grpc: bool) -> dict[str, Any]:
     """Idle connections are given up long before the app does so, which is 120 s for waitress."""
     assert backend.port is not None
+    protocol = "http2_protocol_options" if is_grpc else "http_protocol_options"
     endpoint = {"endpoint": {"address": _address(backend.port)}}
     return {
         "name": backend.label,
@@ -79,7 +80,7 @@ def _cluster(backend: Backend) -> dict[str, Any]:
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",
                 "common_http_protocol_options": {"idle_timeout": "30s"},
-                "explicit_http_config": {"http_protocol_options": {}},
+                "explicit_http_config": {protocol: {}},
             }
         },
     }

@@ -111,6 +111,7 @@ class Launch:
             limit=options.limit,
             requests_per_connection=options.requests_per_connection,
             rules=options.rules,
+            is_grpc=options.grpc is not None,
         )
 
     def _start(self) -> None:
@@ -123,7 +124,9 @@ class Launch:
         started = [(self._start_app(interpreter, backend), backend) for backend in apps]
         for process, backend in started:
             assert backend.port is not None
-            process.wait_ready(backend.port, backend.fault or unknown, deadline)
+            # Over HTTP/1.1 a gRPC server says nothing.
+            status = None if self._options.grpc else backend.fault or unknown
+            process.wait_ready(backend.port, status, deadline)
         proxy = Process(self._options.kind, command, self._directory / "proxy.log")
         self._processes.append(proxy)
         proxy.wait_ready(self._site.plain_port, unknown, deadline)
@@ -137,6 +140,12 @@ class Launch:
             if self._site.certificates is not None:
                 certificate = create_for(self._directory, self._site.host, backend.pod)
                 environment["CERTIFICATE"] = str(certificate)
+        elif self._options.grpc is not None:
+            program = "calls.py"
+            if self._options.grpc == "health":
+                environment["HEALTH"] = "yes"
+            if backend.fault is not None:
+                environment["CODE"] = "UNAVAILABLE"
         elif backend.fault is not None:
             program, environment["STATUS"] = "fault.py", str(backend.fault)
         elif self._options.app_limit is not None:

@@ -16,6 +16,11 @@ PROXIED = """\
             proxy_set_header Host $host;
 """
 
+GRPC = """\
+            grpc_pass grpc://$backend;
+            grpc_set_header Host $host;
+"""
+
 # The affinity cookie of ingress-nginx.
 AFFINITY = "INGRESSCOOKIE"
 
@@ -33,9 +38,8 @@ def command(site: Site) -> list[str]:
         rate = site.limit.requests_per_minute
         zone = f"    limit_req_zone $binary_remote_addr zone=clients:1m rate={rate}r/m;\n    limit_req_status 503;\n"
         limit = f"            limit_req zone=clients burst={site.limit.burst} nodelay;\n"
-    location = f"""\
-{limit}            proxy_pass http://$backend;
-{PROXIED}"""
+    passed = GRPC if site.is_grpc else f"            proxy_pass http://$backend;\n{PROXIED}"
+    location = limit + passed
     if site.rules.sticky:
         location += "            add_header Set-Cookie $new_affinity;\n"
     return _start(site, zone + upstreams, location, site.requests_per_connection)

@@ -46,6 +46,7 @@ ONLY = {
     "--route-path": {"nginx"},
     "--sticky": {"nginx"},
     "--tcp": {"nginx", "haproxy"},
+    "--grpc": {"nginx", "envoy"},
 }
 
 
@@ -62,6 +63,7 @@ class Options:
     rules: Rules
     tls: bool
     tcp: bool
+    grpc: str | None
     ready_seconds: float
     attached: bool
     command: list[str]
@@ -125,6 +127,13 @@ def parse(arguments: list[str]) -> Options:
         default=None,
         help="nginx, haproxy: TCP connections in place of HTTP, each greeted by its pod; with --tls the apps secure them",
     )
+    add(
+        "--grpc",
+        nargs="?",
+        const="health",
+        choices=["health", "bare"],
+        help="nginx, envoy: gRPC servers in place of the apps, with a health service or without; a fault is 503, UNAVAILABLE",
+    )
     add("--tls", action="store_true", help="listen with TLS too, HTTP/2 and HTTP/1.1, under an authority of its own")
     add("--ready-timeout", type=float, default=120.0, metavar="SECONDS", help="give up after this long (120)")
     add(
@@ -142,6 +151,10 @@ def parse(arguments: list[str]) -> Options:
     faults = dict(found.fault)
     for label in faults.keys() - found.weights.keys():
         parser.error(f"--fault {label}: no such label in --weights")
+    if found.grpc and set(faults.values()) - {503}:
+        parser.error("--grpc knows the fault 503 alone, which is UNAVAILABLE")
+    if found.grpc and found.tcp:
+        parser.error("--grpc and --tcp exclude each other")
     if found.attached and command:
         parser.error("--attached takes no COMMAND")
     if re.fullmatch(r"[A-Za-z0-9.-]+", found.host) is None:
@@ -167,6 +180,7 @@ def parse(arguments: list[str]) -> Options:
         rules=rules,
         tls=found.tls,
         tcp=bool(found.tcp),
+        grpc=found.grpc,
         ready_seconds=found.ready_timeout,
         attached=found.attached,
         command=command,

@@ -77,6 +77,7 @@ class Site:
     limit: Limit | None
     requests_per_connection: int | None
     rules: Rules
+    is_grpc: bool
 
     def positive(self) -> list[Backend]:
         """The backends that get traffic; there is at least one."""

@@ -1,0 +1,140 @@
+//! gRPC calls to real servers of gRPC behind real proxies.
+
+use serde_json::Value;
+
+use crate::program::{Ran, codes};
+use crate::servers::Server;
+
+/// What is told of a run: its exit status and its report.
+fn told(ran: &Ran) -> (i32, Value) {
+    (ran.status, ran.json())
+}
+
+fn message(report: &Value) -> &str {
+    report["reasons"][0]["message"].as_str().unwrap()
+}
+
+/// The health check, at the wider tolerance of tests that must not fail by chance.
+fn call(server: &Server, url: &str, options: &[&str]) -> (i32, Value) {
+    let base = ["--grpc", "--tolerance", "15"];
+    told(&server.gate_at(server.told(url), &[&base, options].concat()))
+}
+
+fn expected<'a>(weights: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    [&["--expect", weights], more].concat()
+}
+
+fn passes_and_fails(kind: &str) {
+    let server = Server::start(&[kind, "--grpc", "--weights", "v1=70,v2=30", "--tls"]);
+    let authority = server.told("ca_file");
+    let ways: [(&str, &[&str]); 2] = [("h2c_url", &[]), ("tls_url", &["--cacert", authority])];
+    for (url, trust) in ways {
+        for identify in ["header:x-pod-name", "trailer:x-pod-name"] {
+            let rule = [trust, &["--identify", identify]].concat();
+            let (status, report) = call(&server, url, &expected("v1=70,v2=30", &rule));
+            assert_eq!(status, 0, "{kind} {url} {identify}: {report:#}");
+            assert_eq!(
+                report["requests"]["by_status"]["OK"], report["requests"]["sent"],
+                "{report:#}"
+            );
+        }
+        let (status, report) = call(&server, url, &expected("v1=50,v2=50", trust));
+        assert_eq!(status, 1, "{kind} {url}: {report:#}");
+
+        let in_message = ["--grpc", "shop.Cart/Get", "--identify", "field:3.1"];
+        let options = [&in_message[..], &["--tolerance", "15"], trust].concat();
+        let address = server.told(url);
+        let (status, report) = told(&server.gate_at(address, &expected("v1=70,v2=30", &options)));
+        assert_eq!(status, 0, "{kind} {url}: {report:#}");
+
+        // Channels with ten calls under way on each; one alone says nothing of others.
+        let channels =
+            |number| [trust, &["-c", number, "--keep-alive", "--streams", "10"]].concat();
+        let (status, report) = call(&server, url, &expected("v1=70,v2=30", &channels("50")));
+        // One run in 100 takes the first responses of channels alone, and has not enough of them.
+        assert_ne!(status, 1, "{kind} {url}: {report:#}");
+        let (status, report) = call(&server, url, &expected("v1=50,v2=50", &channels("50")));
+        assert_ne!(status, 0, "{kind} {url}: {report:#}");
+        let (status, report) = call(&server, url, &expected("v1=70,v2=30", &channels("1")));
+        assert_eq!(status, 3, "{kind} {url}: {report:#}");
+        assert!(
+            message(&report).contains("send one request on each"),
+            "{report:#}"
+        );
+    }
+}
+
+#[test]
+fn envoy_passes_the_split_of_calls_and_fails_another() {
+    passes_and_fails("envoy");
+}
+
+#[test]
+fn nginx_passes_the_split_of_calls_and_fails_another() {
+    passes_and_fails("nginx");
+}
+
+#[test]
+fn a_split_of_calls_that_is_60_40_fails_where_70_30_is_expected() {
+    for kind in ["envoy", "nginx"] {
+        let server = Server::start(&[kind, "--grpc", "--weights", "v1=60,v2=40"]);
+        let options = ["--grpc", "--identify", "header:x-pod-name"];
+        let options = [&options[..], &["--expect", "v1=70,v2=30", "-n", "4k"]].concat();
+        let (status, report) = told(&server.gate_at(server.told("h2c_url"), &options));
+        assert_eq!(
+            (status, codes(&report)[0]),
+            (1, "split_off"),
+            "{kind}: {report:#}"
+        );
+    }
+}
+
+#[test]
+fn a_backend_that_answers_unavailable_is_told() {
+    for kind in ["envoy", "nginx"] {
+        let server = Server::start(&[
+            kind,
+            "--grpc",
+            "--weights",
+            "v1=70,v2=30",
+            "--fault",
+            "v2=503",
+        ]);
+        let named = [
+            "--identify",
+            "header:x-pod-name",
+            "--backend",
+            "v1=challenge-app",
+        ];
+        let options = [&named[..], &["--expect", "v1=70,v2=30"]].concat();
+        let (status, report) = call(&server, "h2c_url", &options);
+        assert_eq!(
+            (status, codes(&report)[0]),
+            (1, "backend_never_answered"),
+            "{kind}: {report:#}"
+        );
+        let finding = &report["findings"][0];
+        assert_eq!(finding["code"], "canary_failing", "{report:#}");
+        let told = finding["message"].as_str().unwrap();
+        assert!(told.contains("UNAVAILABLE ×"), "{kind}: {told}");
+    }
+}
+
+#[test]
+fn a_server_without_health_checks_is_told_with_what_to_do() {
+    for kind in ["envoy", "nginx"] {
+        let server = Server::start(&[kind, "--grpc=bare", "--weights", "v1=70,v2=30"]);
+        let (status, report) = call(&server, "h2c_url", &["--expect", "v1=70,v2=30"]);
+        assert_eq!(
+            (status, codes(&report)[0]),
+            (4, "calls_failed"),
+            "{kind}: {report:#}"
+        );
+        assert!(
+            message(&report)
+                .contains("the first ended as UNIMPLEMENTED: the server has no such service"),
+            "{report:#}"
+        );
+        assert_eq!(report["findings"], serde_json::json!([]), "{report:#}");
+    }
+}
