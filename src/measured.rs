@@ -139,6 +139,8 @@ pub struct Trial {
     pub sends_cookie: bool,
     /// The first header of the user's by which an ingress may route, and its value.
     pub routing_header: Option<(String, String)>,
+    /// Whether manifests say that a canary of ingress-nginx splits.
+    pub is_nginx_canary: bool,
     /// Which part of a run that several share this is; `None` for a whole run.
     pub shard: Option<Sharding>,
     /// What the run is called; `None` leaves it to the report.
@@ -173,6 +175,7 @@ impl Trial {
             sequential: plan.sequential,
             sends_cookie: plan.request.headers.contains_key(COOKIE),
             routing_header: routing_header(&plan.request.headers),
+            is_nginx_canary: plan.is_nginx_canary,
             shard: plan.shard.clone(),
             run_id: plan.run_id.clone(),
         }

@@ -1,9 +1,13 @@
 //! A plan → load → verdict → report, for every command that sends load.
 
+use std::borrow::Cow;
+
 use super::announcement;
 use super::notices::Notices;
 use super::output::{OutputArgs, Outputs, Sink};
+use super::probe::probe;
 use super::{CommandError, output};
+use crate::claim::Claim;
 use crate::exit::ExitStatus;
 use crate::format;
 use crate::load::{self, machine};
@@ -42,11 +46,16 @@ pub(super) fn measure(
 
 /// What follows from what was measured, and the report of it.
 pub(super) fn concluded(plan: &Plan, measured: &Measured) -> (Outcome, Report) {
+    let (claim, outcome) = judged(plan, measured);
+    let report = Report::of(&claim, measured, &outcome);
+    (outcome, report)
+}
+
+fn judged<'a>(plan: &'a Plan, measured: &Measured) -> (Cow<'a, Claim>, Outcome) {
     let groups = measured.counted.groups.iter();
     let claim = plan.claim.naming(groups.map(|counted| &counted.group));
     let outcome = verdict::judge(&claim, measured);
-    let report = Report::of(&claim, measured, &outcome);
-    (outcome, report)
+    (claim, outcome)
 }
 
 /// Sends the load and judges what came back.
@@ -71,7 +80,12 @@ pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> (Outcome, Report) {
         progress.show(&seen);
     });
     drop(progress);
-    concluded(plan, &measured)
+    let (claim, mut outcome) = judged(plan, &measured);
+    if plan.shard.is_none() {
+        probe(plan, &measured, &mut outcome);
+    }
+    let report = Report::of(&claim, &measured, &outcome);
+    (outcome, report)
 }
 
 /// Writes down what a run has measured so far, in place of what it wrote before.

@@ -21,6 +21,7 @@ mod notices;
 mod options;
 mod output;
 mod plan;
+mod probe;
 mod serve;
 mod shard;
 mod suggestion;

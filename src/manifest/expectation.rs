@@ -3,6 +3,7 @@
 use http::uri::PathAndQuery;
 
 use super::ManifestError;
+use super::kind::ingress;
 use super::label::{labels, matched};
 use super::route::{PodsOf, Route};
 use super::workload::{Workload, Workloads, names};
@@ -28,6 +29,8 @@ pub struct Expectation {
     pub conditions: Vec<String>,
     /// Whether the route takes gRPC calls alone.
     pub is_grpc: bool,
+    /// Whether a canary of ingress-nginx makes the split.
+    pub is_nginx_canary: bool,
     /// The indices of the objects that it comes from.
     pub(super) objects: Vec<usize>,
 }
@@ -106,6 +109,7 @@ impl Expectation {
             source: route.describe(),
             conditions: route.conditions.clone(),
             is_grpc: route.is_grpc,
+            is_nginx_canary: ingress::is_ingress(route.object) && !route.related.is_empty(),
             objects: origins(route, workloads),
         })
     }
@@ -127,6 +131,7 @@ impl Expectation {
         };
         let own = self.is_grpc.then(|| self.method()).flatten();
         Ok(Settings {
+            is_nginx_canary: self.is_nginx_canary,
             grpc: settings.grpc.clone().or(own),
             expect: Some(self.split.to_string()),
             url: Some(url),
@@ -207,6 +212,7 @@ mod tests {
             source: String::new(),
             conditions: Vec::new(),
             is_grpc: false,
+            is_nginx_canary: false,
             objects: Vec::new(),
         }
     }

@@ -92,6 +92,7 @@ pub(super) fn decode(
             inspected: count("signs", signs.inspected)?,
             cached: count("signs", signs.cached)?,
             set_cookie: count("signs", signs.set_cookie)?,
+            ingress_nginx: 0,
         },
         started_at: Some(started_at),
         elapsed: seconds("duration_seconds", shard.duration_seconds)?,

@@ -104,6 +104,7 @@ pub(super) fn trial(shared: &SharedPlan) -> Result<Trial, SharedPlanError> {
         sequential: false,
         sends_cookie: shared.sends_cookie,
         routing_header: None,
+        is_nginx_canary: false,
         shard: None,
         run_id: Some(shared.run_id.clone()),
     })

@@ -51,6 +51,8 @@ pub struct Plan {
     pub run_id: Option<String>,
     /// Where it writes down what it has measured while it goes on.
     pub snapshot: Option<Snapshot>,
+    /// Whether the split comes from a canary of ingress-nginx.
+    pub is_nginx_canary: bool,
 }
 
 /// What is left of a run that is killed: the report of a shard, written again and again.

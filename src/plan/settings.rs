@@ -48,6 +48,9 @@ use tcp::TcpError;
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
+    /// Whether the split comes from a canary of ingress-nginx.
+    #[serde(skip)]
+    pub is_nginx_canary: bool,
     /// Where the ingress listens.
     pub url: Option<String>,
     /// Host header (default: the URL's authority).
@@ -537,6 +540,7 @@ impl Settings {
             shard: None,
             run_id: None,
             snapshot: None,
+            is_nginx_canary: self.is_nginx_canary,
         })
     }
 

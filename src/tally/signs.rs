@@ -1,6 +1,6 @@
 //! What the headers of responses tell beside the pod: a cache, or an affinity cookie.
 
-use http::header::{AGE, HeaderName, SET_COOKIE};
+use http::header::{AGE, HeaderName, SET_COOKIE, STRICT_TRANSPORT_SECURITY};
 
 use crate::headers::Headers;
 
@@ -13,6 +13,10 @@ const CACHE_HEADERS: [HeaderName; 4] = [
     HeaderName::from_static("cf-cache-status"),
 ];
 
+/// How ingress-nginx begins this header over TLS unless it is told otherwise (`hsts-max-age` of its configuration); no
+/// other proxy is known to choose this age.
+const NGINX_POLICY: &[u8] = b"max-age=15724800";
+
 /// Responses are looked at until so many were, by each thread; signs that matter are on most of them.
 const INSPECTED: u64 = 1000;
 
@@ -21,11 +25,13 @@ const INSPECTED: u64 = 1000;
 pub struct Signs {
     /// Responses that were looked at.
     pub inspected: u64,
-    /// Those that came from a cache: with an `Age` (RFC 9111 §5.1: not generated for this request), or a
-    /// cache's own word for a hit.
+    /// Those that came from a cache: with an `Age` above 0 (RFC 9111 §5.1: not generated for this request), or
+    /// a cache's own word for a hit.
     pub cached: u64,
     /// Those that set a cookie.
     pub set_cookie: u64,
+    /// Those with the `Strict-Transport-Security` that ingress-nginx writes by itself.
+    pub ingress_nginx: u64,
 }
 
 impl Signs {
@@ -37,6 +43,8 @@ impl Signs {
         self.inspected += 1;
         self.cached += u64::from(is_cached(headers));
         self.set_cookie += u64::from(headers.contains(&SET_COOKIE));
+        let mut policies = headers.get_all(&STRICT_TRANSPORT_SECURITY);
+        self.ingress_nginx += u64::from(policies.any(|policy| policy.starts_with(NGINX_POLICY)));
     }
 
     /// Adds what another thread saw.
@@ -44,14 +52,20 @@ impl Signs {
         self.inspected += other.inspected;
         self.cached += other.cached;
         self.set_cookie += other.set_cookie;
+        self.ingress_nginx += other.ingress_nginx;
     }
 }
 
 fn is_cached(headers: Headers<'_>) -> bool {
-    headers.contains(&AGE)
+    headers.get_all(&AGE).any(says_aged)
         || CACHE_HEADERS
             .iter()
             .any(|name| headers.get_all(name).any(says_hit))
+}
+
+/// Whether an age is above 0: a proxy that passes everything on writes 0 as well.
+fn says_aged(value: &[u8]) -> bool {
+    value.iter().any(|byte| (b'1'..=b'9').contains(byte))
 }
 
 /// Whether `hit` stands in the value as a word, whatever its case.
@@ -78,7 +92,7 @@ mod tests {
     #[test]
     fn a_hit_is_a_sign_of_a_cache_and_a_miss_is_none() {
         for (name, value) in [
-            ("age", "0"),
+            ("age", "7"),
             ("x-cache", "HIT from edge-1"),
             ("cf-cache-status", "HIT"),
             ("cache-status", "Edge; hit; ttl=30"),
@@ -86,6 +100,7 @@ mod tests {
             assert_eq!(seen(name, value).cached, 1, "{name}");
         }
         for (name, value) in [
+            ("age", "0"),
             ("x-cache", "MISS"),
             ("cf-cache-status", "DYNAMIC"),
             ("cache-status", "Edge; fwd=uri-miss"),
@@ -94,6 +109,9 @@ mod tests {
             assert_eq!(seen(name, value).cached, 0, "{name}");
         }
         assert_eq!(seen("set-cookie", "route=1").set_cookie, 1);
+        let policy = |value| seen("strict-transport-security", value).ingress_nginx;
+        assert_eq!(policy("max-age=15724800; includeSubDomains"), 1);
+        assert_eq!(policy("max-age=31536000"), 0);
     }
 
     #[test]

@@ -14,7 +14,7 @@
 //! | `uniform_over_pods` | the same share for every pod that answered |
 //! | `replica_ratio` | shares as the replicas, whatever the pods within a backend get |
 //! | `canary_absent`, `primary_bypassed` | a backend got nothing, and nothing failed |
-//! | `canary_weight_total_ignored` | weights out of a total below 100, read as out of 100 |
+//! | `canary_weight_total_ignored` | behind ingress-nginx: weights out of another total, read as out of 100 |
 //! | `canary_header_ignored` | a header or cookie is sent that is to lead to one backend, and others answer |
 //! | `stuck_client` | one backend alone answered |
 //! | `canary_failing`, `primary_failing` | one backend's share of the requests failed |
@@ -39,6 +39,7 @@
 //! | `one_pod_alone` | of pods that are to share equally, one answered everything |
 //! | `pod_cold`, `pod_hot` | one pod is off, and the others share the rest equally |
 //! | `hottest_pod` | what unevenness costs |
+//! | `share_depends_on_load` | a backend that is slow got less than its share, or gets it with one request in flight |
 //! | `unexplained` | none of these |
 
 mod addresses;
@@ -51,12 +52,14 @@ mod fit;
 mod gather;
 mod header;
 mod limiter;
+mod load;
 mod missing;
 mod notes;
 #[cfg(test)]
 mod tests;
 
 pub use gather::diagnose_run;
+pub use load::{alone, is_to_be_probed};
 
 use super::decision::Counts;
 use crate::observation::Failure;
@@ -115,6 +118,12 @@ pub struct Symptoms<'a> {
     pub signs: Signs,
     /// Whether the user has a `Cookie` header sent.
     pub sends_cookie: bool,
+    /// The median latency of each backend in seconds, where it answered.
+    pub medians: &'a [Option<f64>],
+    /// Requests in flight at once.
+    pub concurrency: u64,
+    /// Whether ingress-nginx is known to be the one that splits, by its headers or its manifests.
+    pub is_ingress_nginx: bool,
 }
 
 /// A likely cause, or something worth knowing.
@@ -171,7 +180,8 @@ pub fn diagnose(symptoms: &Symptoms<'_>) -> Vec<Finding> {
     let has_cause = !findings.is_empty();
     let leak = notes::leak(symptoms);
     if symptoms.is_off() && !has_cause && leak.is_none() && !symptoms.split.is_of_pods() {
-        findings.push(constant::unexplained(symptoms, &missing));
+        let unexplained = || constant::unexplained(symptoms, &missing);
+        findings.push(load::slow(symptoms).unwrap_or_else(unexplained));
     }
     findings.extend(leak);
     findings.extend(notes::cache(symptoms));

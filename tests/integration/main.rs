@@ -16,6 +16,7 @@ mod config;
 mod corpora;
 mod dashboards;
 mod demo;
+mod diagnoses;
 mod differential;
 mod errors;
 mod evenness;

@@ -313,15 +313,22 @@ fn a_header_that_no_rule_knows_is_told_before_the_weights() {
 
 #[test]
 fn a_total_that_is_not_read_is_recognised_above_a_hundred_too() {
+    let manifest = std::env::temp_dir().join(format!("lbtest-total-{}.yaml", std::process::id()));
+    let canary = include_str!("../data/manifests/splits/ingress-nginx.yaml").replace(
+        "canary-weight: \"30\"",
+        "canary-weight: \"20\"\n    nginx.ingress.kubernetes.io/canary-weight-total: \"1000\"",
+    );
+    std::fs::write(&manifest, canary).unwrap();
     let ran = lbtest(&[
         "demo",
         "--split",
-        "stable=80,canary=20",
-        "--expect",
-        "stable=980,canary=20",
+        "shop=80,shop-canary=20",
+        "--expect-from",
+        manifest.to_str().unwrap(),
         "--json",
         "-",
     ]);
+    std::fs::remove_file(&manifest).unwrap();
     let finding = &ran.json()["findings"][0];
     assert_eq!(finding["code"], "canary_weight_total_ignored", "{ran:?}");
     assert!(

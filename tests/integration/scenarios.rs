@@ -130,11 +130,11 @@ const SCENARIOS: &[Scenario] = &[
     expecting(
         "v1=7,v2=3",
         row(
-            "canary-weight-total ignored",
+            "other weights",
             "--split v1=97,v2=3",
             FEW,
             FAIL,
-            "canary_weight_total_ignored",
+            "unexplained",
         ),
     ),
     row(

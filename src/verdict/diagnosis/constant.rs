@@ -7,7 +7,7 @@
 use super::cause::Cause;
 use super::fit::p_value;
 use super::missing::Missing;
-use super::{Finding, Symptoms, UNEXPLAINED};
+use super::{Finding, Symptoms, UNEXPLAINED, number};
 use crate::stats::chi_square::pearson;
 use crate::stats::likelihood::rank;
 
@@ -18,6 +18,9 @@ const SAME: f64 = 1e-9;
 const LEAST_OF_A_POD: f64 = 5.0;
 /// The largest error rate at which one cause is told from another.
 const TELLING_APART: f64 = 0.01;
+
+/// Counts fit plain weights well if they are no rarer than this under them.
+const FITS_WELL: f64 = 0.05;
 
 /// One cause with what it makes of the requests.
 #[derive(Debug, Clone)]
@@ -180,6 +183,13 @@ pub(super) fn unexplained(symptoms: &Symptoms<'_>, missing: &Missing) -> Finding
         symptoms.told(&seen)
     );
     let finding = Finding::new(UNEXPLAINED, message);
+    if let Some(weights) = plain(symptoms) {
+        let mut finding = finding;
+        let told: Vec<String> = weights.iter().map(|&share| number(share)).collect();
+        let fits = ["; other weights do: ", &told.join("/")];
+        finding.message.extend(fits);
+        return finding;
+    }
     match explained.next {
         Some((code, log_likelihood)) => {
             let mut finding = finding.with("log_likelihood", log_likelihood);
@@ -189,6 +199,25 @@ pub(super) fn unexplained(symptoms: &Symptoms<'_>, missing: &Missing) -> Finding
         }
         None => finding,
     }
+}
+
+/// More backends than this have no plain weights that a person would recognise.
+const MOST_PLAIN: usize = 3;
+
+/// The roundest weights, in steps of 10, 5 or 1 %, that the counts fit well.
+fn plain(symptoms: &Symptoms<'_>) -> Option<Vec<f64>> {
+    let counts = &symptoms.independent.observed;
+    let n = counts.iter().sum::<u64>() as f64;
+    if counts.len() > MOST_PLAIN || n <= 0.0 {
+        return None;
+    }
+    [10.0, 20.0, 100.0].into_iter().find_map(|steps: f64| {
+        let round = |&count: &u64| (count as f64 / n * steps).round() / steps;
+        let shares: Vec<f64> = counts.iter().map(round).collect();
+        let is_whole = (shares.iter().sum::<f64>() - 1.0).abs() < SAME;
+        let fits = p_value(symptoms, counts, &shares).is_some_and(|p| p > FITS_WELL);
+        (is_whole && fits).then_some(shares)
+    })
 }
 
 impl Candidate {
@@ -354,7 +383,10 @@ fn weights(symptoms: &Symptoms<'_>, all: &mut Vec<Candidate>) {
     if let Some(shares) = likeliest(observed, readings) {
         all.push(Candidate::new(Cause::EqualWeights, shares).of(number));
     }
-    total_ignored(symptoms, all);
+    // Many things bring a canary to few percent; only ingress-nginx reads totals so.
+    if symptoms.is_ingress_nginx {
+        total_ignored(symptoms, all);
+    }
 }
 
 /// ingress-nginx takes canary-weight w as w/max(canary-weight-total, 100): a total below 100 does not

@@ -7,6 +7,7 @@ use crate::claim::Claim;
 use crate::identity::assignment::Backend;
 use crate::measured::Measured;
 use crate::observation::Failure;
+use crate::tally::latency::Latency;
 use crate::verdict::Judgement;
 use crate::verdict::decision::{Counts, Judged, Likeness, Method};
 
@@ -59,6 +60,9 @@ pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -
                 .is_some_and(|found| found.intraclass_correlation > KEPT),
         signs: measured.signs,
         sends_cookie: measured.trial.sends_cookie,
+        medians: &medians(measured, assigned, backends),
+        concurrency: measured.trial.concurrency,
+        is_ingress_nginx: measured.trial.is_nginx_canary || measured.signs.ingress_nginx > 0,
     });
     let found = header::beside(claim, measured, judgement, found);
     let found = addresses::beside(claim, measured, judgement, found);
@@ -120,6 +124,18 @@ fn pods(measured: &Measured, assigned: &[Backend], backends: usize) -> Vec<Vec<u
         }
     }
     pods
+}
+
+/// The median latency of each backend.
+fn medians(measured: &Measured, assigned: &[Backend], backends: usize) -> Vec<Option<f64>> {
+    let mut latency = vec![Latency::default(); backends];
+    for (group, counted) in measured.counted.groups.iter().enumerate() {
+        if let Some(backend) = backend_of(assigned, group) {
+            latency[backend].merge(&counted.latency);
+        }
+    }
+    let median = |latency: &Latency| Some(latency.quantile(0.5)?.as_secs_f64());
+    latency.iter().map(median).collect()
 }
 
 fn pairs<K: Copy>(counts: &BTreeMap<K, u64>) -> Vec<(K, u64)> {

@@ -22,6 +22,8 @@ struct Case {
     clustering: Option<Clustering>,
     signs: Signs,
     sends_cookie: bool,
+    medians: Vec<Option<f64>>,
+    is_ingress_nginx: bool,
 }
 
 /// `observed` responses, from one pod of each backend.
@@ -47,6 +49,8 @@ fn case(expect: &str, observed: &[u64]) -> Case {
         clustering: None,
         signs: Signs::default(),
         sends_cookie: false,
+        medians: Vec::new(),
+        is_ingress_nginx: false,
     }
 }
 
@@ -97,6 +101,9 @@ impl Case {
             repeats: self.clustering.is_some(),
             signs: self.signs,
             sends_cookie: self.sends_cookie,
+            medians: &self.medians,
+            concurrency: 50,
+            is_ingress_nginx: self.is_ingress_nginx,
         })
     }
 
@@ -150,17 +157,42 @@ fn each_constant_cause_is_named_with_its_shares() {
         ["equal_weights", "uniform_over_pods", "replica_ratio"]
     );
     assert_eq!(
-        case("v1=7,v2=3", &[970, 30]).first(),
-        ["canary_weight_total_ignored"]
-    );
-    assert_eq!(
-        case("v1=70,v2=30", &[970, 30]).first(),
-        ["canary_weight_total_ignored"]
-    );
-    assert_eq!(
         case("v1=80,v2=15,v3=5", &[970, 20, 10]).first(),
         ["unexplained"]
     );
+}
+
+#[test]
+fn a_total_is_ignored_by_ingress_nginx_alone() {
+    for expect in ["v1=7,v2=3", "v1=70,v2=30"] {
+        let mut few = case(expect, &[970, 30]);
+        let found = few.found();
+        assert_eq!(found[0].code, "unexplained");
+        assert!(
+            found[0].message.contains("other weights do: 97/3"),
+            "{found:?}"
+        );
+        few.is_ingress_nginx = true;
+        assert_eq!(few.first(), ["canary_weight_total_ignored"]);
+    }
+}
+
+#[test]
+fn plain_other_weights_are_named() {
+    let message = |observed: &[u64]| case("v1=70,v2=30", observed).found()[0].message.clone();
+    assert!(message(&[6010, 3990]).ends_with("other weights do: 60/40"));
+    assert!(message(&[8490, 1510]).ends_with("other weights do: 85/15"));
+}
+
+#[test]
+fn a_backend_that_is_slow_and_gets_too_little_is_told_as_depending_on_the_load() {
+    let mut slow = case("v1=70,v2=30", &[890, 110]);
+    slow.medians = vec![Some(0.010), Some(0.050)];
+    let found = slow.found();
+    assert_eq!(found[0].code, "share_depends_on_load");
+    assert!(found[0].message.contains("5.0 times as long") && found[0].message.contains("-c 1"));
+    slow.medians = vec![Some(0.050), Some(0.010)];
+    assert_eq!(slow.first(), ["unexplained"]);
 }
 
 #[test]
@@ -411,6 +443,7 @@ fn signs_in_the_headers_come_first_where_they_explain() {
         inspected: 900,
         cached: 880,
         set_cookie: 0,
+        ingress_nginx: 0,
     };
     assert_eq!(cached.codes(), ["cache_in_front", "stuck_client"]);
     let mut fits = case("v1=70,v2=30", &[700, 300]);
@@ -418,6 +451,7 @@ fn signs_in_the_headers_come_first_where_they_explain() {
         inspected: 1000,
         cached: 20,
         set_cookie: 1000,
+        ingress_nginx: 0,
     };
     assert_eq!(fits.codes(), ["cache_in_front", "cookie_affinity"]);
     let mut kept = case("v1=70,v2=30", &[900, 0]);

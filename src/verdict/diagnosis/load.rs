@@ -1,0 +1,100 @@
+//! A share that depends on the load: a balancer that counts connections, or a backend that is full.
+
+use super::{Finding, Symptoms, UNEXPLAINED, percent};
+use crate::claim::Claim;
+use crate::format::{observed_shares, p_value};
+use crate::stats::homogeneity::homogeneity;
+use crate::verdict::{Outcome, VerdictName};
+
+const CODE: &str = "share_depends_on_load";
+/// A backend is slow whose median answer takes this many times as long as that of any other.
+const SLOW: f64 = 2.0;
+
+/// That a slow backend got less than its share, of a split that no known cause explains.
+pub(super) fn slow(symptoms: &Symptoms<'_>) -> Option<Finding> {
+    if symptoms.concurrency < 2 {
+        return None;
+    }
+    let n = symptoms.attributed() as f64;
+    let median = |backend: usize| symptoms.medians.get(backend).copied().flatten();
+    let slowest = (0..symptoms.split.len())
+        .filter_map(|backend| Some((backend, median(backend)?)))
+        .max_by(|(_, a), (_, b)| a.total_cmp(b));
+    let (backend, own) = slowest?;
+    let others = (0..symptoms.split.len()).filter(|&other| other != backend);
+    let others = others.filter_map(median).reduce(f64::max)?;
+    let (share, expected) = (
+        symptoms.counts.observed[backend] as f64 / n,
+        symptoms.split.shares()[backend],
+    );
+    (share < expected && own >= SLOW * others).then(|| {
+        let message = format!(
+            "{} got {} instead of {}, and its median answer takes {:.1} times as long as the others': as where a balancer \
+             sends less to what is slow or full (least connections, a limit of connections), so that the share depends \
+             on the load; send again with -c 1 to see it",
+            symptoms.label(backend),
+            percent(share),
+            percent(expected),
+            own / others
+        );
+        Finding::new(CODE, message)
+            .with("median_seconds", own)
+            .with("median_seconds_of_others", others)
+    })
+}
+
+/// Whether a short run with one request in flight would tell more: the split is off, and no known cause fits.
+#[must_use]
+pub fn is_to_be_probed(outcome: &Outcome) -> bool {
+    outcome.verdict == VerdictName::Fail && outcome.findings.iter().any(is_open)
+}
+
+fn is_open(finding: &Finding) -> bool {
+    [UNEXPLAINED, CODE].contains(&finding.code)
+}
+
+/// Adds to the findings of a run what a short one with one request in flight showed.
+pub fn alone(claim: &Claim, outcome: &mut Outcome, concurrency: u64, probe: &Outcome) {
+    let (busy, alone) = (&outcome.counts.observed, &probe.counts.observed);
+    let requests: u64 = alone.iter().sum();
+    let Some(place) = outcome
+        .findings
+        .iter()
+        .position(is_open)
+        .filter(|_| requests > 0)
+    else {
+        return;
+    };
+    let alpha = claim.criterion.alpha;
+    let told = observed_shares(&claim.split, &shares(alone));
+    let differs =
+        homogeneity(&[busy.clone(), alone.clone()], alpha).map_or(1.0, |test| test.p_value);
+    let fits = probe
+        .test
+        .as_ref()
+        .is_some_and(|judged| judged.p_value > alpha);
+    if differs <= alpha && fits {
+        let message = format!(
+            "the share depends on the load: {told} with one request in flight (a probe of {requests} requests after the \
+             run), {} with {concurrency} (p {}): as where a balancer sends less to what is slow or full (least \
+             connections, a limit of connections)",
+            observed_shares(&claim.split, &shares(busy)),
+            p_value(differs)
+        );
+        outcome.findings[place] = Finding::new(CODE, message)
+            .with("p_value", differs)
+            .with("probe_requests", requests as f64);
+    } else {
+        let finding = &mut outcome.findings[place];
+        let suffix = format!(
+            "; with one request in flight (a probe of {requests} requests after the run) {told}"
+        );
+        finding.message.push_str(&suffix);
+        finding.evidence.push(("probe_requests", requests as f64));
+    }
+}
+
+fn shares(counts: &[u64]) -> Vec<f64> {
+    let all = counts.iter().sum::<u64>().max(1) as f64;
+    counts.iter().map(|&count| count as f64 / all).collect()
+}

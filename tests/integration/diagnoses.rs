@@ -1,0 +1,121 @@
+//! What a split that is off is said to look like, by servers whose balancer is known.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::program::lbtest;
+
+const PODS: [&str; 2] = ["v1-6f79ff6b8d-fmzvc", "v2-6b8464cddd-nnjmj"];
+
+/// What a balancer knows of a request: its number, and how many are in flight with it.
+struct Asked {
+    number: u64,
+    in_flight: u64,
+}
+
+impl Asked {
+    /// A draw without a pattern, from 0 to 99, fixed by the number.
+    fn draw(&self) -> u64 {
+        let mixed = (self.number + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        (mixed >> 32) % 100
+    }
+}
+
+/// Serves until the test ends; `choose` says which pod answers, after so many milliseconds. Its address.
+fn serve(choose: fn(&Asked) -> (usize, u64)) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let open = Arc::new(AtomicU64::new(0));
+    std::thread::spawn(move || {
+        for (number, stream) in (0..).zip(listener.incoming().flatten()) {
+            let in_flight = open.fetch_add(1, Ordering::SeqCst) + 1;
+            let open = Arc::clone(&open);
+            std::thread::spawn(move || {
+                let _ = answer(stream, choose(&Asked { number, in_flight }));
+                open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    format!("http://{address}/")
+}
+
+fn answer(mut stream: TcpStream, (pod, millis): (usize, u64)) -> std::io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    let mut line = String::new();
+    while reader.read_line(&mut line)? > 2 {
+        line.clear();
+    }
+    std::thread::sleep(Duration::from_millis(millis));
+    let body = PODS[pod];
+    write!(
+        stream,
+        "HTTP/1.1 200 OK\r\nX-Pod: {body}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+}
+
+/// The first finding of a run of 1,000 requests, and what stderr said.
+fn first(url: &str, more: &[&str]) -> (String, String, String) {
+    let base = [
+        url,
+        "--expect",
+        "v1=70,v2=30",
+        "--identify",
+        "header:X-Pod",
+        "-n",
+        "1000",
+        "--json",
+        "-",
+    ];
+    let ran = lbtest(&[&base[..], more].concat());
+    let finding = ran.json()["findings"][0].clone();
+    let text = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+    (text("code"), text("message"), ran.stderr)
+}
+
+/// 70/30 for a request alone, 90/10 under load.
+fn spills(asked: &Asked) -> (usize, u64) {
+    let (canary, millis) = if asked.in_flight > 2 {
+        (10, 20)
+    } else {
+        (30, 1)
+    };
+    (usize::from(asked.draw() < canary), millis)
+}
+
+#[test]
+fn a_share_that_depends_on_the_load_is_told_by_a_probe_of_one_at_a_time() {
+    let (code, message, stderr) = first(&serve(spills), &[]);
+    assert_eq!(code, "share_depends_on_load", "{message}");
+    assert!(
+        message.contains("with one request in flight (a probe of"),
+        "{message}"
+    );
+    assert!(
+        stderr.contains("a probe of at most 400 requests, one at a time"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn a_split_that_is_off_whatever_the_load_is_not_said_to_depend_on_it() {
+    let (code, message, _) = first(&serve(|asked| (usize::from(asked.draw() < 15), 1)), &[]);
+    assert_eq!(code, "unexplained", "{message}");
+    assert!(
+        message.contains("with one request in flight (a probe of"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_run_of_one_request_at_a_time_is_not_probed_again() {
+    let url = serve(|asked| (usize::from(asked.draw() < 15), 0));
+    let (_, message, stderr) = first(&url, &["-c", "1"]);
+    assert!(
+        !message.contains("probe") && !stderr.contains("probe"),
+        "{message} {stderr}"
+    );
+}
