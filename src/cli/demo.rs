@@ -95,6 +95,8 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     drop(ingress);
     if let Some(pods) = settings.expect_even.filter(|_| !args.output.no_progress) {
         output::note(&lesson_of_pods(pods, status));
+    } else if settings.expect_sticky.is_some() && !args.output.no_progress {
+        output::note(&lesson_of_sessions(status));
     } else if !args.output.no_progress {
         // Manifests can have said what is expected.
         let asked = settings.expect.clone().unwrap_or_else(|| split.to_string());
@@ -122,6 +124,20 @@ fn lesson_of_pods(pods: NonZeroUsize, status: ExitStatus) -> String {
          your own ingress",
         status.code(),
         pods.get() - 1
+    )
+}
+
+/// The same where sessions are to stay on their backends.
+fn lesson_of_sessions(status: ExitStatus) -> String {
+    format!(
+        "\nWhat happened: an ingress in this process answered sessions of several requests; lbtest sent back what the first\n\
+         response of each had set, looked whether the same backend answers the others, and ends with exit status {}.\n\
+         Try next:\n  \
+         lbtest demo --expect v1=70,v2=30 --expect-sticky --discipline sticky\n      \
+         an ingress that keeps its sessions by a cookie: PASS, exit status 0\n  \
+         lbtest http://ADDRESS/ --host NAME --expect v1=70,v2=30 --expect-sticky\n      \
+         your own ingress",
+        status.code()
     )
 }
 

@@ -65,7 +65,7 @@ pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> (Outcome, Report) {
     }
     let registry = PodRegistry::shared(plan.mappings.clone());
     let mut progress = output::ProgressBar::new(plan, &registry, args);
-    let mut notices = Notices::new(announcement::announcement(plan));
+    let mut notices = Notices::new(announcement::announcement(plan), &registry);
     let measured = load::measure(plan, &registry, &mut |seen| {
         if let Some(news) = notices.news(plan, &seen) {
             progress.clear();

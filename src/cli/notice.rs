@@ -8,6 +8,7 @@ use crate::identity::finder::Naming;
 use crate::load::Doubt;
 use crate::measured::{RateLimit, Trial};
 use crate::plan::Plan;
+use crate::report::escape::terminal;
 use crate::verdict::promise::remedy_for_time;
 use crate::verdict::unidentified::unidentified;
 
@@ -49,6 +50,30 @@ pub(super) fn doubt(plan: &Plan, doubt: &Doubt, elapsed: Duration) -> String {
         "after {}: {what} (the run ends by itself if that stays so)",
         time(elapsed.as_secs_f64())
     )
+}
+
+/// What is said of workloads of which the name does not tell the backend; `None` where there is none.
+pub(super) fn doubtful_names<'a>(
+    workloads: impl Iterator<Item = &'a str>,
+    suggestions: &[String],
+    elapsed: Duration,
+) -> Option<String> {
+    let mut names: Vec<&str> = workloads.collect();
+    names.dedup();
+    let shown: Vec<String> = names
+        .iter()
+        .take(8)
+        .map(|name| name.escape_debug().to_string())
+        .collect();
+    (!names.is_empty()).then(|| {
+        format!(
+            "after {}: which backend {} is cannot be told from the name; for a verdict on it stop, and add {} (the run \
+             goes on)",
+            time(elapsed.as_secs_f64()),
+            shown.join(", "),
+            terminal(&suggestions.join(" "))
+        )
+    })
 }
 
 /// What is said of the first response from a cache.

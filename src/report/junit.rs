@@ -130,7 +130,7 @@ fn split(report: &Report) -> TestCase {
         }
     };
     let rest = reasons.map(|reason| &*reason.message);
-    let findings = report.findings.iter().map(|finding| &*finding.message);
+    let findings = report.told_findings().map(|finding| &*finding.message);
     let lines = [message].into_iter().chain(rest).chain(findings);
     let told: Vec<_> = lines.map(terminal).collect();
     let name = if report.stickiness.is_some() {

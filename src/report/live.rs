@@ -1,12 +1,13 @@
 //! One line on a run under way.
 //!
 //! Its shares and intervals are interim figures and no verdict: a run is looked at again and again, and an
-//! interval that holds once does not hold at every look. The line says so, and names labels of the expected
-//! split alone; nothing in it comes from a response.
+//! interval that holds once does not hold at every look. The line says so.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::escape::terminal;
+use super::text::cut;
 use crate::format::time;
 use crate::plan::Plan;
 use crate::stats::intervals;
@@ -15,6 +16,8 @@ use crate::stats::intervals;
 const INTERVAL_ERROR_RATE: f64 = 0.05;
 /// The width of the bar, and of what is around it.
 const BAR: usize = 20;
+/// Longer names are cut.
+const NAME_WIDTH: usize = 40;
 /// More backends than this are counted.
 const MOST_BACKENDS: usize = 6;
 
@@ -27,6 +30,8 @@ pub struct Live {
     pub elapsed: Duration,
     /// Identified responses by backend.
     pub observed: Vec<u64>,
+    /// Those of workloads that are no backend, or of which that is in doubt.
+    pub others: BTreeMap<String, u64>,
     /// Requests without an identity, those without a response included.
     pub unattributed: u64,
     /// Requests without a whole response.
@@ -143,15 +148,15 @@ impl Live {
 
     /// `interim v1 69.8 % (68.3 to 71.2), v2 …`; intervals only where responses are independent.
     fn split(&self, plan: &Plan, with_intervals: bool) -> Option<String> {
-        let total: u64 = self.observed.iter().sum();
+        let total = self.observed.iter().chain(self.others.values()).sum();
         if total == 0 {
             return None;
         }
         let is_independent = plan.load.connection_use.is_fresh() && plan.claim.sessions.is_none();
-        let told = |(label, &count): (&String, &u64)| {
+        let told = |(name, &count): (&String, &u64)| {
             let share = format!(
                 "{} {:.1} %",
-                terminal(label),
+                cut(&terminal(name), NAME_WIDTH),
                 100.0 * count as f64 / total as f64
             );
             if !(with_intervals && is_independent) {
@@ -165,13 +170,9 @@ impl Live {
             )
         };
         let labels = plan.claim.split.labels();
-        let mut all: Vec<String> = labels
-            .iter()
-            .zip(&self.observed)
-            .take(MOST_BACKENDS)
-            .map(told)
-            .collect();
-        if let Some(more) = labels.len().checked_sub(MOST_BACKENDS + 1) {
+        let rows = labels.iter().zip(&self.observed).chain(&self.others);
+        let mut all: Vec<String> = rows.take(MOST_BACKENDS).map(told).collect();
+        if let Some(more) = (labels.len() + self.others.len()).checked_sub(MOST_BACKENDS + 1) {
             all.push(format!("{} more", more + 1));
         }
         Some(format!("interim {}", all.join(", ")))
@@ -219,6 +220,7 @@ mod tests {
             dispatched: 1832,
             elapsed: Duration::from_secs(2),
             observed: vec![1270, 530],
+            others: BTreeMap::new(),
             unattributed: 3,
             failed: 1,
             per_second: Some(916.0),
@@ -281,6 +283,20 @@ mod tests {
         assert_eq!(
             nothing,
             "[....................]  0 requests  0 failed  10 s left"
+        );
+    }
+
+    #[test]
+    fn workloads_in_doubt_keep_their_shares() {
+        let told = Live {
+            observed: vec![0, 0],
+            others: BTreeMap::from([("blue".to_owned(), 700), ("green".to_owned(), 300)]),
+            ..live()
+        };
+        let told = told.line(&plan(json!({"expect": "v1=70,v2=30"})), 200);
+        assert!(
+            told.contains("interim v1 0.0 % (0.0 to 0.4), v2 0.0 % (0.0 to 0.4), blue 70.0 % (67.1 to 72.8), green 30.0 %"),
+            "{told}"
         );
     }
 

@@ -79,7 +79,7 @@ fn section(named: &Named<'_>) -> String {
     if let Some(first) = reasons.next() {
         let _ = writeln!(out, "**{}**\n", sentence(first));
     }
-    let findings = report.findings.iter().map(|finding| &finding.message);
+    let findings = report.told_findings().map(|finding| &finding.message);
     let further: Vec<&String> = reasons.chain(findings).collect();
     for message in &further {
         let _ = writeln!(out, "- {}", sentence(message));
@@ -120,7 +120,10 @@ fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedRe
             interval(backend).unwrap_or_else(dash),
             backend.latency_p50_seconds.map_or_else(dash, time),
             backend.latency_p99_seconds.map_or_else(dash, time),
-            backend.errors,
+            match backend.observed {
+                0 => dash(),
+                _ => backend.errors.to_string(),
+            },
         );
     }
     for other in unmapped.iter().take(MOST_UNMAPPED) {

@@ -465,6 +465,17 @@ pub struct UnmappedReport {
     pub share: Option<f64>,
 }
 
+impl Report {
+    /// The findings for a person, who has read the reasons already.
+    fn told_findings(&self) -> impl Iterator<Item = &Finding> {
+        let is_told = |finding: &&Finding| {
+            let mut reasons = self.reasons.iter();
+            reasons.all(|reason| reason.message != finding.message)
+        };
+        self.findings.iter().filter(is_told)
+    }
+}
+
 /// Identified responses in a block of the dispatch order.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct WindowReport {

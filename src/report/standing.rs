@@ -16,6 +16,15 @@ pub enum Standing {
     NotJudged,
 }
 
+/// Why counts that fit settle nothing: parts of the run do not agree, or depend on one another.
+const UNSTEADY: [&str; 5] = [
+    "drift",
+    "shards_differ",
+    "addresses_differ",
+    "cut_short",
+    "clumped_answers",
+];
+
 /// How a backend stands, which never contradicts the verdict on the split.
 ///
 /// The test judges the split as a whole. Where that fails, the backends are off whose simultaneous 95 %
@@ -32,7 +41,12 @@ pub fn standing(report: &Report, backend: &BackendReport) -> Standing {
     let is_hit_against_zero = expected == 0.0 && backend.observed > 0;
     let holds_expected = (low..=high).contains(&expected);
     let within = |share: f64| (share - expected).abs() <= backend.tolerance_share;
+    let is_unsteady = report
+        .reasons
+        .iter()
+        .any(|reason| UNSTEADY.contains(&&*reason.code));
     match report.split_verdict {
+        VerdictName::Inconclusive if is_unsteady => Standing::Unsettled,
         VerdictName::Fail if is_hit_against_zero || !holds_expected => Standing::Off,
         VerdictName::Pass | VerdictName::Fail => Standing::Fits,
         VerdictName::Inconclusive if holds_expected && within(low) && within(high) => {
@@ -120,6 +134,34 @@ mod tests {
             standings("a=60,b=40,c=0", &[("a", 6000), ("b", 3999), ("c", 1)]),
             [Standing::Fits, Standing::Fits, Standing::Off]
         );
+    }
+
+    #[test]
+    fn nothing_fits_of_a_run_that_was_not_the_same_all_the_time() {
+        let split: Split = "a=70,b=30".parse().unwrap();
+        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
+        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
+        let evidence = Evidence {
+            groups: ["a", "b"].map(|pod| mappings.group(pod)).to_vec(),
+            observed: vec![7000, 3000],
+            windows: (0..100)
+                .map(|t| if t < 50 { vec![80, 20] } else { vec![60, 40] })
+                .collect(),
+            ..Evidence::default()
+        };
+        let claim = Claim::new(split, criterion, 1);
+        let outcome = judge_counts(&claim, &evidence);
+        let report = Report::of_counts(&claim, &evidence, &outcome);
+        assert_eq!(report.reasons[0].code, "drift");
+        let told: Vec<&str> = report
+            .reasons
+            .iter()
+            .map(|reason| &*reason.message)
+            .collect();
+        assert!(!told.concat().contains("ruled out"), "{told:?}");
+        for backend in &report.backends {
+            assert_eq!(standing(&report, backend), Standing::Unsettled);
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn render(report: &Report) -> String {
     for reason in report.reasons.iter().skip(1) {
         line(&mut out, format_args!("  - {}", terminal(&reason.message)));
     }
-    for finding in &report.findings {
+    for finding in report.told_findings() {
         line(&mut out, format_args!("  * {}", terminal(&finding.message)));
     }
     if report.requests.attributed > 0 {
@@ -125,7 +125,11 @@ fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedRe
             interval(backend).unwrap_or_else(dash),
             backend.latency_p50_seconds.map_or_else(dash, time),
             backend.latency_p99_seconds.map_or_else(dash, time),
-            backend.errors.to_string(),
+            // What it answered without naming a pod is not known to be its.
+            match backend.observed {
+                0 => dash(),
+                _ => backend.errors.to_string(),
+            },
         ]);
     }
     for other in unmapped.iter().take(MOST_UNMAPPED) {

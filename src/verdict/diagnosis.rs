@@ -266,6 +266,14 @@ impl Symptoms<'_> {
         })
     }
 
+    /// A sentence on the split's backends, which says so where others answered too.
+    fn among_its_own(&self, sentence: String) -> String {
+        match self.counts.foreign {
+            0 => sentence,
+            _ => format!("among the answers of the split's own backends: {sentence}"),
+        }
+    }
+
     /// `v1 30 %, v2 70 %`, at most eight backends of them.
     fn told(&self, shares: &[f64]) -> String {
         const SHOWN: usize = 8;

@@ -48,7 +48,10 @@ pub fn reasons(
     let Claim {
         split, criterion, ..
     } = claim;
-    let mut reasons = vec![cause(claim, judged)];
+    let mut reasons = vec![match judged.cause {
+        Cause::Fits if verdict == Verdict::Inconclusive => on_the_whole(split, judged),
+        _ => cause(claim, judged),
+    }];
     if let Some(why) = &evidence.cut_short {
         let reason = Reason::new("cut_short", format!("the run was cut short: {why}"));
         if verdict == Verdict::Inconclusive && judged.verdict == Verdict::Pass {
@@ -191,6 +194,17 @@ fn off(split: &Split, judged: &Judged, p: &str, alpha: f64) -> String {
         counts.observed[worst],
         p
     )
+}
+
+/// That the sums fit, where something else leaves no PASS.
+fn on_the_whole(split: &Split, judged: &Judged) -> Reason {
+    let told = format!(
+        "taken together, the {} responses fit {} (p {})",
+        judged.counts.attributed(),
+        shares(split),
+        p_value(judged.p_value)
+    );
+    Reason::new("split_matches", told)
 }
 
 fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {

@@ -119,3 +119,36 @@ fn a_run_of_one_request_at_a_time_is_not_probed_again() {
         "{message} {stderr}"
     );
 }
+
+#[test]
+fn names_that_tell_no_backend_are_told_early_and_keep_their_interim_shares() {
+    let url = serve(|asked| (usize::from(asked.draw() < 30), 0));
+    let base = [
+        &url,
+        "--expect",
+        "blue=70,green=30",
+        "--identify",
+        "header:X-Pod",
+        "-q",
+        "50/s",
+        "-z",
+        "5s",
+    ];
+    let ran = lbtest(&base);
+    let (first, rest) = ran
+        .stderr
+        .split_once("cannot be told from the name")
+        .unwrap();
+    assert!(
+        first.contains("after 1.") && !first.contains("interim"),
+        "{ran:?}"
+    );
+    assert!(
+        rest.contains("add --backend LABEL=v1 --backend LABEL=v2"),
+        "{ran:?}"
+    );
+    assert!(
+        rest.contains("interim blue 0.0 %") && rest.contains(", v1 "),
+        "{ran:?}"
+    );
+}

@@ -106,4 +106,7 @@ fn an_address_that_splits_otherwise_than_the_other_is_named() {
         "{ran:?}"
     );
     told(&ran.json(), 0);
+    let base = [&url, "--resolve", &resolve, "--expect", "v1=60,v2=40"];
+    let text = lbtest(&base).stdout;
+    assert_eq!(text.matches("saw different splits").count(), 1, "{text}");
 }

@@ -3,13 +3,13 @@
 //! A repaint is one write of the line over the one before, padded with spaces: no escape sequence, so that
 //! there is nothing for a terminal not to know, and nothing to restore but the line itself.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::{OutputArgs, ascii};
-use crate::identity::assignment::{Assignment, assign};
+use crate::identity::assignment::{Assignment, Group, assign};
 use crate::load::Progress;
 use crate::plan::Plan;
 use crate::report::live::Live;
@@ -41,7 +41,7 @@ pub(in crate::cli) struct ProgressBar<'a> {
     registry: Arc<PodRegistry>,
     place: Place,
     /// Which group is which backend, as of so many groups.
-    assignment: Option<(usize, Assignment)>,
+    assignment: Option<(Vec<Group>, Assignment)>,
     /// Requests that had been sent by what time. What has ended is known a few times a second only, and the pace
     /// would stumble with it.
     pace: VecDeque<(Duration, u64)>,
@@ -106,32 +106,39 @@ impl<'a> ProgressBar<'a> {
             let sent = seen.dispatched.saturating_sub(*before);
             (past >= PACE_FROM).then(|| sent as f64 / past.as_secs_f64())
         });
+        let (observed, others) = self.observed(&so_far.by_group);
         Live {
             dispatched: seen.dispatched,
             elapsed: seen.elapsed,
-            observed: self.observed(&so_far.by_group),
+            observed,
+            others,
             unattributed: so_far.unattributed,
             failed: so_far.failed,
             per_second,
         }
     }
 
-    /// Counts by backend; a group whose backend is in doubt counts for none.
-    fn observed(&mut self, by_group: &[u64]) -> Vec<u64> {
-        let labels = self.plan.claim.split.labels();
-        let known = self.assignment.as_ref().map(|(groups, _)| *groups);
+    /// Counts by backend, and those of workloads that are none, or of which that is in doubt.
+    fn observed(&mut self, by_group: &[u64]) -> (Vec<u64>, BTreeMap<String, u64>) {
+        let split = &self.plan.claim.split;
+        let known = self.assignment.as_ref().map(|(groups, _)| groups.len());
         if known.is_none_or(|groups| groups < by_group.len()) {
             let groups = self.registry.groups();
-            self.assignment = Some((groups.len(), assign(&self.plan.claim.split, &groups)));
+            let assignment = assign(split, &groups);
+            self.assignment = Some((groups, assignment));
         }
-        let mut observed = vec![0; labels.len()];
-        let fixed = self.assignment.iter().flat_map(|(_, found)| &found.fixed);
-        for (count, backend) in by_group.iter().zip(fixed) {
-            if let Some(backend) = backend {
-                observed[*backend] += count;
+        let (mut observed, mut others) = (vec![0; split.len()], BTreeMap::new());
+        let Some((groups, assignment)) = &self.assignment else {
+            return (observed, others);
+        };
+        for ((&count, backend), group) in by_group.iter().zip(&assignment.fixed).zip(groups) {
+            match backend {
+                Some(backend) => observed[*backend] += count,
+                None if count > 0 => *others.entry(group.workload.clone()).or_default() += count,
+                None => {}
             }
         }
-        observed
+        (observed, others)
     }
 
     /// Takes the display away, until it is shown again.

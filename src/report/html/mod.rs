@@ -40,7 +40,7 @@ pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>) -> String {
         style => STYLE,
         script => SCRIPT,
         version => env!("CARGO_PKG_VERSION"),
-        title => view::title(reports),
+        title => view::title(reports, whole),
         whole => Serde(whole.map(Whole::of)),
         sections => Serde(sections),
     })

@@ -90,7 +90,7 @@ struct BackendRow {
     interval: String,
     p50: String,
     p99: String,
-    errors: u64,
+    errors: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -147,13 +147,17 @@ impl Whole {
 }
 
 /// The page's title.
-pub(super) fn title(reports: &[Named<'_>]) -> String {
+pub(super) fn title(reports: &[Named<'_>], whole: Option<&ChecksReport>) -> String {
     if let [named] = reports {
         return format!("{} – {}", word(named.report.verdict), name(named));
     }
     let passed = |named: &&Named<'_>| named.report.verdict == VerdictName::Pass;
     let count = reports.iter().filter(passed).count();
-    format!("{count} of {} checks pass", reports.len())
+    let passed = format!("{count} of {} checks pass", reports.len());
+    match whole {
+        Some(whole) => format!("{} – {passed}", word(whole.verdict)),
+        None => passed,
+    }
 }
 
 fn name(named: &Named<'_>) -> String {
@@ -200,7 +204,7 @@ impl Section {
                 .iter()
                 .map(|reason| sentence(&reason.message))
                 .collect(),
-            findings: report.findings.iter().map(FindingRow::of).collect(),
+            findings: report.told_findings().map(FindingRow::of).collect(),
             backends: report
                 .backends
                 .iter()
@@ -320,7 +324,7 @@ impl BackendRow {
             interval: or_dash(crate::report::text::interval(backend)),
             p50: or_dash(backend.latency_p50_seconds.map(time)),
             p99: or_dash(backend.latency_p99_seconds.map(time)),
-            errors: backend.errors,
+            errors: or_dash((backend.observed > 0).then(|| backend.errors.to_string())),
         }
     }
 }

@@ -79,6 +79,7 @@ impl Explained {
         }
         let shares = &first.candidate.shares;
         let sentence = first.candidate.cause.sentence(symptoms, missing, shares);
+        let sentence = symptoms.among_its_own(sentence);
         let finding = Finding::new(code(first), sentence)
             .with("p_value", first.p_value)
             .with("log_likelihood", first.log_likelihood)
@@ -182,7 +183,7 @@ pub(super) fn unexplained(symptoms: &Symptoms<'_>, missing: &Missing) -> Finding
         "none of the known causes explains the counts: {}",
         symptoms.told(&seen)
     );
-    let finding = Finding::new(UNEXPLAINED, message);
+    let finding = Finding::new(UNEXPLAINED, symptoms.among_its_own(message));
     if let Some(weights) = plain(symptoms) {
         let mut finding = finding;
         let told: Vec<String> = weights.iter().map(|&share| number(share)).collect();

@@ -37,7 +37,7 @@ pub(super) fn slow(symptoms: &Symptoms<'_>) -> Option<Finding> {
             percent(expected),
             own / others
         );
-        Finding::new(CODE, message)
+        Finding::new(CODE, symptoms.among_its_own(message))
             .with("median_seconds", own)
             .with("median_seconds_of_others", others)
     })

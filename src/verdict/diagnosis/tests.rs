@@ -196,6 +196,17 @@ fn a_backend_that_is_slow_and_gets_too_little_is_told_as_depending_on_the_load()
 }
 
 #[test]
+fn a_cause_beside_a_foreign_workload_speaks_of_the_splits_own_backends() {
+    let mut foreign = case("v1=70,v2=30", &[290, 710]);
+    foreign.counts.foreign = 100;
+    let message = &foreign.found()[0].message;
+    assert!(
+        message.starts_with("among the answers of the split's own backends: "),
+        "{message}"
+    );
+}
+
+#[test]
 fn causes_that_few_counts_do_not_tell_apart_are_tied() {
     let mut few = case("v1=10,v2=90", &[22, 18]);
     few.pods = vec![vec![11, 11], vec![18]];

@@ -162,8 +162,19 @@ fn draw(svg: &mut Svg, y: &Axis, (from, to): (f64, f64), bar: &Bar, report: &Rep
         svg.told_rect(
             "others",
             [from, top, to - from - gap, height],
-            "other backends",
+            &format!("{}: {} of {total}", others(report), total - below),
         );
+    }
+}
+
+/// What the last series holds.
+fn others(report: &Report) -> &'static str {
+    if report.unmapped.is_empty() {
+        "others"
+    } else if report.backends.len() > MOST_SERIES {
+        "others and no backend"
+    } else {
+        "no backend"
     }
 }
 
@@ -184,7 +195,7 @@ fn boundaries(svg: &mut Svg, y: &Axis, report: &Report) {
 
 fn legend(svg: &mut Svg, report: &Report) {
     let shown_count = report.backends.len().min(MOST_SERIES);
-    let has_others = report.backends.len() > shown_count;
+    let has_others = report.backends.len() > shown_count || !report.unmapped.is_empty();
     let places = shown_count + usize::from(has_others);
     let room = (WIDTH - LEFT - MARGIN) / places.max(1) as f64;
     let mut tell = |place: usize, class: &str, label: &str| {
@@ -198,6 +209,6 @@ fn legend(svg: &mut Svg, report: &Report) {
         tell(backend, &format!("s{backend}"), &short(&about.label));
     }
     if has_others {
-        tell(shown_count, "others", "others");
+        tell(shown_count, "others", others(report));
     }
 }
