@@ -3,11 +3,11 @@
 pub mod stickiness;
 
 use std::borrow::Cow;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use crate::identity::assignment::Group;
-use crate::split::Split;
+use crate::split::{Split, SplitError};
 use crate::stats::evenness;
 use crate::stats::judge::Judge;
 use crate::stats::sample_size;
@@ -74,10 +74,21 @@ impl Claim {
         self.criterion.tolerance * self.split.len() as f64
     }
 
+    /// The same claim of another number of pods.
+    ///
+    /// # Errors
+    /// As [`Split::of_pods`].
+    pub fn of_pods(&self, pods: NonZeroUsize) -> Result<Self, SplitError> {
+        let mut claim = self.clone();
+        claim.split = Split::of_pods(pods)?;
+        claim.criterion.tolerance = self.even_tolerance() / pods.get() as f64;
+        Ok(claim)
+    }
+
     /// The same claim of pods, which are called as they answered, once they have; `groups[i]` is pod `i`.
     #[must_use]
     pub fn naming<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Cow<'_, Self> {
-        if !self.split.is_of_pods() {
+        if !self.split.is_of_pods() || self.split.are_named() {
             return Cow::Borrowed(self);
         }
         let names: Vec<&str> = groups.map(|group| group.workload.as_str()).collect();

@@ -22,6 +22,7 @@ pub struct Split {
     weights: Vec<f64>,
     shares: Vec<f64>,
     is_of_pods: bool,
+    are_named: bool,
 }
 
 /// Why a text or a list is not an expected split.
@@ -102,6 +103,7 @@ impl Split {
             weights,
             shares,
             is_of_pods: false,
+            are_named: false,
         })
     }
 
@@ -118,6 +120,28 @@ impl Split {
             is_of_pods: true,
             ..split
         })
+    }
+
+    /// Equal shares for the pods of these names.
+    ///
+    /// # Errors
+    /// More pods than [`MAX_PODS`], or a name that is none or comes twice.
+    pub fn of_named_pods(names: &[String]) -> Result<Self, SplitError> {
+        if names.len() > MAX_PODS {
+            return Err(SplitError::TooManyPods(names.len()));
+        }
+        let split = Self::new(names.iter().map(|name| (name.clone(), 1.0)))?;
+        Ok(Self {
+            is_of_pods: true,
+            are_named: true,
+            ..split
+        })
+    }
+
+    /// Whether the pods' names are known before they answer.
+    #[must_use]
+    pub fn are_named(&self) -> bool {
+        self.are_named
     }
 
     /// Whether each backend is a pod, whichever it is, and all are to get the same.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use clap::Args;
@@ -15,7 +16,7 @@ use crate::identity::assignment::{Group, Mappings};
 use crate::identity::log::{self, Answers, Misread};
 use crate::identity::proposal::Proposal;
 use crate::identity::rule::Rules;
-use crate::plan::settings::Settings;
+use crate::plan::settings::{ExpectEven, Settings};
 use crate::report::Report;
 use crate::split::Split;
 use crate::tally::monitor::standing_at;
@@ -58,7 +59,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     let (settings, _) = manifests::resolve(settings)?;
     let split = expected(&settings)?;
     let mappings = settings.mappings(&split)?;
-    let claim = settings.claim(split)?;
+    let mut claim = settings.claim(split)?;
     let mut outputs = Outputs::open(&args.output)?;
     let mut evidence = match &args.observed {
         Some(text) => observed(text, args.unattributed, &claim.split)?,
@@ -67,6 +68,13 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     if args.sequential {
         let (observed, missing) = (&evidence.observed, evidence.unattributed);
         evidence.standing = Some(standing_at(&claim, observed, missing));
+    }
+    if settings.expect_even == Some(ExpectEven::WhoAnswers) {
+        let pods = NonZeroUsize::new(evidence.groups.len()).filter(|pods| pods.get() > 1);
+        let pods = pods.ok_or_else(|| {
+            CommandError::not_measured("one pod answered everything, and what is even takes two")
+        })?;
+        claim = claim.of_pods(pods).map_err(CommandError::usage)?;
     }
     let claim = claim.naming(evidence.groups.iter());
     let outcome = judge_counts(&claim, &evidence);

@@ -14,7 +14,7 @@ use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
 use crate::format;
 use crate::ingress::{Ingress, Page};
-use crate::plan::settings::Settings;
+use crate::plan::settings::{ExpectEven, Settings};
 use crate::report::escape::terminal;
 use crate::split::Split;
 
@@ -39,6 +39,9 @@ const SPLIT: &str = "v1=70,v2=30";
 /// What names a pod in the line with which it greets a TCP connection.
 const GREETING: &str = r"^(\S+)";
 
+/// As many pods share the requests where nobody says how many.
+const PODS: NonZeroUsize = NonZeroUsize::new(5).expect("five");
+
 /// What names a pod in the metadata of its answer to a call.
 const METADATA: &str = "header:x-pod-name";
 
@@ -56,8 +59,13 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     settings.backend = own;
     let split = measure::expected(&settings)?;
     let host = settings.host.clone();
+    let is_counted = settings.expect_even != Some(ExpectEven::WhoAnswers);
     let mut config = match settings.expect_even {
-        Some(pods) => args.behaviour.config_of_pods(pods, host, settings.seed())?,
+        Some(_) => {
+            let pods = NonZeroUsize::new(split.len()).filter(|_| is_counted);
+            let pods = pods.unwrap_or(PODS);
+            args.behaviour.config_of_pods(pods, host, settings.seed())?
+        }
         None => args.behaviour.config(Some(&split), host, settings.seed())?,
     };
     if settings.grpc.is_some() {
@@ -93,8 +101,9 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
         &args.output,
     )?;
     drop(ingress);
-    if let Some(pods) = settings.expect_even.filter(|_| !args.output.no_progress) {
-        output::note(&lesson_of_pods(pods, status));
+    if is_even && !args.output.no_progress {
+        let pods = NonZeroUsize::new(split.len()).filter(|_| is_counted);
+        output::note(&lesson_of_pods(pods.unwrap_or(PODS), status));
     } else if settings.expect_sticky.is_some() && !args.output.no_progress {
         output::note(&lesson_of_sessions(status));
     } else if !args.output.no_progress {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use super::{CommandError, output};
@@ -10,7 +11,7 @@ use crate::manifest::{
     self, Choice, Expectation, Input, MAX_BYTES, ManifestError, Manifests, PassedOver, PlannedRun,
 };
 use crate::plan::Plan;
-use crate::plan::settings::Settings;
+use crate::plan::settings::{ExpectEven, Settings};
 use crate::plan::target::Protocol;
 use crate::report::Finding;
 use crate::report::escape::terminal;
@@ -96,6 +97,9 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
     }
     let manifests = read("--expect-from", &settings.expect_from)?;
     tell_passed_over(&manifests);
+    if let Some(asked) = settings.expect_even {
+        return even(asked, settings, &manifests);
+    }
     let expected = settings.expect.as_ref().map(|_| settings.split());
     let expected = expected.transpose()?;
     let path = settings.url.as_deref().and_then(crate::manifest::path_of);
@@ -120,6 +124,56 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
             expectation,
         }),
     ))
+}
+
+/// Settings with the pods of the manifests, and with the route to them where there is one.
+fn even(
+    asked: ExpectEven,
+    settings: Settings,
+    manifests: &Manifests,
+) -> Result<(Settings, Option<Resolved>), CommandError> {
+    let path = settings.url.as_deref().and_then(crate::manifest::path_of);
+    let choice = Choice {
+        route: settings.route.as_deref(),
+        host: settings.host.as_deref(),
+        path,
+        step: settings.step,
+    };
+    let (pods, expectation) = manifests.pods(choice)?;
+    let Some(pods) = pods else {
+        return Err(CommandError::usage(
+            "--expect-from: the manifests have no Pods, EndpointSlices or workloads with replicas to count: say how \
+             many there are with --expect-even=N",
+        ));
+    };
+    let number = match asked {
+        ExpectEven::Pods(number) if number.get() != pods.number => {
+            return Err(CommandError::usage(format!(
+                "--expect-even={number}, but {} of the manifests are {}: leave one of them away",
+                pods.source, pods.number
+            )));
+        }
+        _ => NonZeroUsize::new(pods.number).ok_or_else(|| {
+            CommandError::usage("--expect-from: none of the manifests' Pods is ready")
+        })?,
+    };
+    output::note(&terminal(&format!(
+        "expecting equal shares of {number} pods: {} of the manifests",
+        pods.source
+    )));
+    let routed = match expectation {
+        Some(found) => found.settings(settings).map_err(CommandError::usage)?,
+        None => settings,
+    };
+    let settings = Settings {
+        expect: None,
+        expect_from: Vec::new(),
+        expect_even: Some(ExpectEven::Pods(number)),
+        backend: Vec::new(),
+        pods: pods.names,
+        ..routed
+    };
+    Ok((settings, None))
 }
 
 /// Reads the manifests at `paths`: files, folders, or `-`.

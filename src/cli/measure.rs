@@ -10,8 +10,9 @@ use super::{CommandError, output};
 use crate::claim::Claim;
 use crate::exit::ExitStatus;
 use crate::format;
+use crate::load::discovery::Discovery;
 use crate::load::{self, machine};
-use crate::measured::Measured;
+use crate::measured::{Measured, Unmeasured};
 use crate::plan::settings::Settings;
 use crate::plan::{Plan, Snapshot};
 use crate::report::{Finding, Report, json};
@@ -60,13 +61,52 @@ fn judged<'a>(plan: &'a Plan, measured: &Measured) -> (Cow<'a, Claim>, Outcome) 
 
 /// Sends the load and judges what came back.
 pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> (Outcome, Report) {
+    if !plan.preparation.discovers_pods {
+        return run(plan, args, None);
+    }
+    match found(plan) {
+        Ok((plan, discovery)) => run(&plan, args, Some(discovery)),
+        Err(error) => concluded(plan, &Measured::failed(plan, error)),
+    }
+}
+
+/// The plan for the pods that answer, and what found them; who none finds says so in the run.
+fn found(plan: &Plan) -> Result<(Plan, Discovery), Unmeasured> {
+    let found = load::discovery::discover(plan)?;
+    let (pods, requests) = (found.pods, found.requests());
+    if pods == 1 {
+        return Err(Unmeasured {
+            code: "one_pod_alone",
+            message: format!(
+                "one pod answered all {requests} requests, and what is even takes two: is it the only one that is \
+                 ready, or does the balancer go by what all requests share, the client's address, a header, a \
+                 cookie? Vary that with --header, --cookie or machines of other addresses, or say how many pods \
+                 there must be with --expect-even=N"
+            ),
+        });
+    }
+    let often = format::frequency(plan.claim.criterion.alpha);
+    if pods > 1 {
+        output::note(&format!(
+            "{pods} pods answered {requests} requests, which are set aside; another that gets half of an equal share \
+             is missed at most {often}"
+        ));
+    }
+    let plan = plan.of_pods(pods).map_err(|error| Unmeasured {
+        code: "setup",
+        message: error.to_string(),
+    })?;
+    Ok((plan, found))
+}
+
+fn run(plan: &Plan, args: &OutputArgs, discovery: Option<Discovery>) -> (Outcome, Report) {
     if let Some(shortage) = machine::port_shortage(plan) {
         output::warn(&announcement::port_shortage(shortage));
     }
     let registry = PodRegistry::shared(plan.mappings.clone());
     let mut progress = output::ProgressBar::new(plan, &registry, args);
     let mut notices = Notices::new(announcement::announcement(plan), &registry);
-    let measured = load::measure(plan, &registry, &mut |seen| {
+    let mut measured = load::measure(plan, &registry, &mut |seen| {
         if let Some(news) = notices.news(plan, &seen) {
             progress.clear();
             output::note(&news);
@@ -80,6 +120,9 @@ pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> (Outcome, Report) {
         progress.show(&seen);
     });
     drop(progress);
+    if let Some(discovery) = discovery {
+        discovery.add_to(&mut measured);
+    }
     let (claim, mut outcome) = judged(plan, &measured);
     if plan.shard.is_none() {
         probe(plan, &measured, &mut outcome);

@@ -13,7 +13,7 @@ use crate::claim::stickiness::SessionBy;
 use crate::plan::pace::Rate;
 use crate::plan::preparation::Warmup;
 use crate::plan::quantity;
-use crate::plan::settings::Settings;
+use crate::plan::settings::{ExpectEven, Settings};
 
 /// What the expected split is and what the verdict promises; shared by every command that judges.
 #[derive(Debug, Clone, Args)]
@@ -22,10 +22,10 @@ pub(super) struct CriterionArgs {
     /// Expected weights of the backends; 0 means "must get nothing"
     #[arg(long, value_name = "v1=70,v2=30")]
     pub expect: Option<String>,
-    /// So many pods share the requests equally, whichever they are; in place of --expect
-    #[arg(long, value_name = "N", require_equals = true, value_parser = quantity::small_count,
-        conflicts_with_all = ["expect", "expect_from", "backend", "tolerance"])]
-    pub expect_even: Option<NonZeroUsize>,
+    /// The pods share the requests equally: so many, those of --expect-from, or those that answer; in place of --expect
+    #[arg(long, value_name = "N", require_equals = true, num_args = 0..=1, default_missing_value = "",
+        conflicts_with_all = ["expect", "backend", "tolerance"])]
+    pub expect_even: Option<ExpectEven>,
     /// The smallest deviation, in percent of a pod's equal share, that a PASS rules out (default: 20%)
     #[arg(long, value_name = "PCT", value_parser = quantity::percentage)]
     pub even_tolerance: Option<f64>,

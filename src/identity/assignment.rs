@@ -125,7 +125,7 @@ impl Iterator for Possibilities<'_> {
 /// Assigns `groups` to the backends of `split`; pure, and the same for the same input.
 ///
 /// Where the backends are pods of which all are to get the same, each group is the next pod, and those
-/// beyond the last are none of them.
+/// beyond the last are none of them; where their names are known, it is the pod of its name.
 ///
 /// A group that a mapping names is fixed, and closes its label to what follows. A workload (all of its
 /// groups at once) is then fixed by its exact name, by the label at its end, or as the one left over; see
@@ -134,9 +134,14 @@ impl Iterator for Possibilities<'_> {
 #[must_use]
 pub fn assign(split: &Split, groups: &[Group]) -> Assignment {
     if split.is_of_pods() {
-        let pod = |group| Some(group).filter(|&group| group < split.len());
+        let pod = |(number, group): (usize, &Group)| {
+            if split.are_named() {
+                return split.position(&group.workload);
+            }
+            Some(number).filter(|&number| number < split.len())
+        };
         return Assignment {
-            fixed: (0..groups.len()).map(pod).collect(),
+            fixed: groups.iter().enumerate().map(pod).collect(),
             inferences: Vec::new(),
             ambiguous: Vec::new(),
             suggestions: Vec::new(),

@@ -10,6 +10,7 @@ pub mod buffer;
 pub mod connection;
 pub mod deadline;
 pub mod dial;
+pub mod discovery;
 pub mod dispenser;
 mod epoch;
 mod grpc;

@@ -136,7 +136,7 @@ pub(super) async fn warm_up(
 }
 
 /// The plan without what makes its requests a sample.
-fn apart(plan: &Plan) -> Plan {
+pub(super) fn apart(plan: &Plan) -> Plan {
     Plan {
         claim: Claim {
             sessions: None,
@@ -149,7 +149,7 @@ fn apart(plan: &Plan) -> Plan {
 }
 
 /// Pods that answer now are no evidence later, so they have a registry of their own.
-fn stage(
+pub(super) fn stage(
     plan: Plan,
     dialler: &Arc<Dialler>,
     addresses: &[Address],
@@ -170,7 +170,7 @@ fn stage(
 }
 
 impl Prepared {
-    async fn send(
+    pub(super) async fn send(
         &mut self,
         shared: &Arc<Shared>,
         reason: Reason,

@@ -15,6 +15,7 @@ mod kind;
 mod label;
 mod lint;
 mod object;
+mod pods;
 mod route;
 mod sets;
 mod template;
@@ -32,6 +33,7 @@ pub use sets::Sets;
 use std::num::NonZeroUsize;
 
 use crate::split::Split;
+pub use pods::Pods;
 use workload::Workloads;
 
 /// Why manifests can't be used.
@@ -181,6 +183,29 @@ impl Manifests {
         };
         sets::once(route, &self.objects)?;
         Expectation::new(route, &workloads, expected)
+    }
+
+    /// The pods that are to share requests, and the route to them where there is one.
+    ///
+    /// # Errors
+    /// A field that can't be used; several routes; a route that is asked for and not there.
+    pub fn pods(
+        &self,
+        choice: Choice<'_>,
+    ) -> Result<(Option<Pods>, Option<Expectation>), ManifestError> {
+        let expectation = match self.expectation(choice, None) {
+            Ok(expectation) => Some(expectation),
+            Err(ManifestError::NoRoute { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let reading = kind::read(&self.objects, choice.step.map(NonZeroUsize::get));
+        let workloads = Workloads::read(&self.objects);
+        let routes = join::joined(reading.routes, &workloads)?;
+        let route = match expectation {
+            Some(_) => Some(choice::chosen(&routes, &self.objects, choice)?),
+            None => None,
+        };
+        Ok((pods::ready(&self.objects, &workloads, route)?, expectation))
     }
 
     /// The canary that `options` ask for, derived from the stable objects.

@@ -42,7 +42,11 @@ impl Workload<'_> {
         self.pods
     }
 
-    fn is_pod(&self) -> bool {
+    pub(super) fn object(&self) -> &Object {
+        self.object
+    }
+
+    pub(super) fn is_pod(&self) -> bool {
         self.object.kind == "Pod"
     }
 
@@ -125,6 +129,11 @@ impl<'a> Workloads<'a> {
             self.all.push(workload);
         }
         Ok(())
+    }
+
+    /// All of them, in the order of the objects.
+    pub(super) fn all(&self) -> &[Workload<'a>] {
+        &self.all
     }
 
     /// Whether a controller sets the number of its pods.

@@ -5,6 +5,7 @@
 //! settings become a [`Plan`]. A new setting is a field here, a flag in `cli::options`, its line in the
 //! flags' `over`, and its use in [`Settings::plan`]; the configuration file and its schema follow.
 
+mod even;
 mod grpc;
 pub(super) mod read;
 mod tcp;
@@ -37,6 +38,7 @@ use crate::identity::assignment::{MappingError, Mappings};
 use crate::identity::rule::{RuleError, Rules};
 use crate::split::{Split, SplitError};
 use crate::stats::judge::Judge;
+pub use even::ExpectEven;
 use grpc::GrpcError;
 use read::{Quantity, Texts};
 use tcp::TcpError;
@@ -61,10 +63,13 @@ pub struct Settings {
     #[serde(deserialize_with = "read::weights")]
     #[schemars(with = "Texts")]
     pub expect: Option<String>,
-    /// How many pods are to share the requests equally, in place of a split.
-    #[serde(deserialize_with = "read::small_count")]
-    #[schemars(with = "Quantity")]
-    pub expect_even: Option<NonZeroUsize>,
+    /// How many pods are to share the requests equally, in place of a split; `true` for those that answer.
+    #[serde(deserialize_with = "even::read")]
+    #[schemars(with = "even::Written")]
+    pub expect_even: Option<ExpectEven>,
+    /// The names of these pods, where manifests say them.
+    #[serde(skip)]
+    pub pods: Vec<String>,
     /// The smallest deviation from an equal share, in percent of it, that a PASS rules out (default: 20%).
     #[serde(deserialize_with = "read::percentage")]
     #[schemars(with = "Quantity")]
@@ -349,6 +354,31 @@ pub enum SettingsError {
     },
 }
 
+/// The requests that the promise of `claim` takes, where any target can answer them in time.
+fn affordable(claim: &Claim, limit: Duration) -> Result<NonZeroU64, SettingsError> {
+    let requests = claim.planned_requests();
+    if requests.get() as f64 <= FASTEST_PER_SECOND * limit.as_secs_f64() {
+        return Ok(requests);
+    }
+    if claim.split.is_of_pods() {
+        return Err(SettingsError::EvenNeverEnds { requests, limit });
+    }
+    let points = 100.0 * claim.criterion.tolerance;
+    Err(SettingsError::NeverEnds {
+        points,
+        requests,
+        limit,
+        remedy: if points < 0.5 {
+            format!(
+                "it is in percentage points: did you mean {}?",
+                (100.0 * points).round()
+            )
+        } else {
+            "raise --tolerance, or --max-duration".to_owned()
+        },
+    })
+}
+
 impl Settings {
     /// The expected split.
     ///
@@ -367,10 +397,16 @@ impl Settings {
         if let Some((flag, _)) = others.into_iter().find(|&(_, is_given)| is_given) {
             return Err(SettingsError::EvenWith(flag));
         }
-        if pods == NonZeroUsize::MIN {
+        let split = match pods {
+            _ if !self.pods.is_empty() => Split::of_named_pods(&self.pods),
+            ExpectEven::WhoAnswers => Split::of_pods(even::LEAST),
+            ExpectEven::Pods(pods) => Split::of_pods(pods),
+        };
+        let split = split.map_err(SettingsError::Pods)?;
+        if split.len() < even::LEAST.get() {
             return Err(SettingsError::EvenOfOne);
         }
-        Split::of_pods(pods).map_err(SettingsError::Pods)
+        Ok(split)
     }
 
     /// That requests are split so, at the error rates that were asked for.
@@ -399,31 +435,6 @@ impl Settings {
             return Err(SettingsError::EvenTolerance(100.0 * relative));
         }
         Ok(relative / split.len() as f64)
-    }
-
-    /// The requests that the promise of `claim` takes, where any target can answer them in time.
-    fn affordable(&self, claim: &Claim) -> Result<NonZeroU64, SettingsError> {
-        let (requests, limit) = (claim.planned_requests(), self.max_duration());
-        if requests.get() as f64 <= FASTEST_PER_SECOND * limit.as_secs_f64() {
-            return Ok(requests);
-        }
-        if claim.split.is_of_pods() {
-            return Err(SettingsError::EvenNeverEnds { requests, limit });
-        }
-        let points = 100.0 * claim.criterion.tolerance;
-        Err(SettingsError::NeverEnds {
-            points,
-            requests,
-            limit,
-            remedy: if points < 0.5 {
-                format!(
-                    "it is in percentage points: did you mean {}?",
-                    (100.0 * points).round()
-                )
-            } else {
-                "raise --tolerance, or --max-duration".to_owned()
-            },
-        })
     }
 
     fn max_duration(&self) -> Duration {
@@ -501,12 +512,15 @@ impl Settings {
         }
         claim.limits = self.limits(&claim.split)?;
         claim.sessions = self.stickiness(&claim)?;
+        let discovers_pods =
+            self.expect_even == Some(ExpectEven::WhoAnswers) && !claim.split.are_named();
         let requests = match (self.requests, self.duration) {
             _ if claim.sessions.is_some() => claim.sessions.as_ref().and_then(Stickiness::requests),
             (Some(requests), _) => Some(requests),
             (None, _) if sequential => Some(claim.sequential_cap()),
             (None, Some(_)) => None,
-            (None, None) => Some(self.affordable(&claim)?),
+            (None, None) if discovers_pods => None,
+            (None, None) => Some(affordable(&claim, self.max_duration())?),
         };
         let sessions = claim.sessions.as_ref().and_then(|sticky| sticky.sessions);
         let concurrency = self.concurrency(sessions.or(requests));
@@ -520,6 +534,7 @@ impl Settings {
                 max_duration: self.max_duration(),
             },
             preparation: Preparation {
+                discovers_pods,
                 wait_ready: self.wait_ready,
                 warmup: self.warmup,
             },

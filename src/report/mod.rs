@@ -384,7 +384,7 @@ pub struct RequestsReport {
     pub unattributed: u64,
     /// Those that do not count for the split, whatever came back: warm-up, and what a rate limiter spoilt.
     pub set_aside: u64,
-    /// Why they do not: `wait_ready`, `warmup`, `limiter_probe`, `before_pacing`.
+    /// Why they do not: `discovery`, `wait_ready`, `warmup`, `limiter_probe`, `before_pacing`.
     pub set_aside_by_reason: BTreeMap<String, u64>,
     /// Those of them whose response named a pod.
     pub set_aside_identified: u64,

@@ -99,9 +99,19 @@ fn measure(check: &NamedCheck, step: &Step) -> Brought {
         },
         ..check.settings.clone()
     };
-    let plan = settings.plan().map_err(|error| error.to_string())?;
+    let mut plan = settings.plan().map_err(|error| error.to_string())?;
+    let mut discovery = None;
+    if plan.preparation.discovers_pods {
+        let found = load::discovery::discover(&plan).map_err(|error| error.to_string())?;
+        let pods = plan.of_pods(found.pods);
+        plan = pods.map_err(|error| error.to_string())?;
+        discovery = Some(found);
+    }
     let registry = PodRegistry::shared(plan.mappings.clone());
-    let measured = load::measure(&plan, &registry, &mut |_| {});
+    let mut measured = load::measure(&plan, &registry, &mut |_| {});
+    if let Some(discovery) = discovery {
+        discovery.add_to(&mut measured);
+    }
     let groups = measured.counted.groups.iter();
     let claim = plan.claim.naming(groups.map(|counted| &counted.group));
     let outcome = verdict::judge(&claim, &measured);

@@ -28,6 +28,14 @@ pub fn sample_size(pods: usize, tolerance: f64, alpha: f64) -> u64 {
     to_count((MARGIN * (reach / (tolerance * share)).powi(2)).ceil())
 }
 
+/// The responses among which, when `seen` pods have answered, a further one at half of an equal share would
+/// be, but for probability `alpha`.
+#[must_use]
+pub fn discovery_size(seen: usize, alpha: f64) -> u64 {
+    let share = 0.5 / (seen + 1) as f64;
+    to_count((alpha.ln() / (-share).ln_1p()).ceil())
+}
+
 /// The largest share that a pod which never answered in `responses` can have, at level `alpha`; at most 1.
 #[must_use]
 pub fn most_of_silent_pod(responses: u64, alpha: f64) -> f64 {
@@ -64,6 +72,17 @@ mod tests {
                 .unwrap()
                 .unwrap();
             assert!(fit.p_value < 1e-6, "{pods}: {}", fit.p_value);
+        }
+    }
+
+    #[test]
+    fn a_pod_at_half_its_share_is_missed_as_seldom_as_promised() {
+        for (seen, expected) in [(1, 25), (4, 66), (24, 342)] {
+            let n = discovery_size(seen, 0.001);
+            assert_eq!(n, expected);
+            let share = 0.5 / (seen as f64 + 1.0);
+            let missed = (1.0 - share).powf(n as f64);
+            assert!(missed <= 0.001 && missed > 0.0007, "{seen}: {missed}");
         }
     }
 

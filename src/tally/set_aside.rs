@@ -8,6 +8,8 @@ use crate::observation::{Failure, Observation, Outcome, status};
 /// Why requests do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reason {
+    /// They found out how many pods there are.
+    Discovery,
     /// They polled until every backend was seen.
     WaitReady,
     /// They warmed the target up.
@@ -20,7 +22,8 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
+        Self::Discovery,
         Self::WaitReady,
         Self::Warmup,
         Self::LimiterProbe,
@@ -31,6 +34,7 @@ impl Reason {
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
+            Self::Discovery => "discovery",
             Self::WaitReady => "wait_ready",
             Self::Warmup => "warmup",
             Self::LimiterProbe => "limiter_probe",

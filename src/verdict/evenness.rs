@@ -23,9 +23,10 @@ pub(super) fn cause(
             let silent = counts.observed.iter().filter(|&&count| count == 0).count();
             let most = percent(most_of_silent_pod(n, alpha));
             let message = format!(
-                "{} of {pods} pods answered in {n} attributed responses: one that never answered gets at most \
-                 {most} of the requests, instead of {}",
+                "{} of {pods} pods answered in {n} attributed responses: {} at most {most} of the requests, instead \
+                 of {}",
                 pods - silent,
+                who_is_silent(claim, judged),
                 percent(1.0 / pods as f64)
             );
             ("pod_never_answered", message)
@@ -59,6 +60,27 @@ pub(super) fn cause(
         _ => return None,
     };
     Some(told)
+}
+
+/// Those that never answered, by name where that is known.
+fn who_is_silent(claim: &Claim, judged: &Judged) -> String {
+    if !claim.split.are_named() {
+        return "one that never answered gets".to_owned();
+    }
+    let pods = claim.split.labels().iter().zip(&judged.counts.observed);
+    let silent: Vec<&str> = pods
+        .filter(|&(_, &count)| count == 0)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    let named = silent[..silent.len().min(NAMED)].join(", ");
+    match silent.len() {
+        1 => format!("{named} never did, and gets"),
+        number if number <= NAMED => format!("{named} never did, and get each"),
+        number => format!(
+            "{named} and {} more never did, and get each",
+            number - NAMED
+        ),
+    }
 }
 
 /// The pod that is farthest from its equal share.

@@ -348,6 +348,16 @@ pub(super) fn foreign(claim: &Claim, evidence: &Evidence, backends: &[Backend]) 
         .take(NAMED_PARTS)
         .map(|(workload, observed)| format!("{workload} ({observed})"))
         .collect();
+    if claim.split.are_named() {
+        return Reason::new(
+            "unexpected_pod",
+            format!(
+                "pods answered that are none of the {} expected ones: {}; are the manifests of now?",
+                claim.split.len(),
+                named.join(", ")
+            ),
+        );
+    }
     if claim.split.is_of_pods() {
         return Reason::new(
             "unexpected_pod",

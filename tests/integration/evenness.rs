@@ -34,6 +34,93 @@ fn equal_pods_pass_with_a_row_for_each() {
     }
 }
 
+/// What `demo` says of pods whose number nobody gave.
+fn discovering(arguments: &[&str]) -> (i32, Value, String) {
+    let ran = lbtest(&[&["demo", "--expect-even", "--json", "-"], arguments].concat());
+    (ran.status, ran.json(), ran.stderr)
+}
+
+#[test]
+fn pods_that_nobody_counted_are_found_first_and_visibly() {
+    let (status, report, stderr) = discovering(&["--pods", "app=7"]);
+    assert_eq!(status, 0, "{report}");
+    assert_eq!(report["evenness"]["pods_expected"], 7);
+    let found = &report["requests"]["set_aside_by_reason"]["discovery"];
+    assert_eq!(found, 108);
+    let told = "7 pods answered 108 requests, which are set aside; another that gets half of an equal share is missed \
+                at most 1 run in 1000";
+    assert!(stderr.contains(told), "{stderr}");
+    let opened = report["connections"]["opened"].as_u64();
+    let sent = report["requests"]["sent"].as_u64();
+    assert_eq!(opened, sent, "the connections of the discovery count");
+
+    let (status, report, _) = discovering(&["--pods", "app=1"]);
+    assert_eq!((status, codes(&report)[0]), (4, "one_pod_alone"));
+    let (status, report, _) = discovering(&["--split", "a=8,slow=1", "--pods", "a=4"]);
+    assert_eq!((status, codes(&report)[0]), (1, "pods_uneven"));
+}
+
+#[test]
+fn a_ready_pod_of_the_manifests_that_never_answered_is_named() {
+    let (_, report) = demo(&[]);
+    let pods = report["pods"].as_array().unwrap();
+    let mut names: Vec<&str> = pods
+        .iter()
+        .map(|pod| pod["name"].as_str().unwrap())
+        .collect();
+    let (_, report) = demo(&["--pods", "app=4"]);
+    let answering = report["pods"].to_string();
+    names.sort_by_key(|name| !answering.contains(name));
+    let silent = names[4];
+    let list = |is_ready: &str| {
+        let item = |name: &&str| {
+            let ready = if *name == silent { is_ready } else { "True" };
+            serde_json::json!({
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, "namespace": "shop"},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]},
+            })
+        };
+        let items: Vec<Value> = names.iter().map(item).collect();
+        serde_json::json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pods.json");
+    let path = file.to_str().unwrap();
+    let from = ["--pods", "app=4", "--expect-from", path];
+    std::fs::write(&file, list("True")).unwrap();
+    let (status, report, stderr) = discovering(&from);
+    assert!(
+        stderr.contains("expecting equal shares of 5 pods: the ready Pods of the manifests"),
+        "{stderr}"
+    );
+    assert_eq!((status, codes(&report)[0]), (1, "pod_never_answered"));
+    let told = message(&report, "reasons");
+    assert!(
+        told.contains(&format!(
+            "responses: {silent} never did, and gets at most 0.136 %"
+        )),
+        "{told}"
+    );
+    // One that is not ready gets nothing by right.
+    std::fs::write(&file, list("False")).unwrap();
+    let (status, report, _) = discovering(&from);
+    assert_eq!((status, codes(&report)[0]), (0, "pods_even"), "{report}");
+    // One that is not ready and answers is told by name, too.
+    let (status, report, _) = discovering(&["--pods", "app=5", "--expect-from", path]);
+    assert_eq!((status, codes(&report)[0]), (1, "unexpected_pod"));
+    assert!(message(&report, "reasons").contains(silent), "{report}");
+
+    let ran = lbtest(&["demo", "--expect-even=7", "--expect-from", path]);
+    assert_eq!(ran.status, 2);
+    assert!(
+        ran.stderr.contains("the ready Pods of the manifests are 4"),
+        "{}",
+        ran.stderr
+    );
+}
+
 #[test]
 fn a_pod_that_never_answered_fails_with_the_bound_of_what_it_gets() {
     let (status, report) = demo(&["--pods", "app=4"]);
@@ -147,6 +234,12 @@ fn counts_of_uniq_are_judged() {
     assert_eq!(status, 0, "{report}");
     assert_eq!(report["backends"][1]["label"], "app-b");
     assert_eq!(report["backends"][1]["observed"], 990);
+    let arguments = ["analyze", "--expect-even", "--json", "-"];
+    let ran = lbtest_reading(&arguments, b"   1000 app-a\n    990 app-b\n   1010 app-c\n");
+    assert_eq!(
+        (ran.status, &ran.json()["evenness"]["pods_expected"]),
+        (0, &3.into())
+    );
     let (status, report) = judged("   1500 app-a\n    990 app-b\n    510 app-c\n");
     assert_eq!((status, codes(&report)[0]), (1, "pods_uneven"));
 }

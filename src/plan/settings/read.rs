@@ -18,6 +18,12 @@ use crate::plan::quantity;
 #[derive(Debug)]
 pub(in crate::plan) struct Quantity(String);
 
+impl Quantity {
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+}
+
 impl JsonSchema for Quantity {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Quantity".into()

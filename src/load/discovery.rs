@@ -1,0 +1,97 @@
+//! How many pods there are, found out before a run whose plan hangs on it.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use tokio::runtime::LocalOptions;
+
+use super::dial::Dialler;
+use super::preparation::{self, Prepared};
+use super::signals::Signals;
+use super::{LoadError, fits, machine, reachable_addresses};
+use crate::measured::Measured;
+use crate::plan::{Budget, ConnectionUse, Plan};
+use crate::stats::evenness::discovery_size;
+use crate::tally::set_aside::Reason;
+
+/// What was found before the run.
+#[derive(Debug)]
+pub struct Discovery {
+    /// How many pods answered.
+    pub pods: usize,
+    prepared: Prepared,
+}
+
+/// Sends requests, each on a connection of its own, until a further pod at half of an equal share would have
+/// answered, but for the plan's α.
+///
+/// # Errors
+/// As [`super::run`].
+pub fn discover(plan: &Plan) -> Result<Discovery, LoadError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(LocalOptions::default())?;
+    let result = runtime.block_on(control(plan));
+    runtime.shutdown_background();
+    result
+}
+
+async fn control(plan: &Plan) -> Result<Discovery, LoadError> {
+    let mut signals = Signals::new()?;
+    let _ = machine::raise_open_files();
+    fits(plan)?;
+    let dialler = Arc::new(Dialler::new(plan)?);
+    let mut prepared = Prepared::default();
+    let addresses = reachable_addresses(plan, &dialler).await?;
+    let mut pods = BTreeSet::new();
+    loop {
+        let identified = prepared.set_aside.identified();
+        let enough = discovery_size(pods.len(), plan.claim.criterion.alpha);
+        let Some(left) = NonZeroU64::new(enough.saturating_sub(identified)) else {
+            break;
+        };
+        let round = round(plan, left);
+        let (registry, shared) = preparation::stage(round, &dialler, &addresses, Reason::Discovery);
+        let (signals, watch) = (&mut signals, &mut || {});
+        prepared
+            .send(&shared, Reason::Discovery, signals, watch)
+            .await?;
+        pods.extend(registry.groups().into_iter().map(|group| group.workload));
+        // The run itself says why nobody answers.
+        if prepared.set_aside.identified() == identified {
+            break;
+        }
+    }
+    Ok(Discovery {
+        pods: pods.len(),
+        prepared,
+    })
+}
+
+fn round(plan: &Plan, requests: NonZeroU64) -> Plan {
+    let mut round = preparation::apart(plan);
+    round.budget = Budget {
+        requests: Some(requests),
+        duration: None,
+        ..plan.budget
+    };
+    round.load.connection_use = ConnectionUse::Requests(NonZeroU64::MIN);
+    round.load.streams = std::num::NonZeroUsize::MIN;
+    round
+}
+
+impl Discovery {
+    /// Requests that were sent for it.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.prepared.set_aside.sent()
+    }
+
+    /// Adds what was sent for it to the run that followed.
+    pub fn add_to(self, measured: &mut Measured) {
+        measured.set_aside.merge(&self.prepared.set_aside);
+        measured.connections.add_earlier(self.prepared.connections);
+        measured.by_address.merge(&self.prepared.addresses);
+    }
+}
