@@ -162,20 +162,6 @@ impl Rules {
         matches!(self.0, Kind::BuiltIn(_))
     }
 
-    /// Whether any rule looks at what a saved log does not have: headers, a certificate.
-    #[must_use]
-    pub fn needs_headers(&self) -> bool {
-        match &self.0 {
-            Kind::BuiltIn(_) => false,
-            Kind::User(rules) => rules.iter().any(|rule| {
-                matches!(
-                    rule,
-                    Rule::Header(_) | Rule::Trailer(_) | Rule::Certificate(_)
-                )
-            }),
-        }
-    }
-
     /// The pod that answered, if the response names one.
     ///
     /// A name is trimmed of ASCII white space, has 1 to [`MAX_NAME_LENGTH`] bytes of valid UTF-8, and no
@@ -343,7 +329,6 @@ mod tests {
         headers.insert("x-pod-name", " web-0 ".parse().unwrap());
         headers.append("x-pod-name", "web-1".parse().unwrap());
         let rules = rules(&["header:X-Pod-Name"]);
-        assert!(rules.needs_headers());
         assert_eq!(rules.identify(&headers, b"").as_deref(), Some("web-0"));
         assert_eq!(rules.identify(&HeaderMap::new(), b"web-0"), None);
     }

@@ -21,12 +21,6 @@ pub struct SoFar {
 }
 
 impl SoFar {
-    /// All identified responses.
-    #[must_use]
-    pub fn attributed(&self) -> u64 {
-        self.by_group.iter().sum()
-    }
-
     fn add(&mut self, other: &Self) {
         if self.by_group.len() < other.by_group.len() {
             self.by_group.resize(other.by_group.len(), 0);
@@ -94,6 +88,6 @@ mod tests {
         *board.places[0].lock().unwrap() = so_far(&[1, 2], 1);
         *board.places[1].lock().unwrap() = so_far(&[0, 3, 4], 2);
         assert_eq!(board.sum(), so_far(&[1, 5, 4], 3));
-        assert_eq!(board.sum().attributed(), 10);
+        assert_eq!(board.sum().by_group.iter().sum::<u64>(), 10);
     }
 }

@@ -39,24 +39,15 @@ impl<T: Copy> DispatchOrder<T> {
         }
     }
 
-    /// Whether `ticket` may be dispatched now: once answered it will find room, whatever else is in flight.
-    #[must_use]
-    pub fn has_room(&self, ticket: u64) -> bool {
-        self.offset(ticket)
-            .is_some_and(|offset| offset < self.capacity)
-    }
-
-    fn offset(&self, ticket: u64) -> Option<usize> {
-        let offset = ticket.checked_sub(self.next)?;
-        Some(usize::try_from(offset).unwrap_or(usize::MAX))
-    }
-
     /// Takes the result of `ticket`.
     ///
     /// # Errors
     /// The ticket was placed before, or lies beyond the buffer.
     pub fn place(&mut self, ticket: u64, result: T) -> Result<(), Misplaced> {
-        let offset = self.offset(ticket).ok_or(Misplaced::Twice(ticket))?;
+        let offset = ticket
+            .checked_sub(self.next)
+            .ok_or(Misplaced::Twice(ticket))?;
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
         if offset >= self.capacity {
             return Err(Misplaced::Beyond(ticket));
         }
@@ -78,18 +69,6 @@ impl<T: Copy> DispatchOrder<T> {
         self.next += 1;
         Some(result)
     }
-
-    /// The ticket that [`DispatchOrder::pop`] gives or waits for.
-    #[must_use]
-    pub fn next_ticket(&self) -> u64 {
-        self.next
-    }
-
-    /// How many results wait, here for good once nothing is in flight any more.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.slots.iter().flatten().count()
-    }
 }
 
 #[cfg(test)]
@@ -109,13 +88,12 @@ mod tests {
             let mut tickets: Vec<u64> = (batch * 64..(batch + 1) * 64).collect();
             tickets.shuffle(&mut random);
             for ticket in tickets {
-                assert!(order.has_room(ticket));
                 order.place(ticket, ticket).unwrap();
                 while let Some(result) = order.pop() {
                     seen.push(result);
                 }
             }
-            assert_eq!(order.waiting(), 0);
+            assert_eq!(order.pop(), None);
         }
         assert_eq!(seen, (0..3200).collect::<Vec<_>>());
         assert!(order.slots.capacity() <= 128);
@@ -127,7 +105,6 @@ mod tests {
         order.place(1, 'b').unwrap();
         order.place(2, 'c').unwrap();
         assert_eq!(order.pop(), None);
-        assert_eq!((order.waiting(), order.next_ticket()), (2, 0));
         order.place(0, 'a').unwrap();
         assert_eq!(
             [order.pop(), order.pop(), order.pop()],
@@ -145,7 +122,6 @@ mod tests {
         assert_eq!(order.place(0, 2), Err(Misplaced::Twice(0)));
         assert_eq!(order.pop(), Some(1));
         assert_eq!(order.place(0, 3), Err(Misplaced::Twice(0)));
-        assert!(order.has_room(4) && !order.has_room(5));
         assert_eq!(order.pop(), None);
     }
 }

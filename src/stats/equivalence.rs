@@ -91,29 +91,6 @@ pub fn equivalence_p_value_with_unattributed(
     largest_over_faces(observed, n, shares, tolerance, least_favourable)
 }
 
-/// As [`equivalence_p_value`], for counts that carry less information than their number says: every
-/// count, and n, is divided by `design_effect` ≥ 1 (Kish 1965), and the binomial tail is continued to
-/// such counts by the incomplete beta function.
-///
-/// # Panics
-/// If the slices differ in length.
-#[must_use]
-pub fn equivalence_p_value_with_design_effect(
-    observed: &[u64],
-    unattributed: u64,
-    shares: &[f64],
-    tolerance: f64,
-    design_effect: f64,
-) -> f64 {
-    let design_effect = design_effect.max(1.0);
-    let n = total(observed).saturating_add(unattributed) as f64 / design_effect;
-    let least_favourable = |backend: usize, is_upper: bool| {
-        let could_be = if is_upper { unattributed } else { 0 };
-        observed[backend].saturating_add(could_be) as f64 / design_effect
-    };
-    largest_over_faces(observed, n, shares, tolerance, least_favourable)
-}
-
 fn largest_over_faces(
     observed: &[u64],
     n: f64,
@@ -184,18 +161,6 @@ mod tests {
         assert_eq!(equivalence_p_value(&[0, 0], &[0.7, 0.3], 0.05), 1.0);
         let leak = equivalence_p_value(&[7000, 3000, 1], &[0.7, 0.3, 0.0], 0.05);
         assert_eq!(leak, 1.0);
-    }
-
-    #[test]
-    fn a_design_effect_of_one_changes_nothing_and_a_larger_one_weakens_the_claim() {
-        let plain = equivalence_p_value(&[700, 300], &[0.7, 0.3], 0.05);
-        let with = |design_effect| {
-            equivalence_p_value_with_design_effect(&[700, 300], 0, &[0.7, 0.3], 0.05, design_effect)
-        };
-        assert_eq!(with(1.0), plain);
-        assert!(with(2.5) > plain);
-        let fewer = equivalence_p_value(&[280, 120], &[0.7, 0.3], 0.05);
-        assert!((with(2.5) / fewer - 1.0).abs() < 1e-9);
     }
 
     #[test]

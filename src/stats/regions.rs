@@ -162,12 +162,6 @@ impl Regions {
         self.fitting
     }
 
-    /// The counts of the first backend with which every shift that matters is refuted.
-    #[must_use]
-    pub fn equivalent(&self) -> CountRange {
-        self.equivalent
-    }
-
     /// The probability that the exact test rejects when the first backend's true share is `truth`.
     #[must_use]
     pub fn rejection(&self, truth: f64) -> f64 {

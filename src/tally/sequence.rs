@@ -46,12 +46,6 @@ impl Sequence {
         codes.truncate(answered.map_or(0, |last| last + 1));
         codes
     }
-
-    /// The groups that answered, in dispatch order, with those without an identity left out.
-    pub fn groups(&self) -> impl Iterator<Item = usize> + '_ {
-        let codes = self.codes.iter().map(|code| code.load(Ordering::Relaxed));
-        codes.filter_map(group_of)
-    }
 }
 
 /// The byte that stands for a group.
@@ -76,7 +70,6 @@ mod tests {
         for (ticket, group) in [(2, 1), (0, 7), (9, 3)] {
             sequence.record(ticket, group);
         }
-        assert_eq!(sequence.groups().collect::<Vec<_>>(), [7, 1]);
         assert_eq!(sequence.codes(), [8, 0, 2]);
     }
 
