@@ -83,7 +83,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
             .map(|(label, workload)| format!("{label}={workload}"))
             .collect();
     }
-    let ingress = Ingress::start(&config).map_err(CommandError::usage)?;
+    let ingress = Ingress::start(&config)?;
     settings.url = Some(match ingress.tcp_addr() {
         Some(address) => {
             if settings.identify.is_empty() {

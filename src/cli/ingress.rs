@@ -12,6 +12,7 @@ use crate::ingress::{
     Config, CookieRule, Delay, Discipline, ExtraHeader, Fault, HeaderRule, Ingress, LimitStatus,
     Page, PathRule, PodCounts, RouteBy, Shift,
 };
+use crate::load::machine::check_open_files;
 use crate::plan::quantity;
 use crate::split::Split;
 
@@ -171,6 +172,7 @@ pub(super) struct IngressArgs {
 pub(super) fn run(args: &IngressArgs) -> Result<ExitStatus, CommandError> {
     let mut config = args.behaviour.config(None, args.host.clone(), args.seed)?;
     config.listen = args.listen;
+    check_open_files().map_err(CommandError::not_measured)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -178,7 +180,7 @@ pub(super) fn run(args: &IngressArgs) -> Result<ExitStatus, CommandError> {
     let counts = runtime.block_on(async {
         let mut signals =
             crate::load::signals::Signals::new().map_err(CommandError::not_measured)?;
-        let ingress = Ingress::bind(&config).map_err(CommandError::usage)?;
+        let ingress = Ingress::bind(&config)?;
         let mut told = String::new();
         for backend in ingress.backends() {
             let _ = writeln!(told, "{}: {}", backend.label, backend.pods.join(" "));

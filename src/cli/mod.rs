@@ -32,6 +32,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::exit::ExitStatus;
+use crate::ingress::IngressError;
 use crate::plan::settings::SettingsError;
 
 /// Checks that an ingress splits traffic as it was told to, with known error rates.
@@ -105,6 +106,15 @@ impl CommandError {
         Self {
             status: ExitStatus::NotMeasured,
             message: message.to_string(),
+        }
+    }
+}
+
+impl From<IngressError> for CommandError {
+    fn from(error: IngressError) -> Self {
+        match error {
+            IngressError::Thread(_) => Self::not_measured(error),
+            _ => Self::usage(error),
         }
     }
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::{CommandError, checks, manifests, output};
 use crate::exit::ExitStatus;
+use crate::load::machine::check_open_files;
 use crate::load::signals::Signals;
 use crate::plan::config::{Check, Config, FILE_NAME};
 use crate::plan::quantity;
@@ -69,6 +70,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitStatus, CommandError> {
         ));
     }
     let checks = named(&config)?;
+    check_open_files().map_err(CommandError::not_measured)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

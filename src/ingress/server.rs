@@ -20,6 +20,7 @@ use super::exchange::Connection;
 use super::pods::Backend;
 use super::shared::Shared;
 use super::tcp;
+use crate::load::machine::check_open_files;
 use crate::serving::{self, Stage};
 
 /// The connections that are served at a time; further ones wait in the listener's queue.
@@ -48,8 +49,8 @@ pub enum IngressError {
         source: std::io::Error,
     },
     /// The thread or its runtime could not be had.
-    #[error("cannot start the ingress's thread")]
-    Thread(#[source] std::io::Error),
+    #[error("cannot start the ingress: {0}")]
+    Thread(std::io::Error),
 }
 
 /// An ingress that listens, and serves as soon as [`Ingress::serve_until`] runs.
@@ -97,6 +98,7 @@ impl Ingress {
     /// # Errors
     /// As [`Ingress::bind`]; or there is no thread to be had.
     pub fn start(config: &Config) -> Result<Handle, IngressError> {
+        check_open_files().map_err(IngressError::Thread)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

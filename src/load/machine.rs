@@ -16,6 +16,23 @@ pub fn raise_open_files() -> io::Result<u64> {
     rlimit::increase_nofile_limit(u64::MAX)
 }
 
+/// What a runtime opens before it runs, and some more.
+const LEAST_FILES: usize = 8;
+
+/// Whether a runtime can begin: tokio panics where it gets no files for its signals.
+///
+/// # Errors
+/// The process may open no more files; the message says what to do.
+pub fn check_open_files() -> io::Result<()> {
+    let _ = raise_open_files();
+    let opened = (0..LEAST_FILES).map(|_| fs::File::open("/dev/null"));
+    let opened: io::Result<Vec<fs::File>> = opened.collect();
+    opened.map(drop).map_err(|error| match remedy(&error) {
+        Some(remedy) => io::Error::new(error.kind(), format!("{error}: {remedy}")),
+        None => error,
+    })
+}
+
 /// What to do about it, where this machine is what lacks something. The numbers are Linux's (asm-generic/errno-base.h,
 /// errno.h).
 pub(super) fn remedy(error: &io::Error) -> Option<&'static str> {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::machine;
+
 /// Ctrl-C, SIGTERM and SIGHUP, which mean the same.
 #[derive(Debug)]
 pub struct Signals {
@@ -78,6 +80,7 @@ impl Pending {
     /// # Errors
     /// The handler cannot be set.
     pub fn new() -> io::Result<Self> {
+        machine::check_open_files()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;

@@ -80,10 +80,24 @@ fn threads_that_the_system_does_not_start_are_told_with_the_remedy() {
 #[test]
 fn what_this_machine_lacks_is_one_sentence_with_the_remedy() {
     for (limit, arguments, remedy) in [
-        ("ulimit -n 14", "demo -n 500", "raise `ulimit -n`"),
+        (
+            "ulimit -n 6",
+            "demo --expect v1=70,v2=30 -n 500",
+            "raise `ulimit -n`",
+        ),
+        (
+            "ulimit -n 6",
+            "serve --config tests/data/serve.toml --listen 0",
+            "raise `ulimit -n`",
+        ),
+        (
+            "ulimit -n 14",
+            "demo --expect v1=70,v2=30 -n 500",
+            "raise `ulimit -n`",
+        ),
         (
             "ulimit -v 200000",
-            "demo -n 50k -c 10000 --threads 4",
+            "demo --expect v1=70,v2=30 -n 50k -c 10000 --threads 4",
             "raise ulimit -v",
         ),
     ] {
@@ -92,13 +106,16 @@ fn what_this_machine_lacks_is_one_sentence_with_the_remedy() {
         let told = [&*ran.stdout, &*ran.stderr].concat();
         assert!(told.contains(remedy), "{ran:?}");
     }
-    let ran = limited("true", "demo --threads 40000 -c 40000 -n 50k");
+    let ran = limited(
+        "true",
+        "demo --expect v1=70,v2=30 --threads 40000 -c 40000 -n 50k",
+    );
     assert_eq!(ran.status, 2, "{ran:?}");
     assert!(ran.stderr.contains("1 to 1024"), "{ran:?}");
 }
 
 fn limited(limit: &str, arguments: &str) -> Ran {
-    let script = format!("{limit}; exec \"$0\" {arguments} --expect v1=70,v2=30");
+    let script = format!("{limit}; exec \"$0\" {arguments}");
     let output = Command::new("bash")
         .args(["-c", &script])
         .arg(env!("CARGO_BIN_EXE_lbtest"))
