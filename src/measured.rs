@@ -50,6 +50,8 @@ pub struct Measured {
     pub by_address: Addresses,
     /// Dials that waited for a local port to become free.
     pub port_waits: u64,
+    /// Dials that took a second or more, of those that succeeded.
+    pub slow_dials: u64,
     /// The addresses that were used, in turn.
     pub addresses: Vec<Address>,
     /// The first message of each kind of failure.
@@ -86,6 +88,7 @@ impl Measured {
             connections: Connections::default(),
             by_address: Addresses::default(),
             port_waits: 0,
+            slow_dials: 0,
             addresses: Vec::new(),
             failure_messages: BTreeMap::new(),
             sample: None,

@@ -84,6 +84,7 @@ pub async fn resolve(plan: &Plan) -> Result<Vec<Address>, DialError> {
 pub struct Dialler {
     limit: Duration,
     port_waits: AtomicU64,
+    slow: AtomicU64,
     protocol: Protocol,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
@@ -114,6 +115,7 @@ impl Dialler {
         Ok(Self {
             limit: plan.load.connect_timeout,
             port_waits: AtomicU64::new(0),
+            slow: AtomicU64::new(0),
             protocol,
             tls,
         })
@@ -129,6 +131,12 @@ impl Dialler {
     #[must_use]
     pub fn port_waits(&self) -> u64 {
         self.port_waits.load(Ordering::Relaxed)
+    }
+
+    /// How many dials took so long that the first packet of theirs must have been lost or refused.
+    #[must_use]
+    pub fn slow(&self) -> u64 {
+        self.slow.load(Ordering::Relaxed)
     }
 
     /// Connects to `address`, the TLS handshake included, which uses up some of `allowance`; `deadline` is
@@ -149,10 +157,14 @@ impl Dialler {
         let late = |failure, what: &str| {
             DialError::new(failure, format!("no {what} within {:?}", self.limit))
         };
+        let begun = Instant::now();
         let connected = {
             let connecting = pin!(self.connect(address, due));
             deadline.until(due, connecting).await
         };
+        if begun.elapsed() >= SENT_AGAIN && matches!(connected, Ok(Ok(_))) {
+            self.slow.fetch_add(1, Ordering::Relaxed);
+        }
         let socket = match connected {
             Ok(connected) => connected.map_err(|error| refused(&error, address))?,
             Err(Elapsed) => return Err(late(Failure::Connect, "connection")),
@@ -211,6 +223,8 @@ impl Dialler {
 
 /// Linux's EADDRNOTAVAIL (asm-generic/errno.h).
 const NO_PORT: i32 = 99;
+/// A first packet without an answer is sent again after this (RFC 6298, 2: the initial timeout).
+const SENT_AGAIN: Duration = Duration::from_secs(1);
 /// How often a dial without a local port tries again; loopback's ports are free after a second.
 const PORT_POLL: Duration = Duration::from_millis(50);
 

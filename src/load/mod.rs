@@ -267,6 +267,7 @@ pub fn run(
     registry: &Arc<PodRegistry>,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Measured, LoadError> {
+    machine::check_open_files()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
@@ -382,6 +383,7 @@ impl Begun<'_> {
             connections: harvest.connections,
             by_address: harvest.addresses,
             port_waits: shared.dialler.port_waits(),
+            slow_dials: shared.dialler.slow(),
             addresses: shared.addresses.clone(),
             failure_messages: harvest.failure_messages,
             sample: harvest.sample,

@@ -81,6 +81,7 @@ pub(super) fn decode(
             most_open: count("connections_most_open", shard.connections_most_open)?,
         },
         port_waits: count("port_waits", shard.port_waits)?,
+        slow_dials: count("slow_dials", shard.slow_dials)?,
         addresses,
         by_address,
         failure_messages: shard

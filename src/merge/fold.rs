@@ -154,6 +154,7 @@ impl Fold {
         whole.connections.reopened += shard.connections.reopened;
         whole.connections.most_open += shard.connections.most_open;
         whole.port_waits += shard.port_waits;
+        whole.slow_dials += shard.slow_dials;
         for (own, address) in shard.addresses.into_iter().enumerate() {
             let mut brought = shard.by_address.get(own);
             let next = whole.addresses.len();

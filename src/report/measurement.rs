@@ -170,6 +170,9 @@ pub struct ShardMeasurement {
     pub connections_most_open: u64,
     /// Dials that had to wait for a local port.
     pub port_waits: u64,
+    /// Connections that took a second or more to open.
+    #[serde(default)]
+    pub slow_dials: u64,
     /// What connections that could carry several requests brought; null where each had its own.
     pub dependence: Option<DependenceMeasurement>,
     /// What headers showed.

@@ -137,6 +137,7 @@ impl ShardMeasurement {
             connections_reopened: connections.reopened,
             connections_most_open: connections.most_open,
             port_waits: measured.port_waits,
+            slow_dials: measured.slow_dials,
             dependence: (!trial.connection_use.is_fresh())
                 .then(|| DependenceMeasurement::of(&counted.connections, sampled)),
             signs: SignsMeasurement {

@@ -32,9 +32,11 @@
 //! | `cookie_affinity` | a `Set-Cookie`, or a `Cookie` of the user's own |
 //! | `addresses_differ` | one address of a name splits otherwise than the others |
 //! | `per_connection_balancing` | the same backend within a connection |
+//! | `answers_in_bursts` | answers repeat the backend of their neighbours |
 //! | `backend_errors` | one backend answers with more errors than the others |
 //! | `weighted_round_robin` | more regular than independent draws |
 //! | `ports_scarce`, `concurrency_not_reached` | this machine lacked ports, files or memory |
+//! | `slow_dials` | connections that took a second or more to open |
 //! | `rate_not_reached` | fewer requests were in flight than the rate takes |
 //! | `one_pod_alone` | of pods that are to share equally, one answered everything |
 //! | `pod_cold`, `pod_hot` | one pod is off, and the others share the rest equally |
@@ -67,6 +69,7 @@ use crate::split::Split;
 use crate::stats::change_point::ChangePoint;
 use crate::stats::dependence::Clustering;
 use crate::stats::drift::Drift;
+use crate::stats::order::Order;
 use crate::tally::signs::Signs;
 use missing::Missing;
 
@@ -114,6 +117,8 @@ pub struct Symptoms<'a> {
     pub clustering: Option<Clustering>,
     /// Whether the responses of a connection significantly repeat its backend.
     pub repeats: bool,
+    /// What the order of dispatch shows, where a verdict rests on it.
+    pub order: Option<Order>,
     /// What the headers of responses show.
     pub signs: Signs,
     /// Whether the user has a `Cookie` header sent.
@@ -193,6 +198,7 @@ pub fn diagnose(symptoms: &Symptoms<'_>) -> Vec<Finding> {
         findings.insert(0, cache);
     }
     findings.extend(notes::repetition(symptoms));
+    findings.extend(notes::bursts(symptoms));
     let cookie = notes::cookie(symptoms);
     if symptoms.sends_cookie && symptoms.is_off() {
         findings.splice(0..0, cookie);

@@ -152,3 +152,17 @@ fn names_that_tell_no_backend_are_told_early_and_keep_their_interim_shares() {
         "{ran:?}"
     );
 }
+
+#[test]
+fn answers_that_are_decided_ten_at_a_time_are_bursts_and_no_change() {
+    let url = serve(|asked| {
+        let decision = Asked {
+            number: asked.number / 10,
+            in_flight: 1,
+        };
+        (usize::from(decision.draw() < 30), 0)
+    });
+    let (code, message, _) = first(&url, &["--tolerance", "10", "-c", "1"]);
+    assert_eq!(code, "answers_in_bursts", "{message}");
+    assert!(message.contains(" at a time (longest run "), "{message}");
+}

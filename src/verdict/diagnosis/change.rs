@@ -42,7 +42,7 @@ pub(super) fn changed(symptoms: &Symptoms<'_>) -> Option<Finding> {
     } else {
         message.push_str(if is_again {
             ", and this was not the only change: as where weights, endpoints or the configuration are \
-             in motion"
+             in motion, or many requests in a row are decided together"
         } else {
             ": as where the weights or the endpoints changed during the run"
         });

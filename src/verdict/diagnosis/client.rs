@@ -9,6 +9,7 @@ use crate::verdict::unidentified;
 pub(super) fn findings(measured: &Measured) -> Vec<Finding> {
     ports(measured)
         .into_iter()
+        .chain(slow_dials(measured))
         .chain(concurrency(measured))
         .chain(rate(measured))
         .chain(naming(measured))
@@ -23,6 +24,19 @@ fn ports(measured: &Measured) -> Option<Finding> {
             measured.port_waits
         );
         Finding::new("ports_scarce", message).with("connections", measured.port_waits as f64)
+    })
+}
+
+/// Dials that did not succeed at once; those that waited for a port are told as such.
+fn slow_dials(measured: &Measured) -> Option<Finding> {
+    let slow = measured.slow_dials.saturating_sub(measured.port_waits);
+    (slow > 0).then(|| {
+        let message = format!(
+            "{slow} of {} connections took a second or more to open: as where the first packet is lost or a full backlog \
+             drops it, and it is sent again; what balances connections may then draw the backend anew",
+            measured.connections.opened
+        );
+        Finding::new("slow_dials", message).with("connections", slow as f64)
     })
 }
 

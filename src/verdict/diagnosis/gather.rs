@@ -58,6 +58,7 @@ pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -
             && judged
                 .clustering
                 .is_some_and(|found| found.intraclass_correlation > KEPT),
+        order: judged.order,
         signs: measured.signs,
         sends_cookie: measured.trial.sends_cookie,
         medians: &medians(measured, assigned, backends),

@@ -40,7 +40,8 @@ fn recognised(measured: &Measured) -> Option<Finding> {
     let message = format!(
         "a rate limiter lets about {per_minute:.0} requests a minute of one client through and answers \
          {answers} to the rest ({} were let through in {:.1} s after its burst){whose}; {} requests sent \
-         before it was known are set aside, {} of them rejected, and the others kept to {pace:.0} a minute",
+         before it was known are set aside, {} of them rejected, and the others kept to {pace:.0} a minute; a limit of what \
+         is in flight at once looks the same: try a lower -c first",
         found.accepted,
         found.over.as_secs_f64(),
         measured.set_aside.sent(),
@@ -104,7 +105,7 @@ fn undecided(measured: &Measured) -> Finding {
         )
     };
     let message = format!(
-        "{} requests were answered with {names}: {what}; give it more time (--max-duration) or a --rate",
+        "{} requests were answered with {names}: {what}; try a lower -c, which tells a limit of what is in flight at once, then more time (--max-duration) or a --rate",
         unavailable + too_many
     );
     Finding::new(code, message)

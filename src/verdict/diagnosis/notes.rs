@@ -4,6 +4,7 @@ use super::{Finding, Symptoms, percent};
 use crate::stats::binomial::Binomial;
 use crate::stats::dependence::Clustering;
 use crate::stats::intervals::wilson;
+use crate::stats::order::Order;
 
 pub(super) use super::change::regular;
 
@@ -101,6 +102,28 @@ pub(super) fn repetition(symptoms: &Symptoms<'_>) -> Option<Finding> {
         .with("intraclass_correlation", clustering.intraclass_correlation)
         .with("connections", clustering.connections as f64)
         .with("effective_responses", clustering.effective_responses);
+    Some(finding)
+}
+
+/// Answers that repeat the backend of their neighbours.
+pub(super) fn bursts(symptoms: &Symptoms<'_>) -> Option<Finding> {
+    let seen = |order: &Order| order.is_short_range() && order.p_value <= symptoms.alpha;
+    let order = symptoms.order.filter(seen).filter(|_| !symptoms.repeats)?;
+    // Of answers that come b at a time, neighbours have a correlation of 1 − 1/b.
+    let at_a_time = f64::midpoint(order.neighbour_effect, 1.0);
+    let message = format!(
+        "answers repeat the backend of those before them, about {at_a_time:.1} at a time (longest run {}): as where one \
+         decision holds for several requests, workers of the ingress draw alike, or backends have long turns; {} \
+         requests carry the information of {:.0}",
+        order.longest_run,
+        symptoms.attributed(),
+        order.effective_responses
+    );
+    let finding = Finding::new("answers_in_bursts", message)
+        .with("at_a_time", at_a_time)
+        .with("longest_run", order.longest_run as f64)
+        .with("effective_responses", order.effective_responses)
+        .with("p_value", order.p_value);
     Some(finding)
 }
 

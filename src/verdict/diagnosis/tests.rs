@@ -99,6 +99,7 @@ impl Case {
             change: change_point(&self.windows, &[]).as_ref(),
             clustering: self.clustering,
             repeats: self.clustering.is_some(),
+            order: None,
             signs: self.signs,
             sends_cookie: self.sends_cookie,
             medians: &self.medians,
