@@ -1,7 +1,7 @@
 //! From what the shards share and what each measured to what one machine would have measured.
 
 use std::collections::HashMap;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use super::decode::DecodeError;
 use crate::claim::{Claim, Criterion, CriterionError, Limit};
 use crate::measured::{Address, Ending, Measured, PartCounts, RateLimit, Trial};
 use crate::plan::preparation::Preparation;
-use crate::plan::target::{self, Dialling, TargetError};
+use crate::plan::target::{self, Dialling, Protocol, TargetError};
 use crate::plan::{Budget, ConnectionUse};
 use crate::report::measurement::{LimitMeasurement, ShardMeasurement, SharedPlan};
 use crate::split::{Split, SplitError};
@@ -32,9 +32,22 @@ pub enum SharedPlanError {
     Target(#[from] TargetError),
 }
 
+fn split(shared: &SharedPlan) -> Result<Split, SharedPlanError> {
+    let Some(pods) = shared.even_pods else {
+        return Ok(shared.expect.parse()?);
+    };
+    if !shared.expect.is_empty() {
+        let split: Split = shared.expect.parse()?;
+        return Ok(Split::of_named_pods(split.labels())?);
+    }
+    let pods = usize::try_from(pods).ok().and_then(NonZeroUsize::new);
+    let pods = pods.ok_or(SharedPlanError::Field("even_pods"))?;
+    Ok(Split::of_pods(pods)?)
+}
+
 /// What was asserted of the whole run.
 pub(super) fn claim(shared: &SharedPlan) -> Result<Claim, SharedPlanError> {
-    let split: Split = shared.expect.parse()?;
+    let split = split(shared)?;
     let criterion = Criterion::new(
         &split,
         shared.alpha,
@@ -71,13 +84,19 @@ pub(super) fn trial(shared: &SharedPlan) -> Result<Trial, SharedPlanError> {
     let rate = shared
         .rate_per_second
         .map(|rate| format!("{rate}/s").parse());
+    let protocol = shared.protocol.as_deref().map(Protocol::named);
+    let protocol = protocol.unwrap_or(Some(Protocol::Http1));
+    let protocol = protocol.ok_or(SharedPlanError::Field("protocol"))?;
     let (target, _) = target::target(
         &shared.url,
         Some(&shared.host),
         "GET",
         &[],
         Bytes::new(),
-        &Dialling::default(),
+        &Dialling {
+            protocol,
+            ..Dialling::default()
+        },
     )?;
     let per_connection = count("requests_per_connection", shared.requests_per_connection)?;
     Ok(Trial {

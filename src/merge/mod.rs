@@ -252,6 +252,8 @@ impl Collection {
             gaps: chosen.gaps,
             notes: chosen.notes,
         };
+        let groups = measured.counted.groups.iter();
+        let claim = claim.naming(groups.map(|counted| &counted.group));
         let outcome = judge_shards(&claim, &measured, &gathered);
         let mut report = Report::of(&claim, &measured, &outcome);
         if !gathered.refusals.is_empty() {

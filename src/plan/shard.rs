@@ -58,8 +58,10 @@ pub enum ShardError {
         "--shard and --expect-sticky exclude each other: the sessions of one machine are enough; leave --shard away"
     )]
     Sticky,
-    /// Pods have names of their own on every machine.
-    #[error("--shard and --expect-even exclude each other: leave --shard away")]
+    /// Every shard would count the pods by itself.
+    #[error(
+        "--shard needs the number of pods, since each shard would count them by itself: say it with --expect-even=N"
+    )]
     Even,
     /// What the whole run was asked for is no plan.
     #[error(transparent)]
@@ -175,7 +177,7 @@ impl Settings {
         if plan.claim.sessions.is_some() {
             return Err(ShardError::Sticky);
         }
-        if plan.claim.split.is_of_pods() {
+        if plan.preparation.discovers_pods {
             return Err(ShardError::Even);
         }
         plan.shard = Some(Sharding {

@@ -54,6 +54,13 @@ impl Protocol {
         }
     }
 
+    /// What reports call so.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::Http1, Self::Http2, Self::Grpc, Self::Tcp];
+        all.into_iter().find(|protocol| protocol.name() == name)
+    }
+
     /// As ALPN names the version of HTTP, where that is what is spoken.
     #[must_use]
     pub const fn alpn(self) -> Option<&'static str> {

@@ -62,7 +62,13 @@ pub struct SharedPlan {
     /// The `Host` header.
     #[serde(deserialize_with = "bounded::text")]
     pub host: String,
-    /// The expected weights, such as `v1=70,v2=30`.
+    /// What is spoken: `http/1.1`, `h2`, `grpc` or `tcp`; null for `http/1.1`.
+    #[serde(default)]
+    pub protocol: Option<String>,
+    /// How many pods are to share the requests equally; null for a split.
+    #[serde(default)]
+    pub even_pods: Option<u64>,
+    /// The expected weights, such as `v1=70,v2=30`; empty for pods whose names are not known.
     #[serde(deserialize_with = "bounded::text")]
     pub expect: String,
     /// The promised error rate.

@@ -52,7 +52,13 @@ impl SharedPlan {
             shards: sharding.shard.count(),
             url: trial.url.clone(),
             host: trial.host.clone(),
-            expect: claim.split.to_string(),
+            protocol: Some(trial.protocol.name().to_owned()),
+            even_pods: claim.split.is_of_pods().then(|| claim.split.len() as u64),
+            expect: if claim.split.is_of_pods() && !claim.split.are_named() {
+                String::new()
+            } else {
+                claim.split.to_string()
+            },
             alpha: criterion.alpha,
             tolerance_share: criterion.tolerance,
             judge: criterion.judge,

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
-use lbtest::ingress::{Config, Ingress};
+use lbtest::ingress::{Config, Ingress, Page};
 use serde_json::{Value, json};
 
 use crate::program::{Ran, codes, command, lbtest, lbtest_reading};
@@ -348,6 +348,40 @@ fn shards_over_kept_connections_are_judged_on_what_their_connections_say() {
     );
     assert_eq!(merged["test"]["method"], "design_effect");
     assert!(merged["test"]["design_effect"].as_f64().unwrap() < 1.5);
+}
+
+#[test]
+fn what_is_spoken_survives_the_merge() {
+    for protocol in ["grpc", "tcp"] {
+        let mut config = Config::new("v1=70,v2=30".parse().unwrap());
+        config.page = Page::Grpc;
+        config.listen_tcp = Some("127.0.0.1:0".parse().unwrap());
+        let ingress = Ingress::start(&config).unwrap();
+        let (url, options) = match ingress.tcp_addr().filter(|_| protocol == "tcp") {
+            Some(address) => (format!("tcp://{address}"), vec!["--identify", r"^(\S+)"]),
+            None => (
+                format!("http://{}/", ingress.addr()),
+                vec!["--grpc", "--identify", "header:x-pod-name"],
+            ),
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let files: Vec<String> = ["0/2", "1/2"]
+            .iter()
+            .map(|shard| {
+                let file = folder.path().join(format!("{}.json", &shard[..1]));
+                let file = file.to_str().unwrap().to_owned();
+                let own = ["--shard", shard, "--run-id", "r", "--json", &file];
+                let base = [&*url, "--expect", "v1=70,v2=30"];
+                let ran = lbtest(&[&base[..], &own, &options].concat());
+                assert_eq!(ran.status, 0, "{ran:?}");
+                file
+            })
+            .collect();
+        let ran = lbtest(&["merge", &files[0], &files[1], "--json", "-"]);
+        let report = ran.json();
+        assert_eq!(ran.status, 0, "{report:#}");
+        assert_eq!(report["target"]["protocol"], protocol, "{report:#}");
+    }
 }
 
 #[test]
