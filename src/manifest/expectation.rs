@@ -144,7 +144,8 @@ impl Expectation {
     /// What a route of gRPC calls takes, as `SERVICE/METHOD`; `None` where it leaves the method open.
     fn method(&self) -> Option<String> {
         match self.path.as_deref() {
-            None => Some("grpc.health.v1.Health/Check".to_owned()),
+            // It takes every method, and health checks are what servers answer.
+            None | Some("/") => Some("grpc.health.v1.Health/Check".to_owned()),
             Some(path) => {
                 let path = path.strip_prefix('/')?;
                 path.contains('/').then(|| path.to_owned())

@@ -9,6 +9,9 @@ use crate::plan::target::Protocol;
 use crate::split::Split;
 use crate::stats::sequential::Look;
 
+/// What the message of an answer begins with that is none of gRPC.
+const PLAIN_ANSWER: &str = "the answer is plain HTTP";
+
 /// Why nothing was attributed although requests were sent.
 #[must_use]
 pub fn not_measured(split: &Split, measured: &Measured) -> Vec<Reason> {
@@ -69,10 +72,15 @@ fn failures(measured: &Measured, remedy: Option<&'static str>) -> impl Iterator<
                 Failure::Local => "failed for lack of something on this machine",
                 Failure::Abandoned => "were in flight when the user quit",
             };
-            let remedy = remedy.filter(|_| match failure {
-                Failure::Reset | Failure::Protocol => true,
-                Failure::Timeout => measured.trial.protocol == Protocol::Tcp,
-                _ => false,
+            // Plain HTTP in place of a call came over HTTP/2, and says what to do by itself.
+            let says_itself = message.contains(PLAIN_ANSWER);
+            let remedy = remedy.filter(|_| {
+                !says_itself
+                    && match failure {
+                        Failure::Reset | Failure::Protocol => true,
+                        Failure::Timeout => measured.trial.protocol == Protocol::Tcp,
+                        _ => false,
+                    }
             });
             let remedy = remedy.unwrap_or_default();
             Reason::new(

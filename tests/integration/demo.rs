@@ -79,6 +79,58 @@ fn a_split_of_grpc_calls_is_judged_as_one_of_requests_is() {
 }
 
 #[test]
+fn errors_of_calls_count_for_max_error_by_their_grpc_status() {
+    let faulty = [
+        "--grpc",
+        "--expect",
+        "v1=70,v2=30",
+        "--fault",
+        "v2=error:20%",
+    ];
+    let (status, report) = demo(&[&faulty[..], &["--max-error", "v2=1%"]].concat());
+    assert_eq!((status, codes(&report)[0]), (1, "errors_exceeded"));
+    let errors = &report["backends"][1]["errors"];
+    assert_eq!(errors, &report["requests"]["by_status"]["INTERNAL"]);
+    let (status, report) = demo(&[&faulty[..], &["--max-error", "v2=40%"]].concat());
+    assert_eq!(status, 0, "{report:#}");
+}
+
+#[test]
+fn a_route_of_calls_says_its_method_or_is_refused_until_one_is_given() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("route.yaml");
+    let path = file.to_str().unwrap();
+    let with = |matches: &str, options: &[&str]| {
+        let route = format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {{name: shop, namespace: shop}}\n\
+             spec:\n  hostnames: [shop.example]\n  rules:\n  - {matches}backendRefs:\n    - {{name: v1, port: 1, weight: 70}}\n    \
+             - {{name: v2, port: 1, weight: 30}}\n"
+        );
+        std::fs::write(&file, route).unwrap();
+        lbtest(&[&["demo", "--expect-from", path, "--json", "-"], options].concat())
+    };
+    // Any method is the route's: health checks are what servers answer.
+    let ran = with("", &[]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert_eq!(ran.json()["target"]["protocol"], "grpc");
+    let service = "gateway_api_conformance.echo_basic.grpcecho.GrpcEcho";
+    let whole = format!("matches: [{{method: {{service: {service}, method: Echo}}}}]\n    ");
+    let ran = with(&whole, &["--identify", "field:1.4.4"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let open = format!("matches: [{{method: {{service: {service}}}}}]\n    ");
+    let ran = with(&open, &[]);
+    assert_eq!(ran.status, 2, "{ran:?}");
+    assert!(
+        ran.stderr
+            .contains("leaves their method open: say one with --grpc SERVICE/METHOD"),
+        "{ran:?}"
+    );
+    let method = format!("{service}/Echo");
+    let ran = with(&open, &["--grpc", &method, "--identify", "field:1.4.4"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+}
+
+#[test]
 fn a_backend_of_weight_zero_must_get_nothing() {
     let (status, report) = demo(&["--expect", "v1=100,v2=0", "--split", "v1=100,v2=0"]);
     assert_eq!(status, 0, "{report}");

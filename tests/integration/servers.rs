@@ -287,7 +287,7 @@ fn a_proxy_of_tcp_connections_passes_the_split_and_fails_another() {
             let authority = if secured { server.told("ca_file") } else { "" };
             let trust = ["--cacert", authority];
             let rules: &[&str] = if secured {
-                &["cert:cn", r"pod (\S+)"]
+                &["cert:cn", "cert:san", r"pod (\S+)"]
             } else {
                 &[r"pod (\S+)"]
             };

@@ -21,7 +21,7 @@ subjectKeyIdentifier = hash
 basicConstraints = critical, CA:FALSE
 keyUsage = critical, digitalSignature
 extendedKeyUsage = serverAuth
-subjectAltName = DNS:{host}, DNS:localhost, IP:127.0.0.1, IP:::1
+subjectAltName = {first}DNS:{host}, DNS:localhost, IP:127.0.0.1, IP:::1
 """
 
 
@@ -59,7 +59,9 @@ def create_for(directory: Path, host: str, name: str) -> Path:
 
 def _request(directory: Path, name: str, host: str, extensions: str, out: Path, key: Path, signer: list[str]) -> None:
     config = directory / f"{extensions}.cnf"
-    config.write_text(CONFIG.format(name=name, host=host))
+    # A pod has its own name before that of the service, as meshes and cert-manager write it.
+    first = f"DNS:{name}, " if " " not in name else ""
+    config.write_text(CONFIG.format(name=name, host=host, first=first))
     command = [program("openssl"), "req", "-x509", "-config", str(config), "-extensions", extensions, "-days", "2"]
     command += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", *signer]
     command += ["-keyout", str(key), "-out", str(out)]

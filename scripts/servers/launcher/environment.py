@@ -13,7 +13,8 @@ from . import LaunchError
 SERVERS = Path(__file__).resolve().parent.parent
 CHECKOUT = SERVERS.parent.parent
 REQUIREMENTS = SERVERS / "requirements.txt"
-VENV = CHECKOUT / ".venv"
+# Several checkouts may share one by a link, which `venv --clear` cannot replace.
+VENV = (CHECKOUT / ".venv").resolve()
 
 
 def program(name: str) -> str:
