@@ -37,6 +37,7 @@ pub(crate) const ALL: &[Row] = &[
     ("GOAWAY with streams held back", || {
         goes_away(http2::going_away_with_others_held_back())
     }),
+    ("GOAWAY with 15 KiB of words", says_much),
     ("429, again after an age", || limits("99999999999999999999")),
     ("429, again after what is no number", || {
         limits("\t-1, soon")
@@ -163,6 +164,20 @@ fn goes_away(script: Vec<Step>) -> Checked {
     let reopened = met.report["connections"]["reopened"].as_u64();
     assert!(reopened > Some(50), "{met:?}");
     ("attributed".to_owned(), met)
+}
+
+/// What it says is cut once, and nowhere longer than a sentence.
+fn says_much() -> Checked {
+    let peer = peer(http2::going_away_at_length(), u64::MAX);
+    let met = client::gate(&peer.url(), 30, &["--http2"]);
+    met.adds_up();
+    assert_eq!(met.count("attributed"), 0, "{met:?}");
+    let told = met.report.to_string();
+    assert!(
+        told.contains("yyy") && !told.contains(&"y".repeat(1000)),
+        "{met:?}"
+    );
+    ("reset".to_owned(), met)
 }
 
 /// Every response is a rejection: the run ends when its time does, whatever it is told to wait.

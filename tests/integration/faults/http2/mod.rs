@@ -118,6 +118,13 @@ pub(crate) fn going_away() -> Vec<Step> {
     [answered(1), vec![send(go_away(1, NO_ERROR))]].concat()
 }
 
+/// Says at length why no request is looked at.
+pub(crate) fn going_away_at_length() -> Vec<Step> {
+    let why = vec![b'y'; 15 << 10];
+    let payload = [&[0; 4][..], &ENHANCE_YOUR_CALM.to_be_bytes(), &why].concat();
+    vec![asked(), send(frame(GOAWAY, 0, 0, payload))]
+}
+
 /// The same in the other order.
 pub(crate) fn going_away_first() -> Vec<Step> {
     vec![asked(), send(go_away(1, NO_ERROR)), send(page_on(1))]
