@@ -411,7 +411,7 @@ impl Begun<'_> {
 /// Whether what is planned fits into what the process may address.
 fn fits(plan: &Plan) -> Result<(), LoadError> {
     let (threads, connections) = (plan.load.threads.get(), plan.load.concurrency.get());
-    match machine::address_shortage(threads as u64, connections as u64) {
+    match machine::address_shortage(plan) {
         None => Ok(()),
         Some(left) => Err(LoadError::Addresses {
             connections,
