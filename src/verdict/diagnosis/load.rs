@@ -7,6 +7,8 @@ use crate::stats::homogeneity::homogeneity;
 use crate::verdict::{Outcome, VerdictName};
 
 const CODE: &str = "share_depends_on_load";
+/// How to see it, where no probe has shown.
+const ADVICE: &str = "; send again with -c 1 to see it";
 /// A backend is slow whose median answer takes this many times as long as that of any other.
 const SLOW: f64 = 2.0;
 
@@ -31,7 +33,7 @@ pub(super) fn slow(symptoms: &Symptoms<'_>) -> Option<Finding> {
         let message = format!(
             "{} got {} instead of {}, and its median answer takes {:.1} times as long as the others': as where a balancer \
              sends less to what is slow or full (least connections, a limit of connections), so that the share depends \
-             on the load; send again with -c 1 to see it",
+             on the load{ADVICE}",
             symptoms.label(backend),
             percent(share),
             percent(expected),
@@ -69,11 +71,7 @@ pub fn alone(claim: &Claim, outcome: &mut Outcome, concurrency: u64, probe: &Out
     let told = observed_shares(&claim.split, &shares(alone));
     let differs =
         homogeneity(&[busy.clone(), alone.clone()], alpha).map_or(1.0, |test| test.p_value);
-    let fits = probe
-        .test
-        .as_ref()
-        .is_some_and(|judged| judged.p_value > alpha);
-    if differs <= alpha && fits {
+    if differs <= alpha {
         let message = format!(
             "the share depends on the load: {told} with one request in flight (a probe of {requests} requests after the \
              run), {} with {concurrency} (p {}): as where a balancer sends less to what is slow or full (least \
@@ -86,6 +84,9 @@ pub fn alone(claim: &Claim, outcome: &mut Outcome, concurrency: u64, probe: &Out
             .with("probe_requests", requests as f64);
     } else {
         let finding = &mut outcome.findings[place];
+        if let Some(told) = finding.message.strip_suffix(ADVICE) {
+            finding.message = told.to_owned();
+        }
         let suffix = format!(
             "; with one request in flight (a probe of {requests} requests after the run) {told}"
         );
