@@ -38,6 +38,8 @@ pub mod report;
 
 pub mod merge;
 
+pub mod logs;
+
 pub mod manifest;
 
 pub mod serving;

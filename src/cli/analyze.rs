@@ -10,7 +10,7 @@ use clap::Args;
 use super::measure::expected;
 use super::options::CriterionArgs;
 use super::output::{OutputArgs, Outputs};
-use super::{CommandError, manifests, output};
+use super::{CommandError, logs, manifests, output};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Group, Mappings};
 use crate::identity::log::{self, Answers, Misread};
@@ -41,6 +41,8 @@ pub(super) struct AnalyzeArgs {
     #[arg(long, value_name = "RULE")]
     identify: Vec<String>,
     #[command(flatten)]
+    log: logs::LogArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -56,14 +58,24 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
             "--expect-from - and the log both read standard input: give the manifests as files",
         ));
     }
-    let (settings, _) = manifests::resolve(settings)?;
+    let access_log = args.log.log()?;
+    let (mut settings, _) = manifests::resolve(settings)?;
+    if access_log.is_some() {
+        settings.backend = logs::with_ports(&settings.backend);
+    }
     let split = expected(&settings)?;
     let mappings = settings.mappings(&split)?;
     let mut claim = settings.claim(split)?;
     let mut outputs = Outputs::open(&args.output)?;
-    let mut evidence = match &args.observed {
-        Some(text) => observed(text, args.unattributed, &claim.split)?,
-        None => log(&args.identify, mappings, &claim.split)?,
+    let mut findings = Vec::new();
+    let mut evidence = match (&args.observed, &access_log) {
+        (Some(text), _) => observed(text, args.unattributed, &claim.split)?,
+        (None, Some(log)) => {
+            let read = logs::read(log, mappings)?;
+            findings = read.told.findings(log.is_independent);
+            read.evidence
+        }
+        (None, None) => log(&args.identify, mappings, &claim.split)?,
     };
     if args.sequential {
         let (observed, missing) = (&evidence.observed, evidence.unattributed);
@@ -77,7 +89,8 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         claim = claim.of_pods(pods).map_err(CommandError::usage)?;
     }
     let claim = claim.naming(evidence.groups.iter());
-    let outcome = judge_counts(&claim, &evidence);
+    let mut outcome = judge_counts(&claim, &evidence);
+    outcome.findings.extend(findings);
     let report = Report::of_counts(&claim, &evidence, &outcome);
     outputs.write(&report)?;
     Ok(report.status())

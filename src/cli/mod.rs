@@ -12,6 +12,7 @@ mod gate;
 mod help;
 mod ingress;
 mod lint;
+mod logs;
 mod man;
 mod manifests;
 mod measure;

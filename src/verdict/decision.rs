@@ -96,6 +96,16 @@ impl Method {
     }
 }
 
+/// What responses have in common that may depend on each other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Shared {
+    /// The connection.
+    #[default]
+    Connection,
+    /// The client, as a log names it.
+    Client,
+}
+
 /// Whether the responses of a connection are more alike than those of different ones, significantly at α.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Likeness {
@@ -129,6 +139,8 @@ pub struct Judged {
     pub clustering: Option<Clustering>,
     /// Whether the responses of a connection are alike.
     pub likeness: Likeness,
+    /// What it is instead of a connection, where it is something else.
+    pub shared_by: Shared,
     /// What the order of dispatch says of it, where a verdict rests on it.
     pub order: Option<Order>,
     /// What follows.
@@ -183,6 +195,8 @@ pub struct Clusters {
     pub sample: Vec<u32>,
     /// Responses of the backends in each block of the dispatch order.
     pub windows: Vec<Vec<u64>>,
+    /// What they are.
+    pub shared_by: Shared,
 }
 
 /// Connections whose responses are significantly alike, and correlated by more than this, are judged on their
@@ -234,6 +248,7 @@ pub fn judge_clustered(claim: &Claim, counts: Counts, clusters: &Clusters) -> Ju
         sums,
         sample,
         windows,
+        shared_by,
     } = clusters;
     let clustering = sums.clustering();
     let permuted = homogeneity(sample, split.len() + 1, claim.seed);
@@ -254,6 +269,7 @@ pub fn judge_clustered(claim: &Claim, counts: Counts, clusters: &Clusters) -> Ju
     Judged {
         clustering: Some(clustering),
         likeness,
+        shared_by: *shared_by,
         ..judged
     }
 }
@@ -374,6 +390,7 @@ fn described(claim: &Claim, counts: Counts) -> Judged {
         fit,
         clustering: None,
         likeness: Likeness::NotSeen,
+        shared_by: Shared::Connection,
         order: None,
         verdict: Verdict::Inconclusive,
         cause: Cause::Nothing,

@@ -145,7 +145,8 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(code: &'static str, message: impl Into<String>) -> Self {
+    /// Something noticed; `code` is stable.
+    pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -155,7 +156,7 @@ impl Finding {
     }
 
     /// Adds a figure; one that is not finite says nothing and is left out.
-    fn with(mut self, name: &'static str, figure: f64) -> Self {
+    pub(crate) fn with(mut self, name: &'static str, figure: f64) -> Self {
         if figure.is_finite() {
             self.evidence.push((name, figure));
         }

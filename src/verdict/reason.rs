@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::decision::{Cause, Judged, Likeness, Method};
+use super::decision::{Cause, Judged, Likeness, Method, Shared};
 use super::promise::smallest_tolerance;
 use super::{Agreement, Change, Evidence, Verdict, evenness};
 use crate::claim::Claim;
@@ -248,6 +248,16 @@ fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
 /// What would settle a run whose counts are too few.
 fn settling(claim: &Claim, judged: &Judged) -> String {
     let enough = claim.planned_requests();
+    let is_clustered = matches!(
+        judged.method,
+        Some(Method::FirstResponse | Method::DesignEffect)
+    );
+    if is_clustered && judged.shared_by == Shared::Client {
+        return format!(
+            "requests of {enough} clients would settle it, in a longer log; or, where the ingress draws for each \
+             request and not for a client, say so with --independent"
+        );
+    }
     match judged.method {
         Some(Method::FirstResponse) => format!(
             "{enough} connections would settle it: send one request on each (leave --keep-alive and \
@@ -273,24 +283,33 @@ fn clustered(claim: &Claim, judged: &Judged) -> Option<Reason> {
         effective_responses,
         ..
     } = clustering;
-    let judged_are = format!("the first one of each of the {connections} connections is judged");
+    let (one, several, of_one) = match judged.shared_by {
+        Shared::Connection => ("connection", "connections", "on one connection"),
+        Shared::Client => ("client", "clients", "to one client"),
+    };
+    let each = if connections == 1 {
+        format!("the one {one}")
+    } else {
+        format!("each of the {connections} {several}")
+    };
+    let judged_are = format!("the first one of {each} is judged");
     let message = match (judged.likeness, judged.method) {
         (Likeness::NotSeen, Some(Method::FirstResponse)) => format!(
-            "too few connections carry the {responses} responses to tell how alike they are, so only their first \
-             ones count: {connections}"
+            "too few {several} carry the {responses} responses to tell how alike they are, so only the first one of \
+             {each} counts"
         ),
         (Likeness::NotSeen, _) => return None,
         (Likeness::InStep, _) => format!(
-            "responses on one connection are alike (permutation test at {alpha}), but different connections \
+            "responses {of_one} are alike (permutation test at {alpha}), but different {several} \
              balance one another, as a round robin in step with them does: the order of dispatch decides"
         ),
         (Likeness::Alike, Some(Method::FirstResponse)) => format!(
-            "responses on one connection are alike (permutation test at {alpha}; design effect \
+            "responses {of_one} are alike (permutation test at {alpha}; design effect \
              {design_effect:.1}): {responses} responses carry the information of {effective_responses:.0}, so \
              {judged_are}"
         ),
         (Likeness::Alike, _) => format!(
-            "responses on one connection resemble each other (permutation test at {alpha}; design effect \
+            "responses {of_one} resemble each other (permutation test at {alpha}; design effect \
              {design_effect:.2}): {responses} responses carry the information of {effective_responses:.0}"
         ),
     };

@@ -4,7 +4,9 @@
 
 use std::cmp::Ordering;
 
-use super::decision::{Cause, Clusters, Counts, Judged, Method, judge_clustered, judge_sequential};
+use super::decision::{
+    Cause, Clusters, Counts, Judged, Method, Shared, judge_clustered, judge_sequential,
+};
 use super::order::under_order;
 use super::{Reason, Verdict, decision, reason, unmeasured};
 use crate::claim::Claim;
@@ -29,8 +31,10 @@ pub struct Evidence {
     pub unattributed: u64,
     /// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
     pub cut_short: Option<String>,
-    /// The connections, where they could carry several requests; cells are groups.
+    /// The connections, where they could carry several requests, or the clients of a log; cells are groups.
     pub connections: Option<Connections>,
+    /// Which of the two.
+    pub shared_by: Shared,
     /// Responses by group over blocks of the dispatch order: `windows[b][g]`, missing entries 0.
     pub windows: Vec<Vec<u64>>,
     /// The groups of the first responses, in dispatch order; see [`group_of`].
@@ -262,6 +266,7 @@ impl Evidence {
             cut_short: unmeasured::cut_short(measured),
             connections: (!measured.trial.connection_use.is_fresh())
                 .then(|| counted.connections.clone()),
+            shared_by: Shared::Connection,
             windows: blocks.map(|block| block.counts.clone()).collect(),
             sequence: counted.sequence.clone(),
             standing: measured.standing.clone(),
@@ -286,7 +291,10 @@ impl Evidence {
         match &self.connections {
             Some(connections) => {
                 let windows = self.observed_windows(split, backends);
-                let clusters = clusters(split, connections, backends, windows);
+                let clusters = Clusters {
+                    shared_by: self.shared_by,
+                    ..clusters(split, connections, backends, windows)
+                };
                 let judged = judge_clustered(claim, total, &clusters);
                 match judged.method {
                     Some(Method::FirstResponse) => judged,
@@ -423,6 +431,7 @@ fn clusters(
         sums: connections.sums().pool(&cell_of, cells),
         sample,
         windows,
+        shared_by: Shared::Connection,
     }
 }
 

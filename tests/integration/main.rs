@@ -30,6 +30,7 @@ mod layers;
 mod lint;
 mod load;
 mod localhost;
+mod log_servers;
 mod machine;
 mod manifests;
 mod merge;

@@ -11,7 +11,7 @@ use crate::program::{Ran, codes, lbtest};
 /// A launched server; dropping it stops everything that belongs to it.
 pub(crate) struct Server {
     launcher: Child,
-    about: Value,
+    pub(crate) about: Value,
 }
 
 impl Server {

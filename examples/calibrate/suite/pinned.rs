@@ -3,7 +3,7 @@
 use lbtest::stats::dependence::ConnectionSums;
 use lbtest::verdict::Verdict;
 use lbtest::verdict::decision::{
-    Clusters, Counts, Likeness, MOST_CORRELATION, judge, judge_clustered,
+    Clusters, Counts, Likeness, MOST_CORRELATION, Shared, judge, judge_clustered,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -228,6 +228,7 @@ fn run(
         sums: sums.clone(),
         sample,
         windows: windows.clone().collect(),
+        shared_by: Shared::Connection,
     };
     let counts = |observed: Vec<u64>| Counts {
         observed,

@@ -7,6 +7,28 @@ from .environment import envoy
 from .site import DEFAULT_BACKEND, Backend, Site
 
 TYPES = "type.googleapis.com/envoy"
+# What each format is: Envoy's own where there is nothing, one line of text, or an object.
+ISTIO = (
+    '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
+    '%RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% "%UPSTREAM_TRANSPORT_FAILURE_REASON%" %BYTES_RECEIVED% '
+    '%BYTES_SENT% %DURATION% %RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" '
+    '"%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER% %UPSTREAM_LOCAL_ADDRESS% '
+    "%DOWNSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n"
+)
+OBJECT = {
+    "start_time": "%START_TIME%",
+    "path": "%REQ(:PATH)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "response_code": "%RESPONSE_CODE%",
+    "upstream_host": "%UPSTREAM_HOST%",
+    "upstream_cluster": "%UPSTREAM_CLUSTER%",
+    "downstream_remote_address": "%DOWNSTREAM_REMOTE_ADDRESS%",
+}
+LOGGED: dict[str, dict[str, Any]] = {
+    "envoy": {},
+    "envoy-json": {"log_format": {"json_format": OBJECT}},
+    "istio": {"log_format": {"text_format_source": {"inline_string": ISTIO}}},
+}
 
 
 def command(site: Site) -> list[str]:
@@ -17,7 +39,8 @@ def command(site: Site) -> list[str]:
     clusters = [_cluster(backend, site.is_grpc) for backend in site.positive()]
     config = site.directory / "envoy.json"
     config.write_text(json.dumps({"static_resources": {"listeners": listeners, "clusters": clusters}}, indent=2))
-    return [envoy(), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", "-c", str(config)]
+    flush = ["--file-flush-interval-msec", "100"] if site.access_log else []
+    return [envoy(), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", *flush, "-c", str(config)]
 
 
 def _listener(site: Site, name: str, port: int, transport: dict[str, Any] | None) -> dict[str, Any]:
@@ -44,6 +67,17 @@ def _listener(site: Site, name: str, port: int, transport: dict[str, Any] | None
             }
         ],
     }
+    manager["access_log"] = [
+        {
+            "name": format_name,
+            "typed_config": {
+                "@type": f"{TYPES}.extensions.access_loggers.file.v3.FileAccessLog",
+                "path": str(file),
+                **LOGGED[format_name],
+            },
+        }
+        for format_name, file in site.access_logs(*LOGGED).items()
+    ]
     if site.requests_per_connection is not None:
         manager["common_http_protocol_options"] = {"max_requests_per_connection": site.requests_per_connection}
     chain: dict[str, Any] = {"filters": [{"name": "http", "typed_config": manager}]}

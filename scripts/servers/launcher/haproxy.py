@@ -7,6 +7,7 @@ from .site import DEFAULT_BACKEND, Site
 # HAProxy's plain `random` draws two servers and takes the less loaded one, which bends the split.
 ALGORITHMS = {"roundrobin": "roundrobin", "static-rr": "static-rr", "random": "random(1)", "leastconn": "leastconn"}
 GREATEST_WEIGHT = 256
+LOGGED = ("haproxy",)
 
 
 def command(site: Site) -> list[str]:
@@ -20,6 +21,8 @@ def command(site: Site) -> list[str]:
     tls = ""
     if site.certificates is not None:
         tls = f"    bind 127.0.0.1:{site.tls_port} ssl crt {site.certificates.combined} alpn h2,http/1.1\n"
+    files = site.access_logs(*LOGGED)
+    log = "    log stdout format raw local1 info\n    option httplog\n" if files else ""
     config = site.directory / "haproxy.cfg"
     config.write_text(f"""\
 global
@@ -33,7 +36,7 @@ defaults
     timeout server 60s
     http-reuse always
 frontend ingress
-    bind 127.0.0.1:{site.plain_port}
+{log}    bind 127.0.0.1:{site.plain_port}
 {tls}    use_backend apps if {{ hdr(host),field(1,:) -i {site.host} }}
     default_backend unknown
 backend apps
@@ -41,4 +44,8 @@ backend apps
 {servers}backend unknown
     http-request return status 404 content-type text/plain string "{DEFAULT_BACKEND}"
 """)
-    return [program("haproxy"), "-db", "-f", str(config)]
+    command = [program("haproxy"), "-db", "-f", str(config)]
+    for file in files.values():
+        # Its notices go to standard error, and stay apart.
+        return ["sh", "-c", 'exec "$@" > "$0"', str(file), *command]
+    return command

@@ -22,6 +22,8 @@ PROXIES = {
     "haproxy": haproxy.command,
     "envoy": envoy.command,
 }
+# The formats in which each logs requests.
+LOGGED = {"nginx": nginx.LOGGED, "haproxy": haproxy.LOGGED, "envoy": envoy.LOGGED}
 TCP_PROXIES = {"nginx": stream.nginx_command, "haproxy": stream.haproxy_command}
 
 
@@ -50,6 +52,7 @@ class Launch:
     def description(self) -> dict[str, Any]:
         """Everything that a user of the servers needs to know."""
         site = self._site
+        logged = LOGGED.get(self._options.kind, ())
         return {
             "kind": self._options.kind,
             "url": f"http://127.0.0.1:{site.plain_port}/",
@@ -60,6 +63,8 @@ class Launch:
             "host": site.host,
             "directory": str(site.directory),
             "weights": {backend.label: backend.weight for backend in site.backends},
+            "ports": {backend.label: backend.port for backend in site.backends},
+            "access_logs": {name: str(file) for name, file in site.access_logs(*logged).items()},
             "pods": {backend.label: backend.pod for backend in site.backends},
             "pids": {process.name: process.pid for process in self._processes},
         }
@@ -112,6 +117,7 @@ class Launch:
             requests_per_connection=options.requests_per_connection,
             rules=options.rules,
             is_grpc=options.grpc is not None,
+            access_log=options.access_log,
         )
 
     def _start(self) -> None:

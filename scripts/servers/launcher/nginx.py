@@ -24,6 +24,15 @@ GRPC = """\
 # The affinity cookie of ingress-nginx.
 AFFINITY = "INGRESSCOOKIE"
 
+COMBINED = '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent"'
+# What the formats are called that lbtest reads, and what they are; the second is ingress-nginx's own.
+LOGGED = {
+    "nginx": COMBINED + " $upstream_addr",
+    "ingress-nginx": COMBINED
+    + " $request_length $request_time [default-$backend-80] [] $upstream_addr $upstream_response_length"
+    + " $upstream_response_time $upstream_status $request_id",
+}
+
 TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
 
 
@@ -79,6 +88,9 @@ def _start(site: Site, definitions: str, location: str, requests_per_connection:
     temporary = "".join(f"    {name}_temp_path {site.directory}/{name};\n" for name in TEMPORARY)
     # Started as root, nginx would give its workers to a user who can't enter the private directory.
     user = "user root;\n" if os.geteuid() == 0 else ""
+    files = site.access_logs(*LOGGED)
+    formats = "".join(f"    log_format {name} '{LOGGED[name]}';\n" for name in files)
+    logs = "".join(f"        access_log {file} {name};\n" for name, file in files.items())
     config = site.directory / "nginx.conf"
     config.write_text(f"""\
 {user}daemon off;
@@ -90,14 +102,14 @@ events {{ worker_connections 12288; }}
 http {{
     access_log off;
     server_tokens off;
-{temporary}{keepalive}{tls}{_split(site.positive(), "weighted")}{_rules(site)}{_path_splits(site)}{definitions}
+{formats}{temporary}{keepalive}{tls}{_split(site.positive(), "weighted")}{_rules(site)}{_path_splits(site)}{definitions}
     server {{
 {listen_default}        default_type text/plain;
         return 404 "{DEFAULT_BACKEND}";
     }}
     server {{
 {listen}        server_name {site.host};
-        location / {{
+{logs}        location / {{
 {location}        }}
 {_path_locations(site)}    }}
 }}

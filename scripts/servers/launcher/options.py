@@ -47,6 +47,7 @@ ONLY = {
     "--sticky": {"nginx"},
     "--tcp": {"nginx", "haproxy"},
     "--grpc": {"nginx", "envoy"},
+    "--access-log": {"nginx", "haproxy", "envoy"},
 }
 
 
@@ -65,6 +66,7 @@ class Options:
     tcp: bool
     grpc: str | None
     ready_seconds: float
+    access_log: bool
     attached: bool
     command: list[str]
 
@@ -134,6 +136,7 @@ def parse(arguments: list[str]) -> Options:
         choices=["health", "bare"],
         help="nginx, envoy: gRPC servers in place of the apps, with a health service or without; a fault is 503, UNAVAILABLE",
     )
+    add("--access-log", action="store_true", default=None, help="log requests, in every format that the server has")
     add("--tls", action="store_true", help="listen with TLS too, HTTP/2 and HTTP/1.1, under an authority of its own")
     add("--ready-timeout", type=float, default=120.0, metavar="SECONDS", help="give up after this long (120)")
     add(
@@ -182,6 +185,7 @@ def parse(arguments: list[str]) -> Options:
         tcp=bool(found.tcp),
         grpc=found.grpc,
         ready_seconds=found.ready_timeout,
+        access_log=bool(found.access_log),
         attached=found.attached,
         command=command,
     )

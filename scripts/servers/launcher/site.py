@@ -78,6 +78,11 @@ class Site:
     requests_per_connection: int | None
     rules: Rules
     is_grpc: bool
+    access_log: bool
+
+    def access_logs(self, *formats: str) -> dict[str, Path]:
+        """The files that requests are logged to, by the format that lbtest reads them with."""
+        return {name: self.directory / f"{name}.log" for name in formats if self.access_log}
 
     def positive(self) -> list[Backend]:
         """The backends that get traffic; there is at least one."""

@@ -19,6 +19,7 @@ use super::place::Place;
 use super::rule::Rules;
 use count::Lines;
 use table::Table;
+pub(crate) use unit::LineReader;
 use unit::{Cutter, Unit};
 
 /// How much of one answer is kept for identification, in bytes; the same bound holds for a line.
@@ -87,7 +88,7 @@ pub enum Misread {
 /// The text could not be read, or not in one way alone.
 pub fn read(reader: impl BufRead, rules: &Rules, labels: &[String]) -> Result<Answers, Misread> {
     let mut reading = Reading::new(rules, labels);
-    let mut lines = unit::LineReader::new(reader);
+    let mut lines = LineReader::new(reader);
     let mut cutter = Cutter::default();
     while let Some(line) = lines.next()? {
         if reading.line == 0 && line.trim_ascii().is_empty() {
@@ -239,7 +240,7 @@ fn doubt_about_counts() -> Misread {
 }
 
 /// The beginning of a text, for a person to see.
-fn shown(text: &[u8]) -> String {
+pub(crate) fn shown(text: &[u8]) -> String {
     let line = text
         .trim_ascii()
         .split(|&byte| byte == b'\n')

@@ -21,13 +21,13 @@ pub(super) enum Unit<'a> {
 
 /// Reads lines as far as the bound.
 #[derive(Debug)]
-pub(super) struct LineReader<R> {
+pub(crate) struct LineReader<R> {
     reader: R,
     line: Vec<u8>,
 }
 
 impl<R: BufRead> LineReader<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self {
             reader,
             line: Vec::new(),
@@ -35,7 +35,7 @@ impl<R: BufRead> LineReader<R> {
     }
 
     /// The next line without its end; `None` at the end of the text.
-    pub(super) fn next(&mut self) -> io::Result<Option<&[u8]>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
         self.line.clear();
         let mut any = false;
         loop {

@@ -1,0 +1,162 @@
+//! The options of `analyze` that read an access log.
+
+use std::fmt::Write;
+use std::io::{self, BufReader, IsTerminal};
+use std::net::IpAddr;
+use std::time::SystemTime;
+
+use clap::Args;
+
+use super::{CommandError, output};
+use crate::identity::assignment::Mappings;
+use crate::logs::{Filter, Format, Log, Read, Statuses, Told, parse_time};
+use crate::report::escape::terminal;
+
+/// What is read at once.
+const BUFFER: usize = 1 << 18;
+
+/// Which access log is read, and what of it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Access logs")]
+pub(super) struct LogArgs {
+    /// Read an access log from stdin: nginx (combined, then $`upstream_addr`), ingress-nginx, envoy, envoy-json, istio,
+    /// traefik, traefik-json, haproxy, caddy, json, or the server's own log format
+    #[arg(long, value_name = "FORMAT", conflicts_with_all = ["observed", "identify"])]
+    format: Option<String>,
+    /// The field of the log that names who answered (default: the format's upstream or service)
+    #[arg(long, value_name = "NAME", requires = "format")]
+    field: Option<String>,
+    /// Only requests of this host
+    #[arg(long, value_name = "NAME", requires = "format")]
+    host: Option<String>,
+    /// Only requests whose path begins so
+    #[arg(long, value_name = "PREFIX", requires = "format")]
+    path: Option<String>,
+    /// Only requests that were answered so: 200, 2xx, 200-399, or several with commas between
+    #[arg(long, value_name = "STATUS", requires = "format")]
+    status: Option<Statuses>,
+    /// Only requests from then on, such as 2026-11-29T02:34:00Z
+    #[arg(long, value_name = "TIME", requires = "format", value_parser = time)]
+    since: Option<SystemTime>,
+    /// Only requests before then
+    #[arg(long, value_name = "TIME", requires = "format", value_parser = time)]
+    until: Option<SystemTime>,
+    /// Take each line for a draw of its own, as of a load test, whichever client it came from
+    #[arg(long, requires = "format")]
+    independent: bool,
+}
+
+fn time(text: &str) -> Result<SystemTime, String> {
+    parse_time(text)
+        .ok_or_else(|| "it is no time: write 2026-11-29T02:34:00Z, or as the log does".to_owned())
+}
+
+impl LogArgs {
+    /// The log that is asked for, if one is.
+    pub(super) fn log(&self) -> Result<Option<Log>, CommandError> {
+        let Some(format) = &self.format else {
+            return Ok(None);
+        };
+        let format = Format::parse(format, self.field.as_deref()).map_err(CommandError::usage)?;
+        let filter = Filter {
+            host: self.host.clone(),
+            path: self.path.clone(),
+            statuses: self.status.clone(),
+            since: self.since,
+            until: self.until,
+        };
+        format.suits(&filter).map_err(CommandError::usage)?;
+        Ok(Some(Log {
+            format,
+            filter,
+            is_independent: self.independent,
+        }))
+    }
+}
+
+/// A bare address means all its ports, which logs write behind it.
+pub(super) fn with_ports(backends: &[String]) -> Vec<String> {
+    let of_ports = backends.iter().filter_map(|text| {
+        let (label, pattern) = text.split_once('=')?;
+        let address: IpAddr = pattern.trim().parse().ok()?;
+        Some(match address {
+            IpAddr::V4(address) => format!("{label}={address}:*"),
+            IpAddr::V6(address) => format!("{label}=[{address}]:*"),
+        })
+    });
+    let of_ports: Vec<String> = of_ports.collect();
+    [backends, &of_ports].concat()
+}
+
+/// Reads the log on stdin, and says how it was read.
+pub(super) fn read(log: &Log, mappings: Mappings) -> Result<Read, CommandError> {
+    if io::stdin().is_terminal() {
+        output::warn("reading an access log from stdin");
+    }
+    let reader = BufReader::with_capacity(BUFFER, io::stdin().lock());
+    let read = log
+        .read(reader, mappings)
+        .map_err(|error| CommandError::usage(format!("stdin: {error}")))?;
+    let told = &read.told;
+    output::note(&said(told));
+    if told.answers() == 0 {
+        return Err(CommandError::not_measured(why_nothing(told)));
+    }
+    Ok(read)
+}
+
+/// How a log was read.
+fn said(told: &Told) -> String {
+    let mut said = format!(
+        "read {} lines: {} name who answered",
+        told.lines,
+        told.answers()
+    );
+    let counts = [
+        (told.left_out, "are not of the requests asked for"),
+        (told.unrouted, "name nobody"),
+        (told.moved, "name the last of several alone"),
+        (told.unfit, "do not fit the format"),
+    ];
+    for (count, what) in counts {
+        if count > 0 {
+            let _ = write!(said, ", {count} {what}");
+        }
+    }
+    if told.clients > 0 {
+        let _ = write!(said, "; {} clients", told.clients);
+    }
+    let named = told.upstreams.iter();
+    let named: Vec<String> = named
+        .map(|(name, count)| format!("{name} {count}"))
+        .collect();
+    if !named.is_empty() {
+        let _ = write!(said, "; {}", named.join(", "));
+    }
+    terminal(&said).into_owned()
+}
+
+/// Why no line says who answered, and what to do.
+fn why_nothing(told: &Told) -> String {
+    let line = |line: &Option<String>| line.clone().unwrap_or_default();
+    if told.lines == 0 {
+        return "the log is empty".to_owned();
+    }
+    if told.unfit > 0 {
+        return format!(
+            "the log is not judged: no line fits the format; the first: \"{}\"; give --format the server's own log \
+             format",
+            line(&told.first_unfit)
+        );
+    }
+    if told.unrouted + told.moved > 0 {
+        return format!(
+            "the log is not judged: no line names who answered; the first: \"{}\"; say which field does with --field",
+            line(&told.first_unrouted)
+        );
+    }
+    format!(
+        "the log is not judged: none of its {} lines is of the requests asked for",
+        told.lines
+    )
+}
