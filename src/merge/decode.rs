@@ -213,6 +213,7 @@ fn windows(
         blocks.push(Block {
             start: start.map(|start| seconds("windows", start)).transpose()?,
             counts: window.counts.clone(),
+            unidentified: count("windows", window.unidentified)?,
         });
     }
     if sums != observed {

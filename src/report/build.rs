@@ -475,14 +475,18 @@ fn addresses(measured: &Measured, assignment: &Assignment, backends: usize) -> V
     measured.addresses.iter().enumerate().map(row).collect()
 }
 
-/// The blocks that have responses, with their counts by backend.
+/// The blocks that have requests, with their counts by backend; none where no response was identified.
 fn windows(counted: &Counted, counts: &[Counts]) -> Vec<WindowReport> {
+    if counted.attributed() == 0 {
+        return Vec::new();
+    }
     let blocks = counted.windows.blocks().iter().zip(counts);
     let row = |(block, counts): (&Block, &Counts)| {
         Some(WindowReport {
             start_seconds: block.start?.as_secs_f64(),
             counts: counts.observed.clone(),
             unmapped: counts.foreign,
+            unidentified: block.unidentified,
         })
     };
     blocks.filter_map(row).collect()

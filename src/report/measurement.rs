@@ -263,11 +263,14 @@ pub struct GroupMeasurement {
 /// Identified responses in one block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WindowMeasurement {
-    /// When its first identified request was dispatched, from the start of the shard; null when none was.
+    /// When its first request was dispatched, from the start of the shard; null when none was.
     pub start_seconds: Option<f64>,
     /// By group; missing entries are 0.
     #[serde(deserialize_with = "bounded::list::<_, _, MOST_GROUPS>")]
     pub counts: Vec<u64>,
+    /// Requests that were sent and brought no identity.
+    #[serde(default)]
+    pub unidentified: u64,
 }
 
 /// Sums over connections, by group.

@@ -476,7 +476,7 @@ impl Report {
     }
 }
 
-/// Identified responses in a block of the dispatch order.
+/// What a block of the dispatch order brought.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct WindowReport {
     /// When its first request was dispatched, from the start of the run.
@@ -485,4 +485,6 @@ pub struct WindowReport {
     pub counts: Vec<u64>,
     /// Those of workloads that are no backend of the split, or may be none.
     pub unmapped: u64,
+    /// Requests that were sent and brought no identity.
+    pub unidentified: u64,
 }

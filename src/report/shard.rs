@@ -136,6 +136,7 @@ impl ShardMeasurement {
                 .map(|block| WindowMeasurement {
                     start_seconds: block.start.map(|start| start.as_micros() as f64 / 1e6),
                     counts: block.counts.clone(),
+                    unidentified: block.unidentified,
                 })
                 .collect(),
             sequence: STANDARD.encode(deflated(&counted.sequence)),

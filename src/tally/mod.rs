@@ -97,9 +97,17 @@ impl Tally {
                 } else {
                     self.unidentified_by_status[row] += 1;
                     self.unidentified_latency.record(observation.latency);
+                    self.windows
+                        .record_unidentified(observation.ticket, observation.dispatched);
                 }
             }
-            Outcome::Failed(failure) => self.by_failure[failure as usize] += 1,
+            Outcome::Failed(failure) => {
+                self.by_failure[failure as usize] += 1;
+                if failure.was_sent() {
+                    self.windows
+                        .record_unidentified(observation.ticket, observation.dispatched);
+                }
+            }
         }
     }
 

@@ -18,18 +18,26 @@ pub struct Windows {
 /// What was seen of one block of tickets.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Block {
-    /// When its first identified request was dispatched, from the start of the run; `None` when empty.
+    /// When its first request was dispatched, from the start of the run; `None` when empty.
     pub start: Option<Duration>,
     /// Identified responses by group; missing entries are 0.
     pub counts: Vec<u64>,
+    /// Requests that were sent and brought no identity.
+    pub unidentified: u64,
 }
 
 impl Block {
+    fn begin(&mut self, dispatched: Duration) {
+        let start = self.start.get_or_insert(dispatched);
+        *start = dispatched.min(*start);
+    }
+
     fn add(&mut self, other: &Self) {
         self.start = match (self.start, other.start) {
             (Some(mine), Some(theirs)) => Some(mine.min(theirs)),
             (mine, theirs) => mine.or(theirs),
         };
+        self.unidentified += other.unidentified;
         if let Some(last) = other.counts.len().checked_sub(1) {
             super::grow(&mut self.counts, last);
             super::add(&mut self.counts, &other.counts);
@@ -40,16 +48,28 @@ impl Block {
 impl Windows {
     /// Counts an identified response of `group` to the request with this place in the dispatch order.
     pub fn record(&mut self, ticket: u64, group: usize, dispatched: Duration) {
+        let block = self.block(ticket);
+        super::grow(&mut block.counts, group);
+        block.counts[group] += 1;
+        block.begin(dispatched);
+    }
+
+    /// Counts a request with this place that brought no identity; `u64::MAX` stands for no place.
+    pub fn record_unidentified(&mut self, ticket: u64, dispatched: Duration) {
+        if ticket < u64::MAX {
+            let block = self.block(ticket);
+            block.unidentified += 1;
+            block.begin(dispatched);
+        }
+    }
+
+    fn block(&mut self, ticket: u64) -> &mut Block {
         while (ticket >> self.doublings) >= MAX_BLOCKS as u64 {
             self.join_neighbours();
         }
         let block = usize::try_from(ticket >> self.doublings).expect("below MAX_BLOCKS");
         super::grow(&mut self.blocks, block);
-        let block = &mut self.blocks[block];
-        super::grow(&mut block.counts, group);
-        block.counts[group] += 1;
-        let start = block.start.get_or_insert(dispatched);
-        *start = dispatched.min(*start);
+        &mut self.blocks[block]
     }
 
     /// Adds the counts of another thread.
@@ -82,6 +102,7 @@ impl Windows {
     pub fn renumbered(&self, renumbered: &[usize]) -> Self {
         let blocks = self.blocks.iter().map(|block| Block {
             start: block.start,
+            unidentified: block.unidentified,
             counts: super::renumbered(&block.counts, renumbered),
         });
         Self {
@@ -139,6 +160,25 @@ mod tests {
         assert_eq!((total(0), total(1)), (90_000, 10_000));
         assert_eq!(windows.blocks()[3].counts, [461, 51]);
         assert_eq!(windows.blocks()[3].start, Some(Duration::from_millis(1536)));
+    }
+
+    #[test]
+    fn requests_without_an_identity_are_counted_where_they_were_sent() {
+        let mut windows = Windows::default();
+        for ticket in 0..64 {
+            if ticket % 4 == 0 {
+                windows.record_unidentified(ticket, Duration::ZERO);
+            } else {
+                windows.record(ticket, 0, Duration::ZERO);
+            }
+        }
+        windows.record_unidentified(u64::MAX, Duration::ZERO);
+        let blocks = windows.blocks().iter();
+        let missing: Vec<u64> = blocks.map(|block| block.unidentified).collect();
+        assert_eq!(missing, [1, 0, 0, 0].repeat(16));
+        windows.record(1 << 20, 0, Duration::ZERO);
+        let blocks = windows.blocks().iter();
+        assert_eq!(blocks.map(|block| block.unidentified).sum::<u64>(), 16);
     }
 
     #[test]

@@ -166,3 +166,27 @@ fn answers_that_are_decided_ten_at_a_time_are_bursts_and_no_change() {
     assert_eq!(code, "answers_in_bursts", "{message}");
     assert!(message.contains(" at a time (longest run "), "{message}");
 }
+
+#[test]
+fn a_page_shows_the_answers_that_name_no_pod_where_they_came() {
+    let page = tempfile::NamedTempFile::new().unwrap();
+    let path = page.path().to_str().unwrap();
+    let fails = ["--fault", "v2=503:100%", "-n", "300", "--no-progress"];
+    let base = [
+        "demo",
+        "--expect",
+        "v1=70,v2=30",
+        "--html",
+        path,
+        "--json",
+        "-",
+    ];
+    let report = lbtest(&[&base[..], &fails].concat()).json();
+    let windows = report["windows"].as_array().unwrap().iter();
+    let missing: u64 = windows
+        .map(|window| window["unidentified"].as_u64().unwrap())
+        .sum();
+    assert_eq!(Some(missing), report["requests"]["unattributed"].as_u64());
+    let html = std::fs::read_to_string(path).unwrap();
+    assert!(html.contains("names no pod: "), "{html}");
+}

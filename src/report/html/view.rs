@@ -337,7 +337,7 @@ fn windows(report: &Report) -> Vec<WindowRow> {
             start: time(bar.start_seconds),
             total,
             shares: counts
-                .map(|&count| format!("{:.1} %", 100.0 * count as f64 / total as f64))
+                .map(|&count| format!("{:.1} %", 100.0 * count as f64 / total.max(1) as f64))
                 .collect(),
         }
     };

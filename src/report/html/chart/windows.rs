@@ -18,6 +18,8 @@ pub(in crate::report::html) struct Bar {
     pub(in crate::report::html) counts: Vec<u64>,
     /// Those of workloads that are no backend.
     pub(in crate::report::html) unmapped: u64,
+    /// Requests without an identity.
+    unidentified: u64,
 }
 
 impl Bar {
@@ -41,10 +43,12 @@ pub(in crate::report::html) fn bars(report: &Report) -> Vec<Bar> {
             start_seconds: starts.fold(f64::INFINITY, f64::min),
             counts,
             unmapped: windows.iter().map(|window| window.unmapped).sum(),
+            unidentified: windows.iter().map(|window| window.unidentified).sum(),
         }
     };
     let all = report.windows.chunks(joined).map(join);
-    all.filter(|bar| bar.total() > 0).collect()
+    all.filter(|bar| bar.total() + bar.unidentified > 0)
+        .collect()
 }
 
 pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
@@ -98,7 +102,7 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
         .map(|(backend, about)| {
             let shares = bars
                 .iter()
-                .map(|bar| bar.counts[backend] as f64 / bar.total() as f64);
+                .map(|bar| bar.counts[backend] as f64 / bar.total().max(1) as f64);
             let (low, high) = shares.fold((1.0, 0.0), |(low, high): (f64, f64), share| {
                 (low.min(share), high.max(share))
             });
@@ -115,7 +119,7 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
         kind: "windows",
         title: title.to_owned(),
         caption: format!(
-            "The shares among the responses of each window, by when its first request was sent. Lines \
+            "The shares among the requests of each window, by when its first request was sent. Lines \
              mark where the expected split has its boundaries.{}",
             left_out(report)
         ),
@@ -129,7 +133,7 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
 }
 
 fn draw(svg: &mut Svg, y: &Axis, (from, to): (f64, f64), bar: &Bar, report: &Report) {
-    let total = bar.total();
+    let (identified, total) = (bar.total(), bar.total() + bar.unidentified);
     let mut below = 0;
     let gap = ((to - from) * 0.1).min(1.0);
     for (backend, about) in shown(report) {
@@ -156,16 +160,20 @@ fn draw(svg: &mut Svg, y: &Axis, (from, to): (f64, f64), bar: &Bar, report: &Rep
         ];
         svg.told_rect(&format!("s{backend}"), area, &told);
     }
-    if below < total {
-        let top = y.place(1.0);
-        let height = y.place(below as f64 / total as f64) - top;
-        svg.told_rect(
-            "others",
-            [from, top, to - from - gap, height],
-            &format!("{}: {} of {total}", others(report), total - below),
-        );
-    }
+    let mut rest = |from_count: u64, to_count: u64, class: &str, what: &str| {
+        if from_count < to_count {
+            let top = y.place(to_count as f64 / total as f64);
+            let height = y.place(from_count as f64 / total as f64) - top;
+            let told = format!("{what}: {} of {total}", to_count - from_count);
+            svg.told_rect(class, [from, top, to - from - gap, height], &told);
+        }
+    };
+    rest(below, identified, "others", others(report));
+    rest(identified, total, "missing", MISSING);
 }
+
+/// What the series of requests without an identity is called.
+const MISSING: &str = "names no pod";
 
 /// What the last series holds.
 fn others(report: &Report) -> &'static str {
@@ -196,7 +204,8 @@ fn boundaries(svg: &mut Svg, y: &Axis, report: &Report) {
 fn legend(svg: &mut Svg, report: &Report) {
     let shown_count = report.backends.len().min(MOST_SERIES);
     let has_others = report.backends.len() > shown_count || !report.unmapped.is_empty();
-    let places = shown_count + usize::from(has_others);
+    let has_missing = report.windows.iter().any(|window| window.unidentified > 0);
+    let places = shown_count + usize::from(has_others) + usize::from(has_missing);
     let room = (WIDTH - LEFT - MARGIN) / places.max(1) as f64;
     let mut tell = |place: usize, class: &str, label: &str| {
         let x = LEFT + room * place as f64;
@@ -210,5 +219,8 @@ fn legend(svg: &mut Svg, report: &Report) {
     }
     if has_others {
         tell(shown_count, "others", others(report));
+    }
+    if has_missing {
+        tell(shown_count + usize::from(has_others), "missing", MISSING);
     }
 }
