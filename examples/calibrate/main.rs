@@ -19,7 +19,7 @@ use suite::sequential::{LARGE_ALPHA, TRUTHS};
 use suite::{ALPHA, Effort, Expectation, SPLITS};
 
 /// What can be measured by itself.
-const PARTS: [&str; 2] = ["dependent", "pinned"];
+const PARTS: [&str; 3] = ["dependent", "even", "pinned"];
 
 /// What the arguments ask for.
 struct Options {
@@ -42,7 +42,7 @@ impl Options {
                     let part = arguments
                         .next()
                         .filter(|part| PARTS.contains(&part.as_str()));
-                    options.only = Some(part.ok_or("--only needs dependent or pinned")?);
+                    options.only = Some(part.ok_or("--only needs dependent, even or pinned")?);
                 }
                 "--output" => {
                     let directory = arguments.next().ok_or("--output needs a directory")?;
@@ -70,6 +70,7 @@ fn main() -> ExitCode {
     let only = |rows: &[Row]| rows.iter().for_each(|row| say(&row.csv()));
     let rows = match options.only.as_deref() {
         Some("dependent") => dependent(options.effort),
+        Some("even") => even(),
         Some("pinned") => pinned(options.effort),
         _ => measured(options.effort),
     };
@@ -176,6 +177,7 @@ fn measured(effort: Effort) -> Vec<Row> {
     });
     part("dependent", &mut || dependent(effort));
     part("pinned", &mut || pinned(effort));
+    part("even", &mut even);
     part("rules", &mut suite::conformance::rows);
     part("curves", &mut || {
         let mut rows = suite::curves::size_by_requests(&[70.0, 30.0]);
@@ -194,6 +196,12 @@ fn dependent(effort: Effort) -> Vec<Row> {
         rows.extend(suite::dependent::cells(weights, &FEW_ORDERS, effort.few));
     }
     rows
+}
+
+/// Pods that are to share the requests equally.
+fn even() -> Vec<Row> {
+    let pods = suite::even::PODS.into_iter();
+    pods.flat_map(suite::even::errors).collect()
 }
 
 /// Connections of several requests, whose responses are alike or not.

@@ -74,6 +74,15 @@ fn two_backends_keep_both_error_rates_at_every_number_of_requests() {
 }
 
 #[test]
+fn pods_that_share_equally_keep_both_error_rates() {
+    for pods in [2, 5] {
+        for row in suite::even::errors(pods) {
+            assert_ne!(row.holds(), Some(false), "{}", row.csv());
+        }
+    }
+}
+
+#[test]
 fn the_planned_number_of_requests_decides_as_published() {
     let expectation = usual();
     assert_eq!(expectation.planned(), 3664);

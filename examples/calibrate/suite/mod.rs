@@ -10,6 +10,7 @@ pub(crate) mod conformance;
 pub(crate) mod curves;
 pub(crate) mod dependent;
 pub(crate) mod drifting;
+pub(crate) mod even;
 pub(crate) mod fixed;
 pub(crate) mod missing;
 pub(crate) mod outcomes;
