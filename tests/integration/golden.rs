@@ -290,7 +290,7 @@ fn golden_checks() {
         [[check]]
         name = "none"
         expect = "v1=70,v2=30"
-        identify = "header:X-None"
+        url = "http://127.0.0.1:9/"
         "#,
         ingress.addr()
     );
