@@ -239,6 +239,37 @@ fn haproxy_passes_the_split_and_fails_another_over_each_protocol() {
     assert_eq!(server.gate(&[]).status, 0);
 }
 
+/// The pods of a service by `HAProxy`'s algorithms: in turn they are even, by the client's address one has all.
+#[test]
+fn pods_behind_haproxy_are_even_in_turn_and_alone_by_the_clients_address() {
+    let weights = "v1=1,v2=1,v3=1,v4=1,v5=1";
+    for (algorithm, status, code) in [
+        ("roundrobin", 0, "pods_even"),
+        ("source", 1, "pod_never_answered"),
+    ] {
+        let server = Server::start(&["haproxy", "--weights", weights, "--balance", algorithm]);
+        let options = [
+            "--expect-even=5",
+            "--alpha",
+            "1e-5",
+            "--timeout",
+            "60s",
+            "--json",
+            "-",
+        ];
+        let ran = lbtest(&[&[server.url(), "--host", server.told("host")], &options[..]].concat());
+        let report = ran.json();
+        assert_eq!(
+            (ran.status, codes(&report)[0]),
+            (status, code),
+            "{algorithm}: {report:#}"
+        );
+        if status == 1 {
+            assert_eq!(report["findings"][0]["code"], "one_pod_alone", "{report:#}");
+        }
+    }
+}
+
 #[test]
 fn envoy_passes_the_split_and_fails_another_over_each_protocol() {
     let server = Server::start(&["envoy", "--weights", "v1=70,v2=30", "--tls"]);

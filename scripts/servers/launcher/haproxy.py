@@ -5,7 +5,13 @@ from .environment import program
 from .site import DEFAULT_BACKEND, Site
 
 # HAProxy's plain `random` draws two servers and takes the less loaded one, which bends the split.
-ALGORITHMS = {"roundrobin": "roundrobin", "static-rr": "static-rr", "random": "random(1)", "leastconn": "leastconn"}
+ALGORITHMS = {
+    "roundrobin": "roundrobin",
+    "static-rr": "static-rr",
+    "random": "random(1)",
+    "leastconn": "leastconn",
+    "source": "source",
+}
 GREATEST_WEIGHT = 256
 LOGGED = ("haproxy",)
 
