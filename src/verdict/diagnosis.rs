@@ -32,6 +32,7 @@
 //! | `cookie_affinity` | a `Set-Cookie`, or a `Cookie` of the user's own |
 //! | `addresses_differ` | one address of a name splits otherwise than the others |
 //! | `per_connection_balancing` | the same backend within a connection |
+//! | `pinned_by_connection` | the same backend on the only connection |
 //! | `answers_in_bursts` | answers repeat the backend of their neighbours |
 //! | `backend_errors` | one backend answers with more errors than the others |
 //! | `weighted_round_robin` | more regular than independent draws |

@@ -79,6 +79,33 @@ fn a_split_of_grpc_calls_is_judged_as_one_of_requests_is() {
 }
 
 #[test]
+fn one_channel_that_keeps_to_a_backend_is_told() {
+    let kept = [
+        "--grpc",
+        "--expect",
+        "v1=70,v2=30",
+        "--keep-alive",
+        "--streams",
+        "10",
+        "-c",
+        "1",
+    ];
+    let found = |discipline: &str| {
+        let (status, report) = demo(&[&kept[..], &["--discipline", discipline]].concat());
+        assert_eq!(status, 3, "{report:#}");
+        report["findings"].clone()
+    };
+    let pinned = found("per-connection");
+    assert_eq!(pinned[0]["code"], "pinned_by_connection", "{pinned}");
+    let told = pinned[0]["message"].as_str().unwrap();
+    assert!(
+        told.starts_with("all 3664 responses on the one connection came from v"),
+        "{told}"
+    );
+    assert_eq!(found("random"), serde_json::json!([]));
+}
+
+#[test]
 fn errors_of_calls_count_for_max_error_by_their_grpc_status() {
     let faulty = [
         "--grpc",

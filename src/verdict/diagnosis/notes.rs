@@ -91,7 +91,9 @@ pub(super) fn cookie(symptoms: &Symptoms<'_>) -> Option<Finding> {
 /// Connections that keep their backend.
 pub(super) fn repetition(symptoms: &Symptoms<'_>) -> Option<Finding> {
     let told = |clustering: &Clustering| symptoms.repeats && clustering.responses > 0;
-    let clustering = symptoms.clustering.filter(told)?;
+    let Some(clustering) = symptoms.clustering.filter(told) else {
+        return pinned(symptoms);
+    };
     let message = format!(
         "responses on one connection repeat the same backend (design effect {:.1}): {} requests carry the \
          information of {:.0}; the balancer decides for a connection, not for a request",
@@ -125,6 +127,23 @@ pub(super) fn bursts(symptoms: &Symptoms<'_>) -> Option<Finding> {
         .with("effective_responses", order.effective_responses)
         .with("p_value", order.p_value);
     Some(finding)
+}
+
+/// The only connection, where one backend answered all of it beyond chance: alone it has nothing to be compared with.
+fn pinned(symptoms: &Symptoms<'_>) -> Option<Finding> {
+    let n = symptoms.attributed();
+    let observed = &symptoms.counts.observed;
+    let backend = observed.iter().position(|&count| count == n)?;
+    let share = symptoms.split.shares()[backend];
+    let is_beyond_chance = (n as f64 - 1.0) * share.ln() <= symptoms.alpha.ln();
+    (n > 1 && symptoms.independent_responses() == 1 && is_beyond_chance).then(|| {
+        let message = format!(
+            "all {n} responses on the one connection came from {}: a client that keeps its connection stays on one \
+             backend; to see the split, send each request on a connection of its own",
+            symptoms.label(backend)
+        );
+        Finding::new("pinned_by_connection", message).with("responses", n as f64)
+    })
 }
 
 /// A backend with more errors than the others, identified ones.
