@@ -1,7 +1,7 @@
 //! A real nginx that verifies its clients' certificates.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -14,7 +14,6 @@ use crate::program::{Ran, codes, lbtest};
 struct Nginx {
     process: Child,
     folder: tempfile::TempDir,
-    port: u16,
 }
 
 impl Drop for Nginx {
@@ -49,8 +48,6 @@ impl Nginx {
         certificate(folder.path(), "server", &own);
         certificate(folder.path(), "client", &own);
         certificate(folder.path(), "stranger", &other);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
         let path = folder.path().display();
         let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
             .map(|name| format!("{name}_temp_path {path}/{name};\n"))
@@ -60,7 +57,7 @@ impl Nginx {
              events {{ worker_connections 1024; }}\n\
              http {{ access_log off; {temporary}\
              split_clients \"$request_id\" $pod {{ 30% app-v2-6b8464cddd-x7kfd; * app-v1-7c5ddbdf54-fmzvc; }}\n\
-             server {{ listen 127.0.0.1:{port} ssl;\n\
+             server {{ listen unix:{path}/socket ssl;\n\
              ssl_certificate {path}/server.pem; ssl_certificate_key {path}/server.key;\n\
              ssl_client_certificate {path}/authority.pem; ssl_verify_client on;\n\
              location / {{ return 200 \"Hostname: $pod\\n\"; }} }} }}\n"
@@ -78,17 +75,9 @@ impl Nginx {
             .stdin(Stdio::null())
             .spawn()
             .expect("nginx is missing: run scripts/test packages");
-        let nginx = Self {
-            process,
-            folder,
-            port,
-        };
+        let nginx = Self { process, folder };
         let until = Instant::now() + Duration::from_mins(1);
-        // Where nobody listens yet a connection may find itself.
-        let is_up = || {
-            let stream = TcpStream::connect(("127.0.0.1", port));
-            stream.is_ok_and(|it| it.local_addr().ok() != it.peer_addr().ok())
-        };
+        let is_up = || UnixStream::connect(nginx.file("socket")).is_ok();
         while !is_up() {
             assert!(Instant::now() < until, "nginx does not listen");
             std::thread::yield_now();
@@ -102,12 +91,10 @@ impl Nginx {
 
     /// The gate with a client's certificate, or with none.
     fn gate(&self, client: Option<&str>) -> Ran {
-        let url = format!("https://127.0.0.1:{}/", self.port);
         let own = |name: String| self.file(&name).display().to_string();
-        let mut arguments: Vec<String> =
-            [&url, "--host", "shop.example", "--expect", "v1=70,v2=30"]
-                .map(str::to_owned)
-                .into();
+        let mut arguments: Vec<String> = ["https://shop.example/", "--expect", "v1=70,v2=30"]
+            .map(str::to_owned)
+            .into();
         arguments.extend(
             [
                 "--alpha",
@@ -121,6 +108,7 @@ impl Nginx {
             ]
             .map(str::to_owned),
         );
+        arguments.extend(["--unix-socket".to_owned(), own("socket".to_owned())]);
         arguments.extend(["--cacert".to_owned(), own("authority.pem".to_owned())]);
         if let Some(client) = client {
             arguments.extend(["--cert".to_owned(), own(format!("{client}.pem"))]);
