@@ -241,6 +241,9 @@ impl FromStr for Split {
 impl fmt::Display for Split {
     /// Writes `v1=70,v2=30`, with the weights as given.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_of_pods && !self.are_named {
+            return f.write_str("equal shares");
+        }
         for (index, (label, weight)) in self.labels.iter().zip(&self.weights).enumerate() {
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma}{label}={weight}")?;

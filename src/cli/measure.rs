@@ -70,33 +70,20 @@ pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> (Outcome, Report) {
     }
 }
 
-/// The plan for the pods that answer, and what found them; who none finds says so in the run.
+/// The plan for the pods that answer, and what found them.
 fn found(plan: &Plan) -> Result<(Plan, Discovery), Unmeasured> {
     let found = load::discovery::discover(plan)?;
-    let (pods, requests) = (found.pods, found.requests());
-    if pods == 1 {
-        return Err(Unmeasured {
-            code: "one_pod_alone",
-            message: format!(
-                "one pod answered all {requests} requests, and what is even takes two: is it the only one that is \
-                 ready, or does the balancer go by what all requests share, the client's address, a header, a \
-                 cookie? Vary that with --header, --cookie or machines of other addresses, or say how many pods \
-                 there must be with --expect-even=N"
-            ),
-        });
-    }
+    let planned = found.plan(plan)?;
     let often = format::frequency(plan.claim.criterion.alpha);
-    if pods > 1 {
+    if found.pods > 1 {
         output::note(&format!(
-            "{pods} pods answered {requests} requests, which are set aside; another that gets half of an equal share \
-             is missed at most {often}"
+            "{} pods answered {} requests, which are set aside; another that gets half of an equal share is missed at \
+             most {often}",
+            found.pods,
+            found.requests()
         ));
     }
-    let plan = plan.of_pods(pods).map_err(|error| Unmeasured {
-        code: "setup",
-        message: error.to_string(),
-    })?;
-    Ok((plan, found))
+    Ok((planned, found))
 }
 
 fn run(plan: &Plan, args: &OutputArgs, discovery: Option<Discovery>) -> (Outcome, Report) {

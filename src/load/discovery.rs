@@ -10,7 +10,7 @@ use super::dial::Dialler;
 use super::preparation::{self, Prepared};
 use super::signals::Signals;
 use super::{LoadError, fits, machine, reachable_addresses};
-use crate::measured::Measured;
+use crate::measured::{Measured, Unmeasured};
 use crate::plan::{Budget, ConnectionUse, Plan};
 use crate::stats::evenness::discovery_size;
 use crate::tally::set_aside::Reason;
@@ -86,6 +86,29 @@ impl Discovery {
     #[must_use]
     pub fn requests(&self) -> u64 {
         self.prepared.set_aside.sent()
+    }
+
+    /// The plan for so many pods; who none finds says why in the run.
+    ///
+    /// # Errors
+    /// One pod alone answered, or more than can be judged.
+    pub fn plan(&self, plan: &Plan) -> Result<Plan, Unmeasured> {
+        if self.pods == 1 {
+            return Err(Unmeasured {
+                code: "one_pod_alone",
+                message: format!(
+                    "one pod answered all {} requests, and what is even takes two: is it the only one that is ready, \
+                     or does the balancer go by what all requests share, the client's address, a header, a cookie? \
+                     Vary that with --header, --cookie or machines of other addresses, or say how many pods there \
+                     must be with --expect-even=N",
+                    self.requests()
+                ),
+            });
+        }
+        plan.of_pods(self.pods).map_err(|error| Unmeasured {
+            code: "setup",
+            message: error.to_string(),
+        })
     }
 
     /// Adds what was sent for it to the run that followed.

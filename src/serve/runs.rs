@@ -103,8 +103,7 @@ fn measure(check: &NamedCheck, step: &Step) -> Brought {
     let mut discovery = None;
     if plan.preparation.discovers_pods {
         let found = load::discovery::discover(&plan).map_err(|error| error.to_string())?;
-        let pods = plan.of_pods(found.pods);
-        plan = pods.map_err(|error| error.to_string())?;
+        plan = found.plan(&plan).map_err(|error| error.message)?;
         discovery = Some(found);
     }
     let registry = PodRegistry::shared(plan.mappings.clone());

@@ -31,6 +31,25 @@ fn a_check_runs_when_it_is_asked_for_and_answers_all_along() {
 }
 
 #[test]
+fn pods_are_counted_and_judged_when_they_are_asked_for() {
+    for (expected, pods, verdict, reason) in [
+        ("true", "app=4", "pass", "pods_even"),
+        ("5", "app=4", "fail", "pod_never_answered"),
+        ("true", "app=1", "error", "not_run"),
+    ] {
+        let mut config = Config::new("app=1".parse().unwrap());
+        config.pods = pods.parse().unwrap();
+        let even = format!("expect_even = {expected}");
+        let text = ONE.replace("expect = \"v1=70,v2=30\"", &even);
+        let served = Served::before(&config, &text, &[]);
+        let answer = served.verdict("/verdict/shop");
+        assert_eq!(answer["verdict"], verdict, "{answer}");
+        assert_eq!(answer["reasons"][0]["code"], reason, "{answer}");
+        assert_eq!(answer["expect"], "equal shares");
+    }
+}
+
+#[test]
 fn another_split_than_the_applied_one_fails_in_both_contracts() {
     let served = Served::start("v1=70,v2=30", ONE, &[]);
     // As Argo Rollouts' web metric writes it.
