@@ -26,7 +26,7 @@ const LEAST_FILES: usize = 8;
 /// The process may open no more files; the message says what to do.
 pub fn check_open_files() -> io::Result<()> {
     let _ = raise_open_files();
-    let opened = (0..LEAST_FILES).map(|_| fs::File::open("/dev/null"));
+    let opened = (0..LEAST_FILES).map(|_| fs::File::open("/"));
     let opened: io::Result<Vec<fs::File>> = opened.collect();
     opened.map(drop).map_err(|error| match remedy(&error) {
         Some(remedy) => io::Error::new(error.kind(), format!("{error}: {remedy}")),
