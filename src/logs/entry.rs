@@ -116,12 +116,16 @@ impl Entry {
             .strip_prefix(b"http://")
             .or_else(|| first.strip_prefix(b"https://"))
             .unwrap_or(first);
-        match std::str::from_utf8(first) {
-            Ok(name) if !name.is_empty() && name != "-" && !name.contains(char::is_control) => {
-                Named::One { name, is_retried }
-            }
-            _ => Named::Nobody,
-        }
+        let is_name = |name: &&str| {
+            !name.is_empty()
+                && *name != "-"
+                && !name.contains(char::is_control)
+                && (self.get(Role::Upstream) != *told || is_address(name))
+        };
+        std::str::from_utf8(first)
+            .ok()
+            .filter(is_name)
+            .map_or(Named::Nobody, |name| Named::One { name, is_retried })
     }
 
     /// The client's address without its port; empty where it is not told.
@@ -169,6 +173,12 @@ impl Entry {
         let mut words = self.get(Role::Request).split(|&byte| byte == b' ');
         words.nth(1).unwrap_or_default()
     }
+}
+
+/// Whether `name` may be an upstream's: what stands in its place where a log has another field is a time, a size, a quoted
+/// header or `key=value`.
+fn is_address(name: &str) -> bool {
+    name.parse::<f64>().is_err() && !name.contains(['"', '='])
 }
 
 /// The first of a list of nginx's (`a, b : c`), and whether there are more.

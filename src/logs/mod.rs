@@ -1,8 +1,9 @@
 //! Access logs of other programs → evidence: each line is an answer, and the upstream that it names is who gave it.
 //!
-//! A [`Format`] is a row of a table; [`template`] reads lines of text and [`json`] objects into the same [`Entry`].
-//! Clients repeat themselves, so lines are gathered by client ([`clients`]), and the verdict rests on the variance
-//! between them. Memory is bounded, however long the log.
+//! A [`Format`] is a row of a table; `template` reads lines of text and `json` objects into the same `Entry`.
+//! Clients repeat themselves, so lines are gathered by client (`clients`), and the verdict rests on the variance
+//! between them. Lines stand in the order in which responses ended, which clumps by itself where backends differ in speed: it
+//! says nothing of bursts, and the test of the dispatch order is left out. Memory is bounded, however long the log.
 
 mod clients;
 mod entry;
@@ -21,7 +22,6 @@ use crate::identity::MAX_NAME_LENGTH;
 use crate::identity::assignment::Mappings;
 use crate::identity::log::{LineReader, shown};
 use crate::tally::pods::{GroupId, Interner, PodRegistry};
-use crate::tally::sequence::{NOBODY, REMEMBERED, code_of};
 use crate::tally::windows::Windows;
 use crate::verdict::Evidence;
 use crate::verdict::decision::Shared;
@@ -107,7 +107,6 @@ impl Log {
             connections: (!self.is_independent).then(|| clients.closed()),
             shared_by: Shared::Client,
             windows: blocks.map(|block| block.counts.clone()).collect(),
-            sequence: reading.sequence,
             ..Evidence::default()
         };
         Ok(Read { evidence, told })
@@ -122,7 +121,6 @@ struct Reading<'l> {
     observed: Vec<u64>,
     answered: u64,
     windows: Windows,
-    sequence: Vec<u8>,
     clients: Clients,
     told: Told,
 }
@@ -136,7 +134,6 @@ impl<'l> Reading<'l> {
             observed: Vec::new(),
             answered: 0,
             windows: Windows::default(),
-            sequence: Vec::new(),
             clients: Clients::default(),
             told: Told::default(),
         }
@@ -190,9 +187,6 @@ impl<'l> Reading<'l> {
         self.observed[group] += 1;
         self.windows.record(self.answered, group, Duration::ZERO);
         self.answered += 1;
-        if self.sequence.len() < REMEMBERED {
-            self.sequence.push(code_of(group));
-        }
         let client = self.entry.client();
         self.told.clientless += u64::from(client.is_empty());
         if !self.log.is_independent {
@@ -201,9 +195,6 @@ impl<'l> Reading<'l> {
     }
 
     fn nobody(&mut self) {
-        if self.sequence.len() < REMEMBERED {
-            self.sequence.push(NOBODY);
-        }
         if !self.log.is_independent && !self.entry.client().is_empty() {
             self.clients.record(self.entry.client(), None);
         }
