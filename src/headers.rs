@@ -37,20 +37,16 @@ impl<'a> Headers<'a> {
             Kind::Lines(lines) => (lines, None),
             Kind::Map(map) => (&[][..], Some(map)),
         };
-        let of_lines = fields(lines).filter(move |(found, _)| is_name(found, name));
+        let of_lines = fields(lines).filter_map(move |field| value(field, name));
         let of_map = map.into_iter().flat_map(move |map| map.get_all(name));
-        of_lines
-            .map(|(_, value)| value)
-            .chain(of_map.map(HeaderValue::as_bytes))
+        of_lines.chain(of_map.map(HeaderValue::as_bytes))
     }
 
     /// The first value of a header.
     #[must_use]
     pub fn get(self, name: &HeaderName) -> Option<&'a [u8]> {
         match self.0 {
-            Kind::Lines(lines) => fields(lines)
-                .find(|(found, _)| is_name(found, name))
-                .map(|(_, value)| value),
+            Kind::Lines(lines) => fields(lines).find_map(|field| value(field, name)),
             Kind::Map(map) => map.get(name).map(HeaderValue::as_bytes),
         }
     }
@@ -79,9 +75,12 @@ impl<'a> Headers<'a> {
             Kind::Map(map) => map.clone(),
             Kind::Lines(lines) => {
                 let mut map = HeaderMap::new();
-                for (name, value) in fields(lines) {
+                for field in fields(lines) {
+                    let colon = memchr::memchr(b':', field).unwrap_or(field.len());
+                    let (name, value) = (&field[..colon], field.get(colon + 1..));
                     if let Ok(name) = HeaderName::from_bytes(name)
-                        && let Ok(value) = HeaderValue::from_bytes(value)
+                        && let Ok(value) =
+                            HeaderValue::from_bytes(value.unwrap_or_default().trim_ascii())
                     {
                         map.append(name, value);
                     }
@@ -100,19 +99,21 @@ fn line(text: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// Names and values up to the blank line.
-fn fields(mut lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// The lines of a head up to the blank one.
+fn fields(mut lines: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (field, rest) = line(lines);
         lines = rest;
-        let colon = field.iter().position(|&byte| byte == b':')?;
-        Some((&field[..colon], field[colon + 1..].trim_ascii()))
+        (!field.trim_ascii().is_empty()).then_some(field)
     })
 }
 
-fn is_name(found: &[u8], name: &HeaderName) -> bool {
+/// What a line says of a header, if it is that header's. The name ends in the first colon, and has none itself.
+fn value<'a>(field: &'a [u8], name: &HeaderName) -> Option<&'a [u8]> {
     let name = name.as_str().as_bytes();
-    found.len() == name.len() && found.eq_ignore_ascii_case(name)
+    let is_it =
+        field.get(name.len()) == Some(&b':') && field[..name.len()].eq_ignore_ascii_case(name);
+    is_it.then(|| field[name.len() + 1..].trim_ascii())
 }
 
 /// A value of visible ASCII, spaces and tabs.

@@ -2,7 +2,9 @@
 //!
 //! The syntax is checked by `httparse`, which hyper's client and server use too.
 
-use httparse::{EMPTY_HEADER, Header, Response, Status};
+use std::mem::MaybeUninit;
+
+use httparse::{Header, ParserConfig, Response, Status};
 
 use super::framing::{Framing, FramingError, Lengths};
 
@@ -58,9 +60,14 @@ impl Head {
     /// # Errors
     /// The bytes are no head, whatever follows.
     pub fn parse(bytes: &[u8], asked: Asked) -> Result<Option<Self>, HeadError> {
-        let mut lines = [EMPTY_HEADER; MOST_LINES];
-        let mut response = Response::new(&mut lines);
-        let Status::Complete(length) = response.parse(bytes)? else {
+        let mut lines = [const { MaybeUninit::uninit() }; MOST_LINES];
+        let mut response = Response::new(&mut []);
+        let parsed = ParserConfig::default().parse_response_with_uninit_headers(
+            &mut response,
+            bytes,
+            &mut lines,
+        );
+        let Status::Complete(length) = parsed? else {
             return Ok(None);
         };
         // Both are there when the head is whole.
