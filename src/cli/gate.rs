@@ -2,13 +2,16 @@
 
 use super::measure::{expected, measure};
 use super::options::GateArgs;
-use super::{CommandError, checks, manifests, output};
+use super::{CommandError, checks, derive, manifests, output};
 use crate::exit::ExitStatus;
 use crate::plan::settings::Settings;
 
 /// Runs the gate: one check with `--expect`, else those of the configuration file.
 pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
+    if args.all {
+        return derive::run_all(args);
+    }
     let config = checks::configuration(args.config.as_deref())?;
     let is_one_check = args.criterion.expect.is_some()
         || args.criterion.expect_even.is_some()

@@ -8,6 +8,7 @@ mod canary;
 mod checks;
 mod completions;
 mod demo;
+mod derive;
 mod gate;
 mod help;
 mod ingress;
@@ -64,6 +65,8 @@ enum Command {
     Analyze(analyze::AnalyzeArgs),
     /// Derive a canary's Deployment, Service and Ingress from the stable ones; YAML on stdout
     Canary(canary::CanaryArgs),
+    /// Write an lbtest.toml that checks every rule of Kubernetes manifests; sends nothing
+    Checks(derive::ChecksArgs),
     /// Say what is wrong with Kubernetes manifests that split traffic; sends nothing
     Lint(lint::LintArgs),
     /// Judge a run that several machines measured: the reports of its shards, or logs that hold them
@@ -160,6 +163,7 @@ pub fn run() -> ExitCode {
         Some(Command::Plan(args)) => plan::run(&args),
         Some(Command::Analyze(args)) => analyze::run(&args),
         Some(Command::Canary(args)) => canary::run(&args),
+        Some(Command::Checks(args)) => derive::run(&args),
         Some(Command::Lint(args)) => lint::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),

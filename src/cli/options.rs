@@ -308,6 +308,9 @@ pub(super) struct GateArgs {
     /// Run only the check of this name; repeatable
     #[arg(long, value_name = "NAME", conflicts_with_all = ["expect", "expect_even"])]
     pub check: Vec<String>,
+    /// Check every rule of --expect-from, judged together; an lbtest.toml is not read
+    #[arg(long, requires = "expect_from", conflicts_with_all = ["config", "expect", "route", "path"])]
+    pub all: bool,
     #[command(flatten)]
     pub criterion: CriterionArgs,
     #[command(flatten)]

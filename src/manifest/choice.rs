@@ -33,10 +33,7 @@ pub(super) fn chosen<'r, 'a>(
     choice: Choice<'_>,
 ) -> Result<&'r Route<'a>, ManifestError> {
     if routes.is_empty() {
-        return Err(ManifestError::NoRoute {
-            kinds: kind::names(),
-            found: found(objects),
-        });
+        return Err(no_route(objects));
     }
     let mut left: Vec<&Route<'_>> = routes.iter().collect();
     if choice.route.is_none() {
@@ -101,6 +98,14 @@ pub(super) fn chosen<'r, 'a>(
         _ => Err(ManifestError::Ambiguous {
             routes: listed(left.into_iter()),
         }),
+    }
+}
+
+/// That nothing routes anything.
+pub(super) fn no_route(objects: &[Object]) -> ManifestError {
+    ManifestError::NoRoute {
+        kinds: kind::names(),
+        found: found(objects),
     }
 }
 

@@ -107,7 +107,7 @@ impl Expectation {
                 .map(str::to_owned),
             backends,
             source: route.describe(),
-            conditions: route.conditions.clone(),
+            conditions: route.conditions.iter().map(ToString::to_string).collect(),
             is_grpc: route.is_grpc,
             is_nginx_canary: ingress::is_ingress(route.object) && !route.related.is_empty(),
             objects: origins(route, workloads),

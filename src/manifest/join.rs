@@ -79,6 +79,7 @@ fn replace<'a>(
         }
         route.path = entry.path.clone();
         route.conditions.append(&mut entry.conditions);
+        route.alternatives.append(&mut entry.alternatives);
         route.related.push(entry.object);
         joined.push(route);
     }

@@ -6,7 +6,9 @@
 //! caller's.
 
 mod canary;
+mod checks;
 mod choice;
+mod condition;
 mod document;
 mod expectation;
 mod field;
@@ -18,10 +20,12 @@ mod object;
 mod pods;
 mod route;
 mod sets;
+mod table;
 mod template;
 mod workload;
 
 pub use canary::{Canary, CanaryOptions};
+pub use checks::{Derived, DerivedCheck};
 pub use choice::Choice;
 pub use document::{MAX_BYTES, patches, to_yaml};
 pub use expectation::{Expectation, path_of};

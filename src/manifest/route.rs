@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::ManifestError;
+use super::condition::Condition;
 use super::field::Field;
 use super::object::Object;
 
@@ -21,8 +22,12 @@ pub(super) struct Route<'a> {
     pub(super) hosts: Vec<String>,
     /// The path that its requests have.
     pub(super) path: PathRule,
-    /// What else a request must have, for a person: `header x-canary`.
-    pub(super) conditions: Vec<String>,
+    /// What else a request must have.
+    pub(super) conditions: Vec<Condition>,
+    /// Further paths and conditions of which one is enough as well.
+    pub(super) alternatives: Vec<(PathRule, Vec<Condition>)>,
+    /// Requests that one of the backends takes whatever the weights say; the first that fits counts.
+    pub(super) pins: Vec<(Condition, usize)>,
     /// In the order of the manifest; at least one.
     pub(super) backends: Vec<Backend<'a>>,
     /// Whether requests come here by themselves.
@@ -218,6 +223,8 @@ impl<'a> Route<'a> {
             hosts: Vec::new(),
             path: PathRule::any(),
             conditions: Vec::new(),
+            alternatives: Vec::new(),
+            pins: Vec::new(),
             backends: merged(backends),
             place: Place::Entry,
             is_grpc: false,
@@ -280,7 +287,7 @@ impl<'a> Route<'a> {
         );
         for condition in &self.conditions {
             told.push_str(", ");
-            told.push_str(condition);
+            told.push_str(&condition.to_string());
         }
         told.push_str("): ");
         match &self.unready {

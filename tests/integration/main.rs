@@ -46,6 +46,7 @@ mod serve;
 mod servers;
 mod snapshot;
 mod stickiness;
+mod table;
 mod terminal;
 mod unreachable;
 mod walkthrough_servers;

@@ -55,7 +55,7 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
                 .unwrap_or("variable")
                 .to_lowercase();
             let name = subject.at("name")?.text()?.unwrap_or_default();
-            route.conditions.push(format!("{scope} {name}"));
+            route.conditions.push(format!("{scope} {name}").into());
         }
         routes.push(route);
     }

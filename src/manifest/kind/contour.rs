@@ -6,6 +6,7 @@
 
 use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, Route};
@@ -43,7 +44,7 @@ struct Conditions {
     prefix: String,
     exact: Option<String>,
     pattern: Option<String>,
-    others: Vec<String>,
+    others: Vec<Condition>,
 }
 
 struct Reader<'a> {
@@ -154,7 +155,13 @@ fn conditions(field: &Field<'_>, outer: &Conditions) -> Result<Conditions, Manif
             let named = condition.at(key)?;
             if named.is_there() {
                 let name = named.at("name")?.required()?;
-                conditions.others.push(format!("{noun} {name}"));
+                let exact = named.at("exact")?.text()?;
+                let is_other = named.keys()?.iter().any(|key| key.starts_with("not"));
+                conditions.others.push(match exact {
+                    _ if is_other => format!("{noun} {name}").into(),
+                    exact if noun == "header" => Condition::header(name, exact),
+                    exact => Condition::query(name, exact),
+                });
             }
         }
     }

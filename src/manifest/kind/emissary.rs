@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, Route};
 
@@ -18,7 +19,7 @@ pub(super) const KIND: Kind = Kind {
 };
 
 /// Host, prefix and further conditions.
-type Place = (String, String, Vec<String>);
+type Place = (String, String, Vec<(&'static str, String, Option<String>)>);
 
 struct Mapping<'a> {
     object: &'a Object,
@@ -57,7 +58,11 @@ fn routes<'a>(own: &[&'a Object], _: &Context<'a>, reading: &mut Reading<'a>) {
             route.hosts.push(host);
         }
         route.path = PathRule::Prefix(prefix);
-        route.conditions = conditions;
+        let read = |(noun, name, value): &(&str, String, Option<String>)| match *noun {
+            "header" => Condition::header(name, value.as_deref()),
+            _ => Condition::query(name, value.as_deref()),
+        };
+        route.conditions = conditions.iter().map(read).collect();
         reading.routes.push(route);
     }
 }
@@ -72,11 +77,16 @@ fn read(object: &Object) -> Result<(Place, Mapping<'_>), ManifestError> {
         .unwrap_or_default();
     let prefix = spec.at("prefix")?.required()?;
     let mut conditions = Vec::new();
-    for name in spec.at("headers")?.keys()? {
-        conditions.push(format!("header {name}"));
-    }
-    for name in spec.at("query_parameters")?.keys()? {
-        conditions.push(format!("query parameter {name}"));
+    for (key, noun) in [
+        ("headers", "header"),
+        ("query_parameters", "query parameter"),
+    ] {
+        let field = spec.at(key)?;
+        for name in field.keys()? {
+            // `true` stands for any value.
+            let value = field.at(name)?.text().ok().flatten().map(str::to_owned);
+            conditions.push((noun, name.to_owned(), value));
+        }
     }
     let weight = spec.at("weight")?;
     let value = weight.whole()?;

@@ -3,6 +3,7 @@
 
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
@@ -47,7 +48,16 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
             for condition in part.at("conditions")?.items()? {
                 for noun in ["header", "cookie", "argument", "variable"] {
                     if let Some(name) = condition.at(noun)?.text()? {
-                        route.conditions.push(format!("{noun} {name}"));
+                        let value = condition.at("value")?.text()?;
+                        // A value that begins with "!" is one that must not be.
+                        let is_plain = |value: &&str| !value.starts_with('!');
+                        let value = value.filter(is_plain);
+                        route.conditions.push(match (noun, value) {
+                            ("header", value @ Some(_)) => Condition::header(name, value),
+                            ("cookie", value @ Some(_)) => Condition::cookie(name, value),
+                            ("argument", value @ Some(_)) => Condition::query(name, value),
+                            _ => format!("{noun} {name}").into(),
+                        });
                     }
                 }
             }

@@ -84,7 +84,7 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
     if !spec.along(&["analysis", "match"])?.items()?.is_empty() {
         route
             .conditions
-            .push("what spec.analysis.match asks for".to_owned());
+            .push("what spec.analysis.match asks for".to_owned().into());
     }
     let mut drives = Vec::new();
     let named = |kind, name: &str, path: &str| Driven {

@@ -6,6 +6,7 @@
 
 use super::{Context, Kind, MAX_COMPARED, Read};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::{Asks, Condition};
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
@@ -29,7 +30,7 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
         hosts = listener_hosts(object, context.objects)?;
     }
     let mut routes: Vec<Route<'a>> = Vec::new();
-    let mut seen: Vec<(usize, PathRule, Vec<String>)> = Vec::new();
+    let mut seen: Vec<(usize, PathRule, Vec<Condition>)> = Vec::new();
     for (index, rule) in spec.at("rules")?.items()?.iter().enumerate() {
         let references = rule.at("backendRefs")?.items()?;
         if references.is_empty() {
@@ -53,7 +54,7 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
             &matches
         };
         // Of rules that match alike the first counts (the API's reference, `HTTPRouteRule`).
-        let before = |(path, more): &(PathRule, Vec<String>)| {
+        let before = |(path, more): &(PathRule, Vec<Condition>)| {
             let same = seen
                 .iter()
                 .find(|(_, known, others)| known == path && others == more);
@@ -64,13 +65,15 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
         route.is_grpc = is_grpc;
         if seen.len() < MAX_COMPARED {
             let numbered =
-                |(path, more): &(PathRule, Vec<String>)| (index + 1, path.clone(), more.clone());
+                |(path, more): &(PathRule, Vec<Condition>)| (index + 1, path.clone(), more.clone());
             seen.extend(own.iter().map(numbered));
         }
         // Of several matches one is enough: the one that asks for least.
-        if let Some((path, conditions)) = matches.into_iter().min_by_key(|(_, more)| more.len()) {
-            route.path = path;
-            route.conditions = conditions;
+        let mut matches = matches;
+        let least = (0..matches.len()).min_by_key(|&index| matches[index].1.len());
+        if let Some(least) = least {
+            (route.path, route.conditions) = matches.remove(least);
+            route.alternatives = matches;
         }
         routes.push(route);
     }
@@ -136,7 +139,7 @@ fn backend<'a>(object: &'a Object, reference: &Field<'a>) -> Result<Backend<'a>,
 }
 
 /// The path and the further conditions of one of `spec.rules[].matches`.
-fn http_match(field: &Field<'_>) -> Result<(PathRule, Vec<String>), ManifestError> {
+fn http_match(field: &Field<'_>) -> Result<(PathRule, Vec<Condition>), ManifestError> {
     let path = field.at("path")?;
     let value = path.at("value")?.text()?.unwrap_or("/").to_owned();
     let rule = match path.at("type")?.text()?.unwrap_or("PathPrefix") {
@@ -144,18 +147,18 @@ fn http_match(field: &Field<'_>) -> Result<(PathRule, Vec<String>), ManifestErro
         "PathPrefix" => PathRule::Prefix(value),
         _ => PathRule::Pattern(value),
     };
-    let mut conditions = named(field, "headers", "header")?;
-    conditions.extend(named(field, "queryParams", "query parameter")?);
+    let mut conditions = all_named(field, "headers", Condition::header)?;
+    conditions.extend(all_named(field, "queryParams", Condition::query)?);
     if let Some(method) = field.at("method")?.text()?
         && method != "GET"
     {
-        conditions.push(format!("method {method}"));
+        conditions.push(Condition::method(method));
     }
     Ok((rule, conditions))
 }
 
 /// As [`http_match`]: a call is a POST to `/SERVICE/METHOD`.
-fn grpc_match(field: &Field<'_>) -> Result<(PathRule, Vec<String>), ManifestError> {
+fn grpc_match(field: &Field<'_>) -> Result<(PathRule, Vec<Condition>), ManifestError> {
     let method = field.at("method")?;
     let service = method.at("service")?.text()?;
     let name = method.at("method")?.text()?;
@@ -169,17 +172,32 @@ fn grpc_match(field: &Field<'_>) -> Result<(PathRule, Vec<String>), ManifestErro
             PathRule::Pattern(format!("/{}/{}", part(service), part(name)))
         }
     };
-    Ok((rule, named(field, "headers", "header")?))
+    Ok((rule, all_named(field, "headers", Condition::header)?))
 }
 
-fn named(field: &Field<'_>, key: &str, noun: &str) -> Result<Vec<String>, ManifestError> {
+fn all_named(
+    field: &Field<'_>,
+    key: &str,
+    make: fn(&str, Option<&str>) -> Condition,
+) -> Result<Vec<Condition>, ManifestError> {
     let items = field.at(key)?.items()?;
-    let told = |item: &Field<'_>| {
-        let value = item
-            .at("value")?
-            .text()?
-            .map_or(String::new(), |value| format!(": {value}"));
-        Ok(format!("{noun} {}{value}", item.at("name")?.required()?))
-    };
-    items.iter().map(told).collect()
+    items.iter().map(|item| named(item, make)).collect()
+}
+
+/// The condition that a header or a query parameter makes, by `name`, `value` and `type`.
+pub(super) fn named(
+    item: &Field<'_>,
+    make: fn(&str, Option<&str>) -> Condition,
+) -> Result<Condition, ManifestError> {
+    let (name, value) = (item.at("name")?.required()?, item.at("value")?.text()?);
+    let condition = make(name, value);
+    Ok(match (item.at("type")?.text()?, value) {
+        (None | Some("Exact"), _) => condition,
+        (Some("RegularExpression"), Some(pattern))
+            if matches!(condition.asks, Asks::Header(..)) =>
+        {
+            Condition::header_like(name, pattern, condition.to_string())
+        }
+        _ => Condition::special(condition.to_string()),
+    })
 }

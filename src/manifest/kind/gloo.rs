@@ -3,6 +3,7 @@
 
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
@@ -58,9 +59,10 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
                 }
             }
             for header in matcher.at("headers")?.items()? {
-                route
-                    .conditions
-                    .push(format!("header {}", header.at("name")?.required()?));
+                route.conditions.push(Condition::header(
+                    header.at("name")?.required()?,
+                    header.at("value")?.text()?,
+                ));
             }
         }
         routes.push(route);

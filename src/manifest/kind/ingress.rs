@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::{Context, Kind, Read, Reading, alb, annotated, haproxy};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
@@ -60,6 +61,8 @@ pub(in crate::manifest) struct Canary<'a> {
     pub(in crate::manifest) written_total: Option<u64>,
     /// Whether a header or a cookie decides first.
     pub(in crate::manifest) by: Vec<&'static str>,
+    /// The headers and cookies that decide, and whether for the canary.
+    pins: Vec<(Condition, bool)>,
 }
 
 impl Canary<'_> {
@@ -156,6 +159,7 @@ pub(in crate::manifest) fn canary(object: &Object) -> Result<Option<Canary<'_>>,
         weight: weight.unwrap_or(0),
         written_total,
         by,
+        pins: pins(object)?,
     };
     if canary.weight > canary.total() {
         let (weight, total) = (canary.weight, canary.total());
@@ -164,6 +168,37 @@ pub(in crate::manifest) fn canary(object: &Object) -> Result<Option<Canary<'_>>,
         )));
     }
     Ok(Some(canary))
+}
+
+/// What decides before the weight: the header, then the cookie (`rootfs/etc/nginx/lua/balancer.lua`,
+/// `route_to_alternative_balancer`).
+fn pins(object: &Object) -> Result<Vec<(Condition, bool)>, ManifestError> {
+    let text =
+        |name| Ok::<_, ManifestError>(annotation(object, name)?.1.filter(|text| !text.is_empty()));
+    let switch = |make: fn(&str, Option<&str>) -> Condition, name: &str| {
+        [
+            (make(name, Some("always")), true),
+            (make(name, Some("never")), false),
+        ]
+    };
+    let mut pins = Vec::new();
+    if let Some(name) = text("canary-by-header")? {
+        match (
+            text("canary-by-header-value")?,
+            text("canary-by-header-pattern")?,
+        ) {
+            (Some(value), _) => pins.push((Condition::header(name, Some(value)), true)),
+            (None, Some(pattern)) => {
+                let told = format!("header {name}: pattern {pattern}");
+                pins.push((Condition::header_like(name, pattern, told), true));
+            }
+            (None, None) => pins.extend(switch(Condition::header, name)),
+        }
+    }
+    if let Some(name) = text("canary-by-cookie")? {
+        pins.extend(switch(Condition::cookie, name));
+    }
+    Ok(pins)
 }
 
 /// Every path of every rule of an Ingress, `defaultBackend` included.
@@ -288,14 +323,20 @@ fn routes<'a>(objects: &[&'a Object], _: &Context<'a>, reading: &mut Reading<'a>
         backend.variant = port(primary);
         let mut backends = vec![backend];
         let mut related = Vec::new();
+        let mut pins = Vec::new();
         if let Some(canary) = canary
             && let Some(backend) = canary_backend(canary)
         {
             backends.push(backend);
             related.push(canary.object);
+            let own = canary.canary.iter().flat_map(|canary| &canary.pins);
+            pins.extend(
+                own.map(|(condition, is_canary)| (condition.clone(), usize::from(*is_canary))),
+            );
         }
         reading.routes.push(Route {
             related,
+            pins,
             ..route(primary, backends)
         });
     }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::{Context, Kind, MAX_COMPARED, Read, Reading};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
@@ -164,6 +165,13 @@ fn narrow(route: &mut Route<'_>, matches: &[Match]) {
     if route.path == PathRule::any() {
         route.path = least.path.clone();
     }
+    if route.conditions.is_empty() && route.alternatives.is_empty() {
+        let others = matches.iter().filter(|other| !std::ptr::eq(*other, least));
+        let others = others.filter(|other| other.authority.is_none());
+        route.alternatives = others
+            .map(|other| (other.path.clone(), other.conditions.clone()))
+            .collect();
+    }
     route.conditions.extend(least.conditions.iter().cloned());
     if let Some(authority) = &least.authority {
         route.hosts = vec![authority.clone()];
@@ -263,7 +271,7 @@ fn labels_of(
 struct Match {
     path: PathRule,
     authority: Option<String>,
-    conditions: Vec<String>,
+    conditions: Vec<Condition>,
     /// Whether it asks for something that conditions don't tell, such as a port or a gateway.
     is_partial: bool,
 }
@@ -330,7 +338,17 @@ fn read_match(field: &Field<'_>) -> Result<Match, ManifestError> {
                             told.push_str(text);
                         }
                     }
-                    read.conditions.push(told);
+                    let exact = value.at(name)?.at("exact")?.text()?;
+                    let pattern = value.at(name)?.at("regex")?.text()?;
+                    read.conditions.push(match (key, exact, pattern) {
+                        ("withoutHeaders", ..) => told.into(),
+                        ("headers", Some(_), _) => Condition::header(name, exact),
+                        ("queryParams", Some(_), _) => Condition::query(name, exact),
+                        ("headers", None, Some(pattern)) => {
+                            Condition::header_like(name, pattern, told)
+                        }
+                        _ => Condition::special(told),
+                    });
                 }
             }
             // These say how the rest is called.
@@ -339,7 +357,11 @@ fn read_match(field: &Field<'_>) -> Result<Match, ManifestError> {
             "ignoreUriCase" | "gateways" | "port" | "scheme" | "authority" | "sourceNamespace" => {
                 read.is_partial = true;
             }
-            other => read.conditions.push(other.to_owned()),
+            "method" if value.at("exact")?.is_there() => {
+                let method = value.at("exact")?.required()?;
+                read.conditions.push(Condition::method(method));
+            }
+            other => read.conditions.push(other.to_owned().into()),
         }
     }
     Ok(read)

@@ -3,6 +3,7 @@
 
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
@@ -40,8 +41,9 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
                     _ => PathRule::Prefix(value),
                 };
                 for header in matched.at("headers")?.items()? {
-                    let name = header.at("name")?.required()?;
-                    route.conditions.push(format!("header {name}"));
+                    route
+                        .conditions
+                        .push(super::gateway::named(&header, Condition::header)?);
                 }
             }
             routes.push(route);

@@ -49,7 +49,9 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
             }
         }
         for predicate in rule.at("predicates")?.items()? {
-            route.conditions.push(predicate.required()?.to_owned());
+            route
+                .conditions
+                .push(predicate.required()?.to_owned().into());
         }
         routes.push(route);
     }

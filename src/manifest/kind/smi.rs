@@ -42,7 +42,9 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
     route.place = Place::Behind(name.to_owned());
     for group in spec.at("matches")?.items()? {
         let name = group.at("name")?.text()?.unwrap_or("(no name)");
-        route.conditions.push(format!("HTTPRouteGroup {name}"));
+        route
+            .conditions
+            .push(format!("HTTPRouteGroup {name}").into());
     }
     Ok(vec![route])
 }

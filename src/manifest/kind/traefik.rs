@@ -10,6 +10,7 @@ use regex::Regex;
 
 use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, Place, PodsOf, Route};
@@ -213,8 +214,19 @@ fn read_match(matched: &str, route: &mut Route<'_>) {
             ("", "PathPrefix") => route.path = PathRule::Prefix(first.to_owned()),
             ("", "PathRegexp") => route.path = PathRule::Pattern(first.to_owned()),
             ("", "Method") if arguments.contains(&"GET") => {}
-            ("", "Header" | "Headers") => route.conditions.push(format!("header {first}")),
-            (not, other) => route.conditions.push(format!("{not}{other}({first})")),
+            ("", "Header" | "Headers") => {
+                route
+                    .conditions
+                    .push(Condition::header(first, arguments.get(1).copied()));
+            }
+            ("", "Query") if arguments.len() == 2 => {
+                route
+                    .conditions
+                    .push(Condition::query(first, Some(arguments[1])));
+            }
+            (not, other) => route
+                .conditions
+                .push(format!("{not}{other}({first})").into()),
         }
     }
 }

@@ -1,0 +1,113 @@
+//! What a rule asks of a request beside host and path.
+
+use std::fmt;
+
+use regex::Regex;
+
+/// One thing that a request must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Condition {
+    /// For a person: `header x-canary: always`.
+    told: String,
+    pub(super) asks: Asks,
+}
+
+/// What a condition asks for, as far as a request can be made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// A header of this name and value.
+    Header(String, String),
+    /// A query parameter of this name and value.
+    Query(String, String),
+    /// A cookie of this name and value.
+    Cookie(String, String),
+    /// A method.
+    Method(String),
+    /// A header of this name that matches a pattern.
+    HeaderLike(String, String),
+    /// Something that no request has by chance, such as a query parameter that matches a pattern.
+    Special,
+    /// Something that can't be told.
+    Unknown,
+}
+
+impl Condition {
+    /// A header of exactly this value, or of any that is not told.
+    pub(super) fn header(name: &str, value: Option<&str>) -> Self {
+        Self::named("header", name, value, Asks::Header)
+    }
+
+    /// The same of a query parameter.
+    pub(super) fn query(name: &str, value: Option<&str>) -> Self {
+        Self::named("query parameter", name, value, Asks::Query)
+    }
+
+    /// The same of a cookie.
+    pub(super) fn cookie(name: &str, value: Option<&str>) -> Self {
+        Self::named("cookie", name, value, Asks::Cookie)
+    }
+
+    /// A header that matches `pattern`, in the words of `told`.
+    pub(super) fn header_like(name: &str, pattern: &str, told: String) -> Self {
+        let asks = Asks::HeaderLike(name.to_owned(), pattern.to_owned());
+        Self { told, asks }
+    }
+
+    /// A method.
+    pub(super) fn method(name: &str) -> Self {
+        Self {
+            told: format!("method {name}"),
+            asks: Asks::Method(name.to_owned()),
+        }
+    }
+
+    /// What no request has by chance, in the words of `told`.
+    pub(super) fn special(told: String) -> Self {
+        Self {
+            told,
+            asks: Asks::Special,
+        }
+    }
+
+    fn named(
+        noun: &str,
+        name: &str,
+        value: Option<&str>,
+        asks: fn(String, String) -> Asks,
+    ) -> Self {
+        match value {
+            Some(value) => Self {
+                told: format!("{noun} {name}: {value}"),
+                asks: asks(name.to_owned(), value.to_owned()),
+            },
+            None => Self::special(format!("{noun} {name}")),
+        }
+    }
+}
+
+/// A part of a request that no rule names.
+pub(super) const NOBODY: &str = "lbtest";
+
+/// Whether `pattern` matches `text`; `None` if that depends on whether it must match the whole of it, or can't be
+/// told.
+pub(super) fn is_like(pattern: &str, text: &str) -> Option<bool> {
+    let is_met = |pattern: &str| Some(Regex::new(pattern).ok()?.is_match(text));
+    let (part, whole) = (is_met(pattern)?, is_met(&format!("^(?:{pattern})$"))?);
+    (part == whole).then_some(part)
+}
+
+/// What can't be told to a request.
+impl From<String> for Condition {
+    fn from(told: String) -> Self {
+        Self {
+            told,
+            asks: Asks::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.told)
+    }
+}
