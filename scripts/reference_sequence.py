@@ -12,7 +12,7 @@ import sys
 
 import mpmath
 import numpy
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 mpmath.mp.dps = 50
 out = csv.writer(sys.stdout, lineterminator="\n")
@@ -121,3 +121,33 @@ for count, size, hits, total in [
     other = urn.sf(count - 1) if upper else urn.cdf(count)
     assert abs(float(tail) / other - 1) < 1e-6, (float(tail), other)
     row("hypergeometric_two_sided", [count, size], [hits, total], value=min(1, 2 * tail))
+
+for hits, sizes, margin in [
+    ([5130, 5130], [7328, 7328], 0.05),
+    ([5130, 4763], [7328, 7328], 0.05),
+    ([70, 300], [100, 500], 0.05),
+    ([3, 9], [900, 800], 0.005),
+    ([0, 12], [270, 300], 0.05),
+    ([270, 268], [270, 270], 0.05),
+]:
+    # The likelihood of shares that are apart by the margin, maximised by search for a zero of its slope.
+    def slope(p):
+        q = p + margin
+        return (
+            hits[0] / p
+            - (sizes[0] - hits[0]) / (1 - p)
+            + hits[1] / q
+            - (sizes[1] - hits[1]) / (1 - q)
+        )
+
+    low, high = 1e-13, 1 - margin - 1e-13
+    if slope(low) < 0:
+        first = 0.0
+    elif slope(high) > 0:
+        first = 1 - margin
+    else:
+        first = optimize.brentq(slope, low, high, xtol=1e-15)
+    second = first + margin
+    variance = first * (1 - first) / sizes[0] + second * (1 - second) / sizes[1]
+    value = (hits[0] / sizes[0] - hits[1] / sizes[1] + margin) / variance**0.5
+    row("score_of_difference", hits, sizes, margin, value=value)

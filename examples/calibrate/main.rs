@@ -19,7 +19,7 @@ use suite::sequential::{LARGE_ALPHA, TRUTHS};
 use suite::{ALPHA, Effort, Expectation, SPLITS};
 
 /// What can be measured by itself.
-const PARTS: [&str; 3] = ["dependent", "even", "pinned"];
+const PARTS: [&str; 4] = ["dependent", "even", "pinned", "two"];
 
 /// What the arguments ask for.
 struct Options {
@@ -42,7 +42,7 @@ impl Options {
                     let part = arguments
                         .next()
                         .filter(|part| PARTS.contains(&part.as_str()));
-                    options.only = Some(part.ok_or("--only needs dependent, even or pinned")?);
+                    options.only = Some(part.ok_or("--only needs dependent, even, pinned or two")?);
                 }
                 "--output" => {
                     let directory = arguments.next().ok_or("--output needs a directory")?;
@@ -72,6 +72,7 @@ fn main() -> ExitCode {
         Some("dependent") => dependent(options.effort),
         Some("even") => even(),
         Some("pinned") => pinned(options.effort),
+        Some("two") => two(options.effort),
         _ => measured(options.effort),
     };
     let written = match options.only {
@@ -178,6 +179,7 @@ fn measured(effort: Effort) -> Vec<Row> {
     part("dependent", &mut || dependent(effort));
     part("pinned", &mut || pinned(effort));
     part("even", &mut even);
+    part("two", &mut || two(effort));
     part("rules", &mut suite::conformance::rows);
     part("curves", &mut || {
         let mut rows = suite::curves::size_by_requests(&[70.0, 30.0]);
@@ -202,6 +204,14 @@ fn dependent(effort: Effort) -> Vec<Row> {
 fn even() -> Vec<Row> {
     let pods = suite::even::PODS.into_iter();
     pods.flat_map(suite::even::errors).collect()
+}
+
+/// Two ingresses that are asked the same.
+fn two(effort: Effort) -> Vec<Row> {
+    let splits = SPLITS.into_iter().map(Expectation::new);
+    splits
+        .flat_map(|expectation| suite::two::errors(&expectation, effort))
+        .collect()
 }
 
 /// Connections of several requests, whose responses are alike or not.

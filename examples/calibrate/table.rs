@@ -33,6 +33,7 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
     table.drift(&mut text);
     text.push_str(&table.dependent());
     text.push_str(&table.even());
+    text.push_str(&table.two());
     text.push_str(
         "\n## Rules in use elsewhere\n\nChance to PASS an expected 70/30, by the true split.\n\n",
     );
@@ -326,6 +327,14 @@ impl<'a> Table<'a> {
         text
     }
 
+    fn two(&self) -> String {
+        let text = "\n## Two ingresses that are asked the same\n\n`lbtest compare --before URL --after URL`: one splits as \
+                    expected, the other by the true split; n is each side's, first the planned number, then a tenth of it. \
+                    FAIL where both are alike and PASS where one is off by the tolerance are the errors.\n\n\
+                    | split | requests | the other | PASS | FAIL | INCONCLUSIVE |\n|---|--:|---|--:|--:|--:|\n";
+        self.triples(text.to_owned(), "two")
+    }
+
     fn even(&self) -> String {
         let mut text = "\n## Pods that are to share equally\n".to_owned();
         text.push_str(
@@ -334,7 +343,12 @@ impl<'a> Table<'a> {
              where one is off are the errors.\n\n\
              | pods | requests | true | PASS | FAIL | INCONCLUSIVE |\n|--:|--:|---|--:|--:|--:|\n",
         );
-        for rows in self.part("even").collect::<Vec<_>>().chunks(3) {
+        self.triples(text, "even")
+    }
+
+    /// A line for each three rows of `part`, by verdict.
+    fn triples(&self, mut text: String, part: &'static str) -> String {
+        for rows in self.part(part).collect::<Vec<_>>().chunks(3) {
             let [pass, fail, inconclusive] = rows else {
                 continue;
             };

@@ -83,7 +83,8 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
         judged.push(JudgedCheck {
             name,
             alpha: plan.claim.criterion.alpha,
-            outcome,
+            verdict: outcome.verdict,
+            p_value: outcome.fail_p_value(plan.claim.criterion.alpha),
         });
     }
     let report = ChecksReport::of(reports, &together::judge(&judged));

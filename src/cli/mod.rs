@@ -6,6 +6,7 @@ mod analyze;
 mod announcement;
 mod canary;
 mod checks;
+mod compare;
 mod completions;
 mod demo;
 mod derive;
@@ -22,6 +23,7 @@ mod notice;
 mod notices;
 mod options;
 mod output;
+mod pair;
 mod plan;
 mod probe;
 mod serve;
@@ -67,6 +69,8 @@ enum Command {
     Canary(canary::CanaryArgs),
     /// Write an lbtest.toml that checks every rule of Kubernetes manifests; sends nothing
     Checks(derive::ChecksArgs),
+    /// Compare two routing tables rule by rule, or two ingresses by trying both
+    Compare(compare::CompareArgs),
     /// Say what is wrong with Kubernetes manifests that split traffic; sends nothing
     Lint(lint::LintArgs),
     /// Judge a run that several machines measured: the reports of its shards, or logs that hold them
@@ -164,6 +168,7 @@ pub fn run() -> ExitCode {
         Some(Command::Analyze(args)) => analyze::run(&args),
         Some(Command::Canary(args)) => canary::run(&args),
         Some(Command::Checks(args)) => derive::run(&args),
+        Some(Command::Compare(args)) => compare::run(&args),
         Some(Command::Lint(args)) => lint::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),

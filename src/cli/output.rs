@@ -1,6 +1,7 @@
 //! Where words go: results to stdout, progress and warnings to stderr, reports to their files.
 
 mod ascii;
+mod documents;
 mod progress;
 mod reports;
 mod sink;
@@ -14,6 +15,7 @@ use clap::Args;
 use super::CommandError;
 use super::value::ColorArg;
 use crate::report::escape::workflow_log;
+pub(super) use documents::{DocumentArgs, Documents};
 pub(super) use progress::ProgressBar;
 pub(super) use reports::Outputs;
 pub(super) use sink::Sink;

@@ -53,6 +53,32 @@ impl Condition {
         Self { told, asks }
     }
 
+    /// Whether it asks for the same, however it is told.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (&self.asks, &other.asks) {
+            (Asks::Header(one, held), Asks::Header(other, wanted))
+            | (Asks::HeaderLike(one, held), Asks::HeaderLike(other, wanted)) => {
+                one.eq_ignore_ascii_case(other) && held == wanted
+            }
+            (Asks::Header(name, held), Asks::HeaderLike(other, pattern))
+            | (Asks::HeaderLike(other, pattern), Asks::Header(name, held)) => {
+                name.eq_ignore_ascii_case(other) && is_just(pattern, held, &[NOBODY])
+            }
+            (Asks::Cookie(name, value), Asks::HeaderLike(header, pattern))
+            | (Asks::HeaderLike(header, pattern), Asks::Cookie(name, value)) => {
+                let others = [
+                    NOBODY,
+                    &format!("{name}={NOBODY}"),
+                    &format!("{NOBODY}={value}"),
+                ];
+                let is_cookie = header.eq_ignore_ascii_case("cookie");
+                is_cookie && is_just(pattern, &format!("{name}={value}"), &others)
+            }
+            (Asks::Special | Asks::Unknown, _) => self == other,
+            (one, other) => one == other,
+        }
+    }
+
     /// A method.
     pub(super) fn method(name: &str) -> Self {
         Self {
@@ -94,6 +120,14 @@ pub(super) fn is_like(pattern: &str, text: &str) -> Option<bool> {
     let is_met = |pattern: &str| Some(Regex::new(pattern).ok()?.is_match(text));
     let (part, whole) = (is_met(pattern)?, is_met(&format!("^(?:{pattern})$"))?);
     (part == whole).then_some(part)
+}
+
+/// Whether `pattern` matches `text`, and none of `others`.
+fn is_just(pattern: &str, text: &str, others: &[&str]) -> bool {
+    is_like(pattern, text) == Some(true)
+        && others
+            .iter()
+            .all(|other| is_like(pattern, other) == Some(false))
 }
 
 /// What can't be told to a request.

@@ -8,6 +8,7 @@
 mod canary;
 mod checks;
 mod choice;
+mod compare;
 mod condition;
 mod document;
 mod expectation;

@@ -124,6 +124,15 @@ impl PathRule {
         }
     }
 
+    /// As it is told to a person, with its type where that is not the usual one.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Prefix(path) => path.clone(),
+            Self::Exact(path) => format!("{path} (exact)"),
+            Self::Pattern(path) => format!("{path} (pattern)"),
+        }
+    }
+
     /// How well the rule fits a request's path: the length of what it fixes; `None` if it doesn't.
     pub(super) fn fit(&self, path: &str) -> Option<usize> {
         let path = path.split(['?', '#']).next().unwrap_or_default();

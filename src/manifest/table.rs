@@ -187,6 +187,43 @@ impl Probe {
         misses
     }
 
+    /// The same request to a host that no rule names, where it has none.
+    pub(super) fn with_any_host(&self) -> Self {
+        let host = self
+            .host
+            .clone()
+            .or_else(|| Some(format!("{NOBODY}.invalid")));
+        Self {
+            host,
+            ..self.clone()
+        }
+    }
+
+    /// For a person: `shop.example/api with X-Canary: always`.
+    pub(super) fn told(&self) -> String {
+        let mut told = format!(
+            "{}{}",
+            self.host.as_deref().unwrap_or_default(),
+            self.target()
+        );
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"));
+        let cookies = self
+            .cookies
+            .iter()
+            .map(|(name, value)| format!("cookie {name}={value}"));
+        for (index, more) in headers.chain(cookies).enumerate() {
+            told.push_str(if index == 0 { " with " } else { " and " });
+            told.push_str(&more);
+        }
+        match &self.method {
+            Some(method) => format!("{method} {told}"),
+            None => told,
+        }
+    }
+
     /// Path and query, as a URL has them.
     pub(super) fn target(&self) -> String {
         let pair = |(name, value): &(String, String)| {

@@ -89,10 +89,7 @@ impl Report {
         let sessions = claim.sessions.as_ref().zip(outcome.sessions.as_ref());
         Self {
             schema_version: SCHEMA_VERSION,
-            tool: Tool {
-                name: env!("CARGO_PKG_NAME").to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-            },
+            tool: Tool::own(),
             run_id: run_id(),
             started_at: None,
             finished_at: None,

@@ -8,6 +8,7 @@ pub mod annotation;
 mod bounded;
 pub mod build;
 pub mod checks;
+pub mod compare;
 pub mod escape;
 pub mod forecast;
 pub mod html;
@@ -19,6 +20,7 @@ pub mod markdown;
 pub mod measurement;
 pub mod metrics;
 pub mod openmetrics;
+pub mod pair;
 mod shard;
 pub mod standing;
 pub mod stickiness;
@@ -123,6 +125,17 @@ pub struct Tool {
     pub name: String,
     /// Its version.
     pub version: String,
+}
+
+impl Tool {
+    /// This program.
+    #[must_use]
+    pub fn own() -> Self {
+        Self {
+            name: env!("CARGO_PKG_NAME").to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
 }
 
 /// A sentence with a code for scripts.

@@ -126,6 +126,12 @@ pub fn normal_quantile(alpha: f64) -> f64 {
     SQRT_2 * erfc_inv(2.0 * alpha)
 }
 
+/// P[Z ≥ `z`] of a standard normal Z, by way of Z² (`statrs`' `erfc` is only good to 1e-10).
+pub(crate) fn normal_survival(z: f64) -> f64 {
+    let beyond = 0.5 * survival(z * z, 1);
+    if z < 0.0 { 1.0 - beyond } else { beyond }
+}
+
 /// The smallest point of `low..=high`, to the last digits, at which a condition begins to hold;
 /// `high` where it never does.
 pub(crate) fn first_where(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {

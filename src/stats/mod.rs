@@ -44,6 +44,7 @@ mod scipy_reference;
 pub mod sequential;
 pub mod stickiness;
 pub mod student;
+pub mod two_sample;
 pub mod unattributed;
 
 pub use goodness_of_fit::{GoodnessOfFit, Method};

@@ -1,6 +1,6 @@
 //! The noncentral χ² distribution: what Pearson's statistic follows when the split is off.
 
-use super::chi_square::{critical_value, first_where, survival};
+use super::chi_square::{critical_value, first_where, normal_survival, survival};
 use super::density::ln_poisson;
 
 /// P[χ²(`degrees_of_freedom`, `noncentrality`) ≥ `x`], for a finite noncentrality ≥ 0.
@@ -39,12 +39,6 @@ pub fn noncentral_survival(x: f64, degrees_of_freedom: usize, noncentrality: f64
         shape += 1.0;
     }
     sum.min(1.0)
-}
-
-/// P[Z ≥ `z`] of a standard normal Z, by way of Z² (`statrs`' `erfc` is only good to 1e-10).
-fn normal_survival(z: f64) -> f64 {
-    let beyond = 0.5 * survival(z * z, 1);
-    if z < 0.0 { 1.0 - beyond } else { beyond }
 }
 
 /// P[χ² ≥ `x`] with 2·`shape` degrees of freedom.

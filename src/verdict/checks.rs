@@ -4,7 +4,7 @@
 //! (Holm), so that correct splits fail the whole at most as often as the smallest α says. PASS: every
 //! check passes, which needs no correction, since one wrong split is enough to prevent it.
 
-use super::{Outcome, Reason, VerdictName};
+use super::{Reason, VerdictName};
 use crate::stats::holm;
 
 /// One of several checks, judged by itself.
@@ -15,7 +15,9 @@ pub struct JudgedCheck {
     /// Its error rate.
     pub alpha: f64,
     /// What follows for it alone.
-    pub outcome: Outcome,
+    pub verdict: VerdictName,
+    /// What its FAIL rests on; `None` where nothing was tested.
+    pub p_value: Option<f64>,
 }
 
 /// What several checks say together.
@@ -34,10 +36,7 @@ pub struct Together {
 /// Judges checks together, in the order in which they ran.
 #[must_use]
 pub fn judge(checks: &[JudgedCheck]) -> Together {
-    let tested: Vec<Option<f64>> = checks
-        .iter()
-        .map(|check| check.outcome.fail_p_value(check.alpha))
-        .collect();
+    let tested: Vec<Option<f64>> = checks.iter().map(|check| check.p_value).collect();
     let p_values: Vec<f64> = tested.iter().map(|p| p.unwrap_or(1.0)).collect();
     let adjusted = holm::adjusted(&p_values);
     let p_values: Vec<Option<(f64, f64)>> = tested
@@ -65,7 +64,7 @@ fn conclude(
         let rows = checks.iter().zip(p_values);
         rows.filter(|(check, p)| {
             let is_refuted = p.is_some_and(|(_, adjusted)| adjusted <= alpha);
-            wanted(check.outcome.verdict, is_refuted)
+            wanted(check.verdict, is_refuted)
         })
         .map(|(check, _)| &*check.name)
         .collect()

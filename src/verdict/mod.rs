@@ -10,6 +10,7 @@ mod evenness;
 pub mod forecast;
 pub mod health;
 mod order;
+pub mod pair;
 pub mod promise;
 pub mod reason;
 pub mod shards;

@@ -83,6 +83,15 @@ fn pods_that_share_equally_keep_both_error_rates() {
 }
 
 #[test]
+fn two_ingresses_that_are_asked_the_same_keep_both_error_rates() {
+    for weights in [&[70.0, 30.0][..], &[50.0, 30.0, 20.0]] {
+        for row in suite::two::errors(&Expectation::new(weights), SHORT) {
+            assert_ne!(row.holds(), Some(false), "{}", row.csv());
+        }
+    }
+}
+
+#[test]
 fn the_planned_number_of_requests_decides_as_published() {
     let expectation = usual();
     assert_eq!(expectation.planned(), 3664);

@@ -12,6 +12,7 @@ mod browser;
 mod calibration;
 mod canary;
 mod challenge_servers;
+mod compare;
 mod config;
 mod corpora;
 mod dashboards;

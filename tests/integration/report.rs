@@ -31,6 +31,8 @@ fn the_published_schemas_are_those_of_the_code() {
     published("report.v1.json", &lbtest::report::json::schema());
     published("plan.v1.json", &lbtest::report::forecast::schema());
     published("lint.v1.json", &lbtest::report::lint::schema());
+    published("compare.v1.json", &lbtest::report::compare::schema());
+    published("pairs.v1.json", &lbtest::report::pair::schema());
     published("checks.v1.json", &lbtest::report::checks::schema());
     published("verdict.v1.json", &lbtest::serve::answer::schema());
     published("config.v1.json", &lbtest::plan::config::Config::schema());

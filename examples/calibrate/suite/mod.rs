@@ -19,6 +19,7 @@ pub(crate) mod row;
 pub(crate) mod rule;
 pub(crate) mod sequential;
 pub(crate) mod stopping;
+pub(crate) mod two;
 
 use lbtest::claim::{Claim, Criterion};
 use lbtest::split::Split;

@@ -41,9 +41,9 @@ ONLY = {
     "--app-limit": {"nginx", "haproxy", "envoy"},
     "--balance": {"haproxy"},
     "--keepalive-requests": {"nginx", "static", "envoy"},
-    "--route-header": {"nginx"},
-    "--route-cookie": {"nginx"},
-    "--route-path": {"nginx"},
+    "--route-header": {"nginx", "haproxy"},
+    "--route-cookie": {"nginx", "haproxy"},
+    "--route-path": {"nginx", "haproxy"},
     "--sticky": {"nginx"},
     "--tcp": {"nginx", "haproxy"},
     "--grpc": {"nginx", "envoy"},
@@ -111,15 +111,15 @@ def parse(arguments: list[str]) -> Options:
         "--route-header",
         type=_token,
         metavar="NAME",
-        help="nginx: a header that leads to the second label with 'always', to the first with 'never'",
+        help="nginx, haproxy: a header that leads to the second label with 'always', to the first with 'never'",
     )
-    add("--route-cookie", type=_token, metavar="NAME", help="nginx: a cookie that does, where the header says nothing")
+    add("--route-cookie", type=_token, metavar="NAME", help="nginx, haproxy: a cookie that does, where the header says nothing")
     add(
         "--route-path",
         type=_path_rule,
         action="append",
         metavar="PATH:LABEL=N,...",
-        help="nginx: a path with a split of its own; repeatable",
+        help="nginx, haproxy: a path with a split of its own; repeatable",
     )
     # None and not False without it, as the other options that not all kinds have.
     add("--sticky", action="store_true", default=None, help="nginx: a cookie keeps a client on its backend")

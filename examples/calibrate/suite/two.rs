@@ -1,0 +1,88 @@
+//! The verdict on two ingresses that are asked the same.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use lbtest::identity::assignment::Group;
+use lbtest::report::VerdictName;
+use lbtest::stats::monte_carlo::Sampler;
+use lbtest::tally::counted::GroupCounted;
+use lbtest::tally::latency::Latency;
+use lbtest::verdict::pair::{Side, judge, planned};
+
+use super::row::Row;
+use super::{ALPHA, Effort, Expectation, seed_of, written};
+
+/// Each verdict on two ingresses of which one splits as expected and the other by `truth`, at the planned number of
+/// requests and at a tenth of it, by the code that decides.
+pub(crate) fn errors(expectation: &Expectation, effort: Effort) -> Vec<Row> {
+    let shares = expectation.shares();
+    let mut truths = expectation.shifted();
+    truths.insert(0, shares.to_vec());
+    let n = planned(&expectation.claim).get();
+    let mut rows = Vec::new();
+    for n in [n, n / 10] {
+        for truth in &truths {
+            rows.extend(cell(expectation, truth, n, effort.few));
+        }
+    }
+    rows
+}
+
+fn cell(expectation: &Expectation, truth: &[f64], n: u64, runs: u64) -> Vec<Row> {
+    let shares = expectation.shares();
+    let is_alike = truth == shares;
+    let (split, truth_told) = (written(shares), written(truth));
+    let mut random = ChaCha8Rng::seed_from_u64(seed_of(&format!("two {split} {truth_told} {n}")));
+    let mut counts = [0_u64; 3];
+    for _ in 0..runs {
+        let sides = [shares, truth].map(|truth| side(expectation, truth, n, &mut random));
+        let verdict = judge(&expectation.claim, &sides).verdict;
+        counts[match verdict {
+            VerdictName::Pass => 0,
+            VerdictName::Fail => 1,
+            VerdictName::Inconclusive | VerdictName::Error | VerdictName::Measured => 2,
+        }] += 1;
+    }
+    let outcomes = ["pass", "fail", "inconclusive"].into_iter().zip(counts);
+    let rows = outcomes.map(|(outcome, count)| {
+        let value = count as f64 / runs as f64;
+        let is_error = outcome == if is_alike { "fail" } else { "pass" };
+        Row {
+            part: "two",
+            split: split.clone(),
+            requests: n,
+            setting: String::new(),
+            truth: truth_told.clone(),
+            method: "lbtest",
+            outcome,
+            value,
+            standard_error: Some((value * (1.0 - value) / runs as f64).sqrt()),
+            runs: Some(runs),
+            bound: is_error.then_some(ALPHA),
+        }
+    });
+    rows.collect()
+}
+
+/// What one side answers to `n` requests, all with status 200.
+fn side(expectation: &Expectation, truth: &[f64], n: u64, random: &mut ChaCha8Rng) -> Side {
+    let mut side = Side::default();
+    let mut counts = vec![0; truth.len()];
+    Sampler::new(truth).draw(n, random, &mut counts);
+    for (label, count) in expectation.claim.split.labels().iter().zip(counts) {
+        side.counted.groups.push(GroupCounted {
+            group: Group {
+                workload: label.clone(),
+                owner: label.clone(),
+                explicit: None,
+                is_foreign: false,
+            },
+            pods: [(label.clone(), count)].into(),
+            errors: 0,
+            latency: Latency::default(),
+        });
+    }
+    side.counted.by_status.insert(200, n);
+    side
+}

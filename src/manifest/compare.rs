@@ -1,0 +1,494 @@
+//! Two routing tables → rule by rule, whether both send the same requests to the same backends.
+//!
+//! A rule is compared by requests that it takes: what the other side does with them counts, however it is
+//! written there. A rule of which no request can be made up is compared by its words.
+
+use std::collections::BTreeSet;
+
+use super::kind::{gateway, ingress};
+use super::object::Object;
+use super::route::{Backend, PathRule, PodsOf, Route};
+use super::table::{Probe, Table, takes_connections};
+use super::{ManifestError, Manifests, sets};
+use crate::format::percent;
+use crate::report::compare::{CompareReport, Compared, ComparedRule, RuleBackend, RuleSide};
+
+impl Manifests {
+    /// These rules against those of `new`, at `step` of a rollout.
+    ///
+    /// # Errors
+    /// Objects that can't be joined; a side without any rule.
+    pub fn compare(&self, new: &Self, step: Option<usize>) -> Result<CompareReport, ManifestError> {
+        let tables = [self, new].map(|side| Table::read(&side.objects, step, None));
+        let [old, new] = tables;
+        let (old, new) = (old?, new?);
+        for table in [&old, &new] {
+            if table.rows.is_empty() {
+                let refused = table.refused.first().cloned();
+                return Err(refused.unwrap_or_else(|| super::choice::no_route(table.objects)));
+            }
+        }
+        let forth = Sides {
+            here: &old,
+            there: &new,
+            is_old: true,
+        };
+        let back = Sides {
+            here: &new,
+            there: &old,
+            is_old: false,
+        };
+        let mut rules: Vec<ComparedRule> = Vec::new();
+        rules.extend(old.rows.iter().filter_map(|row| forth.compare(row)));
+        let is_own = |row: &&Route<'_>| !old.rows.iter().any(|other| is_counterpart(row, other));
+        rules.extend(
+            new.rows
+                .iter()
+                .filter(is_own)
+                .filter_map(|row| back.compare(row)),
+        );
+        let mut notes = Vec::new();
+        for (table, name) in [(&old, "old"), (&new, "new")] {
+            rules.extend(table.refused.iter().map(unread));
+            notes.extend(beside(table.objects).map(|note| format!("{name}: {note}")));
+        }
+        Ok(CompareReport::new(rules, notes))
+    }
+}
+
+/// The side that a rule stands on, and the one that it is looked for on.
+struct Sides<'t, 'a, 'b> {
+    here: &'t Table<'a>,
+    there: &'t Table<'b>,
+    is_old: bool,
+}
+
+/// How requests of a rule compare, with the rule that takes them on the other side.
+type Found<'t, 'b> = (Compared, Option<&'t Route<'b>>, Vec<String>);
+
+impl<'b> Sides<'_, '_, 'b> {
+    /// How `row` compares; `None` for one that gets no request.
+    fn compare(&self, row: &Route<'_>) -> Option<ComparedRule> {
+        let counterpart = self
+            .there
+            .rows
+            .iter()
+            .find(|other| is_counterpart(row, other));
+        let probes = if takes_connections(row) {
+            Vec::new()
+        } else {
+            Probe::of(row)
+        };
+        let own: Vec<Probe> = probes
+            .iter()
+            .map(Probe::with_any_host)
+            .filter(|probe| is_taken(probe, row, self.here))
+            .collect();
+        let (result, other, reasons) = match (&own[..], counterpart) {
+            ([], _) if !probes.is_empty() => return None,
+            ([], Some(other)) => self.judge(row, other),
+            ([], None) => {
+                let told = "no request can be made up that takes it, and no rule has its words";
+                (self.only(), None, vec![told.to_owned()])
+            }
+            (probes, _) => {
+                let found = probes.iter().map(|probe| self.ask(row, probe));
+                let worst = found.reduce(|worst, next| {
+                    if weight(next.0) > weight(worst.0) {
+                        next
+                    } else {
+                        worst
+                    }
+                });
+                worst.unwrap_or((Compared::Unclear, None, Vec::new()))
+            }
+        };
+        let (own, other) = (Some(side(row)), other.map(side));
+        let (old, new) = if self.is_old {
+            (own, other)
+        } else {
+            (other, own)
+        };
+        Some(ComparedRule {
+            result,
+            host: row.hosts.first().cloned(),
+            path: row.path.told(),
+            conditions: row.conditions.iter().map(ToString::to_string).collect(),
+            old,
+            new,
+            reasons,
+        })
+    }
+
+    /// What the other side does with a request of `row`.
+    fn ask(&self, row: &Route<'_>, probe: &Probe) -> Found<'_, 'b> {
+        let there = if self.is_old { "new" } else { "old" };
+        let request = probe.told();
+        let other = match probe.taker(&self.there.rows) {
+            Ok(Some(other)) => other,
+            Ok(None) => {
+                return (
+                    self.only(),
+                    None,
+                    vec![format!("{there} has no rule for {request}")],
+                );
+            }
+            Err(other) => {
+                let told = format!("{request} may go to this rule of {there}: that can't be told");
+                return (Compared::Unclear, Some(other), vec![told]);
+            }
+        };
+        let (mut result, taker, mut reasons) = self.judge(row, other);
+        if !is_counterpart(row, other) {
+            let is_like = row.conditions.len() == other.conditions.len()
+                && row.path.shown() == other.path.shown();
+            if result == Compared::Differs && !is_like {
+                result = self.only();
+            }
+            let told = format!("{there} takes {request} by {}", other.describe());
+            reasons.insert(0, told);
+        }
+        (result, taker, reasons)
+    }
+
+    fn only(&self) -> Compared {
+        if self.is_old {
+            Compared::OnlyOld
+        } else {
+            Compared::OnlyNew
+        }
+    }
+
+    /// Whether `row` and `other` split alike.
+    fn judge<'t>(&'t self, row: &Route<'_>, other: &'t Route<'b>) -> Found<'t, 'b> {
+        let parts = parts(row, self.here).and_then(|own| Ok((own, parts(other, self.there)?)));
+        let (own, others) = match parts {
+            Ok(parts) => parts,
+            Err(error) => return (Compared::Unclear, Some(other), vec![error.to_string()]),
+        };
+        let (old, new) = if self.is_old {
+            (&own, &others)
+        } else {
+            (&others, &own)
+        };
+        let mut reasons = differences(old, new);
+        let result = if reasons.is_empty() {
+            Compared::Same
+        } else {
+            Compared::Differs
+        };
+        reasons.extend(ignored_total(row));
+        reasons.extend(ignored_total(other));
+        if result == Compared::Same {
+            reasons.extend(other_forms(old, new));
+            reasons.extend(without_weight(row));
+            reasons.extend(without_weight(other));
+            reasons.extend(path_types(row, other));
+        }
+        (result, Some(other), reasons)
+    }
+}
+
+/// What is worse, by number.
+fn weight(result: Compared) -> u8 {
+    match result {
+        Compared::Same => 0,
+        Compared::Unclear => 1,
+        Compared::OnlyOld | Compared::OnlyNew => 2,
+        Compared::Differs => 3,
+    }
+}
+
+/// Whether `row` is the rule of its side that takes the request.
+fn is_taken(probe: &Probe, row: &Route<'_>, side: &Table<'_>) -> bool {
+    match probe.taker(&side.rows) {
+        Ok(Some(taker)) | Err(taker) => std::ptr::eq(taker, row),
+        Ok(None) => false,
+    }
+}
+
+/// Whether two rules ask for the same.
+fn is_counterpart(row: &Route<'_>, other: &Route<'_>) -> bool {
+    if takes_connections(row) || takes_connections(other) {
+        return takes_connections(row) == takes_connections(other)
+            && row.object.full_name() == other.object.full_name()
+            && row.rule == other.rule;
+    }
+    let has_all = |row: &Route<'_>, other: &Route<'_>| {
+        let mut asked = row.conditions.iter();
+        asked.all(|asked| other.conditions.iter().any(|other| asked.is_same(other)))
+    };
+    let host = |row: &Route<'_>| row.hosts.first().map(|host| host.to_ascii_lowercase());
+    host(row) == host(other)
+        && row.path.covers(&other.path)
+        && other.path.covers(&row.path)
+        && has_all(row, other)
+        && has_all(other, row)
+}
+
+/// A backend that gets requests.
+#[derive(Debug)]
+struct Part {
+    name: String,
+    subset: Option<String>,
+    port: Option<u16>,
+    weight: f64,
+    share: f64,
+    /// Kind and name of what runs its pods, as far as the manifests say so.
+    pods: BTreeSet<String>,
+}
+
+impl Part {
+    /// Whether both have the same pods, as far as names tell.
+    fn is_same(&self, other: &Self) -> bool {
+        (self.name == other.name && self.subset == other.subset)
+            || (!self.pods.is_empty() && self.pods == other.pods)
+    }
+
+    fn told(&self) -> String {
+        match &self.subset {
+            Some(subset) => format!("{}/{subset}", self.name),
+            None => self.name.clone(),
+        }
+    }
+}
+
+/// The backends of `row` that get requests.
+fn parts<'a>(row: &Route<'a>, side: &Table<'a>) -> Result<Vec<Part>, ManifestError> {
+    if let Some(error) = &row.unready {
+        return Err(error.clone());
+    }
+    sets::once(row, side.objects)?;
+    let mut parts: Vec<Part> = Vec::new();
+    for backend in row.backends.iter().filter(|backend| backend.weight > 0.0) {
+        let is_subset = backend.pods != PodsOf::Service;
+        let found = side.workloads.of(backend)?;
+        let name = |object: &Object| format!("{} {}", object.kind, object.name);
+        let part = Part {
+            name: backend.name.clone(),
+            subset: backend.variant.clone().filter(|_| is_subset),
+            port: backend
+                .variant
+                .as_ref()
+                .filter(|_| !is_subset)
+                .and_then(|port| port.parse().ok()),
+            weight: backend.weight,
+            share: backend.weight / row.total(),
+            pods: found
+                .iter()
+                .map(|workload| name(workload.object()))
+                .collect(),
+        };
+        match parts
+            .iter_mut()
+            .find(|known| known.is_same(&part) && known.port == part.port)
+        {
+            Some(known) => {
+                known.weight += part.weight;
+                known.share += part.share;
+            }
+            None => parts.push(part),
+        }
+    }
+    Ok(parts)
+}
+
+/// What differs between two splits, one sentence a backend.
+fn differences(old: &[Part], new: &[Part]) -> Vec<String> {
+    let mut told = Vec::new();
+    for part in old {
+        let Some(other) = new.iter().find(|other| other.is_same(part)) else {
+            told.push(format!(
+                "{} gets {} in old and nothing in new",
+                part.told(),
+                percent(part.share)
+            ));
+            continue;
+        };
+        if (part.share - other.share).abs() > 1e-9 {
+            told.push(format!(
+                "{} gets {} in old and {} in new",
+                part.told(),
+                percent(part.share),
+                percent(other.share)
+            ));
+        }
+        if let (Some(port), Some(new)) = (part.port, other.port)
+            && port != new
+        {
+            told.push(format!(
+                "{} is asked on port {port} in old and on {new} in new",
+                part.told()
+            ));
+        }
+    }
+    for part in new
+        .iter()
+        .filter(|part| !old.iter().any(|other| other.is_same(part)))
+    {
+        told.push(format!(
+            "{} gets nothing in old and {} in new",
+            part.told(),
+            percent(part.share)
+        ));
+    }
+    told
+}
+
+/// Weights and names that are written in another way and mean the same.
+fn other_forms(old: &[Part], new: &[Part]) -> Vec<String> {
+    let mut told = Vec::new();
+    let pairs: Vec<(&Part, &Part)> = old
+        .iter()
+        .filter_map(|part| Some((part, new.iter().find(|other| other.is_same(part))?)))
+        .collect();
+    if old.len() > 1
+        && pairs
+            .iter()
+            .any(|(one, other)| one.weight.to_bits() != other.weight.to_bits())
+    {
+        let weights = |side: fn(&(&Part, &Part)) -> f64| {
+            pairs
+                .iter()
+                .map(|pair| side(pair).to_string())
+                .collect::<Vec<_>>()
+                .join("/")
+        };
+        let (old, new) = (
+            weights(|(old, _)| old.weight),
+            weights(|(_, new)| new.weight),
+        );
+        told.push(format!("{old} in old and {new} in new are the same shares"));
+    }
+    for (one, other) in pairs
+        .iter()
+        .filter(|(one, other)| one.told() != other.told())
+    {
+        told.push(format!(
+            "{} of old and {} of new have the same pods",
+            one.told(),
+            other.told()
+        ));
+    }
+    told
+}
+
+/// That ingress-nginx counts no total below 100.
+fn ignored_total(row: &Route<'_>) -> Option<String> {
+    let objects = row.related.iter().copied().chain([row.object]);
+    for object in objects.filter(|object| ingress::is_ingress(object)) {
+        let Ok(Some(canary)) = ingress::canary(object) else {
+            continue;
+        };
+        let Some(written) = canary
+            .written_total
+            .filter(|&total| total < ingress::LEAST_TOTAL)
+        else {
+            continue;
+        };
+        let share = |total: u64| percent(canary.weight as f64 / total.max(1) as f64);
+        return Some(format!(
+            "the canary-weight-total of {written} in {} counts for nothing, as ingress-nginx takes one below 100 for \
+             100: weight {} is {}, not {}",
+            object.title(),
+            canary.weight,
+            share(canary.total()),
+            share(written)
+        ));
+    }
+    None
+}
+
+/// That a weight which is left out counts as 1.
+fn without_weight(row: &Route<'_>) -> Option<String> {
+    if row.object.group != gateway::GROUP || row.backends.len() < 2 {
+        return None;
+    }
+    let is_absent = |backend: &&Backend<'_>| {
+        let (object, path) = &backend.field;
+        let pointer = format!(
+            "/{}",
+            path.replace('[', "/").replace(']', "").replace('.', "/")
+        );
+        object
+            .value
+            .pointer(&pointer)
+            .is_none_or(serde_json::Value::is_null)
+    };
+    let absent = row.backends.iter().find(is_absent)?;
+    Some(format!(
+        "{} has no weight in {}, which means 1",
+        absent.name,
+        row.object.title()
+    ))
+}
+
+/// That two types of path mean the same.
+fn path_types(row: &Route<'_>, other: &Route<'_>) -> Option<String> {
+    let written = |row: &Route<'_>| {
+        let rules = ingress::rules(row.object).ok()?;
+        let rule = rules.into_iter().find(|rule| rule.number == row.rule)?;
+        Some(rule.path_type.to_owned())
+    };
+    let is_left_open = |row| written(row).as_deref() == Some("ImplementationSpecific");
+    if matches!(row.path, PathRule::Prefix(_)) && is_left_open(row) != is_left_open(other) {
+        return Some("ImplementationSpecific is a prefix to ingress-nginx".to_owned());
+    }
+    None
+}
+
+fn side(row: &Route<'_>) -> RuleSide {
+    let total = row.total();
+    let backend = |backend: &Backend<'_>| RuleBackend {
+        name: backend.name.clone(),
+        share: if total > 0.0 {
+            backend.weight / total
+        } else {
+            0.0
+        },
+    };
+    RuleSide {
+        rule: row.describe(),
+        file: row.object.origin.file.to_string(),
+        backends: row.backends.iter().map(backend).collect(),
+    }
+}
+
+/// An object that could not be read: its rules are unclear.
+fn unread(error: &ManifestError) -> ComparedRule {
+    ComparedRule {
+        result: Compared::Unclear,
+        host: None,
+        path: "(not read)".to_owned(),
+        conditions: Vec::new(),
+        old: None,
+        new: None,
+        reasons: vec![error.to_string()],
+    }
+}
+
+/// What objects say beside the split.
+fn beside(objects: &[Object]) -> impl Iterator<Item = String> {
+    objects.iter().filter_map(|object| {
+        if ingress::is_ingress(object) {
+            let annotations = object.value["metadata"]["annotations"].as_object()?;
+            let names = annotations
+                .keys()
+                .filter_map(|key| key.strip_prefix(ingress::PREFIX));
+            let names: Vec<&str> = names.filter(|name| !name.starts_with("canary")).collect();
+            let told = format!("{} has {}: not compared", object.title(), names.join(", "));
+            return (!names.is_empty()).then_some(told);
+        }
+        if object.group != gateway::GROUP {
+            return None;
+        }
+        let rules = object.value["spec"]["rules"].as_array()?;
+        let leads_nowhere =
+            |rule: &serde_json::Value| rule["backendRefs"].as_array().is_none_or(Vec::is_empty);
+        let rule = rules.iter().position(leads_nowhere)? + 1;
+        let title = object.title();
+        Some(format!(
+            "{title} rule {rule} has no backendRefs, and answers by itself: not compared"
+        ))
+    })
+}
