@@ -329,7 +329,7 @@ impl<'a> Table<'a> {
 
     fn two(&self) -> String {
         let text = "\n## Two ingresses that are asked the same\n\n`lbtest compare --before URL --after URL`: one splits as \
-                    expected, the other by the true split; n is each side's, first the planned number, then a tenth of it. \
+                    expected, the other by the true split; n is each side's, first the planned number, then half of it. \
                     FAIL where both are alike and PASS where one is off by the tolerance are the errors.\n\n\
                     | split | requests | the other | PASS | FAIL | INCONCLUSIVE |\n|---|--:|---|--:|--:|--:|\n";
         self.triples(text.to_owned(), "two")

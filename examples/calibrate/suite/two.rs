@@ -14,14 +14,14 @@ use super::row::Row;
 use super::{ALPHA, Effort, Expectation, seed_of, written};
 
 /// Each verdict on two ingresses of which one splits as expected and the other by `truth`, at the planned number of
-/// requests and at a tenth of it, by the code that decides.
+/// requests and at half of it, by the code that decides.
 pub(crate) fn errors(expectation: &Expectation, effort: Effort) -> Vec<Row> {
     let shares = expectation.shares();
     let mut truths = expectation.shifted();
     truths.insert(0, shares.to_vec());
     let n = planned(&expectation.claim).get();
     let mut rows = Vec::new();
-    for n in [n, n / 10] {
+    for n in [n, n / 2] {
         for truth in &truths {
             rows.extend(cell(expectation, truth, n, effort.few));
         }
