@@ -252,6 +252,11 @@ fn add(value: Value, origin: Origin, objects: &mut Vec<Object>) -> Result<(), Ma
         }
         return Ok(());
     }
+    if template::is_assertion(&map) {
+        let told =
+            "has expressions for names of fields: it is an assertion of a test, not a manifest";
+        return Err(refused("the document", told.to_owned()));
+    }
     if kind == "Template" && map.contains_key("objects") {
         for (index, item) in template::processed(&map).into_iter().enumerate() {
             let origin = Origin {

@@ -41,6 +41,25 @@ fn is_name(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
+/// Whether a field's name is an expression, as in the assertions of Chainsaw: `(length(rules)): 2`.
+pub(super) fn is_assertion(object: &Map<String, Value>) -> bool {
+    let fields = ["metadata", "spec", "status"].iter();
+    object.keys().any(|key| key.starts_with('('))
+        || fields
+            .filter_map(|key| object.get(*key))
+            .any(has_expression)
+}
+
+fn has_expression(value: &Value) -> bool {
+    match value {
+        Value::Object(map) => map
+            .iter()
+            .any(|(key, value)| key.starts_with('(') || has_expression(value)),
+        Value::Array(list) => list.iter().any(has_expression),
+        _ => false,
+    }
+}
+
 /// The objects of an `OpenShift` Template, with the values that its parameters have by default.
 pub(super) fn processed(template: &Map<String, Value>) -> Vec<Value> {
     let parameter = |parameter: &Value| {

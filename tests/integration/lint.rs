@@ -586,6 +586,45 @@ fn rules_and_subsets_that_lead_nowhere_are_found() {
 }
 
 #[test]
+fn a_rule_that_is_never_reached_is_an_error_only_where_another_split_is_lost() {
+    let rules = |second: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: a}}\nspec:\n  rules:\n  \
+             - {{filters: [{{type: RequestHeaderModifier}}], backendRefs: [{{name: a}}]}}\n  - backendRefs: [{{name: {second}}}]\n"
+        )
+    };
+    for (second, status, told) in [("a", 0, "what else it says is lost"), ("b", 1, "(b=1)")] {
+        let (found, findings) = lint(&rules(second), &[]);
+        assert_eq!((found, findings.len()), (status, 1), "{findings:?}");
+        assert!(findings[0].2.contains(told), "{findings:?}");
+    }
+}
+
+#[test]
+fn assertions_of_tests_are_passed_over_among_manifests() {
+    let folder = tempfile::tempdir().unwrap();
+    let assertion = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: r}\n\
+                     status:\n  (phase == 'Healthy'): true\n";
+    fs::write(folder.path().join("assertion.yaml"), assertion).unwrap();
+    fs::write(folder.path().join("shop.yaml"), PAIR).unwrap();
+    let ran = lbtest(&["lint", folder.path().to_str().unwrap(), "--json", "-"]);
+    let report = ran.json();
+    assert_eq!(
+        (ran.status, &report["findings"]),
+        (0, &Value::Array(vec![]))
+    );
+    let passed_over = report["passed_over"][0]["reason"].as_str().unwrap();
+    assert!(
+        passed_over.contains("an assertion of a test"),
+        "{passed_over}"
+    );
+    assert_eq!(
+        lbtest_reading(&["lint", "-"], assertion.as_bytes()).status,
+        2
+    );
+}
+
+#[test]
 fn a_router_that_is_unknown_or_missing_is_told() {
     let rollout = |routing: &str| {
         format!(

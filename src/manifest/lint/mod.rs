@@ -376,7 +376,7 @@ pub fn lint(objects: &[Object], planned: Option<&PlannedRun<'_>>) -> Checked {
         }
     };
     for route in &routes {
-        let checked = route::lint(route, objects, &workloads, &mut findings);
+        let checked = route::lint(route, &routes, objects, &workloads, &mut findings);
         findings.take(route.object, checked);
         if let Some(planned) = planned {
             let checked = rate::lint(route, planned, &mut findings);

@@ -8,9 +8,10 @@ use crate::manifest::object::{Object, full_name, same_namespace};
 use crate::manifest::route::{Backend, Place, PodsOf, Route};
 use crate::manifest::workload::Workloads;
 
-/// Findings about each of `routes`.
+/// Findings about a route among `routes`.
 pub(super) fn lint<'a>(
     route: &Route<'a>,
+    routes: &[Route<'a>],
     objects: &'a [Object],
     workloads: &Workloads<'a>,
     findings: &mut Findings,
@@ -25,13 +26,7 @@ pub(super) fn lint<'a>(
         }
     }
     if let Some(rule) = route.hidden_by {
-        let message = format!(
-            "rule {} is never reached: rule {rule} takes every request that it asks for ({}); put the narrower rule first, or remove one",
-            route.rule,
-            route.split()
-        );
-        let (object, path) = &route.backends[0].field;
-        findings.error("rule_never_reached", object, path, message);
+        hidden(route, rule, routes, findings);
     }
     for backend in &route.backends {
         subset(backend, objects, findings)?;
@@ -39,6 +34,28 @@ pub(super) fn lint<'a>(
         without_pods(route, backend, workloads, findings)?;
     }
     Ok(())
+}
+
+/// That rule number `rule` of the same object takes all requests of `route`.
+fn hidden(route: &Route<'_>, rule: usize, routes: &[Route<'_>], findings: &mut Findings) {
+    let (object, path) = &route.backends[0].field;
+    let told = format!(
+        "rule {} is never reached: rule {rule} takes every request that it asks for",
+        route.rule
+    );
+    let is_alike = |other: &&Route<'_>| {
+        std::ptr::eq(other.object, route.object)
+            && other.rule == rule
+            && other.split() == route.split()
+    };
+    if routes.iter().any(|other| is_alike(&other)) {
+        let message = format!("{told}, and leads to the same backends; what else it says is lost");
+        findings.warning("rule_never_reached", object, path, message);
+    } else {
+        let split = route.split();
+        let message = format!("{told} ({split}); put the narrower rule first, or remove one");
+        findings.error("rule_never_reached", object, path, message);
+    }
 }
 
 fn weights(route: &Route<'_>, findings: &mut Findings) {
@@ -138,9 +155,13 @@ fn grant(
         "of the requests get 500"
     };
     let share = 100.0 * backend.weight / route.total().max(f64::MIN_POSITIVE);
+    let to = match backend.pods {
+        PodsOf::Unknown => "its kind",
+        _ => "Service",
+    };
     let message = format!(
         "leads to {}, and no ReferenceGrant in {other} allows that from {own}: {share:.0} % {outcome}; \
-         add one in {other} (from {} of {own}, to Service)",
+         add one in {other} (from {} of {own}, to {to})",
         full_name(Some(other), &backend.name),
         object.kind
     );
