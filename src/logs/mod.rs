@@ -2,8 +2,8 @@
 //!
 //! A [`Format`] is a row of a table; `template` reads lines of text and `json` objects into the same `Entry`.
 //! Clients repeat themselves, so lines are gathered by client (`clients`), and the verdict rests on the variance
-//! between them. Lines stand in the order in which responses ended, which clumps by itself where backends differ in speed: it
-//! says nothing of bursts, and the test of the dispatch order is left out. Memory is bounded, however long the log.
+//! between them. Lines stand in the order in which responses ended: it says nothing of bursts, and of a change only what
+//! such an order cannot do by itself. Memory is bounded, however long the log.
 
 mod clients;
 mod entry;
@@ -23,9 +23,9 @@ use crate::identity::assignment::Mappings;
 use crate::identity::log::{LineReader, shown};
 use crate::tally::pods::{GroupId, Interner, PodRegistry};
 use crate::tally::windows::Windows;
-use crate::verdict::Evidence;
 use crate::verdict::decision::Shared;
 use crate::verdict::diagnosis::Finding;
+use crate::verdict::{Evidence, OrderedBy};
 use clients::Clients;
 use entry::{Entry, Named};
 pub use filter::{Filter, Statuses};
@@ -107,6 +107,7 @@ impl Log {
             connections: (!self.is_independent).then(|| clients.closed()),
             shared_by: Shared::Client,
             windows: blocks.map(|block| block.counts.clone()).collect(),
+            ordered_by: OrderedBy::End,
             ..Evidence::default()
         };
         Ok(Read { evidence, told })

@@ -342,3 +342,31 @@ fn one_client_alone_is_no_verdict_unless_its_requests_are_said_to_be_independent
     assert_eq!(verdicts(3, false, one), [0, 3, 0]);
     assert_eq!(verdicts(3, true, one), [0, 0, 3]);
 }
+
+/// A log of requests drawn one by one, of which every `clump` in turn stand sorted by who answered.
+fn sorted_in_clumps(random: &mut ChaCha8Rng, clump: usize, shares: [f64; 2]) -> String {
+    let mut text = String::new();
+    for share in shares {
+        let drawn: Vec<bool> = (0..1900).map(|_| random.random_bool(share)).collect();
+        for mut lines in drawn.chunks(clump).map(<[bool]>::to_vec) {
+            lines.sort_unstable();
+            for is_second in lines {
+                let upstream = if is_second { "v2" } else { "v1" };
+                let _ = writeln!(text, "10.0.0.9 {upstream}");
+            }
+        }
+    }
+    text
+}
+
+#[test]
+fn answers_that_ended_in_another_order_are_no_clumps_and_no_change() {
+    for clump in [50, 100] {
+        let right = move |random: &mut ChaCha8Rng| sorted_in_clumps(random, clump, [0.3, 0.3]);
+        let [failed, _, passed] = verdicts(20, true, right);
+        assert_eq!(failed, 0, "{clump}");
+        assert!(passed >= 19, "{passed} of 20 passed, in clumps of {clump}");
+    }
+    let moved = |random: &mut ChaCha8Rng| sorted_in_clumps(random, 50, [0.2, 0.4]);
+    assert_eq!(verdicts(4, true, moved), [0, 4, 0]);
+}

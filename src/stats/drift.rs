@@ -13,6 +13,8 @@ const FINE_BLOCKS: usize = 100;
 /// The least count that a cell is to have in an average block. The χ² approximation of p-values near .001 is then
 /// within a factor of 1.5.
 const LEAST_EXPECTED: u64 = 10;
+/// So many answers may stand elsewhere than their requests, however short the log.
+const LEAST_DISPLACED: f64 = 100.0;
 
 /// Two tests against a constant split, and their combination.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,14 +45,7 @@ pub struct Drift {
 #[must_use]
 pub fn drift(windows: &[impl AsRef<[u64]>]) -> Option<Drift> {
     let table = Table::new(windows)?;
-    let cusum = table.cusum();
-    // Two shares that sum to 1 move as one.
-    let backends = if table.totals.len() == 2 {
-        1
-    } else {
-        table.totals.len()
-    };
-    let cusum_p_value = (kolmogorov_upper_tail(cusum) * backends as f64).min(1.0);
+    let (cusum, cusum_p_value) = table.cusum(0.0);
     let block = table.block_chi_square(BLOCKS);
     let block_p_value = block.and_then(|(statistic, freedom)| {
         let distribution = ChiSquared::new(freedom).ok()?;
@@ -67,6 +62,29 @@ pub fn drift(windows: &[impl AsRef<[u64]>]) -> Option<Drift> {
         block_freedom: block.map(|(_, freedom)| freedom),
         block_p_value,
         p_value,
+    })
+}
+
+/// The same for answers in the order in which they ended, as in a log: the CUSUM alone, beyond what that order can do.
+///
+/// With `c` requests in flight the first `t` answers and the first `t` requests differ by at most `c`, so that no sum is off by
+/// more: a fiftieth of the answers is left to it, and at least 100 of them. The blocks, which such an order moves at both
+/// ends, are not compared.
+///
+/// # Panics
+/// If the windows differ in length.
+#[must_use]
+pub fn drift_as_ended(windows: &[impl AsRef<[u64]>]) -> Option<Drift> {
+    let table = Table::new(windows)?;
+    let displaced = (table.responses as f64 / 50.0).max(LEAST_DISPLACED);
+    let (cusum, cusum_p_value) = table.cusum(displaced);
+    Some(Drift {
+        cusum,
+        cusum_p_value,
+        block_chi_square: None,
+        block_freedom: None,
+        block_p_value: None,
+        p_value: cusum_p_value,
     })
 }
 
@@ -162,7 +180,8 @@ impl Table {
         })
     }
 
-    fn cusum(&self) -> f64 {
+    /// The CUSUM of sums that may be off by `displaced`, and its p-value.
+    fn cusum(&self, displaced: f64) -> (f64, f64) {
         let n = self.responses as f64;
         let mut largest = 0.0_f64;
         for (cell, &total) in self.totals.iter().enumerate() {
@@ -173,10 +192,16 @@ impl Table {
                 hits += row[cell];
                 responses += row.iter().sum::<u64>();
                 let excess = hits as f64 - responses as f64 * share;
-                largest = largest.max(excess.abs() / scale);
+                largest = largest.max((excess.abs() - displaced) / scale);
             }
         }
-        largest
+        // Two shares that sum to 1 move as one.
+        let backends = match self.totals.len() {
+            2 => 1,
+            backends => backends,
+        };
+        let p_value = (kolmogorov_upper_tail(largest) * backends as f64).min(1.0);
+        (largest, p_value)
     }
 
     /// The χ² statistic of homogeneity over at most `most` blocks of about equal size, and its degrees of freedom.

@@ -30,7 +30,7 @@ use decision::{Counts, Judged};
 use diagnosis::{Finding, diagnose_run};
 use health::Held;
 pub use reason::Reason;
-pub use split::{Agreement, Change, Evidence, Judgement, decide};
+pub use split::{Agreement, Change, Evidence, Judgement, OrderedBy, decide};
 use stickiness::Kept;
 
 /// What the evidence carries.

@@ -14,7 +14,7 @@ use crate::identity::assignment::{Assignment, Backend, Group, assign};
 use crate::measured::{Measured, PartCounts};
 use crate::split::Split;
 use crate::stats::change_point::{ChangePoint, change_point};
-use crate::stats::drift::{Drift, drift};
+use crate::stats::drift::{Drift, drift, drift_as_ended};
 use crate::stats::homogeneity::{Homogeneity, homogeneity};
 use crate::tally::connections::Connections;
 use crate::tally::monitor::Standing;
@@ -35,8 +35,10 @@ pub struct Evidence {
     pub connections: Option<Connections>,
     /// Which of the two.
     pub shared_by: Shared,
-    /// Responses by group over blocks of the dispatch order: `windows[b][g]`, missing entries 0.
+    /// Responses by group over blocks of the order: `windows[b][g]`, missing entries 0.
     pub windows: Vec<Vec<u64>>,
+    /// Which order that is.
+    pub ordered_by: OrderedBy,
     /// The groups of the first responses, in dispatch order; see [`group_of`].
     pub sequence: Vec<u8>,
     /// Where a sequential run stopped; its counts are judged instead of `observed`.
@@ -47,6 +49,16 @@ pub struct Evidence {
     pub addresses: Vec<PartCounts>,
     /// Their names.
     pub address_names: Vec<String>,
+}
+
+/// What the order of responses is that of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OrderedBy {
+    /// Their requests.
+    #[default]
+    Dispatch,
+    /// Themselves, as in a log: it clumps where backends differ in speed, and says nothing of bursts.
+    End,
 }
 
 /// A verdict, its reasons, and what they rest on.
@@ -268,6 +280,7 @@ impl Evidence {
                 .then(|| counted.connections.clone()),
             shared_by: Shared::Connection,
             windows: blocks.map(|block| block.counts.clone()).collect(),
+            ordered_by: OrderedBy::Dispatch,
             sequence: counted.sequence.clone(),
             standing: measured.standing.clone(),
             shards: measured.parts.clone(),
@@ -306,6 +319,9 @@ impl Evidence {
     }
 
     fn under_order(&self, claim: &Claim, judged: Judged, backends: &[Backend]) -> Judged {
+        if self.ordered_by == OrderedBy::End {
+            return judged;
+        }
         let windows = self.observed_windows(&claim.split, backends);
         under_order(claim, judged, &windows, || self.labels(backends))
     }
@@ -355,7 +371,10 @@ impl Evidence {
         if judged.method == Some(Method::FirstResponse) || comes_in_bursts {
             return None;
         }
-        let drift = drift(windows)?;
+        let drift = match self.ordered_by {
+            OrderedBy::Dispatch => drift(windows),
+            OrderedBy::End => drift_as_ended(windows),
+        }?;
         let is_significant = drift.p_value <= claim.criterion.alpha;
         let point = || change_point(windows, &self.labels(backends));
         Some(Change {
