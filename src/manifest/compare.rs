@@ -3,15 +3,16 @@
 //! A rule is compared by requests that it takes: what the other side does with them counts, however it is
 //! written there. A rule of which no request can be made up is compared by its words.
 
-use std::collections::BTreeSet;
+mod parts;
 
 use super::kind::{gateway, ingress};
 use super::object::Object;
-use super::route::{Backend, PathRule, PodsOf, Route};
+use super::route::{Backend, PathRule, Route};
 use super::table::{Probe, Table, takes_connections};
-use super::{ManifestError, Manifests, sets};
+use super::{ManifestError, Manifests};
 use crate::format::percent;
 use crate::report::compare::{CompareReport, Compared, ComparedRule, RuleBackend, RuleSide};
+use parts::{differences, other_forms, parts};
 
 impl Manifests {
     /// These rules against those of `new`, at `step` of a rollout.
@@ -79,30 +80,35 @@ impl<'b> Sides<'_, '_, 'b> {
         } else {
             Probe::of(row)
         };
-        let own: Vec<Probe> = probes
+        let probes: Vec<Probe> = probes.iter().map(Probe::with_any_host).collect();
+        let takers: Vec<_> = probes
             .iter()
-            .map(Probe::with_any_host)
-            .filter(|probe| is_taken(probe, row, self.here))
+            .map(|probe| probe.taker(&self.here.rows))
             .collect();
-        let (result, other, reasons) = match (&own[..], counterpart) {
-            ([], _) if !probes.is_empty() => return None,
-            ([], Some(other)) => self.judge(row, other),
-            ([], None) => {
-                let told = "no request can be made up that takes it, and no rule has its words";
+        let is_own = |taker: &Route<'_>| std::ptr::eq(taker, row);
+        let is_others = |taker: &Result<Option<&Route<'_>>, _>| matches!(taker, Ok(Some(taker)) if !is_own(taker));
+        if !takers.is_empty() && takers.iter().all(is_others) {
+            return None;
+        }
+        let own = probes.iter().zip(&takers);
+        let own = own.filter(|(_, taker)| matches!(taker, Ok(Some(taker)) if is_own(taker)));
+        let found = own.map(|(probe, _)| self.ask(row, probe));
+        let worst = found.reduce(|worst, next| {
+            if weight(next.0) > weight(worst.0) {
+                next
+            } else {
+                worst
+            }
+        });
+        let by_words = || {
+            let alone = || {
+                let told =
+                    "no request can be made up that takes it for sure, and no rule has its words";
                 (self.only(), None, vec![told.to_owned()])
-            }
-            (probes, _) => {
-                let found = probes.iter().map(|probe| self.ask(row, probe));
-                let worst = found.reduce(|worst, next| {
-                    if weight(next.0) > weight(worst.0) {
-                        next
-                    } else {
-                        worst
-                    }
-                });
-                worst.unwrap_or((Compared::Unclear, None, Vec::new()))
-            }
+            };
+            counterpart.map_or_else(alone, |other| self.judge(row, other))
         };
+        let (result, other, reasons) = worst.unwrap_or_else(by_words);
         let (own, other) = (Some(side(row)), other.map(side));
         let (old, new) = if self.is_old {
             (own, other)
@@ -199,14 +205,6 @@ fn weight(result: Compared) -> u8 {
     }
 }
 
-/// Whether `row` is the rule of its side that takes the request.
-fn is_taken(probe: &Probe, row: &Route<'_>, side: &Table<'_>) -> bool {
-    match probe.taker(&side.rows) {
-        Ok(Some(taker)) | Err(taker) => std::ptr::eq(taker, row),
-        Ok(None) => false,
-    }
-}
-
 /// Whether two rules ask for the same.
 fn is_counterpart(row: &Route<'_>, other: &Route<'_>) -> bool {
     if takes_connections(row) || takes_connections(other) {
@@ -224,153 +222,6 @@ fn is_counterpart(row: &Route<'_>, other: &Route<'_>) -> bool {
         && other.path.covers(&row.path)
         && has_all(row, other)
         && has_all(other, row)
-}
-
-/// A backend that gets requests.
-#[derive(Debug)]
-struct Part {
-    name: String,
-    subset: Option<String>,
-    port: Option<u16>,
-    weight: f64,
-    share: f64,
-    /// Kind and name of what runs its pods, as far as the manifests say so.
-    pods: BTreeSet<String>,
-}
-
-impl Part {
-    /// Whether both have the same pods, as far as names tell.
-    fn is_same(&self, other: &Self) -> bool {
-        (self.name == other.name && self.subset == other.subset)
-            || (!self.pods.is_empty() && self.pods == other.pods)
-    }
-
-    fn told(&self) -> String {
-        match &self.subset {
-            Some(subset) => format!("{}/{subset}", self.name),
-            None => self.name.clone(),
-        }
-    }
-}
-
-/// The backends of `row` that get requests.
-fn parts<'a>(row: &Route<'a>, side: &Table<'a>) -> Result<Vec<Part>, ManifestError> {
-    if let Some(error) = &row.unready {
-        return Err(error.clone());
-    }
-    sets::once(row, side.objects)?;
-    let mut parts: Vec<Part> = Vec::new();
-    for backend in row.backends.iter().filter(|backend| backend.weight > 0.0) {
-        let is_subset = backend.pods != PodsOf::Service;
-        let found = side.workloads.of(backend)?;
-        let name = |object: &Object| format!("{} {}", object.kind, object.name);
-        let part = Part {
-            name: backend.name.clone(),
-            subset: backend.variant.clone().filter(|_| is_subset),
-            port: backend
-                .variant
-                .as_ref()
-                .filter(|_| !is_subset)
-                .and_then(|port| port.parse().ok()),
-            weight: backend.weight,
-            share: backend.weight / row.total(),
-            pods: found
-                .iter()
-                .map(|workload| name(workload.object()))
-                .collect(),
-        };
-        match parts
-            .iter_mut()
-            .find(|known| known.is_same(&part) && known.port == part.port)
-        {
-            Some(known) => {
-                known.weight += part.weight;
-                known.share += part.share;
-            }
-            None => parts.push(part),
-        }
-    }
-    Ok(parts)
-}
-
-/// What differs between two splits, one sentence a backend.
-fn differences(old: &[Part], new: &[Part]) -> Vec<String> {
-    let mut told = Vec::new();
-    for part in old {
-        let Some(other) = new.iter().find(|other| other.is_same(part)) else {
-            told.push(format!(
-                "{} gets {} in old and nothing in new",
-                part.told(),
-                percent(part.share)
-            ));
-            continue;
-        };
-        if (part.share - other.share).abs() > 1e-9 {
-            told.push(format!(
-                "{} gets {} in old and {} in new",
-                part.told(),
-                percent(part.share),
-                percent(other.share)
-            ));
-        }
-        if let (Some(port), Some(new)) = (part.port, other.port)
-            && port != new
-        {
-            told.push(format!(
-                "{} is asked on port {port} in old and on {new} in new",
-                part.told()
-            ));
-        }
-    }
-    for part in new
-        .iter()
-        .filter(|part| !old.iter().any(|other| other.is_same(part)))
-    {
-        told.push(format!(
-            "{} gets nothing in old and {} in new",
-            part.told(),
-            percent(part.share)
-        ));
-    }
-    told
-}
-
-/// Weights and names that are written in another way and mean the same.
-fn other_forms(old: &[Part], new: &[Part]) -> Vec<String> {
-    let mut told = Vec::new();
-    let pairs: Vec<(&Part, &Part)> = old
-        .iter()
-        .filter_map(|part| Some((part, new.iter().find(|other| other.is_same(part))?)))
-        .collect();
-    if old.len() > 1
-        && pairs
-            .iter()
-            .any(|(one, other)| one.weight.to_bits() != other.weight.to_bits())
-    {
-        let weights = |side: fn(&(&Part, &Part)) -> f64| {
-            pairs
-                .iter()
-                .map(|pair| side(pair).to_string())
-                .collect::<Vec<_>>()
-                .join("/")
-        };
-        let (old, new) = (
-            weights(|(old, _)| old.weight),
-            weights(|(_, new)| new.weight),
-        );
-        told.push(format!("{old} in old and {new} in new are the same shares"));
-    }
-    for (one, other) in pairs
-        .iter()
-        .filter(|(one, other)| one.told() != other.told())
-    {
-        told.push(format!(
-            "{} of old and {} of new have the same pods",
-            one.told(),
-            other.told()
-        ));
-    }
-    told
 }
 
 /// That ingress-nginx counts no total below 100.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use regex::Regex;
+use super::pattern::{NOBODY, is_just};
 
 /// One thing that a request must have.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,9 @@ pub(super) enum Asks {
     Method(String),
     /// A header of this name that matches a pattern.
     HeaderLike(String, String),
-    /// Something that no request has by chance, such as a query parameter that matches a pattern.
+    /// The same of a query parameter.
+    QueryLike(String, String),
+    /// Something that no request has by chance, such as a header that begins with a text.
     Special,
     /// Something that can't be told.
     Unknown,
@@ -53,6 +55,12 @@ impl Condition {
         Self { told, asks }
     }
 
+    /// A query parameter that matches `pattern`, in the words of `told`.
+    pub(super) fn query_like(name: &str, pattern: &str, told: String) -> Self {
+        let asks = Asks::QueryLike(name.to_owned(), pattern.to_owned());
+        Self { told, asks }
+    }
+
     /// Whether it asks for the same, however it is told.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (&self.asks, &other.asks) {
@@ -63,6 +71,10 @@ impl Condition {
             (Asks::Header(name, held), Asks::HeaderLike(other, pattern))
             | (Asks::HeaderLike(other, pattern), Asks::Header(name, held)) => {
                 name.eq_ignore_ascii_case(other) && is_just(pattern, held, &[NOBODY])
+            }
+            (Asks::Query(name, held), Asks::QueryLike(other, pattern))
+            | (Asks::QueryLike(other, pattern), Asks::Query(name, held)) => {
+                name == other && is_just(pattern, held, &[NOBODY])
             }
             (Asks::Cookie(name, value), Asks::HeaderLike(header, pattern))
             | (Asks::HeaderLike(header, pattern), Asks::Cookie(name, value)) => {
@@ -109,25 +121,6 @@ impl Condition {
             None => Self::special(format!("{noun} {name}")),
         }
     }
-}
-
-/// A part of a request that no rule names.
-pub(super) const NOBODY: &str = "lbtest";
-
-/// Whether `pattern` matches `text`; `None` if that depends on whether it must match the whole of it, or can't be
-/// told.
-pub(super) fn is_like(pattern: &str, text: &str) -> Option<bool> {
-    let is_met = |pattern: &str| Some(Regex::new(pattern).ok()?.is_match(text));
-    let (part, whole) = (is_met(pattern)?, is_met(&format!("^(?:{pattern})$"))?);
-    (part == whole).then_some(part)
-}
-
-/// Whether `pattern` matches `text`, and none of `others`.
-fn is_just(pattern: &str, text: &str, others: &[&str]) -> bool {
-    is_like(pattern, text) == Some(true)
-        && others
-            .iter()
-            .all(|other| is_like(pattern, other) == Some(false))
 }
 
 /// What can't be told to a request.

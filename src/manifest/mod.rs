@@ -18,6 +18,7 @@ mod kind;
 mod label;
 mod lint;
 mod object;
+mod pattern;
 mod pods;
 mod route;
 mod sets;

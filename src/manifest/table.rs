@@ -8,10 +8,10 @@
 use std::cmp::Reverse;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use regex::Regex;
 
-use super::condition::{Asks, Condition, NOBODY, is_like};
+use super::condition::{Asks, Condition};
 use super::object::Object;
+use super::pattern::{self, NOBODY, is_like};
 use super::route::{PathRule, Route};
 use super::workload::Workloads;
 use super::{ManifestError, join, kind};
@@ -123,12 +123,12 @@ impl Probe {
     /// Requests that `row` may take; none if one can't be made up.
     pub(super) fn of(row: &Route<'_>) -> Vec<Self> {
         let host = row.hosts.first().map(|host| host.replace('*', NOBODY));
-        let Some(path) = row.path.example() else {
+        let Some(path) = path_of(row) else {
             return Vec::new();
         };
         let mut probe = Self {
             host,
-            path: path.to_owned(),
+            path,
             query: Vec::new(),
             headers: Vec::new(),
             cookies: Vec::new(),
@@ -153,7 +153,18 @@ impl Probe {
             Asks::Query(name, value) => self.query.push(pair(name, value)),
             Asks::Cookie(name, value) => self.cookies.push(pair(name, value)),
             Asks::Method(method) => self.method = Some(method.clone()),
-            Asks::HeaderLike(..) | Asks::Special | Asks::Unknown => return false,
+            Asks::HeaderLike(name, pattern) | Asks::QueryLike(name, pattern) => {
+                let Some(value) = pattern::example(pattern) else {
+                    return false;
+                };
+                match condition.asks {
+                    Asks::QueryLike(..) => self.query.push(pair(name, &value)),
+                    // Cookies have a place of their own.
+                    _ if name.eq_ignore_ascii_case("cookie") => return false,
+                    _ => self.headers.push(pair(name, &value)),
+                }
+            }
+            Asks::Special | Asks::Unknown => return false,
         }
         true
     }
@@ -165,12 +176,10 @@ impl Probe {
         for condition in &row.conditions {
             let mut miss = self.clone();
             let (pairs, name) = match &condition.asks {
-                Asks::Header(name, _) => (&mut miss.headers, name),
-                Asks::Query(name, _) => (&mut miss.query, name),
+                Asks::Header(name, _) | Asks::HeaderLike(name, _) => (&mut miss.headers, name),
+                Asks::Query(name, _) | Asks::QueryLike(name, _) => (&mut miss.query, name),
                 Asks::Cookie(name, _) => (&mut miss.cookies, name),
-                Asks::Method(_) | Asks::HeaderLike(..) | Asks::Special | Asks::Unknown => {
-                    continue;
-                }
+                Asks::Method(_) | Asks::Special | Asks::Unknown => continue,
             };
             for (own, value) in pairs.iter_mut() {
                 if own == name {
@@ -248,9 +257,10 @@ impl Probe {
             return Takes::No;
         }
         let mut takes = match &row.path {
-            PathRule::Pattern(pattern) => match Regex::new(&format!("^(?:{pattern})")) {
-                Ok(pattern) if !pattern.is_match(&self.path) => return Takes::No,
-                _ => Takes::Unknown,
+            PathRule::Pattern(pattern) => match is_like(pattern, &self.path) {
+                Some(true) => Takes::Yes,
+                Some(false) => return Takes::No,
+                None => Takes::Unknown,
             },
             PathRule::Prefix(prefix) if is_ordered(row) && self.path.starts_with(&**prefix) => {
                 Takes::Yes
@@ -268,11 +278,12 @@ impl Probe {
                 Asks::Cookie(name, value) => has(&self.cookies, name, value),
                 Asks::Method(method) => self.method.as_deref().unwrap_or("GET") == method.as_str(),
                 Asks::HeaderLike(name, pattern) => {
-                    let is_met = self.is_like(name, pattern);
-                    if is_met.is_none() {
-                        takes = Takes::Unknown;
-                    }
-                    is_met.unwrap_or(true)
+                    open(self.has_header_like(name, pattern), &mut takes)
+                }
+                Asks::QueryLike(name, pattern) => {
+                    let own = self.query.iter().find(|(own, _)| own == name);
+                    let is_met = own.map_or(Some(false), |(_, held)| is_like(pattern, held));
+                    open(is_met, &mut takes)
                 }
                 Asks::Special => false,
                 Asks::Unknown => {
@@ -289,7 +300,7 @@ impl Probe {
 
     /// Whether the header `name` matches `pattern`, a cookie's included; `None` if it depends on whether the
     /// pattern must match the whole of it, or can't be told.
-    fn is_like(&self, name: &str, pattern: &str) -> Option<bool> {
+    fn has_header_like(&self, name: &str, pattern: &str) -> Option<bool> {
         let pair = |(name, value): &(String, String)| format!("{name}={value}");
         let cookies: Vec<String> = self.cookies.iter().map(pair).collect();
         let own = |(own, _): &&(String, String)| own.eq_ignore_ascii_case(name);
@@ -321,12 +332,45 @@ impl Probe {
             .filter(|(.., takes)| *takes != Takes::No)
             .collect();
         candidates.sort_by_key(|(rank, ..)| Reverse(*rank));
-        match candidates.first() {
-            None => Ok(None),
-            Some((_, row, Takes::Yes)) if Some(host_rank(row)) == best_host => Ok(Some(row)),
-            Some((_, row, _)) => Err(row),
+        let Some(&(_, first, takes)) = candidates.first() else {
+            return Ok(None);
+        };
+        let is_rival = |other: &&Route<'_>| is_rival(first, other);
+        match candidates.iter().map(|(_, row, _)| *row).find(is_rival) {
+            Some(rival) => Err(rival),
+            None if takes == Takes::Yes && Some(host_rank(first)) == best_host => Ok(Some(first)),
+            None => Err(first),
         }
     }
+}
+
+/// Whether a pattern takes a request before another path does is its program's choice, unless that is every path.
+fn is_rival(first: &Route<'_>, other: &Route<'_>) -> bool {
+    matches!(first.path, PathRule::Pattern(_))
+        && !is_ordered(first)
+        && other.path != first.path
+        && other.path != PathRule::any()
+        && host_rank(other) == host_rank(first)
+}
+
+/// A path that the row answers to.
+fn path_of(row: &Route<'_>) -> Option<String> {
+    match &row.path {
+        PathRule::Pattern(pattern) => {
+            let path = pattern::example(pattern)?;
+            let is_path = path.starts_with('/') && !path.contains(['?', '#', '%']);
+            is_path.then_some(path)
+        }
+        path => path.example().map(str::to_owned),
+    }
+}
+
+/// Whether a condition may be met; where that can't be told, neither can whether the rule takes the request.
+fn open(is_met: Option<bool>, takes: &mut Takes) -> bool {
+    if is_met.is_none() {
+        *takes = Takes::Unknown;
+    }
+    is_met.unwrap_or(true)
 }
 
 fn has(pairs: &[(String, String)], name: &str, value: &str) -> bool {
@@ -362,11 +406,13 @@ fn rank(row: &Route<'_>, order: usize) -> Rank {
         return (host, 0, false, 0, 0, Reverse(order));
     }
     let path = match &row.path {
-        PathRule::Exact(_) | PathRule::Pattern(_) => usize::MAX,
+        PathRule::Exact(_) => usize::MAX,
+        PathRule::Pattern(_) => usize::MAX - 1,
         PathRule::Prefix(prefix) => prefix.trim_end_matches('/').len(),
     };
     let is_method = |condition: &Condition| matches!(condition.asks, Asks::Method(_));
-    let is_query = |condition: &&Condition| matches!(condition.asks, Asks::Query(..));
+    let is_query =
+        |condition: &&Condition| matches!(condition.asks, Asks::Query(..) | Asks::QueryLike(..));
     let queries = row.conditions.iter().filter(is_query).count();
     let has_method = row.conditions.iter().any(is_method);
     let headers = row.conditions.len() - queries - usize::from(has_method);

@@ -209,6 +209,40 @@ fn rules_that_come_true_in_another_order_or_for_fewer_paths_differ() {
 }
 
 #[test]
+fn a_pattern_is_compared_by_a_text_that_it_matches() {
+    let old = nginx(TOTAL).replace("{path: /static,", "{path: /static(/|$)(.*),");
+    let rest = weighted(97, ", weight: 3");
+    let (status, found) = results(&old, &route(&rest));
+    let expected = ["same /", "same /static(/|$)(.*) (pattern)", "same /static"];
+    assert_eq!((status, found), (0, expected.map(str::to_owned).to_vec()));
+    let lost = rest.replace("value: /static", "value: /files");
+    let (status, found) = results(&old, &route(&lost));
+    let expected = [
+        "same /",
+        "only_old /static(/|$)(.*) (pattern)",
+        "only_new /files",
+    ];
+    assert_eq!((status, found), (1, expected.map(str::to_owned).to_vec()));
+
+    let by = "nginx.ingress.kubernetes.io/canary-by-header: X-Next, nginx.ingress.kubernetes.io/canary-by-header-pattern: beta.*";
+    let pinned = |pattern: &str| {
+        format!(
+            "{STATIC}  - matches: [{{headers: [{{name: X-Next, type: RegularExpression, value: {pattern}}}]}}]\n    \
+             backendRefs: [{{name: shop-next}}]\n  - backendRefs: [{{name: shop}}]\n"
+        )
+    };
+    assert_eq!(results(&nginx(by), &route(&pinned("beta.*"))).0, 0);
+    let (status, found) = results(&nginx(by), &route(&pinned("alpha.*")));
+    let expected = [
+        "only_old / header X-Next: pattern beta.*",
+        "same /",
+        "same /static",
+        "only_new / header X-Next: alpha.*",
+    ];
+    assert_eq!((status, found), (1, expected.map(str::to_owned).to_vec()));
+}
+
+#[test]
 fn what_cannot_be_compared_is_never_the_same() {
     let shop = route("  - backendRefs: [{name: shop, weight: many}, {name: next}]\n");
     let own = "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: other}\nspec:\n  rules: [{backendRefs: [{name: other}]}]\n";

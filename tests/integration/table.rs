@@ -156,6 +156,8 @@ spec:
       backendRefs: [{name: api}]
     - matches: [{headers: [{name: x-user, type: RegularExpression, value: "a.*"}]}]
       backendRefs: [{name: shop-next}]
+    - matches: [{headers: [{name: x-other, type: RegularExpression, value: "(?=a)"}]}]
+      backendRefs: [{name: shop-next}]
 "#;
     let ran = lbtest_reading(&["checks", "-"], route.as_bytes());
     let lines = |start: &str| {
@@ -171,12 +173,20 @@ spec:
             r#""/api""#,
             r#""/api/lbtest""#,
             r#""/?beta=a%20b""#,
-            r#""/?beta=lbtest""#
+            r#""/?beta=lbtest""#,
+            r#""/""#,
+            r#""/""#
         ]
     );
     let weights = r#""shop=9,shop-next=1,api=0""#;
     let api = r#""api=1,shop=0,shop-next=0""#;
-    assert_eq!(lines("expect = "), [weights, api, weights, api, weights]);
+    let next = r#""shop-next=1,shop=0,api=0""#;
+    let expected = [weights, api, weights, api, weights, next, weights];
+    assert_eq!(lines("expect = "), expected);
+    assert_eq!(
+        lines("header = "),
+        [r#"["x-user: a"]"#, r#"["x-user: lbtest"]"#]
+    );
     assert_eq!(lines("host = ")[0], r#""lbtest.example""#);
     assert_eq!(lines("# Not checked: ").len(), 1, "{}", ran.stdout);
     let out = command(&["--all", "--expect", "a=1"]).output().unwrap();

@@ -63,7 +63,11 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
             let text = path.at("path")?.text()?.unwrap_or("/").to_owned();
             route.path = match path.at("pathType")?.text()? {
                 Some("Prefix") => PathRule::Prefix(text),
-                _ if text.contains(['*', '?']) => PathRule::Pattern(text),
+                _ if text.contains(['*', '?']) => {
+                    // A pattern for files.
+                    let pattern = regex::escape(&text);
+                    PathRule::Pattern(pattern.replace(r"\*", ".*").replace(r"\?", "."))
+                }
                 _ => PathRule::Exact(text),
             };
             routes.push(route);

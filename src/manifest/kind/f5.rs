@@ -42,7 +42,9 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
             let path = rule.at("path")?.text()?.unwrap_or("/").to_owned();
             route.path = match (path.strip_prefix('='), path.starts_with('~')) {
                 (Some(exact), _) => PathRule::Exact(exact.trim().to_owned()),
-                (None, true) => PathRule::Pattern(path),
+                (None, true) => {
+                    PathRule::Pattern(path.trim_start_matches(['~', '*', ' ']).to_owned())
+                }
                 (None, false) => PathRule::Prefix(path),
             };
             for condition in part.at("conditions")?.items()? {

@@ -191,13 +191,13 @@ pub(super) fn named(
 ) -> Result<Condition, ManifestError> {
     let (name, value) = (item.at("name")?.required()?, item.at("value")?.text()?);
     let condition = make(name, value);
+    let like = match condition.asks {
+        Asks::Header(..) => Condition::header_like,
+        _ => Condition::query_like,
+    };
     Ok(match (item.at("type")?.text()?, value) {
         (None | Some("Exact"), _) => condition,
-        (Some("RegularExpression"), Some(pattern))
-            if matches!(condition.asks, Asks::Header(..)) =>
-        {
-            Condition::header_like(name, pattern, condition.to_string())
-        }
+        (Some("RegularExpression"), Some(pattern)) => like(name, pattern, condition.to_string()),
         _ => Condition::special(condition.to_string()),
     })
 }

@@ -347,6 +347,9 @@ fn read_match(field: &Field<'_>) -> Result<Match, ManifestError> {
                         ("headers", None, Some(pattern)) => {
                             Condition::header_like(name, pattern, told)
                         }
+                        ("queryParams", None, Some(pattern)) => {
+                            Condition::query_like(name, pattern, told)
+                        }
                         _ => Condition::special(told),
                     });
                 }
