@@ -5,43 +5,37 @@
 //! settings become a [`Plan`]. A new setting is a field here, a flag in `cli::options`, its line in the
 //! flags' `over`, and its use in [`Settings::plan`]; the configuration file and its schema follow.
 
+mod claim;
+mod connection;
+mod error;
 mod even;
+mod file;
 mod grpc;
+mod load;
 pub(super) mod read;
+mod request;
 mod tcp;
 
-use std::fs;
-use std::io::Read;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::available_parallelism;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Uri;
 use http::header::HOST;
-use http::uri::PathAndQuery;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::endpoint::Detours;
+use super::Plan;
 use super::pace::Rate;
-use super::preparation::{Preparation, Warmup};
-use super::quantity::{self, QuantityError};
-use super::target::{self, Dialling, Protocol, TargetError};
-use super::tls::{ClientIdentity, TlsError, Trust};
-use super::{Budget, ConnectionUse, LoadShape, Plan};
-use crate::claim::stickiness::{SessionBy, Stickiness};
-use crate::claim::{Claim, Criterion, CriterionError, Limit};
-use crate::identity::assignment::{MappingError, Mappings};
-use crate::identity::rule::{RuleError, Rules};
-use crate::split::{Split, SplitError};
+use super::preparation::Warmup;
+use crate::claim::stickiness::SessionBy;
+use crate::claim::{Claim, Criterion};
+use crate::identity::assignment::Mappings;
+use crate::identity::rule::Rules;
+use crate::split::Split;
 use crate::stats::judge::Judge;
+pub use error::SettingsError;
 pub use even::ExpectEven;
-use grpc::GrpcError;
 use read::{Quantity, Texts};
-use tcp::TcpError;
 
 /// What was asked for; `None` and empty lists leave the default.
 ///
@@ -220,165 +214,6 @@ pub struct Settings {
     pub identify: Vec<String>,
 }
 
-/// Requests a second that no client and target are taken to exchange: a plan beyond it is a slip.
-const FASTEST_PER_SECOND: f64 = 50_000.0;
-
-/// Why settings are no plan; the message names the flag.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum SettingsError {
-    /// No target answers as many requests in the time that is allowed.
-    #[error(
-        "--tolerance {points} takes {requests} requests, more than can be sent within --max-duration {limit:?}; {remedy}"
-    )]
-    NeverEnds {
-        /// The tolerance in percentage points.
-        points: f64,
-        /// What it takes.
-        requests: NonZeroU64,
-        /// The time.
-        limit: Duration,
-        /// What to write.
-        remedy: String,
-    },
-    /// The same of pods.
-    #[error(
-        "--even-tolerance takes {requests} requests for so many pods, more than can be sent within \
-         --max-duration {limit:?}; raise --even-tolerance, or --max-duration"
-    )]
-    EvenNeverEnds {
-        /// What it takes.
-        requests: NonZeroU64,
-        /// The time.
-        limit: Duration,
-    },
-    /// No split is expected.
-    #[error("--expect is missing: say which split is expected, for example --expect v1=70,v2=30")]
-    NoSplit,
-    /// Evenness is no claim beside this option.
-    #[error("--expect-even and {0} exclude each other: leave {0} away, or make two checks of them")]
-    EvenWith(&'static str),
-    /// One pod always gets everything.
-    #[error("--expect-even 1: a single pod gets everything; give the number of pods, at least 2")]
-    EvenOfOne,
-    /// Too many pods.
-    #[error("--expect-even: {0}")]
-    Pods(#[source] SplitError),
-    /// A deviation that no PASS rules out.
-    #[error(
-        "--even-tolerance {0} is not a deviation: give a percentage above 0 and at most 50, such as 20%"
-    )]
-    EvenTolerance(f64),
-    /// What is expected is no split.
-    #[error("--expect: {0}")]
-    Split(#[from] SplitError),
-    /// The error rates cannot be kept.
-    #[error(transparent)]
-    Criterion(#[from] CriterionError),
-    /// A mapping cannot be used.
-    #[error(transparent)]
-    Mapping(#[from] MappingError),
-    /// Something does not go with TCP, or with it alone.
-    #[error(transparent)]
-    Tcp(#[from] TcpError),
-    /// What is asked for makes no call.
-    #[error(transparent)]
-    Grpc(#[from] GrpcError),
-    /// The request cannot be built.
-    #[error(transparent)]
-    Target(#[from] TargetError),
-    /// What is no path.
-    #[error("--path '{0}' is not a path: write it as /PATH or /PATH?QUERY")]
-    Path(String),
-    /// What is no cookie.
-    #[error("--cookie '{0}' is not a cookie: write it as NAME=VALUE")]
-    Cookie(String),
-    /// A rule cannot be used.
-    #[error(transparent)]
-    Rule(#[from] RuleError),
-    /// Sessions are to stay on their backend, and there is but one.
-    #[error(
-        "--expect-sticky needs at least two backends with a positive weight: with one alone every response \
-         stays on it"
-    )]
-    StickyToOne,
-    /// Sessions over connections that might keep their backend by themselves, or a run that stops by itself.
-    #[error(
-        "--expect-sticky and {0} exclude each other, since each session takes its own requests, on \
-         connections of their own: leave {0} away"
-    )]
-    StickyWith(&'static str),
-    /// A run that stops by itself was asked for with connections that carry several requests.
-    #[error(
-        "--sequential needs a connection of its own for every request, since responses on one \
-         connection may depend on each other: leave --keep-alive and --requests-per-connection away"
-    )]
-    SequentialOnSharedConnections,
-    /// A connection was asked to carry so many requests, and any number.
-    #[error(
-        "--keep-alive and --requests-per-connection exclude each other: leave one of them away"
-    )]
-    ConnectionUse,
-    /// Streams were asked for without a connection that could carry them.
-    #[error(
-        "--streams needs --http2 (or --grpc) and --keep-alive, which make a connection that carries several requests at once"
-    )]
-    Streams,
-    /// Any certificate was to do, and only some.
-    #[error("--insecure and --cacert exclude each other: leave one of them away")]
-    Trust,
-    /// A file that an option names cannot be read, or is not what it should be.
-    #[error("{flag} {path}: {why}")]
-    File {
-        /// The option.
-        flag: &'static str,
-        /// The file, escaped.
-        path: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// A key without the certificate that it belongs to.
-    #[error("--key needs the certificate that it belongs to: add --cert FILE")]
-    KeyWithoutCertificate,
-    /// Two bodies.
-    #[error("--data and --data-file exclude each other: drop one of them")]
-    TwoBodies,
-    /// A limit of a backend cannot be used.
-    #[error("{flag} '{text}': {why}")]
-    Limit {
-        /// The flag.
-        flag: &'static str,
-        /// What was given, escaped.
-        text: String,
-        /// What is wrong with it.
-        why: String,
-    },
-}
-
-/// The requests that the promise of `claim` takes, where any target can answer them in time.
-fn affordable(claim: &Claim, limit: Duration) -> Result<NonZeroU64, SettingsError> {
-    let requests = claim.planned_requests();
-    if requests.get() as f64 <= FASTEST_PER_SECOND * limit.as_secs_f64() {
-        return Ok(requests);
-    }
-    if claim.split.is_of_pods() {
-        return Err(SettingsError::EvenNeverEnds { requests, limit });
-    }
-    let points = 100.0 * claim.criterion.tolerance;
-    Err(SettingsError::NeverEnds {
-        points,
-        requests,
-        limit,
-        remedy: if points < 0.5 {
-            format!(
-                "it is in percentage points: did you mean {}?",
-                (100.0 * points).round()
-            )
-        } else {
-            "raise --tolerance, or --max-duration".to_owned()
-        },
-    })
-}
-
 impl Settings {
     /// The expected split.
     ///
@@ -437,14 +272,6 @@ impl Settings {
         Ok(relative / split.len() as f64)
     }
 
-    fn max_duration(&self) -> Duration {
-        self.max_duration.unwrap_or(Duration::from_mins(10))
-    }
-
-    fn exchange_timeout(&self) -> Duration {
-        self.timeout.unwrap_or(Duration::from_secs(10))
-    }
-
     /// Which pods the user assigned to which backend of `split`.
     ///
     /// # Errors
@@ -469,89 +296,28 @@ impl Settings {
     pub fn plan(&self) -> Result<Plan, SettingsError> {
         let split = self.split()?;
         let mappings = self.mappings(&split)?;
-        let mut claim = self.claim(split)?;
-        let url = self.url.as_deref().unwrap_or("http://localhost/");
-        let method = self.method.as_deref().unwrap_or("GET");
-        let headers = self.headers()?;
-        let body = self.body()?;
-        let (target, mut request) = target::target(
-            url,
-            self.host.as_deref(),
-            method,
-            &headers,
-            body,
-            &self.dialling()?,
-        )?;
-        match (target.protocol, &self.send) {
-            (Protocol::Tcp, _) => tcp::check(self)?,
-            (Protocol::Http1 | Protocol::Http2 | Protocol::Grpc, None) => {}
-            (_, Some(_)) => return Err(TcpError::NotTcp.into()),
-        }
-        if let Some(method) = &self.grpc {
-            request.uri = with_path(request.uri, &grpc::path(self, method)?)?;
-            grpc::call(&mut request, self.exchange_timeout())?;
-        } else if let Some(path) = &self.path {
-            request.uri = with_path(request.uri, path)?;
-        }
+        let claim = self.claim(split)?;
+        let (target, request) = self.target()?;
         let host = request.headers.get(HOST);
         let host = host.and_then(|host| host.to_str().ok());
         let rules = Rules::parse(&self.identify)?.ignoring_host(host.unwrap_or_default());
         let connection_use = self.connection_use()?;
-        let streams = self.streams.unwrap_or(NonZeroUsize::MIN);
-        let carries_several =
-            target.protocol.alpn() == Some("h2") && connection_use == ConnectionUse::KeepAlive;
-        if streams > NonZeroUsize::MIN && !carries_several {
-            return Err(SettingsError::Streams);
-        }
-        let sequential = self.sequential.unwrap_or(false);
-        if sequential && !connection_use.is_fresh() {
-            return Err(SettingsError::SequentialOnSharedConnections);
-        }
-        if claim.split.is_of_pods() {
-            self.refuse_beside_evenness()?;
-        }
-        claim.limits = self.limits(&claim.split)?;
-        claim.sessions = self.stickiness(&claim)?;
-        let discovers_pods =
-            self.expect_even == Some(ExpectEven::WhoAnswers) && !claim.split.are_named();
-        let requests = match (self.requests, self.duration) {
-            _ if claim.sessions.is_some() => claim.sessions.as_ref().and_then(Stickiness::requests),
-            (Some(requests), _) => Some(requests),
-            (None, _) if sequential => Some(claim.sequential_cap()),
-            (None, Some(_)) => None,
-            (None, None) if discovers_pods => None,
-            (None, None) => Some(affordable(&claim, self.max_duration())?),
-        };
+        let streams = self.streams_over(target.protocol, connection_use)?;
+        let claim = self.with_limits_and_sessions(claim)?;
+        let preparation = self.preparation(&claim);
+        let budget = self.budget(&claim, preparation.discovers_pods)?;
         let sessions = claim.sessions.as_ref().and_then(|sticky| sticky.sessions);
-        let concurrency = self.concurrency(sessions.or(requests));
-        let cores = available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let most = sessions.or(budget.requests);
         Ok(Plan {
             target,
             request,
-            budget: Budget {
-                requests,
-                duration: self.duration,
-                max_duration: self.max_duration(),
-            },
-            preparation: Preparation {
-                discovers_pods,
-                wait_ready: self.wait_ready,
-                warmup: self.warmup,
-            },
-            load: LoadShape {
-                concurrency,
-                threads: self.threads.unwrap_or(cores).min(concurrency),
-                connection_use,
-                streams,
-                rate: self.rate,
-                timeout: self.exchange_timeout(),
-                connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(3)),
-                max_body: self.max_body.unwrap_or(1 << 20),
-            },
+            budget,
+            preparation,
+            load: self.load(most, connection_use, streams),
             claim,
             rules,
             mappings,
-            sequential,
+            sequential: self.is_sequential(),
             shard: None,
             run_id: None,
             snapshot: None,
@@ -559,223 +325,9 @@ impl Settings {
         })
     }
 
-    /// What speaks of backends, or of another number of requests, says nothing of pods.
-    fn refuse_beside_evenness(&self) -> Result<(), SettingsError> {
-        let others = [
-            ("--sequential", self.sequential == Some(true)),
-            ("--expect-sticky", self.expect_sticky.is_some()),
-            ("--max-p99", !self.max_p99.is_empty()),
-            ("--max-error", !self.max_error.is_empty()),
-        ];
-        match others.into_iter().find(|&(_, is_given)| is_given) {
-            Some((flag, _)) => Err(SettingsError::EvenWith(flag)),
-            None => Ok(()),
-        }
+    fn is_sequential(&self) -> bool {
+        self.sequential.unwrap_or(false)
     }
-
-    /// The limits on the health of the backends of `split`.
-    fn limits(&self, split: &Split) -> Result<Vec<(usize, Limit)>, SettingsError> {
-        let mut limits = limits("--max-p99", &self.max_p99, split, |text| {
-            quantity::duration(text).map(Limit::P99)
-        })?;
-        limits.extend(self::limits(
-            "--max-error",
-            &self.max_error,
-            split,
-            |text| quantity::part(text).map(Limit::Errors),
-        )?);
-        Ok(limits)
-    }
-
-    /// The sessions, where they are to stay on their backends.
-    fn stickiness(&self, claim: &Claim) -> Result<Option<Stickiness>, SettingsError> {
-        let Some(by) = &self.expect_sticky else {
-            return Ok(None);
-        };
-        let positive = claim.split.shares().iter().filter(|&&share| share > 0.0);
-        if positive.count() < 2 {
-            return Err(SettingsError::StickyToOne);
-        }
-        let excluded = [
-            ("--sequential", self.sequential == Some(true)),
-            ("--keep-alive", self.keep_alive == Some(true)),
-            (
-                "--requests-per-connection",
-                self.requests_per_connection.is_some_and(|n| n.get() > 1),
-            ),
-        ];
-        if let Some((flag, _)) = excluded.into_iter().find(|&(_, is_given)| is_given) {
-            return Err(SettingsError::StickyWith(flag));
-        }
-        let planned = Stickiness::new(by.clone(), claim);
-        Ok(Some(match (self.requests, self.duration) {
-            (Some(requests), _) => planned.with_requests(requests),
-            (None, Some(_)) => Stickiness {
-                sessions: None,
-                ..planned
-            },
-            (None, None) => planned,
-        }))
-    }
-
-    /// The further headers, all cookies in one of them (RFC 6265 §5.4).
-    fn headers(&self) -> Result<Vec<String>, SettingsError> {
-        let mut headers = self.header.clone();
-        for cookie in &self.cookie {
-            let name = cookie.split_once('=').map_or("", |(name, _)| name.trim());
-            if name.is_empty() || cookie.contains([';', ',']) {
-                return Err(SettingsError::Cookie(cookie.escape_debug().to_string()));
-            }
-        }
-        if !self.cookie.is_empty() {
-            headers.push(format!("Cookie: {}", self.cookie.join("; ")));
-        }
-        Ok(headers)
-    }
-
-    /// Requests in flight at once: no more than there are requests.
-    fn concurrency(&self, requests: Option<NonZeroU64>) -> NonZeroUsize {
-        let asked = self.concurrency.or(NonZeroUsize::new(50));
-        let asked = asked.unwrap_or(NonZeroUsize::MIN);
-        let most = requests.and_then(|n| NonZeroUsize::try_from(n).ok());
-        most.map_or(asked, |most| asked.min(most))
-    }
-
-    /// How connections are made.
-    fn dialling(&self) -> Result<Dialling, SettingsError> {
-        Ok(Dialling {
-            protocol: match self.http2 {
-                _ if self.grpc.is_some() => Protocol::Grpc,
-                Some(true) => Protocol::Http2,
-                Some(false) | None => Protocol::Http1,
-            },
-            sni: self.sni.clone(),
-            trust: self.trust()?,
-            identity: self.identity()?,
-            detours: Detours {
-                connect_to: self.connect_to.clone(),
-                resolve: self.resolve.clone(),
-                unix_socket: self.unix_socket.clone(),
-            },
-        })
-    }
-
-    fn trust(&self) -> Result<Option<Trust>, SettingsError> {
-        let path = match (self.insecure, &self.cacert) {
-            (Some(true), Some(_)) => return Err(SettingsError::Trust),
-            (Some(true), None) => return Ok(Some(Trust::Anyone)),
-            (_, None) => return Ok(None),
-            (_, Some(path)) => path,
-        };
-        let pem = read("--cacert", path)?;
-        let trust = Trust::authorities(&pem);
-        Ok(Some(trust.map_err(|why| unusable("--cacert", path, why))?))
-    }
-
-    /// What the client shows of itself; the key stands in the certificate's file where no other is named.
-    fn identity(&self) -> Result<Option<Arc<ClientIdentity>>, SettingsError> {
-        let Some(path) = &self.cert else {
-            return match self.key {
-                Some(_) => Err(SettingsError::KeyWithoutCertificate),
-                None => Ok(None),
-            };
-        };
-        let certificate = read("--cert", path)?;
-        let (flag, file) = self
-            .key
-            .as_ref()
-            .map_or(("--cert", path), |key| ("--key", key));
-        let key = read(flag, file)?;
-        let identity = ClientIdentity::read(&certificate, &key).map_err(|why| match why {
-            TlsError::NoKey | TlsError::EncryptedKey => unusable(flag, file, why),
-            why => unusable("--cert", path, why),
-        })?;
-        Ok(Some(Arc::new(identity)))
-    }
-
-    /// The body: a text, or what a file holds, byte for byte.
-    fn body(&self) -> Result<Bytes, SettingsError> {
-        let (flag, file) = match (&self.data, &self.data_file) {
-            (Some(_), Some(_)) => return Err(SettingsError::TwoBodies),
-            (None, None) => {
-                let send = self.send.as_deref().unwrap_or_default();
-                return Ok(tcp::unescaped(send)?);
-            }
-            (None, Some(file)) => ("--data-file", file.as_path()),
-            (Some(text), None) => match text.strip_prefix('@') {
-                Some(file) => ("--data", Path::new(file)),
-                None => return Ok(Bytes::from(text.clone())),
-            },
-        };
-        Ok(Bytes::from(read(flag, file)?))
-    }
-
-    fn connection_use(&self) -> Result<ConnectionUse, SettingsError> {
-        match (self.keep_alive, self.requests_per_connection) {
-            (Some(true), Some(_)) => Err(SettingsError::ConnectionUse),
-            (Some(true), None) => Ok(ConnectionUse::KeepAlive),
-            (_, Some(requests)) => Ok(ConnectionUse::Requests(requests)),
-            (_, None) => Ok(ConnectionUse::Requests(NonZeroU64::MIN)),
-        }
-    }
-}
-
-/// The largest file that an option may name; whatever never ends stops here.
-const MOST_FILE_BYTES: u64 = 64 << 20;
-
-/// What the file that `flag` names holds.
-fn read(flag: &'static str, path: &Path) -> Result<Vec<u8>, SettingsError> {
-    let mut content = Vec::new();
-    let file = fs::File::open(path).map_err(|why| unusable(flag, path, why))?;
-    file.take(MOST_FILE_BYTES + 1)
-        .read_to_end(&mut content)
-        .map_err(|why| unusable(flag, path, why))?;
-    if content.len() as u64 > MOST_FILE_BYTES {
-        return Err(unusable(flag, path, "it is larger than 64 MiB"));
-    }
-    Ok(content)
-}
-
-fn unusable(flag: &'static str, path: &Path, why: impl std::fmt::Display) -> SettingsError {
-    SettingsError::File {
-        flag,
-        path: path.to_string_lossy().escape_debug().to_string(),
-        why: why.to_string(),
-    }
-}
-
-fn with_path(uri: Uri, path: &str) -> Result<Uri, SettingsError> {
-    let refused = || SettingsError::Path(path.escape_debug().to_string());
-    let read: Option<PathAndQuery> = path.parse().ok().filter(|_| path.starts_with('/'));
-    let mut parts = uri.into_parts();
-    parts.path_and_query = Some(read.ok_or_else(refused)?);
-    Uri::from_parts(parts).map_err(|_| refused())
-}
-
-/// Reads `LABEL=VALUE` limits.
-fn limits(
-    flag: &'static str,
-    texts: &[String],
-    split: &Split,
-    value: impl Fn(&str) -> Result<Limit, QuantityError>,
-) -> Result<Vec<(usize, Limit)>, SettingsError> {
-    let read = |text: &String| {
-        let refused = |why: String| SettingsError::Limit {
-            flag,
-            text: text.escape_debug().to_string(),
-            why,
-        };
-        let (label, limit) = text
-            .split_once('=')
-            .ok_or_else(|| refused("write it as LABEL=VALUE".to_owned()))?;
-        let backend = split.position(label.trim()).ok_or_else(|| {
-            let known = split.labels().join(", ");
-            refused(format!("--expect has no such backend, it has {known}"))
-        })?;
-        let limit = value(limit).map_err(|error| refused(error.to_string()))?;
-        Ok((backend, limit))
-    };
-    texts.iter().map(read).collect()
 }
 
 #[cfg(test)]
@@ -783,6 +335,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::claim::Limit;
 
     fn settings(table: Value) -> Result<Settings, serde_json::Error> {
         serde_json::from_value(table)

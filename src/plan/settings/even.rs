@@ -71,7 +71,7 @@ impl Plan {
         preparation.discovers_pods = false;
         let requests = match self.budget.duration {
             None if self.budget.requests.is_none() => {
-                Some(super::affordable(&claim, self.budget.max_duration)?)
+                Some(super::load::affordable(&claim, self.budget.max_duration)?)
             }
             _ => self.budget.requests,
         };

@@ -1,0 +1,82 @@
+//! What the requests say.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use http::Uri;
+use http::uri::PathAndQuery;
+
+use super::file::read;
+use super::tcp::TcpError;
+use super::{Settings, SettingsError, grpc, tcp};
+use crate::plan::target::{self, Protocol, RequestTemplate, Target};
+
+impl Settings {
+    /// Where the ingress listens, and what it is asked.
+    pub(super) fn target(&self) -> Result<(Target, RequestTemplate), SettingsError> {
+        let url = self.url.as_deref().unwrap_or("http://localhost/");
+        let method = self.method.as_deref().unwrap_or("GET");
+        let headers = self.headers()?;
+        let body = self.body()?;
+        let (target, mut request) = target::target(
+            url,
+            self.host.as_deref(),
+            method,
+            &headers,
+            body,
+            &self.dialling()?,
+        )?;
+        match (target.protocol, &self.send) {
+            (Protocol::Tcp, _) => tcp::check(self)?,
+            (Protocol::Http1 | Protocol::Http2 | Protocol::Grpc, None) => {}
+            (_, Some(_)) => return Err(TcpError::NotTcp.into()),
+        }
+        if let Some(method) = &self.grpc {
+            request.uri = with_path(request.uri, &grpc::path(self, method)?)?;
+            grpc::call(&mut request, self.exchange_timeout())?;
+        } else if let Some(path) = &self.path {
+            request.uri = with_path(request.uri, path)?;
+        }
+        Ok((target, request))
+    }
+
+    /// The further headers, all cookies in one of them (RFC 6265 §5.4).
+    fn headers(&self) -> Result<Vec<String>, SettingsError> {
+        let mut headers = self.header.clone();
+        for cookie in &self.cookie {
+            let name = cookie.split_once('=').map_or("", |(name, _)| name.trim());
+            if name.is_empty() || cookie.contains([';', ',']) {
+                return Err(SettingsError::Cookie(cookie.escape_debug().to_string()));
+            }
+        }
+        if !self.cookie.is_empty() {
+            headers.push(format!("Cookie: {}", self.cookie.join("; ")));
+        }
+        Ok(headers)
+    }
+
+    /// The body: a text, or what a file holds, byte for byte.
+    fn body(&self) -> Result<Bytes, SettingsError> {
+        let (flag, file) = match (&self.data, &self.data_file) {
+            (Some(_), Some(_)) => return Err(SettingsError::TwoBodies),
+            (None, None) => {
+                let send = self.send.as_deref().unwrap_or_default();
+                return Ok(tcp::unescaped(send)?);
+            }
+            (None, Some(file)) => ("--data-file", file.as_path()),
+            (Some(text), None) => match text.strip_prefix('@') {
+                Some(file) => ("--data", Path::new(file)),
+                None => return Ok(Bytes::from(text.clone())),
+            },
+        };
+        Ok(Bytes::from(read(flag, file)?))
+    }
+}
+
+fn with_path(uri: Uri, path: &str) -> Result<Uri, SettingsError> {
+    let refused = || SettingsError::Path(path.escape_debug().to_string());
+    let read: Option<PathAndQuery> = path.parse().ok().filter(|_| path.starts_with('/'));
+    let mut parts = uri.into_parts();
+    parts.path_and_query = Some(read.ok_or_else(refused)?);
+    Uri::from_parts(parts).map_err(|_| refused())
+}
