@@ -13,7 +13,8 @@ pub mod dial;
 pub mod discovery;
 pub mod dispenser;
 mod epoch;
-mod grpc;
+mod error;
+pub mod grpc;
 mod harvest;
 pub mod http1;
 mod http2;
@@ -26,35 +27,36 @@ mod shared;
 pub mod signals;
 mod snapshots;
 mod tcp;
+mod threads;
 pub mod tls;
 pub mod transport;
 mod turnstile;
 mod worker;
 
+use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::LocalOptions;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
-use crate::measured::{
-    Address, Connections, Ending, Measured, RateLimit, Trial, UnidentifiedSample, Unmeasured,
-};
+use crate::measured::{Address, Ending, Measured, RateLimit, Trial, UnidentifiedSample};
 use crate::observation::Failure;
 use crate::plan::Plan;
 use crate::tally::pods::PodRegistry;
-use crate::tally::set_aside::{Reason, SetAside};
 use allowance::Allowance;
 pub use board::SoFar;
 use deadline::Deadline;
-use dial::{DialError, Dialler};
+use dial::Dialler;
 use dispenser::Dispenser;
+pub use error::LoadError;
 use harvest::Harvest;
 use preparation::Prepared;
 use shared::Shared;
 use signals::Signals;
 use snapshots::Snapshots;
+use threads::Threads;
 
 /// How far a run has got; a run moves only downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,155 +67,6 @@ enum Phase {
     Drain,
     /// Nothing is awaited.
     Quit,
-}
-
-/// Why nothing could be measured.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The name has no address, or none of its addresses takes a connection.
-    #[error("{}", unreachable_message(.target, .errors))]
-    Unreachable {
-        /// `HOST:PORT`.
-        target: String,
-        /// What each address answered; `None` stands for the name.
-        errors: Vec<(Option<Address>, DialError)>,
-    },
-    /// A backend did not answer in the time that was given for that.
-    #[error("{}", not_ready_message(*.limit, .missing, .answered, .sent.sent()))]
-    NotReady {
-        /// The time.
-        limit: Duration,
-        /// The labels that no pod is known to belong to.
-        missing: Vec<String>,
-        /// The workloads that did answer.
-        answered: Vec<String>,
-        /// What was sent.
-        sent: Box<SetAside>,
-    },
-    /// The user stopped the run before a request that counts.
-    #[error("{}", interrupted_message(.0.sent()))]
-    Interrupted(Box<SetAside>),
-    /// The system starts no more threads.
-    #[error(
-        "the system does not start {threads} threads ({source}): lower --threads, or raise the limit of processes (ulimit -u) or of memory"
-    )]
-    Threads {
-        /// How many were to start.
-        threads: usize,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// The run would end in the middle for lack of addresses.
-    #[error(
-        "{connections} connections on {threads} threads don't fit into the {} MiB of address space that ulimit -v leaves: \
-         lower --concurrency and --threads, or raise ulimit -v",
-        .left >> 20
-    )]
-    Addresses {
-        /// How many connections are wanted.
-        connections: usize,
-        /// How many threads.
-        threads: usize,
-        /// Bytes that are left.
-        left: u64,
-    },
-    /// The client could not set itself up.
-    #[error("{}", setup_message(.0))]
-    Setup(#[from] std::io::Error),
-}
-
-impl LoadError {
-    /// A run that could not begin; what was sent before stands in it.
-    fn measured(self, plan: &Plan) -> Measured {
-        let set_aside = match &self {
-            Self::NotReady { sent, .. } | Self::Interrupted(sent) => (**sent).clone(),
-            Self::Unreachable { .. }
-            | Self::Threads { .. }
-            | Self::Addresses { .. }
-            | Self::Setup(_) => SetAside::default(),
-        };
-        Measured {
-            set_aside,
-            ..Measured::failed(plan, self.into())
-        }
-    }
-}
-
-impl From<LoadError> for Unmeasured {
-    fn from(error: LoadError) -> Self {
-        let code = match error {
-            LoadError::Unreachable { .. } => "unreachable",
-            LoadError::NotReady { .. } => "not_ready",
-            LoadError::Interrupted(_) => Self::INTERRUPTED,
-            LoadError::Threads { .. } | LoadError::Addresses { .. } | LoadError::Setup(_) => {
-                "setup"
-            }
-        };
-        Self {
-            code,
-            message: error.to_string(),
-        }
-    }
-}
-
-fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) -> String {
-    let told: Vec<String> = errors
-        .iter()
-        .map(|(address, error)| match address {
-            // What the user gave is not said twice.
-            Some(address) if address.to_string() != target => {
-                format!("{address}: {}", error.message)
-            }
-            _ => error.message.clone(),
-        })
-        .collect();
-    format!(
-        "cannot reach {target}: {}; is the address right, and the ingress up? To try lbtest without one: \
-         lbtest demo --expect v1=70,v2=30",
-        told.join("; ")
-    )
-}
-
-fn setup_message(error: &std::io::Error) -> String {
-    match machine::remedy(error) {
-        Some(remedy) => format!("the client could not start: {error}: {remedy}"),
-        None => format!("the client could not start: {error}"),
-    }
-}
-
-fn interrupted_message(sent: u64) -> String {
-    match sent {
-        0 => "interrupted before the first request".to_owned(),
-        sent => {
-            format!("interrupted before the first request that counts, with {sent} sent to prepare")
-        }
-    }
-}
-
-fn not_ready_message(
-    limit: Duration,
-    missing: &[String],
-    answered: &[String],
-    polls: u64,
-) -> String {
-    let escaped = |names: &[String]| {
-        let names = names
-            .iter()
-            .take(8)
-            .map(|name| name.escape_debug().to_string());
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let missing = escaped(missing);
-    if answered.is_empty() {
-        return format!(
-            "no backend answered within --wait-ready {limit:?} ({polls} requests): {missing} missing"
-        );
-    }
-    format!(
-        "not ready within --wait-ready {limit:?}: {missing} did not answer ({polls} requests, answered by {}); \
-         a pod whose name does not tell its backend is mapped with --backend LABEL=WORKLOAD",
-        escaped(answered)
-    )
 }
 
 /// Why it is doubtful that a run will measure anything: nothing was identified yet.
@@ -297,22 +150,9 @@ async fn control(
     fits(plan)?;
     let dialler = Arc::new(Dialler::new(plan)?);
     let mut prepared = Prepared::default();
-    let addresses = if let Some(limit) = plan.preparation.wait_ready {
-        preparation::wait_ready(plan, limit, &dialler, &mut signals, &mut prepared).await?
-    } else {
-        tokio::select! {
-            biased;
-            () = signals.next() => return Err(LoadError::Interrupted(Box::default())),
-            addresses = reachable_addresses(plan, &dialler) => addresses?,
-        }
-    };
-    if let Some(warmup) = plan.preparation.warmup {
-        let (signals, prepared) = (&mut signals, &mut prepared);
-        preparation::warm_up(plan, warmup, &dialler, &addresses, signals, prepared).await?;
-    }
-    let budget = &plan.budget;
-    let requests = budget.requests.map(std::num::NonZeroU64::get);
-    let dispenser = Dispenser::new(requests, budget.replacements());
+    let addresses = prepare(plan, &dialler, &mut signals, &mut prepared).await?;
+    let requests = plan.budget.requests.map(NonZeroU64::get);
+    let dispenser = Dispenser::new(requests, plan.budget.replacements());
     let plan = plan.clone();
     let shared = Arc::new(Shared::new(
         plan, dialler, addresses, dispenser, registry, None,
@@ -336,8 +176,37 @@ async fn control(
         let monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
         monitor.standing()
     });
-    let attributed = harvest.tally.attributed();
-    let ending = match stopped_by {
+    let ending = ending(&shared, stopped_by, harvest.tally.attributed());
+    Ok(Measured {
+        standing,
+        ..begun.measured(harvest, elapsed, ending)
+    })
+}
+
+/// Finds the addresses, and sends what comes before what counts.
+async fn prepare(
+    plan: &Plan,
+    dialler: &Arc<Dialler>,
+    signals: &mut Signals,
+    prepared: &mut Prepared,
+) -> Result<Vec<Address>, LoadError> {
+    let addresses = if let Some(limit) = plan.preparation.wait_ready {
+        preparation::wait_ready(plan, limit, dialler, signals, prepared).await?
+    } else {
+        tokio::select! {
+            biased;
+            () = signals.next() => return Err(LoadError::Interrupted(Box::default())),
+            addresses = reachable_addresses(plan, dialler) => addresses?,
+        }
+    };
+    preparation::warm_up(plan, dialler, &addresses, signals, prepared).await?;
+    Ok(addresses)
+}
+
+/// How a run has ended that was stopped so, or by itself.
+fn ending(shared: &Shared, stopped_by: Option<Ending>, attributed: u64) -> Ending {
+    let requests = shared.plan.budget.requests.map(NonZeroU64::get);
+    match stopped_by {
         // Time ran out while the last answers were awaited, and they came.
         Some(Ending::MaxDuration) if requests.is_some_and(|asked| attributed >= asked) => {
             Ending::Complete
@@ -346,11 +215,7 @@ async fn control(
         None if shared.hopeless.load(Ordering::Relaxed) => Ending::NothingIdentified,
         None if shared.dispenser.is_exhausted() => Ending::ReplacementsSpent,
         None => Ending::Complete,
-    };
-    Ok(Measured {
-        standing,
-        ..begun.measured(harvest, elapsed, ending)
-    })
+    }
 }
 
 /// A run under way, and what came before it.
@@ -470,103 +335,4 @@ async fn reachable_addresses(plan: &Plan, dialler: &Dialler) -> Result<Vec<Addre
         return Err(unreachable(errors));
     }
     Ok(reachable)
-}
-
-/// The client threads, and word of the last of them ending.
-struct Threads {
-    handles: Vec<std::thread::JoinHandle<std::io::Result<Harvest>>>,
-    ended: mpsc::UnboundedReceiver<()>,
-}
-
-impl Threads {
-    /// Starts all of them; where the system starts no more, those that run are stopped again.
-    fn start(
-        shared: &Arc<Shared>,
-        snapshots: &Arc<Snapshots>,
-        phase: &watch::Sender<Phase>,
-    ) -> Result<Self, LoadError> {
-        let load = &shared.plan.load;
-        let (concurrency, threads) = (load.concurrency.get(), load.threads.get());
-        let (word, ended) = mpsc::unbounded_channel::<()>();
-        let start = |thread| {
-            let connections = concurrency / threads + usize::from(thread < concurrency % threads);
-            let (shared, phase, word) = (Arc::clone(shared), phase.subscribe(), word.clone());
-            let snapshots = Arc::clone(snapshots);
-            std::thread::Builder::new().spawn(move || {
-                // Dropped when the thread ends, by whatever way.
-                let _word = word;
-                worker::run(&shared, connections, thread, &snapshots, phase)
-            })
-        };
-        let handles = (0..threads).map(start).collect::<Result<_, _>>();
-        handles
-            .map(|handles| Self { handles, ended })
-            .map_err(|source| {
-                shared.dispenser.stop();
-                phase.send_replace(Phase::Quit);
-                LoadError::Threads { threads, source }
-            })
-    }
-
-    /// Waits for the threads to end, stopping them when time is up or the user says so.
-    async fn watch(
-        &mut self,
-        shared: &Shared,
-        phase: &watch::Sender<Phase>,
-        signals: &mut Signals,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Option<Ending> {
-        let budget = &shared.plan.budget;
-        let planned = budget.duration.unwrap_or(Duration::MAX);
-        let (limit, at_limit) = if planned <= budget.max_duration {
-            (planned, None)
-        } else {
-            (budget.max_duration, Some(Ending::MaxDuration))
-        };
-        // Whoever polls has no use for an answer that comes later.
-        let is_poll = shared.set_aside_as == Some(Reason::WaitReady);
-        let mut tick = tokio::time::interval(Duration::from_millis(100));
-        let mut ending = None;
-        loop {
-            let left = limit.saturating_sub(shared.started.elapsed());
-            tokio::select! {
-                biased;
-                _ = self.ended.recv() => return ending,
-                () = signals.next() => {
-                    let next = match *phase.borrow() {
-                        Phase::Run => Phase::Drain,
-                        Phase::Drain | Phase::Quit => Phase::Quit,
-                    };
-                    shared.dispenser.stop();
-                    phase.send_replace(next);
-                    ending = Some(Ending::Interrupted);
-                }
-                () = tokio::time::sleep(left), if !shared.dispenser.is_stopped() => {
-                    shared.dispenser.stop();
-                    phase.send_replace(if is_poll { Phase::Quit } else { Phase::Drain });
-                    ending = at_limit;
-                }
-                _ = tick.tick() => {
-                    progress(shared.progress());
-                    if is_poll && shared.dispenser.is_stopped() {
-                        phase.send_replace(Phase::Quit);
-                    }
-                }
-            }
-        }
-    }
-
-    fn join(self, shared: &Shared) -> std::io::Result<Harvest> {
-        let registry = Arc::clone(&shared.registry);
-        let mut whole = Harvest::new(registry, shared.epochs.present());
-        for handle in self.handles {
-            let harvest = handle
-                .join()
-                .map_err(|_| std::io::Error::other("a client thread panicked"))?;
-            let mut harvest = harvest?;
-            harvest.keep_up(shared);
-            whole.merge(&harvest);
-        }
-        Ok(whole)
-    }
 }

@@ -8,10 +8,10 @@ use super::dial::Dialler;
 use super::dispenser::Dispenser;
 use super::shared::Shared;
 use super::signals::Signals;
-use super::{Connections, LoadError, drive, reachable_addresses};
+use super::{LoadError, drive, reachable_addresses};
 use crate::claim::Claim;
 use crate::identity::assignment::assign;
-use crate::measured::Address;
+use crate::measured::{Address, Connections};
 use crate::plan::pace::Rate;
 use crate::plan::preparation::Warmup;
 use crate::plan::{Budget, Plan};
@@ -47,24 +47,7 @@ pub(super) async fn wait_ready(
     prepared: &mut Prepared,
 ) -> Result<Vec<Address>, LoadError> {
     let began = Instant::now();
-    let addresses = loop {
-        let error = tokio::select! {
-            biased;
-            () = signals.next() => return Err(LoadError::Interrupted(Box::default())),
-            addresses = reachable_addresses(plan, dialler) => match addresses {
-                Ok(addresses) => break addresses,
-                Err(error) => error,
-            },
-        };
-        if began.elapsed() + RETRY >= limit {
-            return Err(error);
-        }
-        tokio::select! {
-            biased;
-            () = signals.next() => return Err(LoadError::Interrupted(Box::default())),
-            () = tokio::time::sleep(RETRY) => {}
-        }
-    };
+    let addresses = until_reachable(plan, limit, dialler, signals).await?;
     let left = limit.saturating_sub(began.elapsed());
     let mut poll = apart(plan);
     poll.budget = Budget {
@@ -107,23 +90,51 @@ pub(super) async fn wait_ready(
     })
 }
 
-/// Sends what warms the target up.
+/// The addresses of a target that can be reached at last.
+async fn until_reachable(
+    plan: &Plan,
+    limit: Duration,
+    dialler: &Arc<Dialler>,
+    signals: &mut Signals,
+) -> Result<Vec<Address>, LoadError> {
+    let began = Instant::now();
+    loop {
+        let error = tokio::select! {
+            biased;
+            () = signals.next() => return Err(LoadError::Interrupted(Box::default())),
+            addresses = reachable_addresses(plan, dialler) => match addresses {
+                Ok(addresses) => return Ok(addresses),
+                Err(error) => error,
+            },
+        };
+        if began.elapsed() + RETRY >= limit {
+            return Err(error);
+        }
+        tokio::select! {
+            biased;
+            () = signals.next() => return Err(LoadError::Interrupted(Box::default())),
+            () = tokio::time::sleep(RETRY) => {}
+        }
+    }
+}
+
+/// Sends what warms the target up, where that is asked for.
 ///
 /// # Errors
 /// The user stopped it, or a thread could not start.
 pub(super) async fn warm_up(
     plan: &Plan,
-    warmup: Warmup,
     dialler: &Arc<Dialler>,
     addresses: &[Address],
     signals: &mut Signals,
     prepared: &mut Prepared,
 ) -> Result<(), LoadError> {
-    let mut warm = apart(plan);
-    let (requests, duration) = match warmup {
-        Warmup::Requests(requests) => (Some(requests), None),
-        Warmup::Duration(duration) => (None, Some(duration)),
+    let (requests, duration) = match plan.preparation.warmup {
+        None => return Ok(()),
+        Some(Warmup::Requests(requests)) => (Some(requests), None),
+        Some(Warmup::Duration(duration)) => (None, Some(duration)),
     };
+    let mut warm = apart(plan);
     warm.budget = Budget {
         requests,
         duration,

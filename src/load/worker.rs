@@ -1,10 +1,14 @@
 //! One client thread: its share of the connections, each a loop of dial, exchange, identify, record.
 
+mod open;
+mod record;
+mod start;
+
 use std::cell::{Cell, RefCell};
 use std::pin::pin;
 use std::rc::{Rc, Weak};
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::LocalOptions;
 use tokio::sync::{Mutex as Turns, watch};
@@ -14,19 +18,14 @@ use super::Phase;
 use super::buffer::{BodyEnd, Lender};
 use super::connection::{Connection, ExchangeError};
 use super::deadline::{Deadline, Elapsed};
-use super::dial::DialError;
 use super::harvest::Harvest;
-use super::limiter::{self, Answer};
+use super::limiter::Answer;
 use super::session::SessionLoop;
 use super::shared::Shared;
 use super::snapshots::Snapshots;
-use super::turnstile::Entry;
 use crate::identity::rule;
 use crate::observation::{Failure, Observation, Outcome, PodId, status};
-use crate::stats::sequential::Look;
-use crate::tally::connections::OneConnection;
-use crate::tally::monitor::Seen;
-use crate::tally::set_aside::Reason;
+use open::{Open, Responses};
 
 /// How many connections that others use too may turn a request away unseen before it gets one of its own.
 const MOST_SHARED_CONNECTIONS: u32 = 2;
@@ -93,6 +92,12 @@ pub(super) fn run(
         .expect("the request loops ended with their runtime")
         .into_inner();
     harvest.keep_up(shared);
+    abandon(shared, &mut harvest);
+    Ok(harvest)
+}
+
+/// Writes down what was in flight when the user quit.
+fn abandon(shared: &Shared, harvest: &mut Harvest) {
     for _ in 0..harvest.in_flight {
         let abandoned = Observation {
             ticket: NO_TICKET,
@@ -103,7 +108,6 @@ pub(super) fn run(
         harvest.tell(&abandoned, "the run was stopped before the answer came");
         harvest.tally.record(&abandoned);
     }
-    Ok(harvest)
 }
 
 /// What this thread has to tell so far, with what connections have brought that are still open.
@@ -147,59 +151,11 @@ struct RequestLoop {
     unanswered: u32,
 }
 
-/// Leave to send.
-#[derive(Debug, Clone, Copy)]
-struct Start {
-    /// The place in the dispatch order; [`NO_TICKET`] for a probe.
-    ticket: u64,
-    /// When it was due.
-    due: Instant,
-    /// The permit of the turnstile, where that is closed.
-    permit: Option<u32>,
-}
-
 /// The timers of a request loop: one would move between the two limits with every request.
 #[derive(Default)]
 struct Timers {
     dial: Deadline,
     exchange: Deadline,
-}
-
-/// An open connection and what it has brought.
-struct Open {
-    connection: Connection,
-    /// The connection's place among the run's addresses.
-    address: usize,
-    responses: Rc<Responses>,
-}
-
-impl Open {
-    /// The same connection for a further request at the same time.
-    fn share(&self) -> Option<Self> {
-        Some(Self {
-            connection: self.connection.share()?,
-            address: self.address,
-            responses: Rc::clone(&self.responses),
-        })
-    }
-}
-
-/// What a connection has brought; folded into the tally when its last user has gone.
-struct Responses {
-    harvest: Rc<RefCell<Harvest>>,
-    of_connection: RefCell<OneConnection>,
-    /// The number of the epoch to which they belong.
-    epoch: Cell<u32>,
-}
-
-impl Drop for Responses {
-    fn drop(&mut self) {
-        let mut harvest = self.harvest.borrow_mut();
-        harvest.open -= 1;
-        if self.epoch.get() == harvest.epoch_number {
-            harvest.tally.close(self.of_connection.take());
-        }
-    }
 }
 
 /// Why a request brought no whole response.
@@ -261,86 +217,8 @@ impl RequestLoop {
         harvest.in_flight += 1;
     }
 
-    /// Leave for the next request; `None` when there is none, or the run stops meanwhile.
-    async fn next_start(&mut self) -> Option<Start> {
-        loop {
-            if self.shared.turnstile.is_closed() {
-                match self.pass_turnstile().await? {
-                    Some(start) => return Some(start),
-                    None => continue,
-                }
-            }
-            let ticket = match self.held.take() {
-                Some(ticket) => ticket,
-                None => self.shared.dispenser.take()?,
-            };
-            let due = self.wait_until_due(ticket).await?;
-            if !self.shared.turnstile.is_closed() {
-                return Some(Start {
-                    ticket,
-                    due,
-                    permit: None,
-                });
-            }
-            self.held = Some(ticket);
-        }
-    }
-
-    /// Waits for a permit; `Some(None)` when the turnstile opened instead.
-    async fn pass_turnstile(&mut self) -> Option<Option<Start>> {
-        let shared = Arc::clone(&self.shared);
-        let _head = tokio::select! {
-            biased;
-            _ = self.phase.wait_for(|&phase| phase != Phase::Run) => return None,
-            head = shared.turnstile.head.lock() => head,
-        };
-        loop {
-            let now = Instant::now();
-            let (dispenser, epochs) = (&shared.dispenser, &shared.epochs);
-            let since = now - shared.started;
-            let start = |ticket, permit| Start {
-                ticket,
-                due: now,
-                permit: Some(permit),
-            };
-            match shared.turnstile.entry(dispenser, epochs, self.held, since) {
-                Entry::Open => return Some(None),
-                Entry::Spent => return None,
-                Entry::Probe(permit) => return Some(Some(start(NO_TICKET, permit))),
-                Entry::Request(ticket, permit) => {
-                    self.held = None;
-                    return Some(Some(start(ticket, permit)));
-                }
-                Entry::Wait(until) => {
-                    self.sleep_until(shared.started.checked_add(until)?).await?;
-                }
-            }
-        }
-    }
-
-    /// Waits; `None` when the run stops meanwhile.
-    async fn sleep_until(&mut self, then: Instant) -> Option<()> {
-        tokio::select! {
-            biased;
-            _ = self.phase.wait_for(|&phase| phase != Phase::Run) => None,
-            () = tokio::time::sleep_until(then.into()) => Some(()),
-        }
-    }
-
     fn goes_on(&mut self) -> bool {
         self.session.as_mut().is_none_or(SessionLoop::goes_on)
-    }
-
-    /// Waits for the request's scheduled start, which is returned; `None` when the run stops meanwhile.
-    async fn wait_until_due(&mut self, ticket: u64) -> Option<Instant> {
-        let Some(rate) = self.shared.plan.load.rate else {
-            return Some(Instant::now());
-        };
-        let planned = rate.due(ticket);
-        let due = planned.checked_add(self.shared.turnstile.postponed())?;
-        let due = self.shared.started.checked_add(due)?;
-        self.sleep_until(due).await?;
-        Some(due)
     }
 
     /// One request, on the open connection if it may carry another, until its response is identified.
@@ -393,100 +271,6 @@ impl RequestLoop {
         }
     }
 
-    /// The connection that the next request goes over.
-    async fn connection(
-        &mut self,
-        slot: &mut Option<Open>,
-        deadline: &mut Deadline,
-    ) -> Result<Open, DialError> {
-        let Some(multiplexed) = self.multiplexed.clone() else {
-            return match slot.take() {
-                Some(open) => Ok(open),
-                None => self.dial(deadline).await,
-            };
-        };
-        let mut current = multiplexed.lock().await;
-        if let Some(open) = &mut *current
-            && open.connection.is_reusable().await
-            && let Some(shared) = open.share()
-        {
-            return Ok(shared);
-        }
-        let open = self.dial(deadline).await?;
-        let shared = open.share();
-        Ok(match shared {
-            Some(shared) => {
-                *current = Some(open);
-                shared
-            }
-            None => open,
-        })
-    }
-
-    /// Lets no further request use a connection that others share.
-    async fn discard(&self, failed: &Open) {
-        if let Some(multiplexed) = &self.multiplexed {
-            let mut current = multiplexed.lock().await;
-            let is_it = |open: &mut Open| Rc::ptr_eq(&open.responses, &failed.responses);
-            drop(current.take_if(is_it));
-        }
-    }
-
-    /// Counts how a request ended for its connection and its address, unless it is set aside.
-    fn count(&self, open: &Open, ended: &Result<Responded, Failed>, ticket: u64) {
-        let mut harvest = self.harvest.borrow_mut();
-        let epoch = harvest.keep_up(&self.shared);
-        if ticket == NO_TICKET || ticket < harvest.epoch.first_ticket {
-            return;
-        }
-        let pod = ended.as_ref().ok().and_then(|responded| responded.pod);
-        let group = pod.map(|pod| harvest.tally.group(pod));
-        match ended {
-            Ok(_) => harvest.addresses.responded(open.address, group),
-            Err(_) => harvest.addresses.failed(open.address),
-        }
-        if !self.shared.plan.load.connection_use.is_fresh() {
-            let responses = &open.responses;
-            let mut of_connection = responses.of_connection.borrow_mut();
-            if responses.epoch.replace(epoch) != epoch {
-                *of_connection = OneConnection::default();
-            }
-            of_connection.record(group);
-        }
-    }
-
-    async fn dial(&mut self, deadline: &mut Deadline) -> Result<Open, DialError> {
-        let addresses = &self.shared.addresses;
-        let address = self.dials % addresses.len();
-        self.dials = self.dials.wrapping_add(1);
-        let dialler = &self.shared.dialler;
-        let opened = Connection::open(dialler, &addresses[address], deadline, &self.lender).await;
-        let mut harvest = self.harvest.borrow_mut();
-        match &opened {
-            Ok(_) => harvest.opened(address),
-            Err(_) => harvest.addresses.refused(address),
-        }
-        let (connection, epoch) = (opened?, Cell::new(harvest.epoch_number));
-        let responses = Rc::new(Responses {
-            harvest: Rc::clone(&self.harvest),
-            of_connection: RefCell::default(),
-            epoch,
-        });
-        if self.shared.plan.snapshot.is_some() && !self.shared.plan.load.connection_use.is_fresh() {
-            let mut kept = self.kept.borrow_mut();
-            // Those that have closed are cleared away whenever the list would grow.
-            if kept.len() == kept.capacity() {
-                kept.retain(|one| one.strong_count() > 0);
-            }
-            kept.push(Rc::downgrade(&responses));
-        }
-        Ok(Open {
-            connection,
-            address,
-            responses,
-        })
-    }
-
     async fn exchange(
         &mut self,
         connection: &mut Connection,
@@ -519,100 +303,5 @@ impl RequestLoop {
         let responded = self.responded(connection, ticket, (status, end));
         connection.finish();
         Ok(responded)
-    }
-
-    /// Reads from a whole response who answered.
-    fn responded(
-        &self,
-        connection: &Connection,
-        ticket: u64,
-        (status, end): (u16, BodyEnd),
-    ) -> Responded {
-        let told = connection.answer();
-        let mut harvest = self.harvest.borrow_mut();
-        let pod = harvest.identify(&self.shared, ticket, status, told, end);
-        let answer = match (status, pod) {
-            (status, pod)
-                if status::is_too_many(status)
-                    || (pod.is_none() && status::is_unavailable(status)) =>
-            {
-                Answer::Rejected {
-                    is_explicit: status::is_too_many(status),
-                    retry_after: limiter::retry_after(told.headers, SystemTime::now()),
-                }
-            }
-            _ => Answer::Accepted,
-        };
-        Responded {
-            status,
-            pod,
-            reusable: end == BodyEnd::Whole,
-            answer,
-        }
-    }
-
-    fn record(&mut self, start: Start, ended: Result<Responded, Failed>) {
-        let shared = &*self.shared;
-        let ended_at = Instant::now();
-        let now = ended_at - shared.started;
-        let answer = match &ended {
-            Ok(responded) => responded.answer,
-            Err(_) => Answer::Failed,
-        };
-        if let Some(permit) = start.permit {
-            shared.answered(permit, now, answer);
-        }
-        let mut harvest = self.harvest.borrow_mut();
-        harvest.keep_up(shared);
-        harvest.in_flight -= 1;
-        let mut observation = Observation {
-            ticket: start.ticket,
-            outcome: Outcome::Failed(Failure::Protocol),
-            dispatched: start.due - shared.started,
-            latency: ended_at - start.due,
-        };
-        let pod = match ended {
-            Ok(Responded { status, pod, .. }) => {
-                observation.outcome = Outcome::Responded { status, pod };
-                pod
-            }
-            Err((failure, message)) => {
-                observation.outcome = Outcome::Failed(failure);
-                shared.failed(failure, &message);
-                harvest.tell(&observation, message);
-                None
-            }
-        };
-        if start.ticket == NO_TICKET {
-            harvest.set_aside.record(Reason::LimiterProbe, &observation);
-            return;
-        }
-        let Some(place) = start.ticket.checked_sub(harvest.epoch.first_ticket) else {
-            harvest.set_aside.record(Reason::BeforePacing, &observation);
-            return;
-        };
-        observation.ticket = shared.plan.place(place);
-        harvest.tally.record(&observation);
-        if let Some(session) = &mut self.session {
-            let answered = pod.map(|pod| (pod, harvest.tally.group(pod)));
-            session.record(answered, &mut harvest.sessions);
-        }
-        if let Some(monitor) = &harvest.epoch.monitor {
-            let seen = match (pod, observation.outcome) {
-                (Some(pod), _) => Seen::Group(harvest.tally.group(pod)),
-                (None, Outcome::Failed(failure)) if !failure.was_sent() => Seen::NeverSent,
-                (None, _) => Seen::Unattributed,
-            };
-            let mut monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
-            if monitor.place(place, seen) != Look::Continue {
-                shared.dispenser.stop();
-            }
-        }
-        if start.permit.is_none() {
-            shared.rejected(start.ticket, now, answer);
-        }
-        if pod.is_none() {
-            shared.replace(start.ticket);
-        }
     }
 }
