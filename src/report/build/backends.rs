@@ -1,0 +1,211 @@
+//! Who answered: backends, workloads, pods, addresses.
+
+use std::collections::BTreeMap;
+
+use super::latency::{histogram, seconds};
+use crate::claim::Claim;
+use crate::identity::assignment::{Assignment, Basis, Group};
+use crate::measured::{Address, Measured};
+use crate::report::{
+    AddressReport, AssignmentReport, BackendReport, EvennessReport, PodReport, UnmappedReport,
+};
+use crate::split::Split;
+use crate::stats::equivalence::{leak_ruled_out, tolerances};
+use crate::stats::intervals;
+use crate::tally::counted::Counted;
+use crate::verdict::decision::Counts;
+use crate::verdict::{Outcome, health};
+
+/// Intervals miss the share that they are for at most this often.
+const INTERVAL_ERROR_RATE: f64 = 0.05;
+
+impl BackendReport {
+    /// Adds what the groups assigned to this backend tell beside their number.
+    pub(super) fn add_health(
+        &mut self,
+        measured: &Measured,
+        assignment: &Assignment,
+        backend: usize,
+    ) {
+        let (errors, latency) = health::of_backend(measured, &assignment.fixed, backend);
+        self.errors = errors;
+        self.error_share = share(self.errors, latency.count());
+        self.latency_p50_seconds = seconds(latency.quantile(0.5));
+        self.latency_p99_seconds = seconds(latency.quantile(0.99));
+        self.latency_histogram = Some(histogram(&latency));
+    }
+}
+
+pub(super) fn backends(claim: &Claim, groups: &[Group], outcome: &Outcome) -> Vec<BackendReport> {
+    let Claim {
+        split, criterion, ..
+    } = claim;
+    let counts = &outcome.counts;
+    let n = counts.attributed();
+    let tolerances = tolerances(split.shares(), criterion.tolerance);
+    // The responses of a session depend on each other.
+    let has_intervals = n > 0 && outcome.sessions.is_none();
+    let simultaneous =
+        has_intervals.then(|| intervals::goodman(&counts.observed, INTERVAL_ERROR_RATE));
+    let row = |backend: usize| {
+        let observed = counts.observed[backend];
+        let expected = split.shares()[backend];
+        let interval = has_intervals.then(|| intervals::wilson(observed, n, INTERVAL_ERROR_RATE));
+        let simultaneous = simultaneous.as_ref().map(|rows| rows[backend]);
+        let silent = expected == 0.0 && observed == 0 && has_intervals;
+        BackendReport {
+            label: split.labels()[backend].clone(),
+            workload: workloads(backend, groups, &outcome.assignment),
+            expected_share: expected,
+            tolerance_share: tolerances[backend],
+            observed,
+            share: share(observed, n),
+            interval_low: interval.map(|interval| interval.low),
+            interval_high: interval.map(|interval| interval.high),
+            simultaneous_low: simultaneous.map(|interval| interval.low),
+            simultaneous_high: simultaneous.map(|interval| interval.high),
+            leak_ruled_out_share: silent.then(|| leak_ruled_out(n, criterion.alpha)),
+            errors: 0,
+            error_share: None,
+            latency_p50_seconds: None,
+            latency_p99_seconds: None,
+            latency_histogram: None,
+        }
+    };
+    (0..split.len()).map(row).collect()
+}
+
+/// The workloads that are no backend of the split, or may be none, by name; `observed[g]` belongs to `groups[g]`.
+pub(super) fn unmapped(
+    groups: &[Group],
+    observed: &[u64],
+    assignment: &Assignment,
+) -> Vec<UnmappedReport> {
+    let n: u64 = observed.iter().sum();
+    let mut by_workload: BTreeMap<&str, u64> = BTreeMap::new();
+    let seen = groups.iter().zip(observed);
+    for ((group, &observed), assigned) in seen.zip(&assignment.fixed) {
+        if assigned.is_none() && observed > 0 {
+            *by_workload.entry(&group.workload).or_default() += observed;
+        }
+    }
+    let row = |(workload, observed): (&str, u64)| UnmappedReport {
+        workload: workload.to_owned(),
+        observed,
+        share: share(observed, n),
+    };
+    by_workload.into_iter().map(row).collect()
+}
+
+/// The names of the workloads that were taken for a backend.
+fn workloads(backend: usize, groups: &[Group], assignment: &Assignment) -> Option<String> {
+    let assigned = groups.iter().zip(&assignment.fixed);
+    let mut names: Vec<&str> = assigned
+        .filter(|&(_, assigned)| *assigned == Some(backend))
+        .map(|(group, _)| group.workload.as_str())
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    (!names.is_empty()).then(|| names.join(","))
+}
+
+pub(super) fn assignment(
+    split: &Split,
+    groups: &[Group],
+    assignment: &Assignment,
+) -> Vec<AssignmentReport> {
+    let known = assignment
+        .inferences
+        .iter()
+        .map(|inference| AssignmentReport {
+            workload: inference.workload.clone(),
+            label: Some(split.labels()[inference.label].clone()),
+            reason: match inference.basis {
+                Basis::Explicit => "--backend",
+                Basis::ExactName => "exact name",
+                Basis::NameToken => "last token of the name",
+                Basis::LeftOver => "left over, same stem",
+                Basis::Alone => "only workload that answered",
+            }
+            .to_owned(),
+        });
+    let doubtful = assignment
+        .ambiguous
+        .iter()
+        .map(|ambiguity| AssignmentReport {
+            workload: groups[ambiguity.group].workload.clone(),
+            label: None,
+            reason: "ambiguous".to_owned(),
+        });
+    let mut rows: Vec<AssignmentReport> = known.chain(doubtful).collect();
+    rows.dedup();
+    rows
+}
+
+pub(super) fn pods(claim: &Claim, counted: &Counted, assignment: &Assignment) -> Vec<PodReport> {
+    let (mut rows, split) = (Vec::new(), &claim.split);
+    let n = counted.attributed();
+    let interval = |observed| {
+        (n > 0 && claim.sessions.is_none())
+            .then(|| intervals::wilson(observed, n, INTERVAL_ERROR_RATE))
+    };
+    let ratio = |observed: u64| share(observed * split.len() as u64, n);
+    for (group, counted) in counted.groups.iter().enumerate() {
+        let backend = assignment.fixed.get(group).copied().flatten();
+        rows.extend(counted.pods.iter().map(|(name, &observed)| PodReport {
+            name: name.clone(),
+            label: backend.map(|backend| split.labels()[backend].clone()),
+            observed,
+            share: share(observed, n),
+            interval_low: interval(observed).map(|interval| interval.low),
+            interval_high: interval(observed).map(|interval| interval.high),
+            equal_share_ratio: ratio(observed).filter(|_| split.is_of_pods()),
+        }));
+    }
+    rows.sort_by(|a, b| a.name.cmp(&b.name));
+    rows
+}
+
+/// What was asked of pods, and how far they are from equal shares.
+pub(super) fn evenness(claim: &Claim, groups: &[Group], counts: &Counts) -> EvennessReport {
+    let pods = counts.observed.len() as u64;
+    let n: u64 = counts.observed.iter().sum();
+    let ratio = |count: Option<&u64>| share(count.copied()? * pods, n);
+    EvennessReport {
+        pods_expected: pods,
+        pods_seen: groups.len() as u64,
+        tolerance_ratio: claim.even_tolerance(),
+        hottest_ratio: ratio(counts.observed.iter().max()),
+        coldest_ratio: ratio(counts.observed.iter().min()),
+    }
+}
+
+/// What each address brought, its responses by backend.
+pub(super) fn addresses(
+    measured: &Measured,
+    assignment: &Assignment,
+    backends: usize,
+) -> Vec<AddressReport> {
+    let row = |(index, address): (usize, &Address)| {
+        let tally = measured.by_address.get(index);
+        let mut counts = vec![0; backends];
+        for (observed, assigned) in tally.observed.iter().zip(&assignment.fixed) {
+            if let Some(backend) = assigned {
+                counts[*backend] += observed;
+            }
+        }
+        AddressReport {
+            address: address.to_string(),
+            connections: tally.connections,
+            failed_dials: tally.failed_dials,
+            counts,
+            unidentified: tally.unidentified,
+            failed: tally.failed,
+        }
+    };
+    measured.addresses.iter().enumerate().map(row).collect()
+}
+
+pub(super) fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
