@@ -5,7 +5,7 @@
 
 mod parts;
 
-use super::kind::{gateway, ingress};
+use super::kind::{gateway, rule};
 use super::object::Object;
 use super::route::{Backend, PathRule, Route};
 use super::table::{Probe, Table, takes_connections};
@@ -227,13 +227,13 @@ fn is_counterpart(row: &Route<'_>, other: &Route<'_>) -> bool {
 /// That ingress-nginx counts no total below 100.
 fn ignored_total(row: &Route<'_>) -> Option<String> {
     let objects = row.related.iter().copied().chain([row.object]);
-    for object in objects.filter(|object| ingress::is_ingress(object)) {
-        let Ok(Some(canary)) = ingress::canary(object) else {
+    for object in objects.filter(|object| rule::is_ingress(object)) {
+        let Ok(Some(canary)) = rule::canary(object) else {
             continue;
         };
         let Some(written) = canary
             .written_total
-            .filter(|&total| total < ingress::LEAST_TOTAL)
+            .filter(|&total| total < rule::LEAST_TOTAL)
         else {
             continue;
         };
@@ -277,7 +277,7 @@ fn without_weight(row: &Route<'_>) -> Option<String> {
 /// That two types of path mean the same.
 fn path_types(row: &Route<'_>, other: &Route<'_>) -> Option<String> {
     let written = |row: &Route<'_>| {
-        let rules = ingress::rules(row.object).ok()?;
+        let rules = rule::rules(row.object).ok()?;
         let rule = rules.into_iter().find(|rule| rule.number == row.rule)?;
         Some(rule.path_type.to_owned())
     };
@@ -321,11 +321,11 @@ fn unread(error: &ManifestError) -> ComparedRule {
 /// What objects say beside the split.
 fn beside(objects: &[Object]) -> impl Iterator<Item = String> {
     objects.iter().filter_map(|object| {
-        if ingress::is_ingress(object) {
+        if rule::is_ingress(object) {
             let annotations = object.value["metadata"]["annotations"].as_object()?;
             let names = annotations
                 .keys()
-                .filter_map(|key| key.strip_prefix(ingress::PREFIX));
+                .filter_map(|key| key.strip_prefix(rule::PREFIX));
             let names: Vec<&str> = names.filter(|name| !name.starts_with("canary")).collect();
             let told = format!("{} has {}: not compared", object.title(), names.join(", "));
             return (!names.is_empty()).then_some(told);

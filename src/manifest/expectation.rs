@@ -3,7 +3,7 @@
 use http::uri::PathAndQuery;
 
 use super::ManifestError;
-use super::kind::ingress;
+use super::kind::rule;
 use super::label::{labels, matched};
 use super::route::{PodsOf, Route};
 use super::workload::{Workload, Workloads, names};
@@ -109,7 +109,7 @@ impl Expectation {
             source: route.describe(),
             conditions: route.conditions.iter().map(ToString::to_string).collect(),
             is_grpc: route.is_grpc,
-            is_nginx_canary: ingress::is_ingress(route.object) && !route.related.is_empty(),
+            is_nginx_canary: rule::is_ingress(route.object) && !route.related.is_empty(),
             objects: origins(route, workloads),
         })
     }

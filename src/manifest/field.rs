@@ -19,16 +19,23 @@ pub(super) struct Field<'a> {
     path: String,
 }
 
-impl<'a> Field<'a> {
-    /// The whole object.
-    pub(super) fn root(object: &'a Object) -> Self {
-        Self {
-            object,
-            value: Some(&object.value),
+impl Object {
+    /// Its fields.
+    pub(super) fn root(&self) -> Field<'_> {
+        Field {
+            object: self,
+            value: Some(&self.value),
             path: String::new(),
         }
     }
 
+    /// Its labels.
+    pub(super) fn labels(&self) -> Result<BTreeMap<&str, &str>, ManifestError> {
+        self.root().at("metadata")?.at("labels")?.strings()
+    }
+}
+
+impl<'a> Field<'a> {
     /// The field `key` of a mapping.
     pub(super) fn at(&self, key: &str) -> Result<Self, ManifestError> {
         let value = match self.value {

@@ -13,6 +13,7 @@ mod condition;
 mod document;
 mod expectation;
 mod field;
+mod input;
 mod join;
 mod kind;
 mod label;
@@ -31,9 +32,10 @@ pub use checks::{Derived, DerivedCheck};
 pub use choice::Choice;
 pub use document::{MAX_BYTES, patches, to_yaml};
 pub use expectation::{Expectation, path_of};
+pub use input::{Input, PassedOver};
 pub use kind::{ALL as KINDS, Kind};
 pub use lint::{CODES, Checked, Finding, PlannedRun, Severity, lint};
-pub use object::{Input, Object, Origin, PassedOver};
+pub use object::{Object, Origin};
 pub use sets::Sets;
 
 use std::num::NonZeroUsize;
@@ -143,7 +145,7 @@ impl Manifests {
     /// An input that is neither YAML nor JSON or beyond the limits, or a document that is no Kubernetes
     /// object, unless it was found in a folder.
     pub fn read(inputs: &[Input]) -> Result<Self, ManifestError> {
-        let (objects, passed_over) = object::objects(inputs)?;
+        let (objects, passed_over) = input::objects(inputs)?;
         Ok(Self {
             objects,
             passed_over,

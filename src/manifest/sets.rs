@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::ManifestError;
-use super::lint::Finding;
+use super::lint::finding::Finding;
 use super::object::Object;
 use super::route::Route;
 

@@ -2,7 +2,7 @@
 
 use super::edit::{Relabel, suffixed};
 use super::{CanaryOptions, MAX_LABEL, ManifestError, VERSION_LABELS, refused};
-use crate::manifest::kind::ingress::{self, is_ingress};
+use crate::manifest::kind::rule::{self, is_ingress};
 use crate::manifest::object::{Object, same_namespace};
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ impl<'a> Stable<'a> {
         options: &CanaryOptions,
     ) -> Result<Self, ManifestError> {
         let ingress = the_ingress(objects, options)?;
-        let rules = ingress::rules(ingress)?;
+        let rules = rule::rules(ingress)?;
         let named: Vec<&str> = rules
             .iter()
             .filter_map(|rule| rule.service.as_ref().map(|(name, _)| *name))
@@ -153,7 +153,7 @@ fn the_ingress<'a>(
     let mut stable = Vec::new();
     let mut canaries = Vec::new();
     for object in objects.iter().filter(|object| is_ingress(object)) {
-        let rules = ingress::rules(object)?;
+        let rules = rule::rules(object)?;
         if rules.iter().any(|rule| rule.canary.is_some()) {
             canaries.push(object);
         } else {

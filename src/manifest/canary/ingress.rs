@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::choosing::Stable;
 use super::edit::{relabel, remove, set, suffixed};
 use super::{CanaryOptions, MAX_LABEL, ManifestError, copy};
-use crate::manifest::kind::ingress::PREFIX;
+use crate::manifest::kind::rule::PREFIX;
 use crate::manifest::lint::counts_on_a_canary;
 use crate::manifest::object::Object;
 

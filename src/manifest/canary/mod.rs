@@ -10,7 +10,7 @@ mod ingress;
 
 use serde_json::{Value, json};
 
-use super::kind::ingress::LEAST_TOTAL;
+use super::kind::rule::LEAST_TOTAL;
 use super::object::{Object, same_namespace};
 use super::{ManifestError, Manifests};
 use choosing::Stable;

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::ingress::is_ingress;
+use super::rule::{GROUPS, is_action};
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::field::{Field, joined};
@@ -18,24 +18,11 @@ const PREFIX: &str = "alb.ingress.kubernetes.io/";
 
 pub(super) const KIND: Kind = Kind {
     names: &["Ingress"],
-    groups: &["networking.k8s.io", "extensions"],
+    groups: GROUPS,
     weights: "alb.ingress.kubernetes.io/actions.NAME: forwardConfig.targetGroups[].weight",
     meaning: "AWS load balancers: relative",
     read: Read::Each(routes),
 };
-
-/// Whether the path of a rule at `field` leads to an action rather than to a Service.
-pub(super) fn reads(object: &Object, field: &Field<'_>) -> Result<bool, ManifestError> {
-    if !is_ingress(object) {
-        return Ok(false);
-    }
-    let new = field.along(&["backend", "service", "port"])?;
-    let port = match new.value() {
-        Some(Value::Object(port)) => port.get("name"),
-        _ => field.along(&["backend", "servicePort"])?.value(),
-    };
-    Ok(port.and_then(Value::as_str) == Some("use-annotation"))
-}
 
 fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
     let mut routes = Vec::new();
@@ -44,7 +31,7 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
         let host = rule.at("host")?.text()?.unwrap_or_default();
         for path in rule.along(&["http", "paths"])?.items()? {
             number += 1;
-            if !reads(object, &path)? {
+            if !is_action(&path)? {
                 continue;
             }
             let name = path.along(&["backend", "service", "name"])?.text()?;

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Context, Kind, Read, ingress};
+use super::rule::{self, GROUPS};
+use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::document::documents;
 use crate::manifest::field::Field;
@@ -17,7 +18,7 @@ use crate::manifest::route::{Backend, Route};
 
 pub(super) const KIND: Kind = Kind {
     names: &["Ingress"],
-    groups: &["networking.k8s.io", "extensions"],
+    groups: GROUPS,
     weights: "zalando.org/backend-weights, traefik.ingress.kubernetes.io/service-weights",
     meaning: "Skipper: relative; Traefik 1: percent, those without share the rest",
     read: Read::Each(routes),
@@ -51,8 +52,8 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
         }
     }
     let weights = weights(&field)?;
-    let mut groups: Vec<(ingress::Rule<'a>, Vec<Backend<'a>>)> = Vec::new();
-    for rule in ingress::rules(object)? {
+    let mut groups: Vec<(rule::Rule<'a>, Vec<Backend<'a>>)> = Vec::new();
+    for rule in rule::rules(object)? {
         let Some((name, _)) = &rule.service else {
             continue;
         };
@@ -66,7 +67,7 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
             None => groups.push((rule, vec![backend])),
         }
     }
-    let route = |(rule, mut backends): (ingress::Rule<'a>, Vec<Backend<'a>>)| {
+    let route = |(rule, mut backends): (rule::Rule<'a>, Vec<Backend<'a>>)| {
         let given: f64 = backends.iter().map(|backend| backend.weight.max(0.0)).sum();
         let open = backends
             .iter()
@@ -79,7 +80,7 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
                 false => (100.0 - given).max(0.0) / open,
             };
         }
-        ingress::route(&rule, backends)
+        rule::route(&rule, backends)
     };
     Ok(groups.into_iter().map(route).collect())
 }

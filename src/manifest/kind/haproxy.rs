@@ -4,7 +4,8 @@
 //! In the mode `deploy`, the default, a weight is the group's; in `pod` it is each pod's, and shares follow
 //! the numbers of pods ("Blue-green" of the documentation).
 
-use super::{Context, Kind, Read, ingress};
+use super::rule::{self, GROUPS};
+use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
@@ -12,7 +13,7 @@ use crate::manifest::route::{Backend, PodsOf, Remark, Route};
 
 pub(super) const KIND: Kind = Kind {
     names: &["Ingress"],
-    groups: &["networking.k8s.io", "extensions"],
+    groups: GROUPS,
     weights: "haproxy-ingress.github.io/blue-green-balance: LABEL=VALUE=WEIGHT",
     meaning: "haproxy-ingress: relative, of groups of pods",
     read: Read::Each(routes),
@@ -51,11 +52,11 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
             == Some("pod");
     }
     let mut routes = Vec::new();
-    for rule in ingress::rules(object)? {
+    for rule in rule::rules(object)? {
         let Some((service, _)) = &rule.service else {
             continue;
         };
-        let mut route = ingress::route(&rule, groups(object, service, &field)?);
+        let mut route = rule::route(&rule, groups(object, service, &field)?);
         if is_by_pod {
             route.remarks.push(Remark {
                 is_error: false,

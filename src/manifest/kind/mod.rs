@@ -22,6 +22,7 @@ mod kuma;
 mod openshift;
 pub(super) mod rollout;
 mod routegroup;
+pub(super) mod rule;
 mod smi;
 mod traefik;
 pub(super) mod unread;

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::Findings;
-use crate::manifest::kind::ingress::{PREFIX, Rule};
+use super::finding::Findings;
+use crate::manifest::kind::rule::{PREFIX, Rule};
 use crate::manifest::object::Object;
 
 /// Prefixes of other controllers that know canary annotations of their own.

@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::{Findings, class};
+use super::class;
+use super::finding::Findings;
 use crate::manifest::ManifestError;
 use crate::manifest::field::joined;
-use crate::manifest::kind::ingress::{
-    self, ByPlace, PREFIX, Rule, annotation, at, by_place, is_ingress, oldest_first,
-};
+use crate::manifest::kind::ingress::{ByPlace, at, by_place, oldest_first};
+use crate::manifest::kind::rule::{self, PREFIX, Rule, annotation, is_ingress};
 use crate::manifest::object::Object;
 
 /// The annotations of a canary itself.
@@ -46,7 +46,7 @@ pub(super) fn lint(objects: &[Object], findings: &mut Findings) {
     let (mut primaries, mut canaries) = (Vec::new(), Vec::new());
     for object in objects.iter().filter(|object| is_ingress(object)) {
         // What can't be read is told where the kind is read.
-        let (Ok(canary), Ok(rules)) = (ingress::canary(object), ingress::rules(object)) else {
+        let (Ok(canary), Ok(rules)) = (rule::canary(object), rule::rules(object)) else {
             continue;
         };
         let is_canary = canary.is_some();

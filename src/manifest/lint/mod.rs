@@ -3,24 +3,26 @@
 //! An error makes the split another than the one that is written, a warning does not.
 
 mod class;
+pub(super) mod finding;
 mod ingress;
 mod rate;
 mod route;
 mod selector;
 mod special;
 
+pub(super) use finding::concerning;
+pub use finding::{Finding, Severity};
 pub(super) use ingress::counts_on_a_canary;
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use super::ManifestError;
 use super::kind::{self, unread};
 use super::object::Object;
 use super::route::Route;
 use super::workload::Workloads;
 use super::{join, sets};
 use crate::split::Split;
+use finding::Findings;
 
 /// The codes of all findings, and what each says.
 pub const CODES: &[(&str, &str)] = &[
@@ -162,72 +164,6 @@ pub const CODES: &[(&str, &str)] = &[
     ),
 ];
 
-/// How much a finding weighs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Severity {
-    /// The split is not what is written.
-    Error,
-    /// Something has no effect, or makes measuring hard.
-    Warning,
-}
-
-impl Severity {
-    /// `error` or `warning`.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        }
-    }
-}
-
-/// Something that is wrong with an object.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
-    /// Stable, `snake_case`.
-    pub code: &'static str,
-    /// How much it weighs.
-    pub severity: Severity,
-    /// The name of the input.
-    pub file: String,
-    /// The number of the document in it, from 1.
-    pub document: usize,
-    /// Kind and name of the object.
-    pub object: String,
-    /// The path of the field in the object.
-    pub path: String,
-    /// For a person; does not repeat object and path.
-    pub message: String,
-    /// The figures behind it, by name; finite.
-    pub evidence: Vec<(&'static str, f64)>,
-    /// Index of the object among all.
-    index: usize,
-}
-
-impl Finding {
-    /// That `object` stands in several files.
-    pub(super) fn twice(object: &Object, message: String) -> Self {
-        let mut findings = Findings::default();
-        findings
-            .warning("object_twice", object, "metadata.name", message)
-            .clone()
-    }
-
-    /// Where it stands and what it says, in one sentence.
-    #[must_use]
-    pub fn sentence(&self) -> String {
-        let Self {
-            file,
-            object,
-            path,
-            message,
-            ..
-        } = self;
-        format!("{file}, {object}: {path}: {message}")
-    }
-}
-
 /// What a run would send, for limits that would slow it down.
 pub struct PlannedRun<'p> {
     /// How many requests a split needs; `None` where time alone bounds the run.
@@ -241,86 +177,6 @@ impl std::fmt::Debug for PlannedRun<'_> {
         f.debug_struct("PlannedRun")
             .field("max_duration", &self.max_duration)
             .finish_non_exhaustive()
-    }
-}
-
-/// Collects findings.
-#[derive(Default)]
-struct Findings {
-    found: Vec<Finding>,
-}
-
-impl Findings {
-    fn add(
-        &mut self,
-        severity: Severity,
-        code: &'static str,
-        object: &Object,
-        path: &str,
-        message: String,
-    ) -> &mut Finding {
-        self.found.push(Finding {
-            code,
-            severity,
-            file: object.origin.file.to_string(),
-            document: object.origin.document,
-            object: object.title(),
-            path: path.to_owned(),
-            message,
-            evidence: Vec::new(),
-            index: object.index,
-        });
-        self.found.last_mut().expect("it was just pushed")
-    }
-
-    /// A field that can't be used, as a finding.
-    fn unusable(&mut self, object: &Object, error: &ManifestError) {
-        match error {
-            ManifestError::Field { path, problem, .. } => {
-                self.error("unusable_field", object, path, problem.clone());
-            }
-            other => {
-                self.error("unusable_field", object, "spec", other.to_string());
-            }
-        }
-    }
-
-    /// What checking `object` came to.
-    fn take(&mut self, object: &Object, checked: Result<(), ManifestError>) {
-        if let Err(error) = checked {
-            self.unusable(object, &error);
-        }
-    }
-
-    /// All findings in the order of the objects, each once.
-    fn once(self) -> Vec<Finding> {
-        let mut seen = HashSet::new();
-        let mut found = self.found;
-        found.retain(|one| {
-            seen.insert((one.index, one.code, one.path.clone(), one.message.clone()))
-        });
-        found.sort_by_key(|finding| finding.index);
-        found
-    }
-
-    fn error(
-        &mut self,
-        code: &'static str,
-        object: &Object,
-        path: &str,
-        message: String,
-    ) -> &mut Finding {
-        self.add(Severity::Error, code, object, path, message)
-    }
-
-    fn warning(
-        &mut self,
-        code: &'static str,
-        object: &Object,
-        path: &str,
-        message: String,
-    ) -> &mut Finding {
-        self.add(Severity::Warning, code, object, path, message)
     }
 }
 
@@ -391,10 +247,4 @@ pub fn lint(objects: &[Object], planned: Option<&PlannedRun<'_>>) -> Checked {
         splits: splits.map(Route::describe).collect(),
         findings: findings.once(),
     }
-}
-
-/// Those of `findings` that concern the objects at `indices`.
-pub(super) fn concerning(findings: Vec<Finding>, indices: &[usize]) -> Vec<Finding> {
-    let concerns = |finding: &Finding| indices.contains(&finding.index);
-    findings.into_iter().filter(concerns).collect()
 }

@@ -3,7 +3,7 @@
 use super::{Findings, PlannedRun};
 use crate::format::time;
 use crate::manifest::ManifestError;
-use crate::manifest::kind::ingress::{annotation, is_ingress};
+use crate::manifest::kind::rule::{annotation, is_ingress};
 use crate::manifest::route::Route;
 use crate::split::Split;
 

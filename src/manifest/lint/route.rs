@@ -1,6 +1,6 @@
 //! Rules of any kind: weights, the order of rules, references that lead nowhere.
 
-use super::Findings;
+use super::finding::Findings;
 use crate::manifest::ManifestError;
 use crate::manifest::kind::gateway::GROUP;
 use crate::manifest::kind::{self, istio, rollout};
@@ -191,7 +191,7 @@ fn without_pods<'a>(
     let Some(first) = found.first().filter(|_| found.iter().all(is_empty)) else {
         return Ok(());
     };
-    let is_ingress = kind::ingress::is_ingress(route.object) && route.backends.len() > 1;
+    let is_ingress = kind::rule::is_ingress(route.object) && route.backends.len() > 1;
     let is_primary = std::ptr::eq(backend, &raw const route.backends[0]);
     let what = match (is_ingress, is_primary) {
         (true, true) => {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Findings;
+use super::finding::Findings;
 use crate::manifest::ManifestError;
 use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PodsOf, Route};

@@ -1,6 +1,6 @@
 //! What single objects say that makes a split come out otherwise, or hard to measure.
 
-use super::Findings;
+use super::finding::Findings;
 use crate::manifest::ManifestError;
 use crate::manifest::kind::gateway::GROUP;
 use crate::manifest::object::Object;
