@@ -133,6 +133,34 @@ impl Config {
                 "a name such as edu.challenger-03",
             ));
         }
+        self.validate_labels()?;
+        let count: u64 = self
+            .split
+            .labels()
+            .iter()
+            .map(|label| u64::from(self.pods.of(label).get()))
+            .sum();
+        if count > u64::from(MAX_PODS) {
+            return Err(ConfigError::TooManyPods {
+                asked: count,
+                most: MAX_PODS.into(),
+            });
+        }
+        for label in self.split.labels() {
+            let sum = self.faults_of(label).largest_sum();
+            if sum > 1.0 + 1e-9 {
+                return Err(ConfigError::FaultShares {
+                    label: label.clone(),
+                    percent: sum * 100.0,
+                });
+            }
+        }
+        self.validate_rules()?;
+        self.validate_shifts()
+    }
+
+    /// Refuses a backend that the split lacks, or that an option names twice which takes it once.
+    fn validate_labels(&self) -> Result<(), ConfigError> {
         let known = |flag: &'static str, label: &str| match self.split.position(label) {
             Some(_) => Ok(()),
             None => Err(ConfigError::UnknownBackend {
@@ -171,29 +199,7 @@ impl Config {
                 return Err(ConfigError::NoLimit);
             }
         }
-        let count: u64 = self
-            .split
-            .labels()
-            .iter()
-            .map(|label| u64::from(self.pods.of(label).get()))
-            .sum();
-        if count > u64::from(MAX_PODS) {
-            return Err(ConfigError::TooManyPods {
-                asked: count,
-                most: MAX_PODS.into(),
-            });
-        }
-        for label in self.split.labels() {
-            let sum = self.faults_of(label).largest_sum();
-            if sum > 1.0 + 1e-9 {
-                return Err(ConfigError::FaultShares {
-                    label: label.clone(),
-                    percent: sum * 100.0,
-                });
-            }
-        }
-        self.validate_rules()?;
-        self.validate_shifts()
+        Ok(())
     }
 
     fn validate_rules(&self) -> Result<(), ConfigError> {

@@ -39,6 +39,42 @@ pub(super) struct Router {
     draws: Draws,
 }
 
+impl Division {
+    fn of(weights: &[f64], discipline: Discipline) -> Self {
+        match discipline {
+            Discipline::RoundRobin => Self::Turns(RoundRobin::new(weights)),
+            _ => Self::Drawn(Shares::new(weights)),
+        }
+    }
+}
+
+/// The weights of a split of an option's own, in the order of the ingress's backends.
+fn weights(config: &Config, split: &Split) -> Vec<f64> {
+    let mut weights = vec![0.0; config.split.len()];
+    for (label, share) in split.labels().iter().zip(split.shares()) {
+        let index = config.split.position(label);
+        weights[index.expect("a valid split names known backends")] = *share;
+    }
+    weights
+}
+
+/// The splits that hold one after the other.
+fn phases_of(config: &Config) -> Vec<Phase> {
+    let mut phases = Vec::new();
+    let mut phase = |start, weights: &[f64]| {
+        let division = Division::of(weights, config.discipline);
+        phases.push(Phase { start, division });
+    };
+    if config.shifts.iter().all(|shift| shift.from > 0) {
+        phase(0, config.split.shares());
+    }
+    for shift in &config.shifts {
+        phase(shift.from, &weights(config, &shift.split));
+    }
+    phases.sort_by_key(|phase| phase.start);
+    phases
+}
+
 impl Router {
     /// The rule of a valid `config`.
     pub(super) fn new(config: &Config) -> Self {
@@ -54,10 +90,7 @@ impl Router {
         let mut phases = Vec::new();
         let mut paths = Vec::new();
         let mut stands_in: Vec<usize> = (0..labels.len()).collect();
-        let division = |weights: &[f64]| match config.discipline {
-            Discipline::RoundRobin => Division::Turns(RoundRobin::new(weights)),
-            _ => Division::Drawn(Shares::new(weights)),
-        };
+        let division = |weights: &[f64]| Division::of(weights, config.discipline);
         match config.route_by {
             RouteBy::Pods => {
                 let present: Vec<f64> = pods
@@ -79,29 +112,9 @@ impl Router {
                         stands_in[index] = 0;
                     }
                 }
-                if config.shifts.iter().all(|shift| shift.from > 0) {
-                    phases.push(Phase {
-                        start: 0,
-                        division: division(config.split.shares()),
-                    });
-                }
-                let weights = |split: &Split| {
-                    let mut weights = vec![0.0; labels.len()];
-                    for (label, share) in split.labels().iter().zip(split.shares()) {
-                        let index = config.split.position(label);
-                        weights[index.expect("a valid split names known backends")] = *share;
-                    }
-                    weights
-                };
-                for shift in &config.shifts {
-                    phases.push(Phase {
-                        start: shift.from,
-                        division: division(&weights(&shift.split)),
-                    });
-                }
-                phases.sort_by_key(|phase| phase.start);
+                phases = phases_of(config);
                 let rules = config.route_paths.iter();
-                paths.extend(rules.map(|rule| division(&weights(&rule.split))));
+                paths.extend(rules.map(|rule| division(&weights(config, &rule.split))));
             }
         }
         Self {
@@ -153,8 +166,13 @@ impl Router {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+    use rand::seq::IndexedRandom;
+    use rand::{RngExt, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
     use statrs::distribution::{ChiSquared, ContinuousCDF};
 
+    use super::super::rule::Rules;
     use super::*;
 
     fn config(split: &str) -> Config {
@@ -261,5 +279,78 @@ mod tests {
         config.shifts = vec!["1003:v1=50,v2=50".parse().unwrap()];
         assert_eq!(counts(&config, 0..1000), [700, 300]);
         assert_eq!(counts(&config, 1003..2003), [500, 500]);
+    }
+
+    /// A configuration of options that may contradict each other.
+    fn any_config(random: &mut ChaCha8Rng) -> Config {
+        fn some<T: std::str::FromStr>(random: &mut ChaCha8Rng, texts: &[&str]) -> Vec<T> {
+            let count = random.random_range(0..3);
+            let texts = (0..count).filter_map(|_| texts.choose(random).copied());
+            texts.filter_map(|text| text.parse().ok()).collect()
+        }
+        let mut config = config(
+            ["v1=1", "v1=70,v2=30", "v1=0,v2=1", "z=0,v2=1,v1=9"]
+                .choose(random)
+                .unwrap(),
+        );
+        let splits = [
+            "0:v1=1",
+            "7:v2=1",
+            "9:v1=1,v2=1",
+            "18446744073709551615:v1=1",
+        ];
+        let paths = ["/:v2=1", "/a:v1=1", "/a/b/:v1=1,v2=2", "/a:v9=1"];
+        let disciplines = [
+            "random",
+            "round-robin",
+            "per-connection",
+            "per-client",
+            "sticky",
+        ];
+        config.absent = some(random, &["v1", "v2", "z"]);
+        config.pods = some(random, &["v1=3", "v2=9000", "v1=2,v2=5"])
+            .pop()
+            .unwrap_or_default();
+        config.shifts = some(random, &splits);
+        config.route_paths = some(random, &paths);
+        config.route_header = some(random, &["X-Canary", "X-Canary=beta"]).pop();
+        config.route_cookie = some(random, &["canary"]).pop();
+        config.route_by = some(random, &["weights", "pods"]).pop().unwrap_or_default();
+        config.discipline = some(random, &disciplines).pop().unwrap_or_default();
+        config
+    }
+
+    #[test]
+    fn no_valid_configuration_leads_to_a_backend_or_pod_that_is_not_there() {
+        let mut random = ChaCha8Rng::seed_from_u64(12);
+        let mut valid = 0;
+        for _ in 0..20_000 {
+            let config = any_config(&mut random);
+            if config.validate().is_err() {
+                continue;
+            }
+            valid += 1;
+            let router = Router::new(&config);
+            let rules = Rules {
+                header: config.route_header.clone(),
+                cookie: config.route_cookie.clone(),
+                paths: config.route_paths.clone(),
+            };
+            for ordinal in [0, 7, 8, 9, u64::MAX] {
+                let path = ["/", "/a", "/a/b/c", "/ab"].choose(&mut random).unwrap();
+                let word = ["always", "never", "beta", ""].choose(&mut random).unwrap();
+                let request = Request::builder().uri(*path).header("X-Canary", *word);
+                let request = request.header("Cookie", format!("canary={word}"));
+                let (head, ()) = request.body(()).unwrap().into_parts();
+                let route = rules.route(&head);
+                if !router.is_empty() {
+                    let choice = router.choose(ordinal, random.random(), route);
+                    let label = &config.split.labels()[choice.backend];
+                    let pods = config.pods.of(label).get() as usize;
+                    assert!(choice.pod < pods, "{config:?}");
+                }
+            }
+        }
+        assert!(valid > 2_000, "{valid}");
     }
 }

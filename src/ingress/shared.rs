@@ -18,6 +18,7 @@ use super::fault::Faults;
 use super::host::bare_host;
 use super::limiter::{Limit, LimitStatus, Limiter};
 use super::page::{self, Page};
+use super::pods;
 use super::router::{Choice, Router};
 use super::rule::{self, Rules};
 
@@ -60,7 +61,46 @@ pub(super) struct Backend {
     faulted: AtomicU64,
 }
 
+/// What an affinity cookie says of a pod.
+fn token(pod: &str) -> String {
+    format!("{:016x}", draw::hash(pod.as_bytes()))
+}
+
 impl Backend {
+    /// The backend with this index.
+    fn new(config: &Config, index: usize, backend: pods::Backend) -> Self {
+        let host = config.host.as_deref().map_or("localhost", bare_host);
+        let pod = |(pod, name): (usize, String)| Pod {
+            body: config.page.body(&page::Pod {
+                name: &name,
+                node: &format!("node-{}", pod % 3 + 1),
+                workload: &backend.workload,
+                address: &format!("10.42.{}.{}", index % 256, pod % 250 + 2),
+                host,
+            }),
+            headers: config
+                .headers
+                .iter()
+                .map(|header| (header.name().clone(), header.value(&name)))
+                .collect(),
+            cookie: HeaderValue::from_str(&format!("{COOKIE}={}; Path=/; HttpOnly", token(&name)))
+                .expect("a cookie of hexadecimal digits is valid"),
+            answered: AtomicU64::new(0),
+            name,
+        };
+        let pods = backend.pods.into_iter().enumerate().map(pod).collect();
+        let mut delays = config.delays.iter();
+        let delay = delays.find(|delay| delay.backend == backend.label);
+        Self {
+            faults: config.faults_of(&backend.label),
+            delay: delay.map_or(Duration::ZERO, |delay| delay.duration),
+            pods,
+            label: backend.label,
+            workload: backend.workload,
+            faulted: AtomicU64::new(0),
+        }
+    }
+
     /// Counts an answer that a fault without an identity took the place of.
     pub(super) fn count_fault(&self) {
         self.faulted.fetch_add(1, Ordering::Relaxed);
@@ -80,52 +120,18 @@ pub(super) struct Pod {
 impl Shared {
     /// What serves a valid `config`.
     pub(super) fn new(config: &Config) -> Self {
-        let mut affinity = HashMap::new();
         let host = config.host.as_deref().map(bare_host);
-        let mut backends = Vec::new();
-        for (index, backend) in config.backends().into_iter().enumerate() {
-            let mut pods = Vec::new();
-            for (pod, name) in backend.pods.into_iter().enumerate() {
-                let token = format!("{:016x}", draw::hash(name.as_bytes()));
-                let cookie = HeaderValue::from_str(&format!("{COOKIE}={token}; Path=/; HttpOnly"))
-                    .expect("a cookie of hexadecimal digits is valid");
-                affinity.insert(
-                    token,
-                    Choice {
-                        backend: index,
-                        pod,
-                    },
-                );
-                pods.push(Pod {
-                    body: config.page.body(&page::Pod {
-                        name: &name,
-                        node: &format!("node-{}", pod % 3 + 1),
-                        workload: &backend.workload,
-                        address: &format!("10.42.{}.{}", index % 256, pod % 250 + 2),
-                        host: host.unwrap_or("localhost"),
-                    }),
-                    headers: config
-                        .headers
-                        .iter()
-                        .map(|header| (header.name().clone(), header.value(&name)))
-                        .collect(),
-                    cookie,
-                    answered: AtomicU64::new(0),
-                    name,
-                });
+        let (mut affinity, mut backends) = (HashMap::new(), Vec::new());
+        for (index, of_config) in config.backends().into_iter().enumerate() {
+            let backend = Backend::new(config, index, of_config);
+            for (pod, one) in backend.pods.iter().enumerate() {
+                let choice = Choice {
+                    backend: index,
+                    pod,
+                };
+                affinity.insert(token(&one.name), choice);
             }
-            backends.push(Backend {
-                faults: config.faults_of(&backend.label),
-                delay: config
-                    .delays
-                    .iter()
-                    .find(|delay| delay.backend == backend.label)
-                    .map_or(Duration::ZERO, |delay| delay.duration),
-                label: backend.label,
-                workload: backend.workload,
-                pods,
-                faulted: AtomicU64::new(0),
-            });
+            backends.push(backend);
         }
         Self {
             router: Router::new(config),
