@@ -6,14 +6,17 @@ use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use lbtest::headers::Headers;
 use lbtest::identity::MAX_NAME_LENGTH;
+use lbtest::identity::assignment::Mappings;
 use lbtest::identity::encoding;
 use lbtest::identity::log;
-use lbtest::identity::rule::Rules;
+use lbtest::identity::rule::{Answer, Rules};
 use lbtest::load::buffer::BodyEnd;
+use lbtest::load::grpc as call;
 use lbtest::load::http1::body::Gathering;
 use lbtest::load::http1::chunks::ChunksError;
 use lbtest::load::http1::framing::Framing;
 use lbtest::load::http1::head::{Asked, Head};
+use lbtest::logs::{Filter, Format, Log, NAMES, parse_time};
 use lbtest::manifest::{CanaryOptions, Choice, Input, Manifests, to_yaml};
 use lbtest::merge::Collection;
 use lbtest::plan::config::Config;
@@ -23,16 +26,62 @@ type Target = fn(&[u8]);
 
 /// All of them, by the names of their corpora.
 #[allow(dead_code, reason = "the fuzzer calls each by its name")]
-pub(crate) const TARGETS: [(&str, Target); 8] = [
+pub(crate) const TARGETS: [(&str, Target); 11] = [
+    ("access_log", access_log),
     ("body", body),
+    ("certificate", certificate),
     ("config", config),
     ("encoding", encoding),
+    ("grpc", grpc),
     ("head", head),
     ("identity", identity),
     ("log", log),
     ("manifests", manifests),
     ("merge", merge),
 ];
+
+/// An access log in the format that the first byte chooses, or that the first line describes: every line is told of once.
+pub(crate) fn access_log(data: &[u8]) {
+    let Some((&first, mut lines)) = data.split_first() else {
+        return;
+    };
+    let format = match NAMES.get(usize::from(first) % (NAMES.len() + 1)) {
+        Some(&"json") => Format::parse("json", Some("pod")),
+        Some(name) => Format::parse(name, None),
+        None => {
+            let end = lines.iter().position(|byte| *byte == b'\n');
+            let (own, rest) = lines.split_at(end.unwrap_or(lines.len()));
+            lines = rest;
+            let Ok(own) = std::str::from_utf8(own) else {
+                return;
+            };
+            Format::parse(own, None)
+        }
+    };
+    let format = match format {
+        Ok(format) => format,
+        Err(error) => return is_a_sentence(&error),
+    };
+    let mut filter = Filter::default();
+    if first >= 128 {
+        filter.path = Some("/".to_owned());
+        filter.statuses = Some("2xx,301-308".parse().expect("statuses"));
+        filter.since = parse_time("2026-11-29T00:00:00Z");
+    }
+    let log = Log {
+        format,
+        filter,
+        is_independent: first % 2 == 0,
+    };
+    let labels = ["v1".to_owned(), "v2".to_owned()];
+    let mappings = Mappings::parse(&labels, &[]).expect("no mapping is given");
+    let read = log.read(lines, mappings).expect("a slice can be read");
+    let observed: u64 = read.evidence.observed.iter().sum();
+    assert_eq!(observed, read.told.answers());
+    for finding in read.told.findings(log.is_independent) {
+        is_a_sentence(&finding.message);
+    }
+}
 
 /// The body of a response over HTTP/1.1, framed as the first byte says: the same in pieces as at once.
 pub(crate) fn body(data: &[u8]) {
@@ -66,6 +115,38 @@ fn gathered(
         }
     }
     (Ok(None), body)
+}
+
+/// The end of a gRPC call, compressed as the first byte says: a message within the limit, whose fields can be looked up.
+pub(crate) fn grpc(data: &[u8]) {
+    const CODINGS: [&str; 6] = ["identity", "gzip", "deflate", "br", "zstd", "snappy"];
+    const LIMIT: usize = 1 << 16;
+    let Some((&first, body)) = data.split_first() else {
+        return;
+    };
+    let mut headers = HeaderMap::new();
+    let coding = CODINGS[usize::from(first) % CODINGS.len()];
+    headers.insert("grpc-encoding", HeaderValue::from_static(coding));
+    if let Ok(status) = HeaderValue::from_bytes(&body[..body.len().min(4)]) {
+        headers.insert("grpc-status", status);
+        let known = call::status(&headers, &HeaderMap::new()).expect("a status is given");
+        assert!(known <= 16, "{known}");
+    }
+    let message = match call::message(&headers, body, LIMIT) {
+        Ok(message) => message,
+        Err(error) => return is_a_sentence(&error),
+    };
+    assert!(
+        message.len() <= LIMIT.max(body.len()),
+        "{} bytes",
+        message.len()
+    );
+    for rule in ["field:1", "field:3.1", "field:2.2.2.2"] {
+        let rules = Rules::parse(&[rule.to_owned()]).expect("the rule is written here");
+        if let Some(name) = rules.identify(&HeaderMap::new(), &message) {
+            is_a_name(&name);
+        }
+    }
 }
 
 /// The head of a response over HTTP/1.1: it ends where it says, and its headers are those that the parser finds.
@@ -103,6 +184,22 @@ pub(crate) fn head(data: &[u8]) {
                 map
             });
         assert_eq!(Headers::of_head(own).to_map(), map);
+    }
+}
+
+/// A server's certificate: names that can be shown, or none.
+pub(crate) fn certificate(data: &[u8]) {
+    for rule in ["cert:cn", "cert:san"] {
+        let rules = Rules::parse(&[rule.to_owned()]).expect("the rule is written here");
+        let answer = Answer {
+            headers: Headers::NONE,
+            trailers: Headers::NONE,
+            body: &[],
+            certificate: Some(data),
+        };
+        if let Some(name) = rules.identify_in(answer) {
+            is_a_name(&name);
+        }
     }
 }
 

@@ -12,28 +12,42 @@ const FRAME_HEAD: usize = 5;
 
 /// Why what came is no answer to a call.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum GrpcError {
+pub enum GrpcError {
+    /// Somebody else answered.
     #[error(
         "the answer is plain HTTP (200), not gRPC: check the port and the path, and that the ingress speaks gRPC to \
          its backends"
     )]
     Plain,
+    /// Nothing says how the call ended.
     #[error(
         "the call ended without trailers, so without a grpc-status: something on the way drops them"
     )]
     NoStatus,
+    /// Fewer bytes than a message's head has.
     #[error("the message ends within its head, after {0} of 5 bytes")]
     Head(usize),
+    /// The message was cut.
     #[error("the message is announced with {announced} bytes, and {came} came")]
-    Length { announced: u32, came: usize },
+    Length {
+        /// Its length, as its head says.
+        announced: u32,
+        /// What there is of it.
+        came: usize,
+    },
+    /// The coding is not named.
     #[error("the message is said to be compressed, and not how (grpc-encoding)")]
     Flag,
+    /// The coding is unknown, or what came is not in it.
     #[error("the message is compressed in a way that lbtest does not read")]
     Encoding,
 }
 
 /// Whether a response with this head belongs to a call at all: what proxies answer by themselves may not.
-pub(super) fn is_call(status: u16, headers: &HeaderMap) -> Result<bool, GrpcError> {
+///
+/// # Errors
+/// It is a 200 of plain HTTP.
+pub fn is_call(status: u16, headers: &HeaderMap) -> Result<bool, GrpcError> {
     if status != 200 {
         return Ok(false);
     }
@@ -46,7 +60,10 @@ pub(super) fn is_call(status: u16, headers: &HeaderMap) -> Result<bool, GrpcErro
 }
 
 /// The status of a call that has ended: in its trailers, or in the head where nothing else came.
-pub(super) fn status(headers: &HeaderMap, trailers: &HeaderMap) -> Result<u16, GrpcError> {
+///
+/// # Errors
+/// Neither has one.
+pub fn status(headers: &HeaderMap, trailers: &HeaderMap) -> Result<u16, GrpcError> {
     let code = trailers
         .get(&GRPC_STATUS)
         .or_else(|| headers.get(&GRPC_STATUS));
@@ -54,12 +71,11 @@ pub(super) fn status(headers: &HeaderMap, trailers: &HeaderMap) -> Result<u16, G
     Ok(status::of_grpc(code.as_bytes()))
 }
 
-/// The message of a call in plain, at most `limit` bytes of it; empty where none came.
-pub(super) fn message(
-    headers: &HeaderMap,
-    body: &[u8],
-    limit: usize,
-) -> Result<Vec<u8>, GrpcError> {
+/// The message of a call in plain, at most `limit` bytes of it where it is compressed; empty where none came.
+///
+/// # Errors
+/// It was cut, or is compressed in an unknown way.
+pub fn message(headers: &HeaderMap, body: &[u8], limit: usize) -> Result<Vec<u8>, GrpcError> {
     if body.is_empty() {
         return Ok(Vec::new());
     }
