@@ -12,7 +12,6 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::HttpService;
-use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -117,10 +116,11 @@ async fn accept(
 /// the request in flight. Errors are the client's.
 ///
 /// Dropping the future leaves the connection as it is.
-pub async fn exchange<S>(
-    connection: &mut http1::Connection<TokioIo<TcpStream>, S>,
+pub async fn exchange<I, S>(
+    connection: &mut http1::Connection<I, S>,
     stage: &mut watch::Receiver<Stage>,
 ) where
+    I: hyper::rt::Read + hyper::rt::Write + Unpin,
     S: HttpService<Incoming>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     S::ResBody: hyper::body::Body + 'static,

@@ -20,22 +20,22 @@ use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
-use super::Shared;
 use super::answer::{Answer, AnswerVerdict};
-use super::body::{self, BodyError, Room};
+use super::body::{self, BodyError};
 use super::call::{Call, CallError, Payload};
 use super::check::QueueFull;
 use super::metrics;
 use super::moment::Moment;
 use super::origin;
-use super::places::Place;
+use super::places::{Metered, Place};
+use super::{Secret, Shared};
 use crate::serving::{self, Stage};
 
 /// A request's head is to be there within this, the wait for it on an idle connection included.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A head is no larger; hyper answers 431 beyond it.
-const MOST_HEAD_BYTES: usize = 16 * 1024;
+/// A head is no larger; hyper answers 431 beyond it, and takes no smaller bound.
+const MOST_HEAD_BYTES: usize = 8 * 1024;
 
 /// A connection ends after this, whatever it carries: a client that reads nothing holds it no longer.
 const LIFETIME: Duration = Duration::from_mins(2);
@@ -65,7 +65,7 @@ pub(super) async fn serve(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MOST_HEAD_BYTES)
         .serve_connection(
-            TokioIo::new(stream),
+            TokioIo::new(Metered::new(stream, Arc::clone(&place))),
             service_fn(move |request| {
                 respond(Arc::clone(&shared), Arc::clone(&own_place), request)
             }),
@@ -91,14 +91,10 @@ async fn respond(
 ) -> Result<Answered, Gone> {
     let (head, body) = request.into_parts();
     let resource = Resource::of(head.uri.path());
-    let mut response = match read(&shared, resource, &head, body).await {
+    let mut response = match read(&shared, resource, &head, (body, &place)).await {
         Ok(body) => resource.answer(&shared, &head, &body),
         Err(BodyError::Broken) => return Err(Gone),
         Err(BodyError::TooLarge) => last(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
-        Err(BodyError::NoRoom) => last(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "too many callers at once: send the token as a header, or call again",
-        ),
         Err(BodyError::Slow) => last(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     };
     place.renew();
@@ -115,20 +111,16 @@ async fn read(
     shared: &Shared,
     resource: Resource<'_>,
     head: &Parts,
-    body: Incoming,
+    (body, place): (Incoming, &Place),
 ) -> Result<Bytes, BodyError> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let token = shared.token.as_ref();
-    if token.is_some_and(|token| token.is_in(&head.headers)) {
-        return body::read(&head.headers, body, None).await;
-    }
-    if token.is_some() && !matches!(resource, Resource::Flagger(_)) {
+    let is_stranger = |token: &Secret| !token.is_in(&head.headers);
+    if shared.token.as_ref().is_some_and(is_stranger) && !matches!(resource, Resource::Flagger(_)) {
         return Ok(Bytes::new());
     }
-    let mut room = Room::of(&shared.strangers, head)?;
-    body::read(&head.headers, body, Some(&mut room)).await
+    body::read(&head.headers, body, place).await
 }
 
 /// What a path names.

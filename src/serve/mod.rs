@@ -14,7 +14,7 @@
 //! | `metrics` | what Prometheus scrapes |
 //! | `moment` | now, by both clocks |
 //! | `origin` | who calls a gate without a token |
-//! | `places` | which connection goes when there are too many |
+//! | `places` | which connection goes when there are too many, or they hold too much |
 //! | `exchange` | one connection, one request, one response |
 
 pub mod answer;
@@ -38,7 +38,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::load::machine;
 use crate::plan::config::serve::Serve;
@@ -122,8 +122,6 @@ struct Shared {
     token: Option<Secret>,
     requests: Requests,
     places: Arc<Places>,
-    /// What requests may hold together, in bytes, while their callers have presented no token.
-    strangers: Semaphore,
     /// Told when a run may begin.
     wake: Notify,
     is_stopping: AtomicBool,
@@ -171,7 +169,6 @@ impl Gate {
                 token,
                 requests: Requests::default(),
                 places: Arc::default(),
-                strangers: Semaphore::new(body::MOST_STRANGE_BYTES),
                 wake: Notify::new(),
                 is_stopping: AtomicBool::new(false),
             }),

@@ -1,10 +1,20 @@
 //! The connections in the order in which they last mattered, so that slow clients cannot keep others out:
-//! when all places are taken, the one that has waited longest for a request gives its up.
+//! when all places are taken, or the connections hold more than they may, the one that has waited longest for a
+//! request gives its place up.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
+
+/// What all connections together may have sent without an answer: whoever presents no token can be told from a
+/// stranger only then. A small part of the 256 MiB that the manifest grants.
+const MOST_HELD: usize = 8 * 1024 * 1024;
 
 /// The places of all connections.
 #[derive(Debug, Default)]
@@ -13,8 +23,17 @@ pub(super) struct Places(Mutex<Order>);
 #[derive(Debug, Default)]
 struct Order {
     /// By the ordinal of what last happened on the connection.
-    places: BTreeMap<u64, Arc<Notify>>,
+    places: BTreeMap<u64, Taken>,
     next: u64,
+    /// What all of them hold.
+    held: usize,
+}
+
+#[derive(Debug)]
+struct Taken {
+    leave: Arc<Notify>,
+    /// Bytes that came since the last answer.
+    held: usize,
 }
 
 /// The place of one connection; dropping it leaves.
@@ -38,9 +57,7 @@ impl Places {
 
     /// Tells the connection that has waited longest to leave.
     pub(super) fn make_room(&self) {
-        if let Some((_, leave)) = self.order().places.pop_first() {
-            leave.notify_one();
-        }
+        self.order().turn_out_first();
     }
 
     fn order(&self) -> MutexGuard<'_, Order> {
@@ -52,8 +69,32 @@ impl Order {
     fn push(&mut self, leave: Arc<Notify>) -> u64 {
         let ordinal = self.next;
         self.next += 1;
-        self.places.insert(ordinal, leave);
+        self.places.insert(ordinal, Taken { leave, held: 0 });
         ordinal
+    }
+
+    /// Takes a place away, with all that it holds.
+    fn remove(&mut self, ordinal: u64) -> Option<Arc<Notify>> {
+        let taken = self.places.remove(&ordinal)?;
+        self.held -= taken.held;
+        Some(taken.leave)
+    }
+
+    /// Whether there was anyone to turn out.
+    fn turn_out_first(&mut self) -> bool {
+        let first = self.places.keys().next().copied();
+        let leave = first.and_then(|ordinal| self.remove(ordinal));
+        leave.inspect(|leave| leave.notify_one()).is_some()
+    }
+
+    /// Takes bytes that came, and turns out who has waited longest while all hold more than they may.
+    fn hold(&mut self, ordinal: u64, bytes: usize) {
+        let Some(taken) = self.places.get_mut(&ordinal) else {
+            return;
+        };
+        taken.held += bytes;
+        self.held += bytes;
+        while self.held > MOST_HELD && self.turn_out_first() {}
     }
 }
 
@@ -63,9 +104,24 @@ impl Place {
         let mut ordinal = self.ordinal.lock().unwrap_or_else(PoisonError::into_inner);
         let mut order = self.all.order();
         // Who was told to leave does not come back.
-        if let Some(leave) = order.places.remove(&ordinal) {
+        if let Some(leave) = order.remove(*ordinal) {
             *ordinal = order.push(leave);
         }
+    }
+
+    /// What came was thrown away, and is held no longer.
+    pub(super) fn let_go(&self) {
+        let ordinal = *self.ordinal.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut order = self.all.order();
+        let held = order.places.get_mut(&ordinal);
+        let freed = held.map_or(0, |taken| std::mem::take(&mut taken.held));
+        order.held -= freed;
+    }
+
+    /// Takes bytes that came on the connection.
+    fn hold(&self, bytes: usize) {
+        let ordinal = *self.ordinal.lock().unwrap_or_else(PoisonError::into_inner);
+        self.all.order().hold(ordinal, bytes);
     }
 
     /// Waits until the place is needed.
@@ -80,7 +136,51 @@ impl Drop for Place {
             .ordinal
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        self.all.order().places.remove(ordinal);
+        self.all.order().remove(*ordinal);
+    }
+}
+
+/// A connection whose place holds what comes on it.
+#[derive(Debug)]
+pub(super) struct Metered {
+    stream: TcpStream,
+    place: Arc<Place>,
+}
+
+impl Metered {
+    pub(super) const fn new(stream: TcpStream, place: Arc<Place>) -> Self {
+        Self { stream, place }
+    }
+}
+
+impl AsyncRead for Metered {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        self.place.hold(buffer.filled().len() - before);
+        Poll::Ready(read)
+    }
+}
+
+impl AsyncWrite for Metered {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -111,5 +211,27 @@ mod tests {
         places.make_room();
         drop((first, second));
         assert!(places.order().places.is_empty());
+    }
+
+    #[test]
+    fn who_has_waited_longest_leaves_when_all_hold_too_much() {
+        let places = Arc::new(Places::default());
+        let [silent, slow, answered, last] = [(); 4].map(|()| places.enter());
+        answered.hold(MOST_HELD / 2);
+        slow.hold(MOST_HELD / 2);
+        // What was answered is held no longer.
+        answered.renew();
+        // Nor is what was thrown away.
+        last.hold(MOST_HELD / 2);
+        last.let_go();
+        last.hold(MOST_HELD / 2);
+        assert!(!is_told(&silent));
+        last.hold(1);
+        assert!(is_told(&silent) && is_told(&slow) && !is_told(&answered) && !is_told(&last));
+        // Who holds too much alone leaves as well, and who has left counts no more.
+        last.hold(MOST_HELD);
+        assert!(is_told(&last) && is_told(&answered));
+        last.hold(1);
+        assert_eq!(places.order().held, 0);
     }
 }
