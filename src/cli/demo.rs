@@ -101,22 +101,25 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
         &args.output,
     )?;
     drop(ingress);
-    if is_even && !args.output.no_progress {
-        let pods = NonZeroUsize::new(split.len()).filter(|_| is_counted);
-        output::note(&lesson_of_pods(pods.unwrap_or(PODS), status));
-    } else if settings.expect_sticky.is_some() && !args.output.no_progress {
-        output::note(&lesson_of_sessions(status));
-    } else if !args.output.no_progress {
-        // Manifests can have said what is expected.
-        let asked = settings.expect.clone().unwrap_or_else(|| split.to_string());
-        output::note(&lesson(
-            &asked,
-            &split,
-            args.behaviour.split.as_deref(),
-            status,
-        ));
+    if !args.output.no_progress {
+        output::note(&lesson_of(args, &settings, &split, status));
     }
     Ok(status)
+}
+
+/// The lesson that fits what was asked for.
+fn lesson_of(args: &DemoArgs, settings: &Settings, split: &Split, status: ExitStatus) -> String {
+    if let Some(expected) = settings.expect_even {
+        let counted = NonZeroUsize::new(split.len());
+        let pods = counted.filter(|_| expected != ExpectEven::WhoAnswers);
+        return lesson_of_pods(pods.unwrap_or(PODS), status);
+    }
+    if settings.expect_sticky.is_some() {
+        return lesson_of_sessions(status);
+    }
+    // Manifests can have said what is expected.
+    let asked = settings.expect.clone().unwrap_or_else(|| split.to_string());
+    lesson(&asked, split, args.behaviour.split.as_deref(), status)
 }
 
 /// The same where pods are to share equally.

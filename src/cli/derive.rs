@@ -9,7 +9,7 @@ use super::options::GateArgs;
 use super::output::Sink;
 use super::{CommandError, checks, manifests, output};
 use crate::exit::ExitStatus;
-use crate::manifest::Derived;
+use crate::manifest::{Derived, ManifestError};
 use crate::plan::config::Config;
 use crate::plan::quantity;
 use crate::report::escape::terminal;
@@ -77,7 +77,14 @@ pub(super) fn derived(
 ) -> Result<Derived, CommandError> {
     let manifests = manifests::read(option, from)?;
     manifests::tell_passed_over(&manifests);
-    let derived = manifests.checks(step.map(NonZeroUsize::get), host)?;
+    let derived = manifests.checks(step.map(NonZeroUsize::get), host);
+    let derived = derived.map_err(|error| match (&error, host) {
+        (ManifestError::NoRoute { .. }, Some(host)) => CommandError::usage(format!(
+            "--host '{}': no rule of the manifests answers to this host",
+            host.escape_debug()
+        )),
+        _ => error.into(),
+    })?;
     for reason in &derived.left_out {
         output::warn(&terminal(&format!("not checked: {reason}")));
     }

@@ -9,7 +9,7 @@ use clap::Args;
 use super::output::Sink;
 use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
-use crate::manifest::{Finding, PassedOver, PlannedRun, Severity, lint};
+use crate::manifest::{Finding, Manifests, PassedOver, PlannedRun, Severity, lint};
 use crate::plan::quantity;
 use crate::plan::settings::Settings;
 use crate::report::lint::{LintFinding, LintPassedOver, LintReport, SCHEMA_VERSION, render};
@@ -40,16 +40,7 @@ pub(super) struct LintArgs {
 
 /// Checks the manifests and prints what is wrong with them.
 pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
-    let is_yaml = |path: &PathBuf| {
-        path.extension()
-            .is_some_and(|end| end == "yaml" || end == "yml")
-    };
-    if let Some(path) = args.json.as_ref().filter(|path| is_yaml(path)) {
-        return Err(CommandError::usage(format!(
-            "--json {} looks like a manifest, which the findings would replace: name a .json file, or - for stdout",
-            path.display()
-        )));
-    }
+    refuse_to_replace_manifests(args)?;
     let sink = Sink::open_report("--json", args.json.as_deref())?;
     let settings = Settings {
         alpha: args.alpha,
@@ -75,31 +66,7 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
         max_duration: args.max_duration,
     };
     manifests::tell_passed_over(&manifests);
-    let objects = manifests.objects().len() as u64;
-    let passed_over = manifests.passed_over().iter().map(passed_over).collect();
-    let (mut findings, mut routes) = (Vec::new(), Vec::new());
-    let sets = manifests.into_sets();
-    findings.extend(sets.findings);
-    for set in &sets.sets {
-        let mut checked = lint(set, Some(&planned));
-        findings.append(&mut checked.findings);
-        routes.append(&mut checked.splits);
-    }
-    let count = |severity| {
-        findings
-            .iter()
-            .filter(|finding| finding.severity == severity)
-            .count()
-    };
-    let report = LintReport {
-        schema_version: SCHEMA_VERSION,
-        objects,
-        passed_over,
-        routes,
-        errors: count(Severity::Error) as u64,
-        warnings: count(Severity::Warning) as u64,
-        findings: findings.iter().map(reported).collect(),
-    };
+    let report = checked(manifests, &planned);
     if !matches!(sink, Some(Sink::Stdout)) {
         output::print(&render(&report));
     }
@@ -113,6 +80,50 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
     } else {
         ExitStatus::Pass
     })
+}
+
+/// The findings are not to take the place of what they are about.
+fn refuse_to_replace_manifests(args: &LintArgs) -> Result<(), CommandError> {
+    let is_yaml = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|end| end == "yaml" || end == "yml")
+    };
+    if let Some(path) = args.json.as_ref().filter(|path| is_yaml(path)) {
+        return Err(CommandError::usage(format!(
+            "--json {} looks like a manifest, which the findings would replace: name a .json file, or - for stdout",
+            path.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Everything that is wrong with the manifests, each set of them by itself.
+fn checked(manifests: Manifests, planned: &PlannedRun<'_>) -> LintReport {
+    let objects = manifests.objects().len() as u64;
+    let passed_over = manifests.passed_over().iter().map(passed_over).collect();
+    let (mut findings, mut routes) = (Vec::new(), Vec::new());
+    let sets = manifests.into_sets();
+    findings.extend(sets.findings);
+    for set in &sets.sets {
+        let mut checked = lint(set, Some(planned));
+        findings.append(&mut checked.findings);
+        routes.append(&mut checked.splits);
+    }
+    let count = |severity| {
+        findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
+    };
+    LintReport {
+        schema_version: SCHEMA_VERSION,
+        objects,
+        passed_over,
+        routes,
+        errors: count(Severity::Error) as u64,
+        warnings: count(Severity::Warning) as u64,
+        findings: findings.iter().map(reported).collect(),
+    }
 }
 
 fn passed_over(passed_over: &PassedOver) -> LintPassedOver {

@@ -133,6 +133,12 @@ impl From<SettingsError> for CommandError {
     }
 }
 
+/// The command line with all its subcommands and arguments, for whoever walks them.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the arguments of this process, does what they say, and returns its exit status.
 #[must_use]
 pub fn run() -> ExitCode {

@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::plan::config::{Check, Config};
 use crate::plan::pace::Rate;
 use crate::plan::quantity;
-use crate::plan::settings::Settings;
+use crate::plan::settings::{Settings, SettingsError};
 use crate::report::pair::{PairReport, PairsReport};
 use crate::tally::pods::PodRegistry;
 use crate::verdict::checks::{self as together, JudgedCheck};
@@ -95,8 +95,9 @@ pub(super) fn run(
     let mut planned: Vec<(String, [Plan; 2])> = Vec::new();
     for check in &config.check {
         let name = check.own.name.clone();
-        let plans = urls.map(|url| plan(args, check, url));
-        let [before, after] = plans;
+        let [before, after] = urls;
+        let before = plan(args, check, ("--before", before));
+        let after = plan(args, check, ("--after", after));
         let plans = before.and_then(|before| Ok([before, after?]));
         planned.push((name.clone(), plans.map_err(|error| error.of_check(&name))?));
     }
@@ -133,8 +134,8 @@ pub(super) fn run(
     Ok(report.status())
 }
 
-/// What one part of a check sends to the ingress at `url`.
-fn plan(args: &PairArgs, check: &Check, url: &str) -> Result<Plan, CommandError> {
+/// What one part of a check sends to the ingress at `url`, which `side` gives.
+fn plan(args: &PairArgs, check: &Check, (side, url): (&str, &str)) -> Result<Plan, CommandError> {
     let own = check.settings.clone();
     let settings = Settings {
         url: Some(url.to_owned()),
@@ -152,7 +153,10 @@ fn plan(args: &PairArgs, check: &Check, url: &str) -> Result<Plan, CommandError>
         identify: args.identify.clone(),
         ..own
     };
-    let mut plan = settings.plan()?;
+    let mut plan = settings.plan().map_err(|error| match &error {
+        SettingsError::Target(_) => CommandError::usage(format!("{side}: {error}")),
+        _ => error.into(),
+    })?;
     let requests = args.requests.unwrap_or_else(|| pair::planned(&plan.claim));
     let part = NonZeroU64::new(requests.get().div_ceil(PARTS)).unwrap_or(NonZeroU64::MIN);
     plan.budget.requests = Some(part);

@@ -11,7 +11,7 @@ use super::measure::expected;
 use super::options::CriterionArgs;
 use super::output::Sink;
 use super::{CommandError, manifests, output};
-use crate::claim::Claim;
+use crate::claim::{Claim, Criterion};
 use crate::exit::ExitStatus;
 use crate::format::{percent, points, shares, time};
 use crate::plan::pace::Rate;
@@ -21,6 +21,7 @@ use crate::report::forecast::{
     ForecastBackend, ForecastReport, PowerRow, SCHEMA_VERSION, ToleranceRow,
 };
 use crate::report::text;
+use crate::split::Split;
 use crate::stats::equivalence::tolerances;
 use crate::stats::noncentral::noncentrality;
 use crate::stats::power::{requests_for_exact_power, requests_for_power};
@@ -38,10 +39,10 @@ pub(super) struct PlanArgs {
     /// Pace of the run, such as 500/s or 175/m
     #[arg(short = 'q', long, value_name = "R")]
     rate: Option<Rate>,
-    /// Find the requests that notice a shift of so many percentage points …
+    /// Say how many requests notice a shift of this many percentage points with the probability of --power
     #[arg(long, value_name = "PP", value_parser = quantity::percentage_points, requires = "power")]
     shift: Option<f64>,
-    /// … with this probability
+    /// The probability with which --shift is to be noticed
     #[arg(long, value_name = "P", requires = "shift")]
     power: Option<f64>,
     /// The time that a run may take
@@ -67,6 +68,7 @@ pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
         ));
     }
     let claim = settings.claim(expected(&settings)?)?;
+    settings.mappings(&claim.split)?;
     let sink = Sink::open_report("--json", args.json.as_deref())?;
     let report = planned(args, &claim)?;
     let told = render(args, &claim, &report);
@@ -90,23 +92,7 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
     } = claim;
     let expected = split.shares();
     let positive = expected.iter().filter(|&&share| share > 0.0).count();
-    let asked = match (args.shift, args.power) {
-        (Some(shift), Some(power)) => {
-            if !(shift > 0.0 && shift < 1.0) {
-                return Err(CommandError::usage(format!(
-                    "--shift {} is not a shift: give percentage points above 0 and below 100",
-                    100.0 * shift
-                )));
-            }
-            if !(power > criterion.alpha && power < 1.0) {
-                return Err(CommandError::usage(format!(
-                    "--power {power} is not a power: give a probability above --alpha and below 1"
-                )));
-            }
-            Some((shift, power))
-        }
-        _ => None,
-    };
+    let asked = shift_and_power(args, criterion)?;
     let requests = match asked {
         Some((shift, power)) => requests_for_power(expected, shift, criterion.alpha, power),
         None => args
@@ -150,15 +136,7 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
         noncentrality,
         promise: promise(claim, judged),
         duration_seconds: seconds(judged.get()),
-        power: power
-            .into_iter()
-            .map(|row| PowerRow {
-                shift_share: row.shift,
-                pass_probability: row.verdicts.pass,
-                fail_probability: row.verdicts.fail,
-                inconclusive_probability: row.verdicts.inconclusive,
-            })
-            .collect(),
+        power: power.into_iter().map(PowerRow::of).collect(),
         tolerances: compared(claim)
             .into_iter()
             .map(|tolerance| {
@@ -171,6 +149,28 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
             })
             .collect(),
     })
+}
+
+/// The shift that is to be noticed, and with which chance, where both are asked for.
+fn shift_and_power(
+    args: &PlanArgs,
+    criterion: &Criterion,
+) -> Result<Option<(f64, f64)>, CommandError> {
+    let Some((shift, power)) = args.shift.zip(args.power) else {
+        return Ok(None);
+    };
+    if !(shift > 0.0 && shift < 1.0) {
+        return Err(CommandError::usage(format!(
+            "--shift {} is not a shift: give percentage points above 0 and below 100",
+            100.0 * shift
+        )));
+    }
+    if !(power > criterion.alpha && power < 1.0) {
+        return Err(CommandError::usage(format!(
+            "--power {power} is not a power: give a probability above --alpha and below 1"
+        )));
+    }
+    Ok(Some((shift, power)))
 }
 
 /// Tolerances to compare, as shares: of pods, parts of their equal share.
@@ -228,6 +228,20 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
         ));
         told.push('\n');
     }
+    told.push('\n');
+    told.push_str(&chances(report));
+    let what = if split.is_of_pods() {
+        format!("{} pods with equal shares", split.len())
+    } else {
+        shares(split)
+    };
+    let _ = writeln!(told, "\nat alpha {}, for {what}:", criterion.alpha);
+    told.push_str(&prices(split, report));
+    told
+}
+
+/// The chance of each verdict by the true shift.
+fn chances(report: &ForecastReport) -> String {
     let share = |probability: f64| format!("{:.2} %", 100.0 * probability);
     let header = ["true shift", "PASS", "FAIL", "INCONCLUSIVE"].map(str::to_owned);
     let rows = report.power.iter().map(|row| {
@@ -238,8 +252,11 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
             share(row.inconclusive_probability),
         ]
     });
-    told.push('\n');
-    told.push_str(&text::table(&[vec![header], rows.collect()].concat(), 0));
+    text::table(&[vec![header], rows.collect()].concat(), 0)
+}
+
+/// What other tolerances take.
+fn prices(split: &Split, report: &ForecastReport) -> String {
     let header = ["tolerance", "requests", "time"].map(str::to_owned);
     let rows = report.tolerances.iter().map(|row| {
         let tolerance = if split.is_of_pods() {
@@ -253,12 +270,5 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
             row.duration_seconds.map_or_else(|| "-".to_owned(), time),
         ]
     });
-    let what = if split.is_of_pods() {
-        format!("{} pods with equal shares", split.len())
-    } else {
-        shares(split)
-    };
-    let _ = writeln!(told, "\nat alpha {}, for {what}:", criterion.alpha);
-    told.push_str(&text::table(&[vec![header], rows.collect()].concat(), 0));
-    told
+    text::table(&[vec![header], rows.collect()].concat(), 0)
 }

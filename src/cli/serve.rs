@@ -1,7 +1,7 @@
 //! `lbtest serve`: the checks of `lbtest.toml` behind HTTP, for rollout controllers and Prometheus.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 
@@ -60,8 +60,12 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitStatus, CommandError> {
     })?;
     let mut serve = config.serve.clone();
     serve.listen = args.listen.unwrap_or(serve.listen);
-    serve.token_file = args.token_file.clone().or(serve.token_file);
-    let token = token(serve.token_file.as_deref())?;
+    let file = match (&args.token_file, &serve.token_file) {
+        (Some(path), _) => Some(("--token-file", path)),
+        (None, Some(path)) => Some(("serve.token_file", path)),
+        (None, None) => None,
+    };
+    let token = token(file)?;
     if let Some(interval) = serve.interval.filter(|interval| *interval > serve.max_age) {
         output::warn(&format!(
             "serve.max_age ({:?}) is below serve.interval ({interval:?}): between two runs there is no verdict for a \
@@ -107,8 +111,8 @@ fn named(config: &Config) -> Result<Vec<NamedCheck>, CommandError> {
     checks.iter().map(told).collect()
 }
 
-/// The token, from the environment or a file.
-fn token(file: Option<&Path>) -> Result<Option<Secret>, CommandError> {
+/// The token, from the environment or a file, which this option or key names.
+fn token(file: Option<(&str, &PathBuf)>) -> Result<Option<Secret>, CommandError> {
     let (place, token) = match (std::env::var_os(TOKEN), file) {
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
@@ -117,9 +121,9 @@ fn token(file: Option<&Path>) -> Result<Option<Secret>, CommandError> {
             )));
         }
         (Some(text), None) => (TOKEN.to_owned(), Secret::fixed(&text.into_encoded_bytes())),
-        (None, Some(path)) => {
-            let place = format!("the token file {}", path.display());
-            (place, Secret::of_file(path.to_owned()))
+        (None, Some((named, path))) => {
+            let place = format!("{named} {}", path.display());
+            (place, Secret::of_file(path.clone()))
         }
     };
     let refused = |error| CommandError::usage(terminal(&format!("{place} {error}")));

@@ -148,7 +148,7 @@ pub enum TargetError {
     #[error("--header '{0}' is set by lbtest itself: {1}")]
     OwnHeader(String, &'static str),
     /// `-m` is not a method.
-    #[error("-m '{0}' is not an HTTP method")]
+    #[error("--method '{0}' is not an HTTP method")]
     Method(String),
 }
 

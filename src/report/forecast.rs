@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::verdict::forecast::Chances;
+
 /// The version of this contract.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -64,6 +66,19 @@ pub struct PowerRow {
     pub fail_probability: f64,
     /// The chance of INCONCLUSIVE.
     pub inconclusive_probability: f64,
+}
+
+impl PowerRow {
+    /// Writes down the chances at one shift.
+    #[must_use]
+    pub fn of(chances: Chances) -> Self {
+        Self {
+            shift_share: chances.shift,
+            pass_probability: chances.verdicts.pass,
+            fail_probability: chances.verdicts.fail,
+            inconclusive_probability: chances.verdicts.inconclusive,
+        }
+    }
 }
 
 /// What a tolerance takes.

@@ -232,7 +232,7 @@ fn a_token_file_without_an_end_is_refused() {
     fs::write(&config, check).unwrap();
     let config = config.to_str().unwrap();
     let arguments = ["serve", "--config", config, "--token-file", "/dev/zero"];
-    refused(&arguments, "the token file /dev/zero is larger than 64 KiB");
+    refused(&arguments, "--token-file /dev/zero is larger than 64 KiB");
 }
 
 #[test]
@@ -255,38 +255,123 @@ spec: {weighted: {services: []}}
     assert!([1, 2].contains(&ran.status), "{ran:?}");
 }
 
+const STABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/challenge/stable");
+
+/// What a command needs besides the option that is tried, so that nothing but its value can be wrong. The servers find
+/// their address taken, and end.
+fn beside(command: &str, option: &str, taken: &str) -> Vec<String> {
+    let pairs: &[[&str; 2]] = match command {
+        "" | "demo" => &[["--expect", "v1=70,v2=30"], ["--requests", "9"]],
+        "ingress" => &[["--split", "v1=70,v2=30"], ["--listen", taken]],
+        "serve" => &[["--listen", taken]],
+        "plan" if option == "shift" => &[["--expect", "v1=70,v2=30"], ["--power", "0.9"]],
+        "plan" if option == "power" => &[["--expect", "v1=70,v2=30"], ["--shift", "5"]],
+        "plan" => &[["--expect", "v1=70,v2=30"]],
+        "analyze" if ["observed", "identify"].contains(&option) => &[["--expect", "v1=70,v2=30"]],
+        "analyze" => &[["--expect", "v1=70,v2=30"], ["--format", "nginx"]],
+        "compare" => &[
+            ["--from", STABLE],
+            ["--before", "http://127.0.0.1:1/"],
+            ["--after", "http://127.0.0.1:1/"],
+        ],
+        "canary" => &[
+            ["--suffix", "v2"],
+            ["--image", "app:v2"],
+            ["--weight", "30"],
+        ],
+        _ => &[],
+    };
+    let pairs = pairs.iter().filter(|[flag, _]| flag[2..] != *option);
+    // A split is expected of one side alone.
+    let pairs = pairs.filter(|[flag, _]| option != "expect-even" || *flag != "--expect");
+    let given = match command {
+        "" => Some("http://127.0.0.1:1/"),
+        "canary" | "checks" | "lint" => Some(STABLE),
+        "merge" => Some("shard.json"),
+        _ => None,
+    };
+    let words = pairs.flatten().copied().chain(given);
+    words.map(str::to_owned).collect()
+}
+
+/// Options that take any text, or a file's name, so that each of [`ODD`] is a value.
+const ANY_TEXT: [&str; 5] = [
+    " --data",
+    "demo --data",
+    "analyze --path",
+    "canary --command",
+    "canary --args",
+];
+
+/// What is no value of most options.
+const ODD: [&str; 4] = ["~bogus~", "", "-1", "\u{7f}"];
+
 #[test]
 fn a_value_that_is_refused_is_refused_under_the_flag_that_was_typed() {
-    let help = lbtest(&["demo", "--help"]).stdout;
-    let flags: Vec<&str> = help
-        .lines()
-        .filter_map(|line| {
-            let (_, rest) = line.split_once("--")?;
-            let name = rest.split([' ', '=', '[']).next()?;
-            rest.contains('<').then_some(name)
-        })
-        .collect();
     let folder = tempfile::tempdir().unwrap();
-    let mut refused = 0;
-    for flag in flags {
-        let typed = format!("--{flag}=~bogus~");
-        let arguments = ["demo", "--expect", "v1=70,v2=30", "-n", "9", &typed];
-        let arguments = if flag == "expect" || flag == "requests" {
-            &[&arguments[..1], &arguments[5..]].concat()[..]
-        } else {
-            &arguments[..]
-        };
-        let ran: Ran = command(arguments)
-            .current_dir(folder.path())
-            .output()
-            .unwrap()
-            .into();
-        if ran.status == 2 {
-            assert!(ran.stderr.contains(&format!("--{flag}")), "{ran:?}");
-            refused += 1;
+    let check = "[[check]]\nname = \"a\"\nurl = \"http://127.0.0.1:1/\"\nexpect = \"v1=1,v2=1\"\n";
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let run = |arguments: &[&str]| -> Ran {
+        let output = command(arguments).current_dir(folder.path()).output();
+        output.unwrap().into()
+    };
+    let shard = [
+        "demo",
+        "--expect",
+        "v1=70,v2=30",
+        "-n",
+        "9",
+        "--shard",
+        "0/1",
+        "--json",
+        "shard.json",
+    ];
+    assert_eq!(run(&shard).status, 0);
+    let root = lbtest::cli::command();
+    let (mut unnamed, mut never_refused) = (Vec::new(), Vec::new());
+    for command_of in std::iter::once(&root).chain(root.get_subcommands()) {
+        let is_root = command_of.get_name() == root.get_name();
+        let name = if is_root { "" } else { command_of.get_name() };
+        for argument in command_of.get_arguments() {
+            let Some(option) = argument
+                .get_long()
+                .filter(|_| argument.get_action().takes_values())
+            else {
+                continue;
+            };
+            let mut refusals = 0;
+            for value in ODD {
+                let config = folder.path().join("lbtest.toml");
+                let _ = if name == "serve" {
+                    fs::write(config, check)
+                } else {
+                    fs::remove_file(config)
+                };
+                // What one option takes for a file's name another would read.
+                let _ = fs::remove_file(folder.path().join(value));
+                let typed = format!("--{option}={value}");
+                let mut arguments = beside(name, option, &taken);
+                arguments.insert(0, name.to_owned());
+                arguments.push(typed.clone());
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                let arguments = &arguments[usize::from(is_root)..];
+                let ran = run(arguments);
+                let is_taken = ran.stderr.contains("cannot listen on") && option != "listen";
+                if ran.status == 2 && !is_taken {
+                    if !ran.stderr.contains(&format!("--{option}")) {
+                        unnamed.push(format!("{name} {typed}: {}", ran.stderr));
+                    }
+                    refusals += 1;
+                }
+            }
+            if refusals == 0 {
+                never_refused.push(format!("{name} --{option}"));
+            }
         }
     }
-    assert!(refused > 40, "only {refused} flags refuse nonsense");
+    assert!(unnamed.is_empty(), "{unnamed:#?}");
+    assert_eq!(never_refused, ANY_TEXT);
     for (flag, named) in [
         ("-z", "--duration"),
         ("-t", "--timeout"),
