@@ -147,6 +147,17 @@ class BareRoot(unittest.TestCase):
         self.assertEqual(json.loads(trusted.stdout)["requests"]["by_failure"], {}, trusted)
 
 
+class Paths(unittest.TestCase):
+    @unittest.skipUnless("LBTEST_DIST" in os.environ, "the tests' own build is for the machine that it is made on")
+    def test_the_executable_holds_no_path_of_the_machine_that_built_it(self):
+        content = (DIST / "lbtest").read_bytes()
+        home = Path.home()
+        sources = Path(os.environ.get("CARGO_HOME", home / ".cargo"))
+        sysroot = run("rustc", "--print", "sysroot").stdout.strip()
+        for folder in {str(home), str(ROOT), str(sources), sysroot}:
+            self.assertNotIn(folder.encode() + b"/", content, folder)
+
+
 class Archive(unittest.TestCase):
     def test_it_holds_the_executable_the_pages_and_the_completions(self):
         [archive] = DIST.glob("lbtest-*-linux.tar.gz")
