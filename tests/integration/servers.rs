@@ -239,6 +239,40 @@ fn haproxy_passes_the_split_and_fails_another_over_each_protocol() {
     assert_eq!(server.gate(&[]).status, 0);
 }
 
+/// Weights that are dealt out in turn, over kept connections: more regular than chance, so that nothing here is drawn.
+#[test]
+fn round_robin_over_kept_connections_passes_and_is_called_so() {
+    for (kind, algorithm) in [("nginx", "smooth"), ("haproxy", "roundrobin")] {
+        let server = Server::start(&[kind, "--weights", "v1=7,v2=3", "--balance", algorithm]);
+        let kept = [
+            "--requests-per-connection",
+            "20",
+            "--timeout",
+            "60s",
+            "--json",
+            "-",
+        ];
+        let base = [
+            server.url(),
+            "--host",
+            server.told("host"),
+            "--connect-timeout",
+            "60s",
+        ];
+        let run = |expected| {
+            let ran = lbtest(&[&base[..], &["--expect", expected], &kept].concat());
+            (ran.status, ran.json())
+        };
+        let (status, report) = run("v1=70,v2=30");
+        assert_eq!(status, 0, "{kind}: {report:#}");
+        let findings = report["findings"].as_array().unwrap();
+        let is_told = |finding: &Value| finding["code"] == "weighted_round_robin";
+        assert!(findings.iter().any(is_told), "{kind}: {report:#}");
+        let (status, report) = run("v1=60,v2=40");
+        assert_eq!(status, 1, "{kind}: {report:#}");
+    }
+}
+
 /// The pods of a service by `HAProxy`'s algorithms: in turn they are even, by the client's address one has all.
 #[test]
 fn pods_behind_haproxy_are_even_in_turn_and_alone_by_the_clients_address() {

@@ -33,6 +33,9 @@ LOGGED = {
     + " $upstream_response_time $upstream_status $request_id",
 }
 
+# `drawn` draws for every request; `smooth` deals requests out in turn, as an upstream of weighted servers does.
+ALGORITHMS = ("drawn", "smooth")
+
 TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
 
 
@@ -42,12 +45,15 @@ def command(site: Site) -> list[str]:
         f"    upstream {backend.label} {{ server 127.0.0.1:{backend.port}; keepalive 64; }}\n"
         for backend in site.backends
     )
+    weighted = "".join(f"server 127.0.0.1:{each.port} weight={each.weight}; " for each in site.positive())
+    upstreams += f"    upstream in_turn {{ {weighted}keepalive 64; }}\n"
+    chosen = "in_turn" if site.balance == "smooth" else "$backend"
     zone = limit = ""
     if site.limit is not None:
         rate = site.limit.requests_per_minute
         zone = f"    limit_req_zone $binary_remote_addr zone=clients:1m rate={rate}r/m;\n    limit_req_status 503;\n"
         limit = f"            limit_req zone=clients burst={site.limit.burst} nodelay;\n"
-    passed = GRPC if site.is_grpc else f"            proxy_pass http://$backend;\n{PROXIED}"
+    passed = GRPC if site.is_grpc else f"            proxy_pass http://{chosen};\n{PROXIED}"
     location = limit + passed
     if site.rules.sticky:
         location += "            add_header Set-Cookie $new_affinity;\n"

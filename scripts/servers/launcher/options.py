@@ -4,7 +4,7 @@ import argparse
 import re
 from dataclasses import dataclass
 
-from .haproxy import ALGORITHMS
+from . import haproxy, nginx
 from .site import Limit, PathRule, Rules
 
 DESCRIPTION = """\
@@ -15,7 +15,7 @@ until Ctrl-C or SIGTERM. The exit status is COMMAND's.
 
 KINDS = """\
 kinds:
-  nginx     Debian's nginx, split_clients over a random key, before Flask apps
+  nginx     Debian's nginx, split_clients over a random key (or in turn: --balance smooth), before Flask apps
   static    nginx alone answers the pages itself: for benchmarks
   haproxy   Debian's HAProxy with server weights, before the same apps
   envoy     Envoy with weighted clusters, before the same apps
@@ -39,7 +39,7 @@ examples:
 ONLY = {
     "--limit-rpm": {"nginx"},
     "--app-limit": {"nginx", "haproxy", "envoy"},
-    "--balance": {"haproxy"},
+    "--balance": {"nginx", "haproxy"},
     "--keepalive-requests": {"nginx", "static", "envoy"},
     "--route-header": {"nginx", "haproxy"},
     "--route-cookie": {"nginx", "haproxy"},
@@ -100,7 +100,7 @@ def parse(arguments: list[str]) -> Options:
     add("--limit-rpm", type=_positive, metavar="R", help="nginx: ingress-nginx's limiter, R requests a minute, 503")
     add("--burst-multiplier", type=_positive, metavar="M", help="with --limit-rpm: a burst of R·M requests (5)")
     add("--app-limit", metavar="LIMIT", help="Flask-Limiter's limit of v2, such as '100 per minute': 429")
-    add("--balance", choices=ALGORITHMS, help="haproxy: the algorithm (roundrobin)")
+    add("--balance", help="the algorithm; nginx: drawn or smooth (drawn), haproxy: its own name for it (roundrobin)")
     add(
         "--keepalive-requests",
         type=_positive,
@@ -138,7 +138,7 @@ def parse(arguments: list[str]) -> Options:
     )
     add("--access-log", action="store_true", default=None, help="log requests, in every format that the server has")
     add("--tls", action="store_true", help="listen with TLS too, HTTP/2 and HTTP/1.1, under an authority of its own")
-    add("--ready-timeout", type=float, default=120.0, metavar="SECONDS", help="give up after this long (120)")
+    add("--ready-timeout", type=float, default=600.0, metavar="SECONDS", help="give up after this long (600)")
     add(
         "--attached",
         action="store_true",
@@ -151,6 +151,11 @@ def parse(arguments: list[str]) -> Options:
             parser.error(f"{option} is for {', '.join(sorted(kinds))}, not for {found.kind}")
     if found.burst_multiplier is not None and found.limit_rpm is None:
         parser.error("--burst-multiplier needs --limit-rpm")
+    algorithms = {"nginx": nginx.ALGORITHMS, "haproxy": haproxy.ALGORITHMS}.get(found.kind, ())
+    if found.balance is not None and found.balance not in algorithms:
+        parser.error(f"--balance {found.balance}: {found.kind} has {', '.join(algorithms)}")
+    if found.balance == "smooth" and (found.grpc or found.sticky or found.route_header or found.route_cookie):
+        parser.error("--balance smooth asks neither cookies nor headers, and speaks no gRPC")
     faults = dict(found.fault)
     for label in faults.keys() - found.weights.keys():
         parser.error(f"--fault {label}: no such label in --weights")
@@ -178,7 +183,7 @@ def parse(arguments: list[str]) -> Options:
         faults=faults,
         limit=limit,
         app_limit=found.app_limit,
-        balance=found.balance or "roundrobin",
+        balance=found.balance or next(iter(algorithms), ""),
         requests_per_connection=found.keepalive_requests,
         rules=rules,
         tls=found.tls,
