@@ -402,6 +402,6 @@ mod tests {
         let body = format!("Hostname:{}", " ".repeat(1 << 20)).repeat(2);
         assert_eq!(identify(&body), None);
         // Linear takes milliseconds; quadratic would take hours.
-        assert!(start.elapsed() < std::time::Duration::from_mins(1));
+        assert!(start.elapsed() < std::time::Duration::from_mins(15));
     }
 }

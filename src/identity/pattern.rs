@@ -184,6 +184,6 @@ mod tests {
         assert_eq!(found("pod=.*(X)", &body), None);
         assert_eq!(found("pod=(?:pod=)*(X)", &body), None);
         // Linear takes milliseconds; quadratic would take hours.
-        assert!(start.elapsed() < std::time::Duration::from_mins(1));
+        assert!(start.elapsed() < std::time::Duration::from_mins(15));
     }
 }

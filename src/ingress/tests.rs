@@ -19,7 +19,7 @@ fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     // A hung ingress fails the test instead of hanging it.
     stream
-        .set_read_timeout(Some(Duration::from_secs(20)))
+        .set_read_timeout(Some(Duration::from_mins(10)))
         .unwrap();
     stream
 }

@@ -326,7 +326,11 @@ time="12" msg={"d":"\"{"} {
             found(text.as_bytes());
         }
         // Four MiB of each take well under a second; a quadratic search would take hours.
-        assert!(clock.elapsed().as_secs() < 60, "{:?}", clock.elapsed());
+        assert!(
+            clock.elapsed() < std::time::Duration::from_mins(15),
+            "{:?}",
+            clock.elapsed()
+        );
         let mut endless = b"{\"a\":[".to_vec();
         endless.resize(MAX_DOCUMENT + (1 << 20), b'1');
         assert_eq!(found(&endless), [""; 0]);

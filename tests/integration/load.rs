@@ -21,7 +21,7 @@ pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
         url: Some(url.to_owned()),
         expect: Some(expect.to_owned()),
         requests: NonZeroU64::new(requests),
-        max_duration: Some(Duration::from_mins(1)),
+        max_duration: Some(Duration::from_mins(15)),
         concurrency: NonZeroUsize::new(20),
         threads: NonZeroUsize::new(1),
         timeout: Some(Duration::from_mins(1)),

@@ -56,7 +56,7 @@ fn agrees(kind: &str) {
                 .max(text.matches(":200,").count())
         };
         while (requests(fs::read_to_string(file).unwrap()) as u64) < sent
-            && begun.elapsed() < Duration::from_mins(1)
+            && begun.elapsed() < Duration::from_mins(15)
         {
             std::thread::sleep(Duration::from_millis(50));
         }

@@ -76,7 +76,7 @@ impl Nginx {
             .spawn()
             .expect("nginx is missing: run scripts/test packages");
         let nginx = Self { process, folder };
-        let until = Instant::now() + Duration::from_mins(1);
+        let until = Instant::now() + Duration::from_mins(15);
         let is_up = || UnixStream::connect(nginx.file("socket")).is_ok();
         while !is_up() {
             assert!(Instant::now() < until, "nginx does not listen");

@@ -37,11 +37,11 @@ impl From<Output> for Ran {
 }
 
 /// The executable with these arguments, ended after a quarter of an hour, which no working one needs, by coreutils' `timeout`, which passes
-/// signals on.
+/// signals on, and kills only what has not ended another quarter of an hour after them.
 pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new("timeout");
     command
-        .args(["--kill-after=5", "900", env!("CARGO_BIN_EXE_lbtest")])
+        .args(["--kill-after=900", "900", env!("CARGO_BIN_EXE_lbtest")])
         .args(arguments)
         .env("LC_ALL", "C.UTF-8")
         .env_remove("LBTEST_URL")

@@ -337,7 +337,7 @@ fn options(scenario: &Scenario) -> impl Iterator<Item = (&'static str, &'static 
 /// What the client is told, which is to measure `url`.
 fn plan(scenario: &Scenario, url: &str, backends: &[String], seed: u64) -> Plan {
     let (mut per_connection, mut headers) = (NonZeroU64::MIN, Vec::new());
-    let mut max_duration = Duration::from_mins(1);
+    let mut max_duration = Duration::from_mins(15);
     for (name, value) in options(scenario) {
         match name {
             "--requests-per-connection" => per_connection = value.parse().unwrap(),
