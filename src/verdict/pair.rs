@@ -235,7 +235,7 @@ fn compared(cells: &[Cell]) -> TwoSample {
     TwoSample::new(&counts(0), &counts(1), &margins)
 }
 
-/// Who answered: the backends of the split, other workloads, nobody by name.
+/// Who answered: the backends of the split, other workloads by name, nobody by name.
 fn answers(claim: &Claim, sides: &[Side; 2]) -> Vec<Cell> {
     let (split, tolerance) = (&claim.split, claim.criterion.tolerance);
     let groups = sides.iter().flat_map(|side| &side.counted.groups);
@@ -258,18 +258,30 @@ fn answers(claim: &Claim, sides: &[Side; 2]) -> Vec<Cell> {
     let mut cells: Vec<Cell> = labels
         .map(|(label, own)| cell(label, margin(own)))
         .collect();
-    cells.push(cell("another workload", tolerance));
-    cells.push(cell("no pod by name", tolerance));
     for (index, side) in sides.iter().enumerate() {
         for counted in &side.counted.groups {
             let place = known.iter().position(|group| *group == counted.group);
             let label = place.and_then(|place| assigned.get(place).copied().flatten());
-            let place = label.unwrap_or(split.len());
+            let workload = &counted.group.workload;
+            // What is no backend for sure is told apart by its name, and not lumped together.
+            let known = || {
+                cells
+                    .iter()
+                    .skip(split.len())
+                    .position(|cell| cell.name == *workload)
+            };
+            let place = label.or_else(|| known().map(|place| split.len() + place));
+            let place = place.unwrap_or_else(|| {
+                cells.push(cell(workload, tolerance));
+                cells.len() - 1
+            });
             cells[place].counts[index] += counted.observed();
         }
-        let nameless = side.counted.unidentified() + side.unanswered();
-        cells[split.len() + 1].counts[index] = nameless;
     }
+    let mut nameless = cell("no pod by name", tolerance);
+    nameless.counts =
+        [0, 1].map(|side: usize| sides[side].counted.unidentified() + sides[side].unanswered());
+    cells.push(nameless);
     cells
 }
 
@@ -370,6 +382,18 @@ mod tests {
         assert!(told.contains("100 % after"), "{told}");
         let foreign = side(&[("shop", 5130), ("old", 2198)], 200, 0);
         assert_eq!(verdict(before(), foreign).0, VerdictName::Fail);
+        // Names that say nothing of the split are held against each other all the same.
+        let unknown = |one, other| side(&[("blue", one), ("green", other), ("red", 0)], 200, 0);
+        assert_eq!(
+            verdict(unknown(5130, 2198), unknown(5130, 2198)).0,
+            VerdictName::Pass
+        );
+        let (name, told) = verdict(unknown(5130, 2198), unknown(2198, 5130));
+        assert_eq!(name, VerdictName::Fail);
+        assert!(
+            told.contains("blue 70.005 % before, 29.995 % after"),
+            "{told}"
+        );
     }
 
     #[test]
