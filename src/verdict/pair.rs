@@ -391,7 +391,7 @@ mod tests {
         let (name, told) = verdict(unknown(5130, 2198), unknown(2198, 5130));
         assert_eq!(name, VerdictName::Fail);
         assert!(
-            told.contains("blue 70.005 % before, 29.995 % after"),
+            told.contains("green 29.995 % before, 70.005 % after"),
             "{told}"
         );
     }
