@@ -70,6 +70,17 @@ pub struct Measured {
     pub ending: Result<Ending, Unmeasured>,
     /// What each shard saw, of a run that several shared; empty for others.
     pub parts: Vec<PartCounts>,
+    /// How its requests are marked, where the pods' logs tell who answered.
+    pub marked: Option<Marked>,
+}
+
+/// The marks of the requests that count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marked {
+    /// What is common to them.
+    pub run: String,
+    /// The number of the first.
+    pub first: u64,
 }
 
 impl Measured {
@@ -98,6 +109,7 @@ impl Measured {
             elapsed: Duration::ZERO,
             ending: Ok(Ending::Complete),
             parts: Vec::new(),
+            marked: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -10,7 +11,7 @@ use clap::Args;
 use super::measure::expected;
 use super::options::CriterionArgs;
 use super::output::{OutputArgs, Outputs};
-use super::{CommandError, logs, manifests, output};
+use super::{CommandError, logs, manifests, marked, output};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Group, Mappings};
 use crate::identity::log::{self, Answers, Misread};
@@ -40,6 +41,13 @@ pub(super) struct AnalyzeArgs {
     /// How a response in the log names its pod: REGEX (group 1) or `json:/pointer`; repeatable
     #[arg(long, value_name = "RULE")]
     identify: Vec<String>,
+    /// Judge the marked run of this report (--identify logs) by the pods' own logs, from LOG or stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["observed", "identify", "format", "expect", "expect_even",
+        "even_tolerance", "alpha", "tolerance", "judge", "max_unattributed", "seed"])]
+    run: Option<PathBuf>,
+    /// Logs of pods, named after them or with the prefixes of kubectl logs --prefix (default: stdin)
+    #[arg(value_name = "LOG", requires = "run")]
+    logs: Vec<PathBuf>,
     #[command(flatten)]
     log: logs::LogArgs,
     #[command(flatten)]
@@ -57,6 +65,9 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         return Err(CommandError::usage(
             "--expect-from - and the log both read standard input: give the manifests as files",
         ));
+    }
+    if let Some(run) = &args.run {
+        return marked::run(run, &args.logs, settings, &args.output);
     }
     let access_log = args.log.log()?;
     let (mut settings, _) = manifests::resolve(settings)?;

@@ -46,7 +46,7 @@ fn planned(plan: &Plan) -> String {
             frequency(plan.claim.criterion.alpha)
         );
     };
-    let mut told = match &plan.shard {
+    let mut told = match plan.shard.as_ref().filter(|_| plan.mark.is_none()) {
         Some(sharding) => format!(
             "shard {} sends {requests} of the run's requests to {}; merged: ",
             sharding.shard, plan.target

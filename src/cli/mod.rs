@@ -17,6 +17,7 @@ mod lint;
 mod logs;
 mod man;
 mod manifests;
+mod marked;
 mod measure;
 mod merge;
 mod notice;

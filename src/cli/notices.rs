@@ -73,7 +73,7 @@ impl Notices {
             .fold(1.0, |least: f64, &share| least.min(share));
         let is_early =
             seen.elapsed < PATIENCE || (by_group.iter().sum::<u64>() as f64) < ENOUGH / least;
-        if self.has_doubted_names || is_early {
+        if self.has_doubted_names || is_early || plan.mark.is_some() {
             return None;
         }
         let groups = self.registry.groups();

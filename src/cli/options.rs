@@ -226,7 +226,7 @@ pub(super) struct LoadArgs {
     )]
     pub expect_sticky: Option<SessionBy>,
     /// How a response names its pod: REGEX on the body (group 1), header:NAME, trailer:NAME, `json:/pointer`,
-    /// field:3.1 (a protobuf message's), cert:cn or cert:san; repeatable
+    /// field:3.1 (a protobuf message's), cert:cn or cert:san; repeatable. With logs, the pods' own logs tell: see analyze --run
     #[arg(long, value_name = "RULE")]
     pub identify: Vec<String>,
 }

@@ -7,6 +7,7 @@ use clap::Args;
 
 use super::output::Sink;
 use super::{CommandError, output};
+use crate::plan::mark::MarkError;
 use crate::plan::settings::Settings;
 use crate::plan::shard::{Shard, ShardError};
 use crate::plan::{Plan, Snapshot, quantity};
@@ -41,6 +42,9 @@ pub(super) struct ShardArgs {
 impl ShardArgs {
     /// The plan of this part, or of the whole.
     pub(super) fn plan(&self, settings: &Settings) -> Result<Plan, CommandError> {
+        if settings.wants_marks() {
+            return self.plan_marked(settings);
+        }
         let index = std::env::var(INDEX).ok();
         let mut plan = if let Some(text) = &self.shard {
             let shard = Shard::parse(text, index.as_deref()).map_err(CommandError::usage)?;
@@ -58,6 +62,20 @@ impl ShardArgs {
         let common = common.map(|sharding| format!("unnamed-{}", sharding.digest));
         plan.run_id = self.run_id.clone().or(common);
         plan.snapshot = self.snapshot(settings, &plan)?;
+        Ok(plan)
+    }
+
+    /// The plan of a run that the pods' logs will judge.
+    fn plan_marked(&self, settings: &Settings) -> Result<Plan, CommandError> {
+        let unknown = [
+            ("--shard", self.shard.is_some()),
+            ("--snapshot", self.snapshot.is_some()),
+        ];
+        if let Some((flag, _)) = unknown.into_iter().find(|&(_, is_given)| is_given) {
+            return Err(CommandError::usage(MarkError::Unknown(flag)));
+        }
+        let mut plan = settings.plan_marked().map_err(CommandError::usage)?;
+        plan.run_id = self.run_id.clone().or(plan.run_id);
         Ok(plan)
     }
 

@@ -81,6 +81,12 @@ pub enum RuleError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Marks are of a whole run, which is judged later.
+    #[error(
+        "--identify logs marks a run of its own, which lbtest analyze --run judges by the pods' logs: give it to lbtest URL \
+         --expect"
+    )]
+    Logs,
     /// `header:` is followed by something that can't be a header's name.
     #[error("--identify '{0}' does not name a header: write it as header:X-Pod-Name")]
     BadHeader(String),
@@ -200,6 +206,9 @@ impl Rule {
         let shown = || rule.escape_debug().to_string();
         if rule.is_empty() {
             return Err(RuleError::Empty);
+        }
+        if rule == "logs" {
+            return Err(RuleError::Logs);
         }
         if let Some(name) = rule.strip_prefix("header:") {
             let name = name.trim().parse();

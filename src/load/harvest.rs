@@ -11,7 +11,7 @@ use super::shared::Shared;
 use crate::identity::encoding;
 use crate::identity::rule::{Answer, before_the_cut};
 use crate::measured::{Connections, UnidentifiedSample};
-use crate::observation::{Failure, Observation, Outcome, PodId};
+use crate::observation::{Failure, Observation, Outcome, PodId, status};
 use crate::plan::target::Protocol;
 use crate::tally::Tally;
 use crate::tally::addresses::Addresses;
@@ -20,6 +20,8 @@ use crate::tally::sessions::Sessions;
 use crate::tally::set_aside::{Reason, SetAside};
 use crate::tally::signs::Signs;
 
+/// Stands for whoever answered a marked request, until the logs tell.
+const IN_THE_LOGS: &str = "(in the logs)";
 /// How many bytes of an unidentified body are kept to show a person.
 const SAMPLE_BYTES: usize = 200;
 
@@ -145,6 +147,13 @@ impl Harvest {
         self.signs.record(headers);
         if self.signs.cached == 1 {
             shared.cached.store(true, Ordering::Relaxed);
+        }
+        if shared.plan.mark.is_some() {
+            let refused = status::is_too_many(status) || status::is_unavailable(status);
+            if !refused {
+                shared.identified.store(true, Ordering::Relaxed);
+            }
+            return (!refused).then(|| self.tally.intern(IN_THE_LOGS));
         }
         let plain = encoding::decoded(headers, body, shared.plan.load.max_body);
         let body = plain.as_deref().unwrap_or_default();

@@ -41,7 +41,7 @@ use std::time::{Duration, SystemTime};
 use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
 
-use crate::measured::{Address, Ending, Measured, RateLimit, Trial, UnidentifiedSample};
+use crate::measured::{Address, Ending, Marked, Measured, RateLimit, Trial, UnidentifiedSample};
 use crate::observation::Failure;
 use crate::plan::Plan;
 use crate::tally::pods::PodRegistry;
@@ -258,6 +258,10 @@ impl Begun<'_> {
             elapsed,
             ending: Ok(ending),
             parts: Vec::new(),
+            marked: shared.plan.mark.as_ref().map(|mark| Marked {
+                run: mark.run().to_owned(),
+                first: harvest.epoch.first_ticket + 1,
+            }),
         }
     }
 

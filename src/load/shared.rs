@@ -27,6 +27,8 @@ use crate::split::Split;
 use crate::tally::pods::PodRegistry;
 use crate::tally::set_aside::Reason;
 
+/// Stands for the place in the dispatch order of what has none: probes.
+pub(super) const NO_TICKET: u64 = u64::MAX;
 /// The chance that a healthy backend is not among the requests after which a run gives up: what 1000 requests
 /// leave to a backend of one percent.
 const UNSEEN: f64 = 4.3e-5;
@@ -155,6 +157,14 @@ impl Shared {
             self.turnstile
                 .rejected(ticket, now, is_explicit, retry_after, identified);
         }
+    }
+
+    /// The request with this place in the dispatch order, where the run marks them; what does not count has number 0.
+    pub(super) fn marked(&self, ticket: u64) -> Option<Outgoing> {
+        let mark = self.plan.mark.as_ref()?;
+        let counts = self.set_aside_as.is_none() && ticket != NO_TICKET;
+        let number = if counts { ticket + 1 } else { 0 };
+        Some(self.outgoing.with(|headers| mark.put(number, headers)))
     }
 
     /// Has a request that got no identity sent again, unless the target is hopeless.

@@ -21,7 +21,7 @@ use super::deadline::{Deadline, Elapsed};
 use super::harvest::Harvest;
 use super::limiter::Answer;
 use super::session::SessionLoop;
-use super::shared::Shared;
+use super::shared::{NO_TICKET, Shared};
 use super::snapshots::Snapshots;
 use crate::identity::rule;
 use crate::observation::{Failure, Observation, Outcome, PodId, status};
@@ -32,8 +32,6 @@ const MOST_SHARED_CONNECTIONS: u32 = 2;
 /// The pause where nobody answers, and how often it doubles: up to 320 ms.
 const FIRST_BACK_OFF: Duration = Duration::from_millis(5);
 const MOST_DOUBLINGS: u32 = 6;
-/// Stands for the place in the dispatch order of what has none: probes.
-const NO_TICKET: u64 = u64::MAX;
 
 /// Runs `connections` request loops on this thread until no request is left, or the user quits.
 pub(super) fn run(
@@ -287,7 +285,11 @@ impl RequestLoop {
             return Err(ExchangeError::Unsent);
         }
         let status = match session {
-            None => connection.send(&shared.outgoing, is_last).await?,
+            None => {
+                let marked = shared.marked(ticket);
+                let outgoing = marked.as_ref().unwrap_or(&shared.outgoing);
+                connection.send(outgoing, is_last).await?
+            }
             Some(session) => {
                 let outgoing = shared.outgoing.with(|headers| session.send(headers));
                 let status = connection.send(&outgoing, is_last).await?;

@@ -10,6 +10,7 @@ mod entry;
 mod filter;
 mod format;
 mod json;
+mod marked;
 mod template;
 mod time;
 
@@ -30,6 +31,7 @@ use clients::Clients;
 use entry::{Entry, Named};
 pub use filter::{Filter, Statuses};
 pub use format::{Format, FormatError, NAMES};
+pub use marked::{MarkedLogs, MarkedTold};
 pub use time::parse as parse_time;
 
 /// How a log is read.

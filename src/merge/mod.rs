@@ -8,6 +8,7 @@
 pub mod decode;
 pub mod documents;
 pub mod fold;
+pub mod marked;
 
 use std::collections::BTreeMap;
 use std::io::BufRead;
@@ -19,7 +20,7 @@ use crate::claim::Claim;
 use crate::format::{TOLD, cut};
 use crate::measured::{Ending, Trial};
 use crate::plan::shard::MAX_SHARDS;
-use crate::report::measurement::{Measurement, ShardMeasurement, SharedPlan};
+use crate::report::measurement::{MarksReport, Measurement, ShardMeasurement, SharedPlan};
 use crate::report::{Report, SCHEMA_VERSION};
 use crate::verdict::Reason;
 use crate::verdict::shards::{Gathered, judge_shards};
@@ -52,6 +53,12 @@ pub enum MergeError {
     /// A source has a report of a whole run.
     #[error("{0} holds a report that is not of a shard: only runs with --shard I/N can be merged")]
     NotAShard(String),
+    /// A source has a report of a marked run.
+    #[error("{0} holds a marked run: judge it by the pods' logs with lbtest analyze --run {0}")]
+    Marked(String),
+    /// A source has a report of a run that is not marked.
+    #[error("{0} holds no report of a marked run: write one with --identify logs --json {0}")]
+    NotMarked(String),
     /// A report follows a later contract.
     #[error(
         "{name} holds a report of version {version}, which this program does not know: use a newer one"
@@ -127,6 +134,31 @@ struct ToolHead {
 #[derive(Deserialize)]
 struct Body {
     measurement: Option<Measurement>,
+    #[serde(default)]
+    marks: Option<MarksReport>,
+}
+
+impl Body {
+    /// Reads a JSON object, if it is a report.
+    fn read(name: &str, text: &[u8]) -> Result<Option<Self>, MergeError> {
+        let Ok(head) = serde_json::from_slice::<Head>(text) else {
+            return Ok(None);
+        };
+        if head.tool.name != env!("CARGO_PKG_NAME") {
+            return Ok(None);
+        }
+        if head.schema_version != u64::from(SCHEMA_VERSION) {
+            let (name, version) = (name.to_owned(), head.schema_version);
+            return Err(MergeError::Version { name, version });
+        }
+        let mut json = serde_json::Deserializer::from_slice(text);
+        let body = serde_path_to_error::deserialize(&mut json);
+        body.map(Some).map_err(|error| MergeError::Field {
+            name: name.to_owned(),
+            path: cut(&error.path().to_string(), TOLD),
+            what: cut(&error.inner().to_string(), TOLD),
+        })
+    }
 }
 
 impl Collection {
@@ -154,27 +186,16 @@ impl Collection {
 
     /// Takes a JSON object, if it is a report; whether it was one.
     fn take(&mut self, name: &str, text: &[u8]) -> Result<bool, MergeError> {
-        let Ok(head) = serde_json::from_slice::<Head>(text) else {
+        let Some(body) = Body::read(name, text)? else {
             return Ok(false);
         };
-        if head.tool.name != env!("CARGO_PKG_NAME") {
-            return Ok(false);
-        }
-        if head.schema_version != u64::from(SCHEMA_VERSION) {
-            let (name, version) = (name.to_owned(), head.schema_version);
-            return Err(MergeError::Version { name, version });
-        }
         self.kept += text.len();
         if self.kept > MOST_KEPT {
             return Err(MergeError::TooMuch);
         }
-        let mut json = serde_json::Deserializer::from_slice(text);
-        let body: Body =
-            serde_path_to_error::deserialize(&mut json).map_err(|error| MergeError::Field {
-                name: name.to_owned(),
-                path: cut(&error.path().to_string(), TOLD),
-                what: cut(&error.inner().to_string(), TOLD),
-            })?;
+        if body.marks.is_some() {
+            return Err(MergeError::Marked(name.to_owned()));
+        }
         match body.measurement {
             Some(measurement) => self.add(name, measurement)?,
             None => return Err(MergeError::NotAShard(name.to_owned())),

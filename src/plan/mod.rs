@@ -4,6 +4,7 @@
 
 pub mod config;
 pub mod endpoint;
+pub mod mark;
 pub mod pace;
 pub mod preparation;
 pub mod quantity;
@@ -19,6 +20,7 @@ use std::time::Duration;
 use crate::claim::Claim;
 use crate::identity::assignment::Mappings;
 use crate::identity::rule::Rules;
+use mark::Mark;
 use pace::Rate;
 use preparation::Preparation;
 use shard::Sharding;
@@ -51,6 +53,8 @@ pub struct Plan {
     pub run_id: Option<String>,
     /// Where it writes down what it has measured while it goes on.
     pub snapshot: Option<Snapshot>,
+    /// What marks its requests, where the pods' logs tell who answered.
+    pub mark: Option<Mark>,
     /// Whether the split comes from a canary of ingress-nginx.
     pub is_nginx_canary: bool,
 }

@@ -321,6 +321,7 @@ impl Settings {
             shard: None,
             run_id: None,
             snapshot: None,
+            mark: None,
             is_nginx_canary: self.is_nginx_canary,
         })
     }

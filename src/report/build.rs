@@ -8,6 +8,7 @@ mod test;
 
 use std::time::SystemTime;
 
+use super::measurement::MarksReport;
 use super::stickiness::StickinessReport;
 use super::{
     Coded, ConnectionsReport, Finding, LimitReport, PlanReport, Report, RequestsReport,
@@ -48,6 +49,11 @@ impl Report {
         if let Some(started_at) = measured.started_at {
             report.add_measurement(claim, measured, outcome, started_at);
         }
+        report.marks = measured.marked.as_ref().map(|marked| MarksReport {
+            run: marked.run.clone(),
+            first: marked.first,
+            last: (marked.first + report.requests.tickets()).saturating_sub(1),
+        });
         if let Some(sharding) = &trial.shard {
             report.add_shard(claim, measured, sharding);
         }
@@ -113,6 +119,7 @@ impl Report {
             windows: Vec::new(),
             shard: None,
             shard_agreement: outcome.agreement.as_ref().map(Into::into),
+            marks: None,
             measurement: None,
         }
     }

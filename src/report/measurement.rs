@@ -38,6 +38,18 @@ pub struct ShardReport {
     pub count: u32,
 }
 
+/// The marks of a run whose pods' logs tell who answered: `RUN.NUMBER` in the User-Agent and the X-Request-Id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MarksReport {
+    /// What is common to them.
+    #[serde(deserialize_with = "bounded::text")]
+    pub run: String,
+    /// The number of the first request that counts.
+    pub first: u64,
+    /// The number of the last.
+    pub last: u64,
+}
+
 /// The shards of a run: one in a shard's report, all that were merged in a merged one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measurement {

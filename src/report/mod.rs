@@ -32,7 +32,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 pub use crate::verdict::VerdictName;
-use measurement::{Measurement, ShardAgreementReport, ShardReport};
+use measurement::{MarksReport, Measurement, ShardAgreementReport, ShardReport};
 use stickiness::StickinessReport;
 
 /// The version of the JSON contract.
@@ -105,6 +105,8 @@ pub struct Report {
     pub shard: Option<ShardReport>,
     /// Whether the shards of a merged run saw one split; null for others.
     pub shard_agreement: Option<ShardAgreementReport>,
+    /// How requests were marked, whose answers `lbtest analyze --run` finds in the pods' logs; null for others.
+    pub marks: Option<MarksReport>,
     /// What `lbtest merge` takes from the report of a shard, or of shards that it merged; null for others.
     pub measurement: Option<Measurement>,
 }

@@ -148,7 +148,7 @@ pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
     if attributed == 0 && !is_paced {
         outcome.not_measured(unmeasured::not_measured(&claim.split, measured));
     } else if let Some(doubt) = unidentified::is_it_the_ingress(measured, &outcome.assignment)
-        .filter(|_| !claim.split.is_of_pods())
+        .filter(|_| !claim.split.is_of_pods() && measured.marked.is_none())
     {
         outcome.not_measured(vec![doubt]);
     } else {
@@ -159,7 +159,10 @@ pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
         outcome.judge_sessions(claim, measured, &evidence);
     }
     if let Some(sharding) = &measured.trial.shard {
-        outcome.leave_to_the_merge(sharding.shard, attributed);
+        match &measured.marked {
+            Some(_) => outcome.leave_to_the_logs(measured.counted.attributed()),
+            None => outcome.leave_to_the_merge(sharding.shard, attributed),
+        }
         return outcome;
     }
     outcome.hold_to_limits(claim, measured);

@@ -43,6 +43,20 @@ pub fn judge_shards(claim: &Claim, measured: &Measured, gathered: &Gathered) -> 
 impl Outcome {
     /// Turns what follows for a shard into what it measured.
     pub(super) fn leave_to_the_merge(&mut self, shard: Shard, attributed: u64) {
+        self.leave(format!(
+            "shard {shard} attributed {attributed} requests; lbtest merge judges all shards together"
+        ));
+    }
+
+    /// The same of a marked run, of which the pods' logs tell who answered.
+    pub(super) fn leave_to_the_logs(&mut self, answered: u64) {
+        self.leave(format!(
+            "{answered} marked requests were answered, and the pods' logs tell by whom: kubectl logs -l app=NAME --prefix \
+             --tail=-1 --since=10m | lbtest analyze --run FILE judges them"
+        ));
+    }
+
+    fn leave(&mut self, message: String) {
         self.forget_the_tests();
         // By group and by the place in the run's order, they stand in the measurement.
         self.windows.clear();
@@ -51,12 +65,7 @@ impl Outcome {
         }
         self.verdict = VerdictName::Measured;
         self.split_verdict = VerdictName::Measured;
-        self.reasons = vec![Reason::new(
-            "measured",
-            format!(
-                "shard {shard} attributed {attributed} requests; lbtest merge judges all shards together"
-            ),
-        )];
+        self.reasons = vec![Reason::new("measured", message)];
     }
 
     /// Keeps what was counted, and says why it is not judged.

@@ -1,12 +1,13 @@
 //! Access logs of real servers say what lbtest itself has seen in the same run, to the request.
 
+use std::fmt::Write;
 use std::fs::{self, File};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::{Ran, command};
+use crate::program::{Ran, command, lbtest, lbtest_reading};
 use crate::servers::Server;
 
 /// Reads a log of the server's, in which the backends are called so.
@@ -97,4 +98,113 @@ fn the_log_of_haproxy_says_what_lbtest_saw() {
 #[test]
 fn the_log_of_envoy_says_what_lbtest_saw() {
     agrees("envoy");
+}
+
+/// Runs a marked run against silent apps behind nginx, and judges it by their logs.
+struct Marked {
+    server: Server,
+    run: String,
+}
+
+impl Marked {
+    fn start(weights: &str) -> Self {
+        let server = Server::start(&["nginx", "--weights", weights, "--silent"]);
+        let run = format!("{}/run.json", server.told("directory"));
+        let host = server.told("host");
+        let options = ["--expect", "v1=70,v2=30", "--identify", "logs"];
+        let promise = ["--tolerance", "15", "--alpha", "1e-8", "-n", "3000"];
+        let base = [server.url(), "--host", host, "--json", &run];
+        let warmed = ["--warmup", "50"];
+        let ran = lbtest(&[&base[..], &options, &promise, &warmed].concat());
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert!(ran.stdout.contains("MEASURED  3000 marked"), "{ran:?}");
+        Self { server, run }
+    }
+
+    /// The lines of an app's log, once all are there.
+    fn log(&self, label: &str) -> Vec<String> {
+        let file = format!("{}/{label}.log", self.server.told("directory"));
+        let text = fs::read_to_string(file).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// Both logs in one, with the prefixes of kubectl, as `of` leaves them.
+    fn judged(&self, of: impl Fn(usize, &String) -> bool) -> Ran {
+        let mut text = String::new();
+        for label in ["v1", "v2"] {
+            let pod = self.server.about["pods"][label].as_str().unwrap();
+            let log = self.log(label);
+            for (_, line) in log
+                .iter()
+                .enumerate()
+                .filter(|(place, line)| of(*place, line))
+            {
+                let _ = writeln!(text, "[pod/{pod}/app] {line}");
+            }
+        }
+        lbtest_reading(
+            &["analyze", "--run", &self.run, "--json", "-"],
+            text.as_bytes(),
+        )
+    }
+}
+
+#[test]
+fn a_marked_run_is_judged_by_the_logs_of_apps_that_name_nobody() {
+    let marked = Marked::start("v1=70,v2=30");
+    let all = marked.judged(|_, _| true);
+    assert_eq!(all.status, 0, "{all:?}");
+    let report = all.json();
+    let requests = &report["requests"];
+    assert_eq!(
+        (&requests["attributed"], &requests["unattributed"]),
+        (&3000.into(), &0.into())
+    );
+    let is_marked = |line: &&String| line.contains('(') && !line.contains(".0)");
+    let logged =
+        ["v1", "v2"].map(|label| marked.log(label).iter().filter(is_marked).count() as u64);
+    assert_eq!(observed(&report), logged);
+
+    // One line of a hundred is lost: the verdict stays, and says how many are missing.
+    let lossy = marked.judged(|place, _| place % 100 != 7);
+    assert_eq!(lossy.status, 0, "{lossy:?}");
+    let missing = lossy.json()["requests"]["unattributed"].as_u64().unwrap();
+    assert!((20..=31).contains(&missing), "{missing}");
+    assert!(lossy.stdout.contains("requests_without_line"), "{lossy:?}");
+
+    // A pod whose log is not there is no verdict, whatever the other says.
+    let half = marked.judged(|_, line| line.len() % 2 == 0);
+    assert_ne!(half.status, 0, "{half:?}");
+    let of_files = ["v1", "v2"].map(|label| {
+        let pod = marked.server.about["pods"][label].as_str().unwrap();
+        let directory = marked.server.told("directory");
+        let file = format!("{directory}/{pod}.log");
+        fs::copy(format!("{directory}/{label}.log"), &file).unwrap();
+        file
+    });
+    let base = ["analyze", "--run", &marked.run, "--json", "-"];
+    let files = lbtest(&[&base[..], &[&of_files[0], &of_files[1]]].concat());
+    assert_eq!(
+        (files.status, observed(&files.json())),
+        (0, observed(&report))
+    );
+    let nobody = lbtest_reading(&base, marked.log("v1").join("\n").as_bytes());
+    assert!(
+        nobody.status == 4 && nobody.stderr.contains("--prefix"),
+        "{nobody:?}"
+    );
+    let merged = lbtest(&["merge", &marked.run]);
+    assert!(
+        merged.status == 2 && merged.stderr.contains("analyze --run"),
+        "{merged:?}"
+    );
+}
+
+#[test]
+fn a_marked_run_of_another_split_fails() {
+    let marked = Marked::start("v1=60,v2=40");
+    let all = marked.judged(|_, _| true);
+    assert_eq!(all.status, 1, "{all:?}");
+    let lossy = marked.judged(|place, _| place % 100 != 7);
+    assert_eq!(lossy.status, 1, "{lossy:?}");
 }

@@ -157,6 +157,8 @@ class Launch:
         elif self._options.app_limit is not None:
             environment["RATE_LIMIT"] = self._options.app_limit
         command = [interpreter, "-Bu", str(APPS / program)]
+        if self._options.silent:
+            command = nginx.silent_command(self._site, backend)
         process = Process(backend.label, command, self._directory / f"{backend.label}.log", environment)
         self._processes.append(process)
         return process

@@ -80,6 +80,32 @@ def static_command(site: Site) -> list[str]:
     return _start(site, f"    map $backend $pod {{\n{pods}    }}\n", location, requests)
 
 
+def silent_command(site: Site, backend: Backend) -> list[str]:
+    """An app that names nobody: its own access log, on standard output, says what it answered."""
+    directory = site.directory / f"silent-{backend.label}"
+    directory.mkdir()
+    temporary = "".join(f"    {name}_temp_path {directory}/{name};\n" for name in TEMPORARY)
+    config = directory / "nginx.conf"
+    config.write_text(f"""\
+daemon off;
+master_process off;
+pid {directory}/nginx.pid;
+error_log stderr warn;
+events {{ worker_connections 2048; }}
+http {{
+    access_log /dev/stdout combined;
+    keepalive_requests {STATIC_REQUESTS_PER_CONNECTION};
+{temporary}    server {{
+        listen 127.0.0.1:{backend.port};
+        default_type text/plain;
+        location = / {{ return {backend.fault or 200} "ok\n"; }}
+        location / {{ return 404; }}
+    }}
+}}
+""")
+    return [program("nginx"), "-e", "stderr", "-p", str(directory), "-c", str(config)]
+
+
 def _start(site: Site, definitions: str, location: str, requests_per_connection: int | None) -> list[str]:
     listeners = [f"127.0.0.1:{site.plain_port}", f"127.0.0.1:{site.h2c_port} http2"]
     tls = ""

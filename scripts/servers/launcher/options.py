@@ -48,6 +48,7 @@ ONLY = {
     "--tcp": {"nginx", "haproxy"},
     "--grpc": {"nginx", "envoy"},
     "--access-log": {"nginx", "haproxy", "envoy"},
+    "--silent": {"nginx", "haproxy", "envoy"},
 }
 
 
@@ -67,6 +68,7 @@ class Options:
     grpc: str | None
     ready_seconds: float
     access_log: bool
+    silent: bool
     attached: bool
     command: list[str]
 
@@ -137,6 +139,7 @@ def parse(arguments: list[str]) -> Options:
         help="nginx, envoy: gRPC servers in place of the apps, with a health service or without; a fault is 503, UNAVAILABLE",
     )
     add("--access-log", action="store_true", default=None, help="log requests, in every format that the server has")
+    add("--silent", action="store_true", default=None, help="apps that name nobody, and log to LABEL.log of the directory")
     add("--tls", action="store_true", help="listen with TLS too, HTTP/2 and HTTP/1.1, under an authority of its own")
     add("--ready-timeout", type=float, default=600.0, metavar="SECONDS", help="give up after this long (600)")
     add(
@@ -191,6 +194,7 @@ def parse(arguments: list[str]) -> Options:
         grpc=found.grpc,
         ready_seconds=found.ready_timeout,
         access_log=bool(found.access_log),
+        silent=bool(found.silent),
         attached=found.attached,
         command=command,
     )

@@ -19,6 +19,11 @@ impl RequestsReport {
         self.by_failure = named(&counted.by_failure);
     }
 
+    /// How many places of the dispatch order they took that count.
+    pub(super) fn tickets(&self) -> u64 {
+        self.attributed + self.unattributed + self.never_sent
+    }
+
     pub(super) fn set_aside(&mut self, set_aside: &SetAside) {
         self.set_aside = set_aside.sent();
         self.sent += self.set_aside;
