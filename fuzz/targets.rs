@@ -17,7 +17,7 @@ use lbtest::load::http1::chunks::ChunksError;
 use lbtest::load::http1::framing::Framing;
 use lbtest::load::http1::head::{Asked, Head};
 use lbtest::logs::{Filter, Format, Log, NAMES, parse_time};
-use lbtest::manifest::{CanaryOptions, Choice, Input, Manifests, to_yaml};
+use lbtest::manifest::{CanaryOptions, Choice, Input, ManifestError, Manifests, to_yaml};
 use lbtest::merge::Collection;
 use lbtest::plan::config::Config;
 
@@ -26,7 +26,7 @@ type Target = fn(&[u8]);
 
 /// All of them, by the names of their corpora.
 #[allow(dead_code, reason = "the fuzzer calls each by its name")]
-pub(crate) const TARGETS: [(&str, Target); 11] = [
+pub(crate) const TARGETS: [(&str, Target); 12] = [
     ("access_log", access_log),
     ("body", body),
     ("certificate", certificate),
@@ -38,6 +38,7 @@ pub(crate) const TARGETS: [(&str, Target); 11] = [
     ("log", log),
     ("manifests", manifests),
     ("merge", merge),
+    ("routes", routes),
 ];
 
 /// An access log in the format that the first byte chooses, or that the first line describes: every line is told of once.
@@ -266,15 +267,7 @@ pub(crate) fn log(data: &[u8]) {
 
 /// Manifests: whatever is asked of them; the canary that comes out can be read again.
 pub(crate) fn manifests(data: &[u8]) {
-    let read = |name: &str, bytes: Vec<u8>| {
-        let name = name.to_owned();
-        Manifests::read(&[Input {
-            name,
-            bytes,
-            is_found: false,
-        }])
-    };
-    let manifests = match read("given.yaml", data.to_vec()) {
+    let manifests = match read("given.yaml", data) {
         Ok(manifests) => manifests,
         Err(error) => return is_a_sentence(&error),
     };
@@ -288,7 +281,7 @@ pub(crate) fn manifests(data: &[u8]) {
     };
     if let Ok(canary) = manifests.canary(&options) {
         let yaml = to_yaml(&canary.objects);
-        read("derived.yaml", yaml.into_bytes()).expect("what is derived can be read");
+        read("derived.yaml", yaml.as_bytes()).expect("what is derived can be read");
     }
 }
 
@@ -301,6 +294,47 @@ pub(crate) fn merge(data: &[u8]) {
     if let Err(error) = shards.report() {
         is_a_sentence(&error);
     }
+}
+
+/// Two routing tables, with a line of `===` between them: what differs, and checks that `lbtest.toml` can hold. What
+/// is read of one table is the same as itself.
+pub(crate) fn routes(data: &[u8]) {
+    const BETWEEN: &[u8] = b"\n===\n";
+    let between = data
+        .windows(BETWEEN.len())
+        .position(|window| window == BETWEEN);
+    let (old, new) = match between {
+        Some(at) => (&data[..at], &data[at + BETWEEN.len()..]),
+        None => (data, data),
+    };
+    let (Ok(old), Ok(new)) = (read("old.yaml", old), read("new.yaml", new)) else {
+        return;
+    };
+    match old.compare(&new, None) {
+        Ok(report) => {
+            let text = report.text();
+            let is_same = report.is_same() || text.contains("unclear");
+            assert!(between.is_some() || is_same, "{text}");
+            assert!(!report.markdown().is_empty());
+        }
+        Err(error) => is_a_sentence(&error),
+    }
+    if let Ok(derived) = new.checks(None, None)
+        && let Ok(text) = derived.to_toml()
+        && let Err(error) = Config::parse("derived.toml", &text)
+    {
+        is_a_sentence(&error);
+    }
+}
+
+/// Manifests in one input.
+fn read(name: &str, bytes: &[u8]) -> Result<Manifests, ManifestError> {
+    let (name, bytes) = (name.to_owned(), bytes.to_vec());
+    Manifests::read(&[Input {
+        name,
+        bytes,
+        is_found: false,
+    }])
 }
 
 fn is_a_name(name: &str) {
