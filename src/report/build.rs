@@ -138,7 +138,7 @@ impl Report {
         for (index, backend) in self.backends.iter_mut().enumerate() {
             backend.add_health(measured, assignment, index);
         }
-        self.pods = pods(claim, counted, assignment);
+        self.pods = pods(claim, counted, outcome);
         let opened = measured.connections.opened;
         self.connections = Some(ConnectionsReport {
             opened,

@@ -306,11 +306,12 @@ pub struct BackendReport {
     pub observed: u64,
     /// Of all identified responses; null when there were none.
     pub share: Option<f64>,
-    /// Wilson's 95 % interval of the share; null when nothing was observed.
+    /// The 95 % interval of the share; null when nothing was observed. Wilson's, over the effective number of responses
+    /// where they depend on each other; of a sequential run a confidence sequence.
     pub interval_low: Option<f64>,
     /// Its upper end.
     pub interval_high: Option<f64>,
-    /// Goodman's simultaneous 95 % interval; null when nothing was observed.
+    /// The same for all backends at once (Goodman 1965); null when nothing was observed.
     pub simultaneous_low: Option<f64>,
     /// Its upper end.
     pub simultaneous_high: Option<f64>,
@@ -354,7 +355,7 @@ pub struct PodReport {
     pub observed: u64,
     /// Of all identified responses; null when there were none.
     pub share: Option<f64>,
-    /// Wilson's 95 % interval of the share; null when nothing was observed, and for sessions.
+    /// The 95 % interval of the share, as of a backend; null when nothing was observed, and for sessions.
     pub interval_low: Option<f64>,
     /// Its upper end.
     pub interval_high: Option<f64>,

@@ -73,7 +73,7 @@ pub fn word(verdict: VerdictName) -> &'static str {
     }
 }
 
-/// Wilson's interval of a backend's share; `None` when nothing was observed.
+/// The interval of a backend's share; `None` when nothing was observed.
 #[must_use]
 pub fn interval(backend: &BackendReport) -> Option<String> {
     let (low, high) = (backend.interval_low?, backend.interval_high?);

@@ -45,6 +45,9 @@ pub struct Order {
 }
 
 impl Order {
+    /// The degrees of freedom of the design effect, with all batches.
+    pub const FREEDOM: f64 = (BATCHES - 1) as f64;
+
     /// The order of answers: `windows[t][i]` counts those of backend `i` in block `t` of the dispatch order,
     /// `labels` are the backends of the first ones, one by one. `unattributed` more could have come from any.
     ///
@@ -183,6 +186,7 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
+    use crate::stats::intervals::Basis;
 
     const EXPECTED: Expected<'_> = Expected {
         shares: &[0.7, 0.3],
@@ -203,6 +207,15 @@ mod tests {
 
     /// Draws that hold for `length` answers each.
     fn bursts(length: usize, share: f64, seed: u64) -> Order {
+        order(&labels(length, share, seed))
+    }
+
+    fn order_hits(length: usize, seed: u64) -> u64 {
+        let labels = labels(length, 0.7, seed);
+        3664 - labels.iter().map(|&label| u64::from(label)).sum::<u64>()
+    }
+
+    fn labels(length: usize, share: f64, seed: u64) -> Vec<u8> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut last = 0;
         let draw = |request: usize| {
@@ -211,7 +224,7 @@ mod tests {
             }
             last
         };
-        order(&(0..3664).map(draw).collect::<Vec<u8>>())
+        (0..3664).map(draw).collect()
     }
 
     #[test]
@@ -249,6 +262,24 @@ mod tests {
         let order = order(&turns);
         assert!(order.is_clumped());
         assert!(order.fit_p_value > 0.5 && order.equivalence_p_value <= 0.001);
+    }
+
+    #[test]
+    fn intervals_from_the_effective_number_hold_the_share_in_bursts() {
+        for length in [2, 4, 10] {
+            let held = (0..500).filter(|&seed| {
+                let order = bursts(length, 0.7, seed);
+                let basis = Basis::Clustered {
+                    design_effect: order.design_effect,
+                    freedom: Order::FREEDOM,
+                };
+                let interval = basis.interval(order_hits(length, seed), 3664, 0.05);
+                interval.low <= 0.7 && 0.7 <= interval.high
+            });
+            // 475 in the mean, standard deviation 4.9.
+            let held = held.count();
+            assert!(held >= 455, "{length}: {held}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::split::Split;
 use crate::stats::equivalence::{leak_ruled_out, tolerances};
 use crate::stats::intervals;
 use crate::tally::counted::Counted;
-use crate::verdict::decision::Counts;
+use crate::verdict::decision::{Counts, Judged};
 use crate::verdict::{Outcome, health};
 
 /// Intervals miss the share that they are for at most this often.
@@ -45,13 +45,14 @@ pub(super) fn backends(claim: &Claim, groups: &[Group], outcome: &Outcome) -> Ve
     let tolerances = tolerances(split.shares(), criterion.tolerance);
     // The responses of a session depend on each other.
     let has_intervals = n > 0 && outcome.sessions.is_none();
-    let simultaneous =
-        has_intervals.then(|| intervals::goodman(&counts.observed, INTERVAL_ERROR_RATE));
+    let basis = basis(outcome);
+    // Goodman's intervals are those of each share at its part of the error rate.
+    let each = INTERVAL_ERROR_RATE / split.len() as f64;
     let row = |backend: usize| {
         let observed = counts.observed[backend];
         let expected = split.shares()[backend];
-        let interval = has_intervals.then(|| intervals::wilson(observed, n, INTERVAL_ERROR_RATE));
-        let simultaneous = simultaneous.as_ref().map(|rows| rows[backend]);
+        let interval = has_intervals.then(|| basis.interval(observed, n, INTERVAL_ERROR_RATE));
+        let simultaneous = has_intervals.then(|| basis.interval(observed, n, each));
         let silent = expected == 0.0 && observed == 0 && has_intervals;
         BackendReport {
             label: split.labels()[backend].clone(),
@@ -142,16 +143,25 @@ pub(super) fn assignment(
     rows
 }
 
-pub(super) fn pods(claim: &Claim, counted: &Counted, assignment: &Assignment) -> Vec<PodReport> {
+/// What the intervals of an outcome's shares rest on.
+fn basis(outcome: &Outcome) -> intervals::Basis {
+    outcome
+        .test
+        .as_ref()
+        .map_or(intervals::Basis::Independent, Judged::interval_basis)
+}
+
+pub(super) fn pods(claim: &Claim, counted: &Counted, outcome: &Outcome) -> Vec<PodReport> {
     let (mut rows, split) = (Vec::new(), &claim.split);
     let n = counted.attributed();
+    let basis = basis(outcome);
     let interval = |observed| {
         (n > 0 && claim.sessions.is_none())
-            .then(|| intervals::wilson(observed, n, INTERVAL_ERROR_RATE))
+            .then(|| basis.interval(observed, n, INTERVAL_ERROR_RATE))
     };
     let ratio = |observed: u64| share(observed * split.len() as u64, n);
     for (group, counted) in counted.groups.iter().enumerate() {
-        let backend = assignment.fixed.get(group).copied().flatten();
+        let backend = outcome.assignment.fixed.get(group).copied().flatten();
         rows.extend(counted.pods.iter().map(|(name, &observed)| PodReport {
             name: name.clone(),
             label: backend.map(|backend| split.labels()[backend].clone()),
