@@ -4,22 +4,26 @@
 //! 99/1 and n = 100 it rejects a correct split 3.3 times as often as α = 0.001 promises. So the test is
 //! exact wherever that is feasible, and its method is named.
 
+use std::f64::consts::LN_10;
+
 use super::cells::Cells;
-use super::chi_square::{ChiSquare, pearson};
+use super::chi_square::{ChiSquare, correction, critical_value, pearson};
 use super::exact::PValue;
 use super::monte_carlo::{StatisticsError, monte_carlo_p_value};
-use super::multinomial::{MOST_LINES, multinomial_p_value};
+use super::multinomial::{MOST_LINES, is_short, multinomial_p_value};
 
-/// Where the exact test is too long, the χ² tail serves from this expectation in the smallest cell on:
-/// there it rejects a correct split at most 1.25 times as often as promised at α = 0.001.
+/// Where the exact test is too long, Pearson's serves from this expectation in the smallest cell on.
 pub const LEAST_EXPECTED_FOR_PEARSON: f64 = 100.0;
+/// And while the term beyond the χ² tail changes the probability to reject by this part at most: what is left out
+/// then, of the next order, is near its square.
+const MOST_CORRECTION: f64 = 0.1;
 
 /// How a p-value was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {
     /// Enumeration in probability order.
     Exact,
-    /// Pearson's statistic against the χ² distribution.
+    /// Pearson's statistic against the χ² distribution and its correction for n.
     Pearson,
     /// Seeded simulation in probability order.
     MonteCarlo,
@@ -52,9 +56,10 @@ pub struct GoodnessOfFit {
 
 /// Tests `observed` counts against the expected `shares`; `None` where nothing was observed.
 ///
-/// Exact for one and two backends, and for more while the recursion stays within [`MOST_LINES`]; else
-/// Pearson if every cell expects [`LEAST_EXPECTED_FOR_PEARSON`]; else Monte Carlo, with as many draws as
-/// `alpha` asks for, from `seed`.
+/// Exact for one and two backends, and for more while the recursion stays within [`MOST_LINES`] for every count that
+/// `alpha` may hang on; else Pearson if every cell expects [`LEAST_EXPECTED_FOR_PEARSON`] and n is large enough for the
+/// tail of χ²; else Monte Carlo, with as many draws as `alpha` asks for, from `seed`. So the shares, n and `alpha`
+/// choose the method, and the counts do not.
 ///
 /// # Errors
 /// Only Monte Carlo is left, and `alpha` is too small for it.
@@ -76,30 +81,45 @@ pub fn goodness_of_fit(
         log10_p_value: p.log10,
         method,
     };
-    if let Some(p) = multinomial_p_value(observed, shares, MOST_LINES) {
-        return Ok(Some(gated(p, Method::Exact)));
-    }
     let cells = Cells::new(observed, shares);
-    Ok(Some(
-        if suffices_for_pearson(&cells.shares, cells.total()) {
-            GoodnessOfFit {
-                chi_square,
-                p_value: chi_square.p_value,
-                log10_p_value: chi_square.log10_p_value,
-                method: Method::Pearson,
-            }
-        } else {
-            let p = monte_carlo_p_value(observed, shares, alpha, seed)?;
-            gated(p, Method::MonteCarlo)
-        },
-    ))
+    let n = cells.total();
+    if cells.leaked > 0 {
+        return Ok(Some(gated(PValue::ZERO, Method::Exact)));
+    }
+    let method = Method::of(&cells.shares, n, alpha);
+    let p = match method {
+        Method::Exact => multinomial_p_value(observed, shares, MOST_LINES),
+        Method::Pearson => Some(corrected(&chi_square, &cells.shares, n)),
+        Method::MonteCarlo => None,
+    };
+    if let Some(p) = p {
+        return Ok(Some(gated(p, method)));
+    }
+    let p = monte_carlo_p_value(observed, shares, alpha, seed)?;
+    Ok(Some(gated(p, Method::MonteCarlo)))
 }
 
-/// Whether each of the positive `shares` of `n` expects enough for the χ² tail.
-pub(crate) fn suffices_for_pearson(shares: &[f64], n: u64) -> bool {
-    shares
-        .iter()
-        .all(|share| share * n as f64 >= LEAST_EXPECTED_FOR_PEARSON)
+impl Method {
+    /// The test of `n` responses at level `alpha` against positive `shares`.
+    pub(crate) fn of(shares: &[f64], n: u64, alpha: f64) -> Self {
+        if is_short(shares, n, alpha) {
+            return Self::Exact;
+        }
+        let critical = critical_value(shares.len() - 1, alpha);
+        let rarest = shares.iter().copied().fold(1.0, f64::min);
+        let is_near = (correction(critical, shares, n) - 1.0).abs() <= MOST_CORRECTION;
+        if rarest * n as f64 >= LEAST_EXPECTED_FOR_PEARSON && is_near {
+            Self::Pearson
+        } else {
+            Self::MonteCarlo
+        }
+    }
+}
+
+/// The p-value of Pearson's statistic of `n` responses, of positive `shares`.
+fn corrected(chi_square: &ChiSquare, shares: &[f64], n: u64) -> PValue {
+    let factor = correction(chi_square.statistic, shares, n);
+    PValue::from_ln(chi_square.log10_p_value * LN_10 + factor.ln())
 }
 
 #[cfg(test)]

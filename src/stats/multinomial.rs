@@ -13,19 +13,32 @@ use statrs::function::gamma::ln_gamma;
 
 use super::binomial::{Binomial, to_count};
 use super::cells::{Cells, total};
+use super::chi_square::critical_value;
 use super::density::{ln_add, ln_multinomial};
 use super::exact::{PValue, TIE, binomial_p_value, ln_no_more_probable};
 
-/// The most lines of the recursion that a p-value may take: well under a second.
-pub const MOST_LINES: u64 = 200_000;
+/// The most lines that the recursion for a p-value may be estimated to take: about a tenth of a second.
+pub const MOST_LINES: u64 = 50_000;
 
-/// How far beyond the cap the lines must be estimated for the recursion not to be tried at all.
-const ESTIMATE_MARGIN: f64 = 10.0;
+/// How many times its estimate a recursion may take before it is given up.
+const ESTIMATE_MARGIN: u64 = 10;
+
+/// Whether the exact test of `n` responses is short, for every count whose p-value is a tenth of `alpha` or more.
+///
+/// The counts have no say: a method that hung on them would have another error rate than either.
+pub(crate) fn is_short(shares: &[f64], n: u64, alpha: f64) -> bool {
+    let freedom = shares.len().saturating_sub(1);
+    let radius_squared = critical_value(freedom, alpha / 10.0);
+    shares.len() < 3
+        || n == 0
+        || Recursion::new(shares, 0.0, 0).expected_lines(n, radius_squared) <= MOST_LINES as f64
+}
 
 /// The exact multinomial test in probability order; any number of backends from one on.
 ///
-/// `None` if more than `most_lines` lines of the recursion would be needed: the caller then has to use
-/// another test.
+/// Where the recursion would take more than about `most_lines`, which only a count far off the shares does in a test
+/// that [is short](is_short), the p-value is a bound from above: that of a more probable outcome, or the probability of
+/// the observed one times the number of outcomes. `None` if that is too long as well.
 ///
 /// # Panics
 /// If the slices differ in length.
@@ -41,7 +54,30 @@ pub fn multinomial_p_value(observed: &[u64], shares: &[f64], most_lines: u64) ->
         return Some(binomial_p_value(hits, cells.total(), share));
     }
     let ln_cut = ln_multinomial(&cells.observed, &cells.shares) + TIE;
-    ln_mass_no_more_probable(&cells.shares, cells.total(), ln_cut, most_lines).map(PValue::from_ln)
+    let (shares, n) = (&cells.shares, cells.total());
+    let exact = ln_mass_no_more_probable(shares, n, ln_cut, most_lines);
+    exact
+        .or_else(|| ln_bound(shares, n, ln_cut, most_lines))
+        .map(PValue::from_ln)
+}
+
+/// A bound from above of [`ln_mass_no_more_probable`] that takes about `most_lines`.
+fn ln_bound(shares: &[f64], n: u64, ln_cut: f64, most_lines: u64) -> Option<f64> {
+    let recursion = Recursion::new(shares, ln_cut, 0);
+    let ln_peak = recursion.ln_mode(0, n);
+    let mut radius_squared = 1.6 * (ln_peak - ln_cut);
+    while recursion.expected_lines(n, radius_squared) > most_lines as f64 && radius_squared > 1.0 {
+        radius_squared *= 0.8;
+    }
+    let nearer = ln_peak - radius_squared / 2.0;
+    let mass = ln_mass_no_more_probable(shares, n, nearer, most_lines)?;
+    Some(mass.min(ln_cut + ln_compositions(n, shares.len() - 1)))
+}
+
+/// ln of the number of ways to spread `n` over one cell more than there are `dimensions`.
+fn ln_compositions(n: u64, dimensions: usize) -> f64 {
+    let factor = |place: usize| (n as f64 / place as f64).ln_1p();
+    (1..=dimensions).map(factor).sum()
 }
 
 /// ln of the probability, under `n` draws from positive `shares`, of all outcomes whose own probability
@@ -55,12 +91,13 @@ pub(crate) fn ln_mass_no_more_probable(
     if shares.len() < 2 || n == 0 {
         return Some(0.0);
     }
-    let mut recursion = Recursion::new(shares, ln_cut, most_lines);
+    let limit = most_lines.saturating_mul(ESTIMATE_MARGIN);
+    let mut recursion = Recursion::new(shares, ln_cut, limit);
     let ln_peak = recursion.ln_mode(0, n);
     if ln_peak <= ln_cut {
         return Some(0.0);
     }
-    if recursion.expected_lines(n, ln_peak) > ESTIMATE_MARGIN * most_lines as f64 {
+    if recursion.expected_lines(n, 2.0 * (ln_peak - ln_cut)) > most_lines as f64 {
         return None;
     }
     recursion.descend(0, n, 0.0)?;
@@ -163,22 +200,17 @@ impl Recursion {
     }
 
     /// About how many lines the recursion will take: the volume of the ellipsoid of more probable
-    /// outcomes, projected on all cells but the last pair.
-    fn expected_lines(&self, n: u64, ln_peak: f64) -> f64 {
+    /// outcomes, whose χ² is at most `radius_squared`, projected on all cells but the last pair.
+    fn expected_lines(&self, n: u64, radius_squared: f64) -> f64 {
         let dimensions = self.shares.len() - 2;
         let half = dimensions as f64 / 2.0;
-        let radius_squared = 2.0 * (ln_peak - self.ln_cut);
         let ln_spread: f64 = self.shares[..dimensions]
             .iter()
             .map(|share| (n as f64 * share).ln())
             .sum();
         let ln_volume = half * (PI * radius_squared).ln() - ln_gamma(half + 1.0)
             + 0.5 * (ln_spread + self.rest[dimensions].ln());
-        let n = n as f64;
-        let ln_all = ln_gamma(n + dimensions as f64 + 1.0)
-            - ln_gamma(n + 1.0)
-            - ln_gamma(dimensions as f64 + 1.0);
-        ln_volume.min(ln_all).exp()
+        ln_volume.min(ln_compositions(n, dimensions)).exp()
     }
 }
 
@@ -244,7 +276,7 @@ mod tests {
     fn two_backends_give_the_binomial_test() {
         let multinomial = multinomial_p_value(&[600, 400], &[0.7, 0.3], 0).unwrap();
         let ln_cut = ln_multinomial(&[600, 400], &[0.7, 0.3]) + TIE;
-        let recursed = ln_mass_no_more_probable(&[0.7, 0.3], 1000, ln_cut, 1).unwrap();
+        let recursed = ln_mass_no_more_probable(&[0.7, 0.3], 1000, ln_cut, 2).unwrap();
         assert!((recursed.exp() / multinomial.value - 1.0).abs() < 1e-12);
         let binomial = crate::stats::exact::binomial_p_value(400, 1000, 0.3);
         assert!((multinomial.value / binomial.value - 1.0).abs() < 1e-12);
@@ -261,13 +293,40 @@ mod tests {
     #[test]
     fn more_lines_than_allowed_abort() {
         let observed = [3000, 3100, 3200, 3000, 2900];
-        assert_eq!(multinomial_p_value(&observed, &[0.2; 5], 1000), None);
-        assert_eq!(
-            multinomial_p_value(&[100; 50], &[0.02; 50], MOST_LINES).map(|p| p.value),
-            Some(1.0)
-        );
+        let ln_mass = |observed: &[u64], shares: &[f64], lines| {
+            let ln_cut = ln_multinomial(observed, shares) + TIE;
+            ln_mass_no_more_probable(shares, total(observed), ln_cut, lines)
+        };
+        assert_eq!(ln_mass(&observed, &[0.2; 5], 1000), None);
+        let even = ln_mass(&[100; 50], &[0.02; 50], MOST_LINES);
+        assert_eq!(even, Some(0.0));
         let uneven: Vec<u64> = (0..50).map(|i| 80 + i).collect();
-        assert_eq!(multinomial_p_value(&uneven, &[0.02; 50], MOST_LINES), None);
+        assert_eq!(ln_mass(&uneven, &[0.02; 50], MOST_LINES), None);
+    }
+
+    #[test]
+    fn what_is_too_far_off_to_be_summed_is_bounded_from_above() {
+        let shares = [0.4, 0.3, 0.2, 0.1];
+        for (observed, lines) in [
+            ([700, 300, 500, 100], 3000),
+            ([400, 330, 130, 140], 3000),
+            ([0, 1000, 0, 0], 20_000),
+        ] {
+            let p = |lines| multinomial_p_value(&observed, &shares, lines).unwrap();
+            let (bound, exact) = (p(lines), p(10_000_000));
+            assert!(
+                bound.log10 >= exact.log10 && bound.value <= 1e-4,
+                "{observed:?} {bound:?} {exact:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn how_long_a_test_is_hangs_on_the_plan_alone() {
+        assert!(is_short(&[0.5, 0.3, 0.2], 1_000_000, 0.001));
+        assert!(is_short(&[0.4, 0.3, 0.2, 0.1], 1000, 0.001));
+        assert!(!is_short(&[0.96, 0.01, 0.01, 0.01, 0.01], 10_000, 0.001));
+        assert!(!is_short(&[0.02; 50], 5000, 0.001));
     }
 
     #[test]
@@ -285,11 +344,12 @@ mod tests {
             let ln_cut = ln_multinomial(&observed, &shares) + TIE;
             let most = 10_000_000;
             let mut recursion = Recursion::new(&shares, ln_cut, most);
-            let expected = recursion.expected_lines(n, recursion.ln_mode(0, n));
+            let radius_squared = 2.0 * (recursion.ln_mode(0, n) - ln_cut);
+            let expected = recursion.expected_lines(n, radius_squared);
             recursion.descend(0, n, 0.0).unwrap();
             let lines = (most - recursion.lines_left) as f64;
             assert!(
-                expected < 0.5 * ESTIMATE_MARGIN * lines,
+                expected < 5.0 * lines && lines < 5.0 * expected.max(1.0),
                 "{observed:?} {expected} {lines}"
             );
         }

@@ -9,11 +9,11 @@
 use std::f64::consts::PI;
 
 use super::cells::positive;
-use super::chi_square::{critical_value, statistic};
+use super::chi_square::{correction, critical_value, first_where, statistic, survival};
 use super::density::ln_multinomial;
 use super::equivalence::tolerances;
 use super::exact::TIE;
-use super::goodness_of_fit::suffices_for_pearson;
+use super::goodness_of_fit::Method;
 use super::judge::{Decision, Judge};
 use super::monte_carlo::{Sampler, StatisticsError, TabledDensity, draws_for, fold_draws};
 use super::multinomial::{MOST_LINES, ln_mass_no_more_probable};
@@ -195,7 +195,9 @@ enum Rejection {
 impl Rejection {
     fn new(shares: &[f64], n: u64, alpha: f64, seed: u64) -> Result<Self, StatisticsError> {
         let density = TabledDensity::new(shares, n);
-        if let Some(ln_cut) = exact_cut(shares, n, alpha) {
+        let method = Method::of(shares, n, alpha);
+        let exact = (method == Method::Exact).then(|| exact_cut(shares, n, alpha));
+        if let Some(ln_cut) = exact.flatten() {
             // From the probability itself to the scale of the tabled density.
             let mut all_on_one = vec![0; shares.len()];
             all_on_one[0] = n;
@@ -203,8 +205,11 @@ impl Rejection {
                 ln_multinomial(&all_on_one, shares) - density.relative_ln_mass(&all_on_one);
             return Ok(Self::Improbable(density, ln_cut - offset));
         }
-        if suffices_for_pearson(shares, n) {
-            let critical = critical_value(shares.len() - 1, alpha);
+        if method == Method::Pearson {
+            let freedom = shares.len() - 1;
+            let tail = |x: f64| survival(x, freedom) * correction(x, shares, n);
+            let near = critical_value(freedom, alpha);
+            let critical = first_where(0.5 * near, 2.0 * near, |x| tail(x) <= alpha);
             return Ok(Self::Far(shares.to_vec(), critical));
         }
         let cut = simulated_cut(&density, shares, n, alpha, seed)?;
