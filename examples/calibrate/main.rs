@@ -1,12 +1,12 @@
 //! Measures how often the verdict is wrong, and writes the table: `cargo run --release --example calibrate`.
 //!
 //! `--quick` makes it from fewer seeded runs; `--output DIRECTORY` writes elsewhere than to `docs`; `--only PART`
-//! measures `dependent` or `pinned` alone, and prints it.
+//! measures `dependent`, `even`, `pinned` or `sequential` anew, and leaves the rest of the table as it is.
 
 mod suite;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use std::{env, fs, io};
@@ -19,7 +19,7 @@ use suite::sequential::{LARGE_ALPHA, TRUTHS};
 use suite::{ALPHA, Effort, Expectation, SPLITS};
 
 /// What can be measured by itself.
-const PARTS: [&str; 4] = ["dependent", "even", "pinned", "two"];
+const PARTS: [&str; 5] = ["dependent", "even", "pinned", "sequential", "two"];
 
 /// What the arguments ask for.
 struct Options {
@@ -42,7 +42,8 @@ impl Options {
                     let part = arguments
                         .next()
                         .filter(|part| PARTS.contains(&part.as_str()));
-                    options.only = Some(part.ok_or("--only needs dependent, even, pinned or two")?);
+                    let known = PARTS.join(", ");
+                    options.only = Some(part.ok_or(format!("--only needs one of {known}"))?);
                 }
                 "--output" => {
                     let directory = arguments.next().ok_or("--output needs a directory")?;
@@ -67,22 +68,19 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let only = |rows: &[Row]| rows.iter().for_each(|row| say(&row.csv()));
     let rows = match options.only.as_deref() {
         Some("dependent") => dependent(options.effort),
         Some("even") => even(),
         Some("pinned") => pinned(options.effort),
+        Some("sequential") => sequential(options.effort),
         Some("two") => two(options.effort),
         _ => measured(options.effort),
     };
     let written = match options.only {
-        Some(_) => {
-            only(&rows);
-            Ok(())
-        }
-        None => write(&options, &rows),
+        Some(_) => beside_the_published(&options.output, &rows),
+        None => Ok(rows.clone()),
     };
-    if let Err(error) = written {
+    if let Err(error) = written.and_then(|all| write(&options.output, &all)) {
         say(&format!(
             "cannot write to {}: {error}",
             options.output.display()
@@ -132,35 +130,13 @@ fn measured(effort: Effort) -> Vec<Row> {
                 .flat_map(|n| suite::missing::errors(&expectation, n, settings, effort))
                 .collect()
         });
-        part(&format!("sequential {name}"), &mut || {
-            if weights.len() > 2 {
-                return suite::sequential::simulated(&expectation, 0.0, &[], effort.few);
-            }
-            let truths: &[f64] = if *weights == [70.0, 30.0] {
-                &TRUTHS
-            } else {
-                &[]
-            };
-            suite::sequential::enumerated(&expectation, ALPHA, truths)
-        });
     }
     let usual = Expectation::new(&[70.0, 30.0]);
     part("other judges", &mut || {
         let two = SPLITS.into_iter().filter(|weights| weights.len() == 2);
         two.flat_map(suite::fixed::other_judges).collect()
     });
-    part("sequential, further", &mut || {
-        let truths: Vec<Vec<f64>> = TRUTHS
-            .iter()
-            .map(|&first| vec![first, 1.0 - first])
-            .collect();
-        let mut rows = suite::sequential::enumerated(&usual, LARGE_ALPHA, &[]);
-        rows.extend(suite::sequential::simulated(
-            &usual, 0.0, &truths, effort.few,
-        ));
-        rows.extend(suite::sequential::simulated(&usual, 0.01, &[], effort.few));
-        rows
-    });
+    part("sequential", &mut || sequential(effort));
     part("drift", &mut || {
         let mut rows = Vec::new();
         for weights in [&[70.0, 30.0][..], &[50.0, 30.0, 20.0]] {
@@ -180,22 +156,52 @@ fn measured(effort: Effort) -> Vec<Row> {
     part("pinned", &mut || pinned(effort));
     part("even", &mut even);
     part("two", &mut || two(effort));
-    part("rules", &mut suite::conformance::rows);
     part("curves", &mut || {
         let mut rows = suite::curves::size_by_requests(&[70.0, 30.0]);
         rows.extend(suite::curves::size_by_requests(&[99.0, 1.0]));
-        rows.extend(suite::curves::power());
-        rows.extend(suite::curves::stopping_times());
         rows
     });
     rows
 }
 
+/// Runs that stop by themselves, and what is compared with them.
+fn sequential(effort: Effort) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for weights in SPLITS {
+        let expectation = Expectation::new(weights);
+        rows.extend(match weights {
+            [70.0, 30.0] => suite::sequential::enumerated(&expectation, ALPHA, &TRUTHS),
+            [_, _] => suite::sequential::enumerated(&expectation, ALPHA, &[]),
+            _ => suite::sequential::simulated(&expectation, 0.0, &[], effort.few),
+        });
+    }
+    let usual = Expectation::new(&[70.0, 30.0]);
+    let truths: Vec<Vec<f64>> = TRUTHS
+        .iter()
+        .map(|&first| vec![first, 1.0 - first])
+        .collect();
+    rows.extend(suite::sequential::enumerated(&usual, LARGE_ALPHA, &[]));
+    rows.extend(suite::sequential::simulated(
+        &usual, 0.0, &truths, effort.few,
+    ));
+    rows.extend(suite::sequential::simulated(&usual, 0.01, &[], effort.few));
+    rows.extend(suite::conformance::rows());
+    rows.extend(suite::curves::power());
+    rows.extend(suite::curves::stopping_times());
+    rows
+}
+
 /// Answers that depend on those before them.
 fn dependent(effort: Effort) -> Vec<Row> {
-    let mut rows = suite::dependent::cells(&[70.0, 30.0], &ORDERS, effort.few);
+    let seen = |rows: &[Row]| rows.iter().for_each(|row| say(&row.csv()));
+    let mut rows = suite::dependent::cells(&[70.0, 30.0], &ORDERS, effort.few, seen);
     for weights in [&[50.0, 30.0, 20.0][..], &[40.0, 30.0, 15.0, 10.0, 5.0]] {
-        rows.extend(suite::dependent::cells(weights, &FEW_ORDERS, effort.few));
+        rows.extend(suite::dependent::cells(
+            weights,
+            &FEW_ORDERS,
+            effort.few,
+            seen,
+        ));
     }
     rows
 }
@@ -238,8 +244,24 @@ fn pinned(effort: Effort) -> Vec<Row> {
     rows
 }
 
-fn write(options: &Options, rows: &[Row]) -> io::Result<()> {
-    let output = &options.output;
+/// The published rows, with those of the same parts in place of them.
+fn beside_the_published(output: &Path, rows: &[Row]) -> io::Result<Vec<Row>> {
+    let text = fs::read_to_string(output.join("calibration.csv"))?;
+    let mut rows = rows.to_vec();
+    let mut all = Vec::new();
+    let parts: Vec<&str> = rows.iter().map(|row| row.part).collect();
+    for old in text.lines().skip(1).filter_map(Row::read) {
+        match rows.iter().position(|new| new.is_cell_of(&old)) {
+            Some(place) => all.push(rows.remove(place)),
+            None if parts.contains(&old.part) => {}
+            None => all.push(old),
+        }
+    }
+    all.extend(rows);
+    Ok(all)
+}
+
+fn write(output: &Path, rows: &[Row]) -> io::Result<()> {
     fs::create_dir_all(output)?;
     let lines = rows.iter().map(Row::csv);
     let csv: String = [Row::HEADER.to_owned()]

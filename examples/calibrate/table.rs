@@ -368,7 +368,7 @@ impl<'a> Table<'a> {
 
     fn drift(&self, text: &mut String) {
         text.push_str(
-            "\n## The whole decision, drift included\n\nA split that changed during the run never passes; a steady one is \
+            "\n## The whole decision, drift included\n\nA run in which a change is seen at α never passes; a steady split is \
              taken for a changing one at most once in 1000 runs, which turns a PASS into INCONCLUSIVE.\n\n\
              | split | truth | requests | PASS | FAIL | INCONCLUSIVE | drift seen |\n|---|---|--:|--:|--:|--:|--:|\n",
         );

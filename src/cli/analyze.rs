@@ -17,9 +17,10 @@ use crate::identity::assignment::{Group, Mappings};
 use crate::identity::log::{self, Answers, Misread};
 use crate::identity::proposal::Proposal;
 use crate::identity::rule::Rules;
-use crate::plan::settings::{ExpectEven, Settings};
+use crate::plan::settings::{ExpectEven, Settings, SettingsError};
 use crate::report::Report;
 use crate::split::Split;
+use crate::stats::judge::Judge;
 use crate::tally::monitor::standing_at;
 use crate::tally::pods::{GroupId, Interner, PodRegistry};
 use crate::verdict::{Evidence, judge_counts, unidentified};
@@ -89,6 +90,9 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         (None, None) => log(&args.identify, mappings, &claim.split)?,
     };
     if args.sequential {
+        if claim.criterion.judge == Judge::Significance {
+            return Err(CommandError::usage(SettingsError::SequentialSignificance));
+        }
         let (observed, missing) = (&evidence.observed, evidence.unattributed);
         evidence.standing = Some(standing_at(&claim, observed, missing));
     }

@@ -297,6 +297,9 @@ impl Settings {
         let split = self.split()?;
         let mappings = self.mappings(&split)?;
         let claim = self.claim(split)?;
+        if self.is_sequential() && claim.criterion.judge == Judge::Significance {
+            return Err(SettingsError::SequentialSignificance);
+        }
         let (target, request) = self.target()?;
         let host = request.headers.get(HOST);
         let host = host.and_then(|host| host.to_str().ok());
@@ -401,6 +404,7 @@ mod tests {
             json!({}),
             json!({"expect": "v1=1", "keep_alive": true, "requests_per_connection": 5}),
             json!({"expect": "v1=1", "keep_alive": true, "sequential": true}),
+            json!({"expect": "v1=1", "judge": "significance", "sequential": true}),
             json!({"expect": "v1=1", "max_p99": "v2=1s"}),
             json!({"expect": "v1=1", "max_error": "v1=200%"}),
             json!({"expect": "v1=1", "max_error": "v1=-1%"}),

@@ -13,7 +13,8 @@ const LEAST_FREEDOM: f64 = 2.0;
 const BATCHES: usize = 64;
 
 /// Sums over connections from which the design effect follows; mergeable, and bounded whatever the number of
-/// requests. Cells are what responses were seen to come from (pods, say), and may be pooled into backends later.
+/// requests. Cells are what responses were seen to come from (pods, say), appear as they are recorded, and may be
+/// pooled into backends later.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ConnectionSums {
     connections: u64,
@@ -53,12 +54,6 @@ pub struct ConnectionTest {
 impl ConnectionSums {
     /// Cells beyond this number are counted together in the last, so that the matrix stays within 1 MiB.
     pub const MAX_CELLS: usize = 512;
-
-    /// No connections yet; cells appear as they are recorded.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
-    }
 
     /// Folds in one closed connection: its attributed responses by cell, and the cell of its first response, `None` if
     /// that one has no identity.
@@ -395,7 +390,7 @@ mod tests {
     #[test]
     fn the_correlation_agrees_with_the_analysis_of_variance() {
         for row in scipy_reference::of("intraclass_correlation") {
-            let mut sums = ConnectionSums::new();
+            let mut sums = ConnectionSums::default();
             for (hits, size) in row.counts(0).into_iter().zip(row.counts(1)) {
                 let count = |count: u64| u32::try_from(count).unwrap();
                 sums.record(&[count(hits), count(size - hits)], None);
@@ -411,7 +406,7 @@ mod tests {
 
     /// `number` connections of `size` responses; each response repeats the connection's own draw with chance `stuck`.
     fn run(number: u32, size: u32, stuck: f64, random: &mut ChaCha8Rng) -> ConnectionSums {
-        let mut sums = ConnectionSums::new();
+        let mut sums = ConnectionSums::default();
         let draw = |random: &mut ChaCha8Rng| usize::from(random.random::<f64>() >= 0.7);
         for _ in 0..number {
             let own = draw(random);
@@ -459,19 +454,19 @@ mod tests {
 
     #[test]
     fn what_never_varies_or_is_one_connection_counts_as_one_response_each() {
-        let mut sums = ConnectionSums::new();
+        let mut sums = ConnectionSums::default();
         for _ in 0..10 {
             sums.record(&[7, 0], Some(0));
         }
         close(sums.clustering().design_effect, 7.0, 1e-12);
-        let mut single = ConnectionSums::new();
+        let mut single = ConnectionSums::default();
         single.record(&[70, 30], None);
         close(single.clustering().effective_responses, 1.0, 1e-12);
         assert_eq!(single.unidentified_first(), 1);
         assert_eq!(single.test(0, &EXPECTED), None);
-        let empty = ConnectionSums::new().clustering();
+        let empty = ConnectionSums::default().clustering();
         close(empty.design_effect, 1.0, 1e-12);
-        assert_eq!(ConnectionSums::new().test(0, &EXPECTED), None);
+        assert_eq!(ConnectionSums::default().test(0, &EXPECTED), None);
     }
 
     #[test]
@@ -479,10 +474,10 @@ mod tests {
         let mut random = ChaCha8Rng::seed_from_u64(3);
         let label_of = [0, 1, 0, 1, 1];
         let (mut whole, mut left, mut right, mut pooled) = (
-            ConnectionSums::new(),
-            ConnectionSums::new(),
-            ConnectionSums::new(),
-            ConnectionSums::new(),
+            ConnectionSums::default(),
+            ConnectionSums::default(),
+            ConnectionSums::default(),
+            ConnectionSums::default(),
         );
         for connection in 0..300 {
             // Cells appear one after the other, as pods do.
@@ -522,7 +517,7 @@ mod tests {
 
     #[test]
     fn cells_without_end_are_counted_together() {
-        let mut sums = ConnectionSums::new();
+        let mut sums = ConnectionSums::default();
         sums.record(&vec![1; 5000], Some(4999));
         assert_eq!(sums.observed().len(), ConnectionSums::MAX_CELLS);
         assert_eq!(sums.observed().iter().sum::<u64>(), 5000);
@@ -574,7 +569,7 @@ mod tests {
 
     #[test]
     fn one_connection_that_dominates_leaves_no_variance_to_judge_by() {
-        let mut sums = ConnectionSums::new();
+        let mut sums = ConnectionSums::default();
         sums.record(&[1820, 780], Some(0));
         for connection in 0..1000 {
             let hit = usize::from(connection % 10 >= 7);
@@ -594,7 +589,7 @@ mod tests {
             counts[place % 50][cell] += 1;
             windows[place / 16][cell] += 1;
         }
-        let mut sums = ConnectionSums::new();
+        let mut sums = ConnectionSums::default();
         for counts in counts {
             sums.record(&counts, None);
         }

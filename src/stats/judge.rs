@@ -29,7 +29,8 @@ pub enum Decision {
 
 impl Judge {
     /// Every judge.
-    pub const ALL: [Self; 3] = [Self::Equivalence, Self::Tolerance, Self::Significance];
+    #[cfg(test)]
+    pub(crate) const ALL: [Self; 3] = [Self::Equivalence, Self::Tolerance, Self::Significance];
 
     /// The name that the command line and reports use.
     #[must_use]

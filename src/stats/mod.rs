@@ -46,6 +46,7 @@ pub mod stickiness;
 pub mod student;
 pub mod two_sample;
 pub mod unattributed;
+mod wedge;
 
 pub use goodness_of_fit::{GoodnessOfFit, Method};
 pub use judge::{Decision, Judge};

@@ -37,7 +37,7 @@ pub(crate) fn is_short(shares: &[f64], n: u64, alpha: f64) -> bool {
 /// The exact multinomial test in probability order; any number of backends from one on.
 ///
 /// Where the recursion would take more than about `most_lines`, which only a count far off the shares does in a test
-/// that [is short](is_short), the p-value is a bound from above: that of a more probable outcome, or the probability of
+/// that is short, the p-value is a bound from above: that of a more probable outcome, or the probability of
 /// the observed one times the number of outcomes. `None` if that is too long as well.
 ///
 /// # Panics

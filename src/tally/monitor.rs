@@ -12,7 +12,6 @@ use super::windows::MAX_BLOCKS;
 use crate::claim::{Claim, Criterion};
 use crate::identity::assignment::{Backend, assign};
 use crate::stats::dispatch_order::DispatchOrder;
-use crate::stats::judge::Judge;
 use crate::stats::order::Order;
 use crate::stats::sequential::{Look, Sequential};
 
@@ -59,6 +58,8 @@ pub struct Monitor {
     /// Codes in dispatch order, as far as there is no gap, without what was never sent.
     history: Vec<u8>,
     groups: usize,
+    /// A test that has seen nothing yet.
+    fresh: Sequential,
     watched: Vec<(Vec<Backend>, Sequential)>,
     /// The responses after which a decision of the tests is asked for in the order of dispatch.
     ask_at: u64,
@@ -121,6 +122,7 @@ impl Monitor {
     pub fn new(claim: Claim, registry: Arc<PodRegistry>, cap: u64, tickets: usize) -> Self {
         let first_ask = (claim.planned_requests().get() / LOOKS).max(LEAST_RESPONSES);
         let mut monitor = Self {
+            fresh: sequential(&claim, cap),
             claim,
             registry,
             cap,
@@ -206,13 +208,13 @@ impl Monitor {
             claim,
             history,
             watched,
-            cap,
+            fresh,
             ..
         } = self;
         let mut stand = true;
         for (backends, test) in watched.iter_mut() {
             let sent = Sent::new(history, backends, claim.split.len());
-            *test = sequential(claim, *cap).at_counts(&sent.observed, sent.unattributed);
+            *test = fresh.clone().at_counts(&sent.observed, sent.unattributed);
             self.asked = sent.order(claim);
             stand &= self.asked.is_some_and(|order| holds(claim, test, &order));
         }
@@ -272,7 +274,7 @@ impl Monitor {
         let assignment = assign(&self.claim.split, &groups);
         self.groups = groups.len();
         let start = |backends: Vec<Backend>| {
-            let mut test = sequential(&self.claim, self.cap);
+            let mut test = self.fresh.clone();
             for &code in &self.history {
                 observe(&mut test, &backends, code);
             }
@@ -358,7 +360,7 @@ impl Sent {
 /// be told from a split. It takes what neighbouring answers repeat into account whether that is significant
 /// or not. Where answers come in clumps, each time it is asked has its part of α (Bonferroni).
 fn holds(claim: &Claim, test: &Sequential, order: &Order) -> bool {
-    let Criterion { alpha, judge, .. } = claim.criterion;
+    let alpha = claim.criterion.alpha;
     let each = alpha / LOOKS as f64;
     match test.look() {
         Look::Fail => {
@@ -372,9 +374,7 @@ fn holds(claim: &Claim, test: &Sequential, order: &Order) -> bool {
             };
             is_long && stands
         }
-        Look::Pass => {
-            !order.is_clumped() || judge == Judge::Significance || order.equivalence_p_value <= each
-        }
+        Look::Pass => !order.is_clumped() || order.equivalence_p_value <= each,
         Look::Continue | Look::Inconclusive => false,
     }
 }
@@ -388,6 +388,7 @@ mod tests {
     use super::*;
     use crate::identity::assignment::Mappings;
     use crate::split::Split;
+    use crate::stats::judge::Judge;
     use crate::tally::pods::{GroupId, Interner};
 
     fn monitor(expect: &str, pods: &[&str]) -> (Monitor, Interner, Vec<usize>) {

@@ -26,7 +26,7 @@ impl Asked {
 }
 
 /// Serves until the test ends; `choose` says which pod answers, after so many milliseconds. Its address.
-fn serve(choose: fn(&Asked) -> (usize, u64)) -> String {
+fn serve(choose: impl Fn(&Asked) -> (usize, u64) + Copy + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let open = Arc::new(AtomicU64::new(0));
@@ -165,6 +165,27 @@ fn answers_that_are_decided_ten_at_a_time_are_bursts_and_no_change() {
     let (code, message, _) = first(&url, &["--tolerance", "10", "-c", "1"]);
     assert_eq!(code, "answers_in_bursts", "{message}");
     assert!(message.contains(" at a time (longest run "), "{message}");
+}
+
+#[test]
+fn twelve_runs_against_bursts_of_a_right_split_never_fail() {
+    // One request at a time, so that the seeds alone decide what each run sees.
+    for seed in 0..12 {
+        let url = serve(move |asked| {
+            let decision = Asked {
+                number: asked.number / 10 + 1_000_000 * seed,
+                in_flight: 1,
+            };
+            (usize::from(decision.draw() < 30), 0)
+        });
+        for more in [&[][..], &["--sequential"]] {
+            let run = ["--expect", "v1=70,v2=30", "--identify", "header:X-Pod"];
+            let short = [&url, "-c", "1", "--tolerance", "10", "--json", "-"];
+            let ran = lbtest(&[&short, &run[..], more].concat());
+            let report = ran.json();
+            assert_ne!(report["verdict"], "fail", "{seed} {more:?}: {report}");
+        }
+    }
 }
 
 #[test]

@@ -259,8 +259,13 @@ pub(crate) const FEW_ORDERS: [Order; 5] = [
     Order::Bursts(50),
 ];
 
-/// All cells of a split: right, and off by the tolerance.
-pub(crate) fn cells(weights: &[f64], orders: &[Order], runs: u64) -> Vec<Row> {
+/// All cells of a split: right, and off by the tolerance. `seen` is shown each when it is done, for they take long.
+pub(crate) fn cells(
+    weights: &[f64],
+    orders: &[Order],
+    runs: u64,
+    seen: impl Fn(&[Row]),
+) -> Vec<Row> {
     let expectation = &Expectation::new(weights);
     let mut shifted = expectation.shifted();
     shifted.truncate(1);
@@ -269,7 +274,9 @@ pub(crate) fn cells(weights: &[f64], orders: &[Order], runs: u64) -> Vec<Row> {
     for &order in orders {
         for truth in &shifted {
             for mode in [Mode::Fixed, Mode::Sequential] {
-                rows.extend(verdicts(expectation, truth, order, mode, runs));
+                let cell = verdicts(expectation, truth, order, mode, runs);
+                seen(&cell);
+                rows.extend(cell);
             }
         }
     }

@@ -201,7 +201,7 @@ fn run(
         .iter()
         .map(|&length| pinning.connection(length, truth, random))
         .collect();
-    let mut sums = ConnectionSums::new();
+    let mut sums = ConnectionSums::default();
     // One cell more, for workloads that are no backend of the split.
     let mut sample = vec![0_u32; answers.len() * (backends + 1)];
     let mut first = vec![0; backends];

@@ -37,6 +37,13 @@ impl Row {
     pub(crate) const HEADER: &'static str =
         "part,split,requests,setting,truth,method,outcome,value,standard_error,runs,bound,holds";
 
+    /// Whether both say the same of one cell, measured at different times.
+    pub(crate) fn is_cell_of(&self, other: &Self) -> bool {
+        let cell = |row: &Self| [&row.split, &row.setting, &row.truth].map(String::clone);
+        let name = |row: &Self| (row.part, row.requests, row.method, row.outcome);
+        name(self) == name(other) && cell(self) == cell(other)
+    }
+
     /// Whether a rate keeps to its bound, as far as the runs behind it can tell; `None` without a bound.
     pub(crate) fn holds(&self) -> Option<bool> {
         let bound = self.bound?;
@@ -45,6 +52,43 @@ impl Row {
             None => bound * 1e-9,
         };
         (self.outcome != "mean_requests").then_some(self.value <= bound + slack)
+    }
+
+    /// A row as [`Row::csv`] wrote it; `None` for anything else.
+    pub(crate) fn read(line: &str) -> Option<Self> {
+        let fields: Vec<&str> = line.split(',').collect();
+        let &[
+            part,
+            split,
+            requests,
+            setting,
+            truth,
+            method,
+            outcome,
+            value,
+            error,
+            runs,
+            bound,
+            _,
+        ] = fields.as_slice()
+        else {
+            return None;
+        };
+        // There are few of these, and the example ends soon.
+        let name = |text: &str| -> &'static str { text.to_owned().leak() };
+        Some(Self {
+            part: name(part),
+            split: split.to_owned(),
+            requests: requests.parse().ok()?,
+            setting: setting.to_owned(),
+            truth: truth.to_owned(),
+            method: name(method),
+            outcome: name(outcome),
+            value: value.parse().ok()?,
+            standard_error: error.parse().ok(),
+            runs: runs.parse().ok(),
+            bound: bound.parse().ok(),
+        })
     }
 
     pub(crate) fn csv(&self) -> String {

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::outcomes::{Rates, in_parallel};
 use super::row::Row;
-use super::stopping::{Stopping, sequential, stopping};
+use super::stopping::{Stopping, most, sequential, stopping};
 use super::{ALPHA, Expectation, TOLERANCE, drawn, seed_of, written};
 
 /// True shares of the first backend, other than the expected one and the tolerance's edges, for 70/30.
@@ -215,7 +215,7 @@ impl Cell<'_> {
         Row {
             part,
             split: written(shares),
-            requests: sequential(shares, TOLERANCE, self.alpha).cap(),
+            requests: most(shares, TOLERANCE, self.alpha),
             setting: format!("{}{space}{alpha}", self.setting),
             truth: written(self.truth),
             method: "lbtest_sequential",

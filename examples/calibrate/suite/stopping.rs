@@ -42,9 +42,14 @@ impl Stopping {
     }
 }
 
+/// The most responses that the program waits for.
+pub(crate) fn most(shares: &[f64], tolerance: f64, alpha: f64) -> u64 {
+    cap(asymptotic_sample_size(shares, tolerance, alpha))
+}
+
 /// A sequential test of these shares with the program's cap.
 pub(crate) fn sequential(shares: &[f64], tolerance: f64, alpha: f64) -> Sequential {
-    let cap = cap(asymptotic_sample_size(shares, tolerance, alpha));
+    let cap = most(shares, tolerance, alpha);
     Sequential::new(shares, tolerance, alpha, Judge::Equivalence, cap)
 }
 
@@ -66,7 +71,7 @@ pub(crate) fn stopping(
     truths: &[f64],
 ) -> Vec<Stopping> {
     let start = sequential(&shares, tolerance, alpha);
-    let most = usize::try_from(start.cap()).expect("a cap fits the memory");
+    let most = usize::try_from(most(&shares, tolerance, alpha)).expect("a cap fits the memory");
     let mut results: Vec<Stopping> = truths
         .iter()
         .map(|&truth| Stopping {

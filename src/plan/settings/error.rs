@@ -101,6 +101,12 @@ pub enum SettingsError {
          connection may depend on each other: leave --keep-alive and --requests-per-connection away"
     )]
     SequentialOnSharedConnections,
+    /// A run that stops by itself was asked for the classical test, which cannot say PASS before its end.
+    #[error(
+        "--sequential cannot stop early for a PASS of --judge significance, and would take more requests than \
+         a fixed number: leave one of them away"
+    )]
+    SequentialSignificance,
     /// A connection was asked to carry so many requests, and any number.
     #[error(
         "--keep-alive and --requests-per-connection exclude each other: leave one of them away"

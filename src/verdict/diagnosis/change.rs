@@ -169,8 +169,8 @@ pub(super) fn regular(symptoms: &Symptoms<'_>) -> Option<Finding> {
     (p <= symptoms.alpha).then(|| {
         let message = format!(
             "the backends are served more regularly than independent draws would serve them, as weighted \
-             round-robin does; both error rates of the verdict are lower than promised ({} of runs with \
-             independent draws are so regular)",
+             round-robin does; in the long run that makes both error rates of the verdict smaller ({} of runs \
+             with independent draws are so regular)",
             percent(p)
         );
         Finding::new("weighted_round_robin", message).with("p_value", p)

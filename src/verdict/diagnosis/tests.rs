@@ -493,7 +493,7 @@ fn round_robin_is_noted() {
 
 #[test]
 fn connections_that_keep_their_backend_are_told_in_words_and_no_drift_is_read_from_them() {
-    let mut sums = ConnectionSums::new();
+    let mut sums = ConnectionSums::default();
     for connection in 0..50 {
         let counts = if connection % 10 < 7 {
             [20, 0]
@@ -515,7 +515,7 @@ fn connections_that_keep_their_backend_are_told_in_words_and_no_drift_is_read_fr
         "{}",
         found[0].message
     );
-    pinned.clustering = Some(ConnectionSums::new().clustering());
+    pinned.clustering = Some(ConnectionSums::default().clustering());
     assert!(pinned.codes().is_empty());
 }
 
