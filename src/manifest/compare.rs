@@ -151,7 +151,12 @@ impl<'b> Sides<'_, '_, 'b> {
             if result == Compared::Differs && !is_like {
                 result = self.only();
             }
-            let told = format!("{there} takes {request} by {}", other.describe());
+            // What differs is shown with both rules.
+            let by = match result {
+                Compared::Same => other.describe(),
+                _ => "this rule".to_owned(),
+            };
+            let told = format!("{there} takes {request} by {by}");
             reasons.insert(0, told);
         }
         (result, taker, reasons)
@@ -226,6 +231,11 @@ fn is_counterpart(row: &Route<'_>, other: &Route<'_>) -> bool {
 
 /// That ingress-nginx counts no total below 100.
 fn ignored_total(row: &Route<'_>) -> Option<String> {
+    // Where a header or a cookie decides, no weight does.
+    row.backends
+        .iter()
+        .filter(|backend| backend.weight > 0.0)
+        .nth(1)?;
     let objects = row.related.iter().copied().chain([row.object]);
     for object in objects.filter(|object| rule::is_ingress(object)) {
         let Ok(Some(canary)) = rule::canary(object) else {

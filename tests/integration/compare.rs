@@ -106,6 +106,15 @@ fn a_weight_total_that_only_the_new_side_counts_is_found_and_explained() {
         "{}",
         summary.stdout
     );
+    // Where a cookie decides, no weight does.
+    let by = format!("{TOTAL}, nginx.ingress.kubernetes.io/canary-by-cookie: next");
+    let ran = compare(&nginx(&by), &route(&weighted(7, ", weight: 3")), &[]);
+    assert_eq!(
+        ran.stdout.matches("counts for nothing").count(),
+        1,
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
