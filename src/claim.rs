@@ -1,19 +1,21 @@
 //! What a run is to show: the split that is expected, and the error rates at which a verdict holds.
 
 pub mod stickiness;
+pub mod within;
 
 use std::borrow::Cow;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use crate::identity::assignment::Group;
-use crate::split::{Split, SplitError};
+use crate::split::Split;
 use crate::stats::evenness;
 use crate::stats::judge::Judge;
 use crate::stats::sample_size;
 use crate::stats::sequential::cap;
 use crate::stats::student::Expected;
 use stickiness::Stickiness;
+use within::{Within, WithinError};
 
 /// What is asserted of an ingress.
 #[derive(Debug, Clone, PartialEq)]
@@ -29,6 +31,8 @@ pub struct Claim {
     /// The sessions that are to stay on their backends, of which the run consists then; `None` where every
     /// request stands for itself.
     pub sessions: Option<Stickiness>,
+    /// The pods that are to share the requests of their backend equally, beside the split.
+    pub within: Option<Within>,
 }
 
 impl Claim {
@@ -41,6 +45,7 @@ impl Claim {
             seed,
             limits: Vec::new(),
             sessions: None,
+            within: None,
         }
     }
 
@@ -50,7 +55,9 @@ impl Claim {
         let Criterion {
             tolerance, alpha, ..
         } = self.criterion;
-        let n = if self.split.is_of_pods() {
+        let n = if self.within.is_some() {
+            self.requests_of_parts()
+        } else if self.split.is_of_pods() {
             evenness::sample_size(self.split.len(), self.even_tolerance(), alpha)
         } else {
             sample_size::fixed_sample_size(self.split.shares(), tolerance, alpha)
@@ -74,11 +81,18 @@ impl Claim {
         self.criterion.tolerance * self.split.len() as f64
     }
 
-    /// The same claim of another number of pods.
+    /// The same claim of the pods that were found, at least two.
     ///
     /// # Errors
-    /// As [`Split::of_pods`].
-    pub fn of_pods(&self, pods: NonZeroUsize) -> Result<Self, SplitError> {
+    /// More pods than are judged, or an error rate that their tests cannot resolve.
+    pub fn of_found(&self, groups: &[Group]) -> Result<Self, WithinError> {
+        if let Some(within) = &self.within {
+            let pods = self.pods_seen(groups);
+            let tolerance = within.tolerance;
+            return self.with_pods(Within { pods, tolerance });
+        }
+        let least = NonZeroUsize::MIN.saturating_add(1);
+        let pods = NonZeroUsize::new(groups.len()).map_or(least, |pods| pods.max(least));
         let mut claim = self.clone();
         claim.split = Split::of_pods(pods)?;
         claim.criterion.tolerance = self.even_tolerance() / pods.get() as f64;
@@ -196,7 +210,7 @@ impl Criterion {
 pub enum Limit {
     /// 99 % of its responses must come within this.
     P99(Duration),
-    /// At most this share of its identified responses may have a status of 500 or more.
+    /// At most this share of its identified responses may have a status that blames the server.
     Errors(f64),
 }
 

@@ -6,11 +6,11 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-/// The largest number of backends in one split; a backend's index fits a byte.
+/// The largest number of backends in one split.
 pub const MAX_BACKENDS: usize = 255;
 
 /// The largest number of pods whose evenness is judged: so many groups a run tells apart.
-pub const MAX_PODS: usize = 200;
+pub const MAX_PODS: usize = 1000;
 
 /// Backend labels and their expected shares, in the order in which they were given.
 ///
@@ -71,11 +71,15 @@ impl Split {
             .into_iter()
             .map(|(label, weight)| (label.into(), weight))
             .unzip();
-        if labels.is_empty() {
-            return Err(SplitError::Empty);
-        }
         if labels.len() > MAX_BACKENDS {
             return Err(SplitError::TooMany(labels.len()));
+        }
+        Self::checked(labels, weights)
+    }
+
+    fn checked(labels: Vec<String>, weights: Vec<f64>) -> Result<Self, SplitError> {
+        if labels.is_empty() {
+            return Err(SplitError::Empty);
         }
         for (index, label) in labels.iter().enumerate() {
             if !is_label(label) {
@@ -115,7 +119,8 @@ impl Split {
         if pods.get() > MAX_PODS {
             return Err(SplitError::TooManyPods(pods.get()));
         }
-        let split = Self::new((1..=pods.get()).map(|pod| (format!("pod-{pod}"), 1.0)))?;
+        let labels = (1..=pods.get()).map(|pod| format!("pod-{pod}"));
+        let split = Self::checked(labels.collect(), vec![1.0; pods.get()])?;
         Ok(Self {
             is_of_pods: true,
             ..split
@@ -130,7 +135,7 @@ impl Split {
         if names.len() > MAX_PODS {
             return Err(SplitError::TooManyPods(names.len()));
         }
-        let split = Self::new(names.iter().map(|name| (name.clone(), 1.0)))?;
+        let split = Self::checked(names.to_vec(), vec![1.0; names.len()])?;
         Ok(Self {
             is_of_pods: true,
             are_named: true,
@@ -155,9 +160,10 @@ impl Split {
     pub fn naming(&self, names: &[&str]) -> Self {
         let pods = self.labels.iter().enumerate().map(|(pod, label)| {
             let name = names.get(pod).copied().filter(|name| is_label(name));
-            (name.unwrap_or(label).to_owned(), 1.0)
+            name.unwrap_or(label).to_owned()
         });
-        let split = Self::new(pods).unwrap_or_else(|_| self.clone());
+        let split = Self::checked(pods.collect(), vec![1.0; self.len()]);
+        let split = split.unwrap_or_else(|_| self.clone());
         Self {
             is_of_pods: true,
             ..split
@@ -282,7 +288,7 @@ mod tests {
         // A pod that is called as another's number leaves all numbers.
         assert_eq!(pods.naming(&["pod-2"]).labels(), pods.labels());
         let many = Split::of_pods(NonZeroUsize::new(MAX_PODS + 1).unwrap());
-        assert!(many.unwrap_err().to_string().contains("at most 200"));
+        assert!(many.unwrap_err().to_string().contains("at most 1000"));
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -78,6 +77,16 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     let split = expected(&settings)?;
     let mappings = settings.mappings(&split)?;
     let mut claim = settings.claim(split)?;
+    if claim.within.is_some() {
+        let others = [
+            ("--observed", args.observed.is_some()),
+            ("--sequential", args.sequential),
+            ("--format", access_log.is_some()),
+        ];
+        if let Some((flag, _)) = others.into_iter().find(|&(_, is_given)| is_given) {
+            return Err(CommandError::usage(SettingsError::EvenWith(flag)));
+        }
+    }
     let mut outputs = Outputs::open(&args.output)?;
     let mut findings = Vec::new();
     let mut evidence = match (&args.observed, &access_log) {
@@ -97,11 +106,13 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         evidence.standing = Some(standing_at(&claim, observed, missing));
     }
     if settings.expect_even == Some(ExpectEven::WhoAnswers) {
-        let pods = NonZeroUsize::new(evidence.groups.len()).filter(|pods| pods.get() > 1);
-        let pods = pods.ok_or_else(|| {
-            CommandError::not_measured("one pod answered everything, and what is even takes two")
-        })?;
-        claim = claim.of_pods(pods).map_err(CommandError::usage)?;
+        if claim.within.is_none() && evidence.groups.len() < 2 {
+            let why = "one pod answered everything, and what is even takes two";
+            return Err(CommandError::not_measured(why));
+        }
+        claim = claim
+            .of_found(&evidence.groups)
+            .map_err(CommandError::usage)?;
     }
     let claim = claim.naming(evidence.groups.iter());
     let mut outcome = judge_counts(&claim, &evidence);

@@ -1,7 +1,7 @@
 //! `lbtest demo`: the gate against an ingress embedded in this process.
 
 use std::fmt::Write;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use clap::Args;
 
@@ -13,7 +13,7 @@ use super::shard::ShardArgs;
 use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
 use crate::format;
-use crate::ingress::{Ingress, Page};
+use crate::ingress::{Config, Ingress, Page, PodCounts};
 use crate::plan::settings::{ExpectEven, Settings};
 use crate::report::escape::terminal;
 use crate::split::Split;
@@ -49,7 +49,7 @@ const METADATA: &str = "header:x-pod-name";
 pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
     let mut settings = args.load.over(args.criterion.over(Settings::default()));
-    let is_even = settings.expect_even.is_some();
+    let is_even = settings.expect_even.is_some() && settings.expect.is_none();
     if settings.expect_from.is_empty() && args.behaviour.split.is_none() && !is_even {
         settings.expect.get_or_insert_with(|| SPLIT.to_owned());
     }
@@ -58,15 +58,21 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     // The pods of the manifests are not those of the demo.
     settings.backend = own;
     let split = measure::expected(&settings)?;
+    // What is wrong with it is told before the pods are made that it asks for.
+    settings.claim(split.clone())?;
     let host = settings.host.clone();
     let is_counted = settings.expect_even != Some(ExpectEven::WhoAnswers);
-    let mut config = match settings.expect_even {
-        Some(_) => {
+    let mut config = match &settings.expect_even {
+        Some(_) if is_even => {
             let pods = NonZeroUsize::new(split.len()).filter(|_| is_counted);
             let pods = pods.unwrap_or(PODS);
             args.behaviour.config_of_pods(pods, host, settings.seed())?
         }
-        None => args.behaviour.config(Some(&split), host, settings.seed())?,
+        Some(ExpectEven::Backends(pods)) if args.behaviour.pods.is_none() => Config {
+            pods: pod_counts(pods),
+            ..args.behaviour.config(Some(&split), host, settings.seed())?
+        },
+        _ => args.behaviour.config(Some(&split), host, settings.seed())?,
     };
     if settings.grpc.is_some() {
         config.page = Page::Grpc;
@@ -109,9 +115,9 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
 
 /// The lesson that fits what was asked for.
 fn lesson_of(args: &DemoArgs, settings: &Settings, split: &Split, status: ExitStatus) -> String {
-    if let Some(expected) = settings.expect_even {
+    if split.is_of_pods() {
         let counted = NonZeroUsize::new(split.len());
-        let pods = counted.filter(|_| expected != ExpectEven::WhoAnswers);
+        let pods = counted.filter(|_| settings.expect_even != Some(ExpectEven::WhoAnswers));
         return lesson_of_pods(pods.unwrap_or(PODS), status);
     }
     if settings.expect_sticky.is_some() {
@@ -120,6 +126,14 @@ fn lesson_of(args: &DemoArgs, settings: &Settings, split: &Split, status: ExitSt
     // Manifests can have said what is expected.
     let asked = settings.expect.clone().unwrap_or_else(|| split.to_string());
     lesson(&asked, split, args.behaviour.split.as_deref(), status)
+}
+
+/// The pods that are expected of each backend.
+fn pod_counts(pods: &[(String, NonZeroUsize)]) -> PodCounts {
+    let count = |pods: NonZeroUsize| u32::try_from(pods.get()).ok().and_then(NonZeroU32::new);
+    let known = pods.iter();
+    let counts = known.filter_map(|(label, pods)| Some((label.clone(), count(*pods)?)));
+    PodCounts(counts.collect())
 }
 
 /// The same where pods are to share equally.

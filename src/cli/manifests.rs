@@ -97,8 +97,10 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
     }
     let manifests = read("--expect-from", &settings.expect_from)?;
     tell_passed_over(&manifests);
-    if let Some(asked) = settings.expect_even {
-        return even(asked, settings, &manifests);
+    if settings.expect.is_none()
+        && let Some(asked) = settings.expect_even.clone()
+    {
+        return even(&asked, settings, &manifests);
     }
     let expected = settings.expect.as_ref().map(|_| settings.split());
     let expected = expected.transpose()?;
@@ -128,7 +130,7 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
 
 /// Settings with the pods of the manifests, and with the route to them where there is one.
 fn even(
-    asked: ExpectEven,
+    asked: &ExpectEven,
     settings: Settings,
     manifests: &Manifests,
 ) -> Result<(Settings, Option<Resolved>), CommandError> {

@@ -18,6 +18,7 @@ use crate::plan::{Plan, Snapshot};
 use crate::report::{Finding, Report, json};
 use crate::split::Split;
 use crate::tally::pods::PodRegistry;
+use crate::verdict::promise::pods;
 use crate::verdict::{self, Outcome};
 
 /// The expected split, with a warning when its weights are relative and were typed as they are.
@@ -75,11 +76,11 @@ fn found(plan: &Plan) -> Result<(Plan, Discovery), Unmeasured> {
     let found = load::discovery::discover(plan)?;
     let planned = found.plan(plan)?;
     let often = format::frequency(plan.claim.criterion.alpha);
-    if found.pods > 1 {
+    if found.pods.len() > 1 {
         output::note(&format!(
-            "{} pods answered {} requests, which are set aside; another that gets half of an equal share is missed at \
-             most {often}",
-            found.pods,
+            "{} answered {} requests, which are set aside; another that gets half of an equal share is missed at most \
+             {often}",
+            pods(&planned.claim),
             found.requests()
         ));
     }

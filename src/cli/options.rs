@@ -22,9 +22,9 @@ pub(super) struct CriterionArgs {
     /// Expected weights of the backends; 0 means "must get nothing"
     #[arg(long, value_name = "v1=70,v2=30")]
     pub expect: Option<String>,
-    /// The pods share the requests equally: so many, those of --expect-from, or those that answer; in place of --expect
-    #[arg(long, value_name = "N", require_equals = true, num_args = 0..=1, default_missing_value = "",
-        conflicts_with_all = ["expect", "backend", "tolerance"])]
+    /// The pods share the requests equally: so many, those of --expect-from, or those that answer; beside --expect those of
+    /// each backend
+    #[arg(long, value_name = "N|v1=3,v2=1", require_equals = true, num_args = 0..=1, default_missing_value = "")]
     pub expect_even: Option<ExpectEven>,
     /// The smallest deviation, in percent of a pod's equal share, that a PASS rules out (default: 20%)
     #[arg(long, value_name = "PCT", value_parser = quantity::percentage)]
@@ -64,6 +64,8 @@ impl CriterionArgs {
         // What is said to be expected here takes the place of what is below.
         let says_split = self.expect.is_some() || !self.expect_from.is_empty();
         let lower = match self.expect_even {
+            // Within the backends of a split.
+            Some(_) if self.expect.is_some() => lower,
             Some(_) => Settings {
                 expect: None,
                 expect_from: Vec::new(),
@@ -77,7 +79,7 @@ impl CriterionArgs {
         };
         Settings {
             expect: self.expect.clone().or(lower.expect),
-            expect_even: self.expect_even.or(lower.expect_even),
+            expect_even: self.expect_even.clone().or(lower.expect_even),
             even_tolerance: self.even_tolerance.or(lower.even_tolerance),
             expect_from: list_over(&self.expect_from, lower.expect_from),
             route: self.route.clone().or(lower.route),
@@ -210,7 +212,7 @@ pub(super) struct LoadArgs {
     /// A backend's 99th latency percentile beyond which the run fails; repeatable
     #[arg(long, value_name = "v2=200ms")]
     pub max_p99: Vec<String>,
-    /// A backend's share of responses with a status of 500 or more beyond which the run fails; repeatable
+    /// A backend's share of responses with a status of 500 or more (of gRPC: one that blames the server) beyond which the run fails; repeatable
     #[arg(long, value_name = "v2=1%")]
     pub max_error: Vec<String>,
     /// Stop as soon as the evidence is enough

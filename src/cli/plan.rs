@@ -26,7 +26,7 @@ use crate::stats::equivalence::tolerances;
 use crate::stats::noncentral::noncentrality;
 use crate::stats::power::{requests_for_exact_power, requests_for_power};
 use crate::verdict::forecast::forecast;
-use crate::verdict::promise::{promise, remedy_for_time};
+use crate::verdict::promise::{pods, promise, remedy_for_time};
 
 /// The arguments of `plan`.
 #[derive(Debug, Args)]
@@ -114,7 +114,7 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
         None => requests as f64 * shift * shift / largest_variance,
     };
     let judged = NonZeroU64::new(requests_exact.unwrap_or(requests)).unwrap_or(NonZeroU64::MIN);
-    let power = forecast(claim, judged, claim.seed, &told_shifts(shift));
+    let power = forecast(&claim.of_split(), judged, claim.seed, &told_shifts(shift));
     let seconds = |n: u64| args.rate.map(|rate| n as f64 / rate.per_second());
     let own = tolerances(expected, criterion.tolerance);
     Ok(ForecastReport {
@@ -231,7 +231,9 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
     told.push('\n');
     told.push_str(&chances(report));
     let what = if split.is_of_pods() {
-        format!("{} pods with equal shares", split.len())
+        format!("{} with equal shares", pods(claim))
+    } else if claim.within.is_some() {
+        format!("{}, and equal shares of {}", shares(split), pods(claim))
     } else {
         shares(split)
     };

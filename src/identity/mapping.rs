@@ -21,7 +21,7 @@ pub struct Group {
 pub struct Mappings {
     labels: Vec<String>,
     given: Vec<(usize, Glob)>,
-    tells_pods_apart: bool,
+    are_single: bool,
 }
 
 /// Why a `--backend` option is refused.
@@ -94,8 +94,23 @@ impl Mappings {
         Ok(Self {
             labels,
             given: mappings,
-            tells_pods_apart: false,
+            are_single: false,
         })
+    }
+
+    /// The same mappings, where each pod is a group of its own.
+    #[must_use]
+    pub fn of_single_pods(self) -> Self {
+        Self {
+            are_single: true,
+            ..self
+        }
+    }
+
+    /// Whether each pod is a group of its own.
+    #[must_use]
+    pub fn are_single(&self) -> bool {
+        self.are_single
     }
 
     /// Mappings that give each pod a group of its own, whatever its workload.
@@ -104,7 +119,7 @@ impl Mappings {
         Self {
             labels: Vec::new(),
             given: Vec::new(),
-            tells_pods_apart: true,
+            are_single: true,
         }
     }
 
@@ -130,11 +145,13 @@ impl Mappings {
     /// labels although they look like a `StatefulSet`'s pods.
     #[must_use]
     pub fn group(&self, pod: &str) -> Group {
-        let is_label = self.tells_pods_apart || self.labels.iter().any(|label| label == pod);
-        let (workload, owner) = if is_label {
-            (pod, pod)
-        } else {
-            (workload::workload(pod), workload::owner(pod))
+        let is_its_own = self.labels.iter().any(|label| label == pod);
+        let (workload, owner) = match self.are_single {
+            _ if is_its_own => (pod, pod),
+            // Without labels nobody asks after workloads.
+            true if self.labels.is_empty() => (pod, pod),
+            true => (workload::workload(pod), pod),
+            false => (workload::workload(pod), workload::owner(pod)),
         };
         let explicit = self.explicit(pod, workload);
         let mut open = (0..self.labels.len()).filter(|label| !self.speaks_of(*label));
@@ -239,6 +256,15 @@ mod tests {
         assert_ne!(group("app-6f79ff6b8d-fmzvc"), group("app-54b75887bb-fmzvc"));
         assert_eq!(group("app-6f79ff6b8d-fmzvc").workload, "app");
         assert_ne!(group("web-0"), group("web-1"));
+    }
+
+    #[test]
+    fn single_pods_keep_what_is_known_of_their_workload() {
+        let mappings = mappings(&["v2=app-v2"]).unwrap().of_single_pods();
+        let group = mappings.group("app-v2-6f79ff6b8d-fmzvc");
+        assert_eq!((&*group.workload, group.explicit), ("app-v2", Some(1)));
+        assert_ne!(group, mappings.group("app-v2-6f79ff6b8d-nnjmj"));
+        assert_eq!(Mappings::of_each_pod().group("app-1-x").workload, "app-1-x");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How many pods there are, found out before a run whose plan hangs on it.
 
 use std::collections::BTreeSet;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
 use tokio::runtime::LocalOptions;
@@ -10,6 +10,8 @@ use super::dial::Dialler;
 use super::preparation::{self, Prepared};
 use super::signals::Signals;
 use super::{LoadError, fits, machine, reachable_addresses};
+use crate::claim::Claim;
+use crate::identity::assignment::Group;
 use crate::measured::{Measured, Unmeasured};
 use crate::plan::{Budget, ConnectionUse, Plan};
 use crate::stats::evenness::discovery_size;
@@ -18,8 +20,8 @@ use crate::tally::set_aside::Reason;
 /// What was found before the run.
 #[derive(Debug)]
 pub struct Discovery {
-    /// How many pods answered.
-    pub pods: usize,
+    /// The pods that answered.
+    pub pods: Vec<Group>,
     prepared: Prepared,
 }
 
@@ -47,7 +49,7 @@ async fn control(plan: &Plan) -> Result<Discovery, LoadError> {
     let mut pods = BTreeSet::new();
     loop {
         let identified = prepared.set_aside.identified();
-        let enough = discovery_size(pods.len(), plan.claim.criterion.alpha);
+        let enough = enough(&plan.claim, &pods);
         let Some(left) = NonZeroU64::new(enough.saturating_sub(identified)) else {
             break;
         };
@@ -57,16 +59,29 @@ async fn control(plan: &Plan) -> Result<Discovery, LoadError> {
         prepared
             .send(&shared, Reason::Discovery, signals, watch)
             .await?;
-        pods.extend(registry.groups().into_iter().map(|group| group.workload));
+        pods.extend(registry.groups());
         // The run itself says why nobody answers.
         if prepared.set_aside.identified() == identified {
             break;
         }
     }
     Ok(Discovery {
-        pods: pods.len(),
+        pods: pods.into_iter().collect(),
         prepared,
     })
+}
+
+/// The responses after which no further pod at half of an equal share is likely, of any backend.
+fn enough(claim: &Claim, pods: &BTreeSet<Group>) -> u64 {
+    let alpha = claim.criterion.alpha;
+    if claim.within.is_none() {
+        return discovery_size(pods.len(), 1.0, alpha);
+    }
+    let pods: Vec<Group> = pods.iter().cloned().collect();
+    let seen = claim.pods_seen(&pods).into_iter().zip(claim.split.shares());
+    seen.filter(|&(_, &share)| share > 0.0)
+        .map(|(pods, &share)| discovery_size(pods.map_or(0, NonZeroUsize::get), share, alpha))
+        .fold(0, u64::max)
 }
 
 fn round(plan: &Plan, requests: NonZeroU64) -> Plan {
@@ -77,7 +92,7 @@ fn round(plan: &Plan, requests: NonZeroU64) -> Plan {
         ..plan.budget
     };
     round.load.connection_use = ConnectionUse::Requests(NonZeroU64::MIN);
-    round.load.streams = std::num::NonZeroUsize::MIN;
+    round.load.streams = NonZeroUsize::MIN;
     round
 }
 
@@ -93,7 +108,7 @@ impl Discovery {
     /// # Errors
     /// One pod alone answered, or more than can be judged.
     pub fn plan(&self, plan: &Plan) -> Result<Plan, Unmeasured> {
-        if self.pods == 1 {
+        if self.pods.len() == 1 && plan.claim.within.is_none() {
             return Err(Unmeasured {
                 code: "one_pod_alone",
                 message: format!(
@@ -105,7 +120,7 @@ impl Discovery {
                 ),
             });
         }
-        plan.of_pods(self.pods).map_err(|error| Unmeasured {
+        plan.of_found(&self.pods).map_err(|error| Unmeasured {
             code: "setup",
             message: error.to_string(),
         })

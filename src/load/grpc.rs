@@ -15,8 +15,7 @@ const FRAME_HEAD: usize = 5;
 pub enum GrpcError {
     /// Somebody else answered.
     #[error(
-        "the answer is plain HTTP (200), not gRPC: check the port and the path, and that the ingress speaks gRPC to \
-         its backends"
+        "the answer is plain HTTP (200): check the port and the path, and that the ingress speaks gRPC to its backends"
     )]
     Plain,
     /// Nothing says how the call ended.

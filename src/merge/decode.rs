@@ -26,7 +26,7 @@ use crate::tally::connections;
 use crate::tally::counted::{Counted, GroupCounted};
 use crate::tally::latency::Latency;
 use crate::tally::pods::{MAX_GROUPS, MAX_PODS};
-use crate::tally::sequence::{REMEMBERED, group_of};
+use crate::tally::sequence::{REMEMBERED, group_of, unpacked};
 use crate::tally::set_aside::{Reason, SetAside};
 use crate::tally::signs::Signs;
 use crate::tally::windows::{Block, Windows};
@@ -228,24 +228,26 @@ fn windows(
 }
 
 /// The places of the shard's own requests.
-fn sequence(shards: u32, shard: &ShardMeasurement, groups: usize) -> Result<Vec<u8>, DecodeError> {
+fn sequence(shards: u32, shard: &ShardMeasurement, groups: usize) -> Result<Vec<u16>, DecodeError> {
     let refused = |what| wrong("sequence", what);
     let compressed = STANDARD
         .decode(&shard.sequence)
         .map_err(|_| refused("is not base64"))?;
-    let most = u64::try_from(REMEMBERED).unwrap_or(u64::MAX);
-    let mut sequence = Vec::new();
+    // A number takes three bytes at most.
+    let most = u64::try_from(3 * REMEMBERED).unwrap_or(u64::MAX);
+    let mut bytes = Vec::new();
     ZlibDecoder::new(compressed.as_slice())
         .take(most + 1)
-        .read_to_end(&mut sequence)
+        .read_to_end(&mut bytes)
         .map_err(|_| refused("is not whole"))?;
+    let sequence = unpacked(&bytes).ok_or_else(|| refused("is not whole"))?;
     if sequence.len() > REMEMBERED {
         return Err(refused("is longer than a run remembers"));
     }
     let is_own = (0..shards).cycle().map(|place| place == shard.index);
     for (&code, is_own) in sequence.iter().zip(is_own) {
         match group_of(code) {
-            Some(group) if code != u8::MAX && group >= groups => {
+            Some(group) if code != u16::MAX && group >= groups => {
                 return Err(refused("names a group that there is not"));
             }
             Some(_) if !is_own => return Err(refused("holds places of other shards")),

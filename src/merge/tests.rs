@@ -313,7 +313,7 @@ fn what_is_longer_than_a_run_writes_is_refused_in_few_words() {
             "/windows",
             serde_json::json!(vec![serde_json::json!({"counts": []}); 300]),
         ),
-        ("/windows/0/counts", serde_json::json!(vec![0; 601])),
+        ("/windows/0/counts", serde_json::json!(vec![0; 3001])),
         ("/groups/0/workload", serde_json::json!(long)),
         ("/groups/0/pods", serde_json::json!({long.clone(): 1})),
         ("/by_failure", serde_json::json!({long.clone(): "x"})),

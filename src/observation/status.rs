@@ -93,6 +93,16 @@ pub const fn is_error(status: u16) -> bool {
     status >= 500 || matches!(status, 2 | 4 | 12..=15)
 }
 
+/// What [`is_error`] says of a response, as the end of "responses with …".
+#[must_use]
+pub const fn of_errors(is_grpc: bool) -> &'static str {
+    if is_grpc {
+        "a status that blames the server (UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE or DATA_LOSS)"
+    } else {
+        "a status of 500 or more"
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

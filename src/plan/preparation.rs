@@ -9,7 +9,7 @@ use super::quantity;
 /// What comes first; nothing by default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Preparation {
-    /// Find out how many pods there are; see [`super::Plan::of_pods`].
+    /// Find out how many pods there are; see [`super::Plan::of_found`].
     pub discovers_pods: bool,
     /// Wait so long at most until every backend of positive weight has answered.
     pub wait_ready: Option<Duration>,

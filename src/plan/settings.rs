@@ -57,7 +57,8 @@ pub struct Settings {
     #[serde(deserialize_with = "read::weights")]
     #[schemars(with = "Texts")]
     pub expect: Option<String>,
-    /// How many pods are to share the requests equally, in place of a split; `true` for those that answer.
+    /// How many pods are to share the requests equally, in place of a split or, by backend, beside it; `true` for those
+    /// that answer.
     #[serde(deserialize_with = "even::read")]
     #[schemars(with = "even::Written")]
     pub expect_even: Option<ExpectEven>,
@@ -196,7 +197,7 @@ pub struct Settings {
     #[serde(deserialize_with = "read::pairs")]
     #[schemars(with = "Texts")]
     pub max_p99: Vec<String>,
-    /// Backends' shares of responses with a status of 500 or more beyond which the run fails: "v2=1%", a list of such, or {v2 = "1%"}.
+    /// Backends' shares of responses with a status of 500 or more (of gRPC: one that blames the server) beyond which the run fails: "v2=1%", a list of such, or {v2 = "1%"}.
     #[serde(deserialize_with = "read::pairs")]
     #[schemars(with = "Texts")]
     pub max_error: Vec<String>,
@@ -220,12 +221,11 @@ impl Settings {
     /// # Errors
     /// There is none, or the text is none.
     pub fn split(&self) -> Result<Split, SettingsError> {
-        let Some(pods) = self.expect_even else {
+        let Some(pods) = self.expect_even.as_ref().filter(|_| self.expect.is_none()) else {
             let text = self.expect.as_deref().ok_or(SettingsError::NoSplit)?;
             return Ok(text.parse()?);
         };
         let others = [
-            ("--expect", self.expect.is_some()),
             ("--expect-from", !self.expect_from.is_empty()),
             ("--backend", !self.backend.is_empty()),
         ];
@@ -235,7 +235,8 @@ impl Settings {
         let split = match pods {
             _ if !self.pods.is_empty() => Split::of_named_pods(&self.pods),
             ExpectEven::WhoAnswers => Split::of_pods(even::LEAST),
-            ExpectEven::Pods(pods) => Split::of_pods(pods),
+            ExpectEven::Pods(pods) => Split::of_pods(*pods),
+            ExpectEven::Backends(_) => return Err(SettingsError::EvenWithoutSplit),
         };
         let split = split.map_err(SettingsError::Pods)?;
         if split.len() < even::LEAST.get() {
@@ -256,7 +257,7 @@ impl Settings {
             self.judge.unwrap_or_default(),
             self.max_unattributed.unwrap_or(0.01),
         )?;
-        Ok(Claim::new(split, criterion, self.seed()))
+        self.within(Claim::new(split, criterion, self.seed()))
     }
 
     /// The smallest shift that a PASS rules out.
@@ -264,12 +265,7 @@ impl Settings {
         if !split.is_of_pods() {
             return Ok(self.tolerance.unwrap_or(0.05));
         }
-        let relative = self.even_tolerance.unwrap_or(0.2);
-        // Half its share is the most that is ruled out for any backend.
-        if !(relative > 0.0 && relative <= 0.5) {
-            return Err(SettingsError::EvenTolerance(100.0 * relative));
-        }
-        Ok(relative / split.len() as f64)
+        Ok(self.relative_tolerance()? / split.len() as f64)
     }
 
     /// Which pods the user assigned to which backend of `split`.
@@ -280,7 +276,12 @@ impl Settings {
         if split.is_of_pods() {
             return Ok(Mappings::of_each_pod());
         }
-        Ok(Mappings::parse(split.labels(), &self.backend)?)
+        let mappings = Mappings::parse(split.labels(), &self.backend)?;
+        Ok(if self.is_even_within() {
+            mappings.of_single_pods()
+        } else {
+            mappings
+        })
     }
 
     /// The seed of Monte Carlo and permutations.

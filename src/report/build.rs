@@ -24,7 +24,9 @@ use crate::tally::windows::Block;
 use crate::verdict::decision::Counts;
 use crate::verdict::health::Held;
 use crate::verdict::{Evidence, Outcome, Reason, diagnosis};
-use backends::{addresses, assignment, backends, evenness, pods, share, unmapped};
+use backends::{
+    addresses, assignment, backends, evenness, evenness_of_backend, pods, share, unmapped,
+};
 use latency::latency;
 pub(super) use requests::{by_name, named, status_named, statuses};
 use test::{change, sequential, test};
@@ -105,7 +107,12 @@ impl Report {
             evenness: claim
                 .split
                 .is_of_pods()
-                .then(|| evenness(claim, groups, &outcome.counts)),
+                .then(|| evenness(claim, groups.len(), &outcome.counts)),
+            evenness_by_backend: outcome
+                .parts
+                .iter()
+                .map(|part| evenness_of_backend(&claim.split, part))
+                .collect(),
             unmapped: Vec::new(),
             pods: Vec::new(),
             limits: limits(&claim.split, outcome),

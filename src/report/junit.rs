@@ -170,9 +170,9 @@ fn errors(report: &Report) -> TestCase {
     let errors: u64 = report.backends.iter().map(|backend| backend.errors).sum();
     let failed: u64 = report.requests.by_failure.values().sum();
     let told = format!(
-        "{errors} of {} identified responses have a status of 500 or more; {failed} requests brought \
-         no whole response",
-        report.requests.attributed
+        "{errors} of {} identified responses have {}; {failed} requests brought no whole response",
+        report.requests.attributed,
+        report.of_errors()
     );
     let mut limits = report.limits.iter();
     let status = limits

@@ -121,7 +121,7 @@ pub struct LimitMeasurement {
     pub label: String,
     /// 99 % of its responses must come within this.
     pub p99_seconds: Option<f64>,
-    /// At most this share of its responses may have a status of 500 or more.
+    /// At most this share of its responses may be `errors`.
     pub error_share: Option<f64>,
 }
 
@@ -178,7 +178,8 @@ pub struct ShardMeasurement {
     #[serde(deserialize_with = "bounded::list::<_, _, MAX_BLOCKS>")]
     pub windows: Vec<WindowMeasurement>,
     /// A byte for each of the first places of the run's dispatch order, zlib, base64: 0 where no group
-    /// answered this shard, else the group's number + 1, and 255 for those beyond.
+    /// answered this shard, else the group's number + 1; 255 stands before two bytes, the lower first, that hold a
+    /// larger number.
     pub sequence: String,
     /// Connections that were opened.
     pub connections_opened: u64,
@@ -266,7 +267,7 @@ pub struct GroupMeasurement {
     /// Identified responses by pod.
     #[serde(deserialize_with = "bounded::map::<_, _, MOST_PODS>")]
     pub pods: BTreeMap<String, u64>,
-    /// Identified responses with a status of 500 or more.
+    /// Identified responses with a status of 500 or more, or one of gRPC's that blames the server.
     pub errors: u64,
     /// Latencies of identified responses: `HdrHistogram` V2 deflate, base64, microseconds.
     pub histogram: String,

@@ -241,7 +241,7 @@ pub const FAMILIES: [Family; 31] = [
     ),
     family(
         "lbtest_backend_errors",
-        "Those of the backend's responses with a status of 500 or more.",
+        "Those of the backend's responses with a status of 500 or more, or one of gRPC that blames the server.",
         |report| by_backend(report, |backend| Some(backend.errors as f64)),
     ),
     family(

@@ -31,6 +31,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::observation::status;
+use crate::plan::target::Protocol;
 pub use crate::verdict::VerdictName;
 use measurement::{MarksReport, Measurement, ShardAgreementReport, ShardReport};
 use stickiness::StickinessReport;
@@ -79,6 +81,8 @@ pub struct Report {
     pub backends: Vec<BackendReport>,
     /// What was asked of pods that are to share the requests equally, each of which is a backend then; null elsewhere.
     pub evenness: Option<EvennessReport>,
+    /// What was asked of the pods of backends that are to share their requests equally, beside the split; empty elsewhere.
+    pub evenness_by_backend: Vec<BackendEvennessReport>,
     /// The workloads that answered and are no backend of the split, or may be none, by name.
     pub unmapped: Vec<UnmappedReport>,
     /// One row for each pod that answered, by name.
@@ -317,7 +321,7 @@ pub struct BackendReport {
     pub simultaneous_high: Option<f64>,
     /// For a backend of weight 0 that got nothing: the largest leak that the run does not rule out.
     pub leak_ruled_out_share: Option<f64>,
-    /// Identified responses with a status of 500 or more.
+    /// Identified responses with a status of 500 or more, or one of gRPC's that blames the server.
     pub errors: u64,
     /// Of its identified responses; null when it had none.
     pub error_share: Option<f64>,
@@ -336,7 +340,7 @@ pub struct LimitReport {
     pub label: String,
     /// Its 99th latency percentile must not exceed this.
     pub max_p99_seconds: Option<f64>,
-    /// Its share of responses with a status of 500 or more must not exceed this.
+    /// Its share of `errors` must not exceed this.
     pub max_error_share: Option<f64>,
     /// `pass` when it was kept, `fail` when not, `inconclusive` when that is unknown.
     pub verdict: VerdictName,
@@ -359,7 +363,7 @@ pub struct PodReport {
     pub interval_low: Option<f64>,
     /// Its upper end.
     pub interval_high: Option<f64>,
-    /// Its share over the equal share, where pods are to share the requests equally; null elsewhere.
+    /// Its share over the equal share, where pods are to share the requests equally, or those of their backend; null elsewhere.
     pub equal_share_ratio: Option<f64>,
 }
 
@@ -376,6 +380,27 @@ pub struct EvennessReport {
     pub hottest_ratio: Option<f64>,
     /// The smallest.
     pub coldest_ratio: Option<f64>,
+}
+
+/// The pods of a backend that are to share its requests equally.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+pub struct BackendEvennessReport {
+    /// The backend.
+    pub label: String,
+    /// How many pods are expected.
+    pub pods_expected: u64,
+    /// How many answered.
+    pub pods_seen: u64,
+    /// The smallest deviation, as a part of the equal share, that a PASS rules out.
+    pub tolerance_ratio: f64,
+    /// The largest share over the equal share; null when nothing was observed.
+    pub hottest_ratio: Option<f64>,
+    /// The smallest.
+    pub coldest_ratio: Option<f64>,
+    /// What follows for these pods alone.
+    pub verdict: VerdictName,
+    /// The test; null when nothing was attributed.
+    pub test: Option<TestReport>,
 }
 
 /// One workload and the backend that it was taken for.
@@ -489,6 +514,12 @@ impl Report {
             reasons.all(|reason| reason.message != finding.message)
         };
         self.findings.iter().filter(is_told)
+    }
+
+    /// What its `errors` are, as the end of "responses with …".
+    fn of_errors(&self) -> &'static str {
+        let protocol = self.target.as_ref().map(|target| target.protocol);
+        status::of_errors(protocol == Some(Protocol::Grpc.name()))
     }
 }
 

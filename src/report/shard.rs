@@ -19,6 +19,7 @@ use crate::plan::shard::{Shard, Sharding};
 use crate::split::Split;
 use crate::tally::connections::{Connections, SAMPLED};
 use crate::tally::counted::GroupCounted;
+use crate::tally::sequence::packed;
 use crate::tally::set_aside::SetAside;
 use crate::verdict::Agreement;
 use base64::Engine;
@@ -139,7 +140,7 @@ impl ShardMeasurement {
                     unidentified: block.unidentified,
                 })
                 .collect(),
-            sequence: STANDARD.encode(deflated(&counted.sequence)),
+            sequence: STANDARD.encode(deflated(&packed(&counted.sequence))),
             connections_opened: connections.opened,
             connections_reopened: connections.reopened,
             connections_most_open: connections.most_open,

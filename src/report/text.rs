@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::escape::terminal;
-use super::{AddressReport, BackendReport, Report, UnmappedReport, VerdictName};
+use super::{AddressReport, BackendReport, PodReport, Report, UnmappedReport, VerdictName};
 use crate::format::{p_value, p_value_with_log10, percent, time};
 
 /// The whole text report.
@@ -32,6 +32,9 @@ pub fn render(report: &Report) -> String {
         } else {
             backends(&mut out, &report.backends, &report.unmapped);
         }
+    }
+    if !report.evenness_by_backend.is_empty() {
+        within(&mut out, report);
     }
     if let Some(test) = &report.test {
         line(&mut out, format_args!(""));
@@ -177,17 +180,7 @@ fn pods(out: &mut String, pods: &[BackendReport], unexpected: &[UnmappedReport])
         ]
     };
     let mut rows = vec![header.map(str::to_owned)];
-    if sorted.len() <= MOST_PODS {
-        rows.extend(sorted.iter().map(row));
-    } else {
-        let (most, rest) = sorted.split_at(MOST_PODS / 2);
-        let (between, least) = rest.split_at(rest.len() - MOST_PODS / 2);
-        rows.extend(most.iter().map(row));
-        let mut folded = [(); 8].map(|()| String::new());
-        folded[0] = format!("… {} more", between.len());
-        rows.push(folded);
-        rows.extend(least.iter().map(row));
-    }
+    fold(&mut rows, &sorted, row);
     for pod in unexpected.iter().take(MOST_UNMAPPED) {
         let mut row = [(); 8].map(|()| dash());
         row[0] = cut(&terminal(&pod.workload), NAME_WIDTH);
@@ -198,6 +191,47 @@ fn pods(out: &mut String, pods: &[BackendReport], unexpected: &[UnmappedReport])
         rows.push(row);
     }
     out.push_str(&table(&rows, 1));
+}
+
+/// Rows of those at both ends of a long list, and how many there are between.
+fn fold<T, const N: usize>(
+    rows: &mut Vec<[String; N]>,
+    sorted: &[T],
+    row: impl Fn(&T) -> [String; N],
+) {
+    if sorted.len() <= MOST_PODS {
+        rows.extend(sorted.iter().map(row));
+        return;
+    }
+    let (most, rest) = sorted.split_at(MOST_PODS / 2);
+    let (between, least) = rest.split_at(rest.len() - MOST_PODS / 2);
+    rows.extend(most.iter().map(&row));
+    let mut folded = [const { String::new() }; N];
+    folded[0] = format!("… {} more", between.len());
+    rows.push(folded);
+    rows.extend(least.iter().map(&row));
+}
+
+/// The pods of each backend, sorted by share, where they are to share its requests equally.
+fn within(out: &mut String, report: &Report) {
+    let header = ["pod", "backend", "observed", "× equal share"];
+    let mut rows = vec![header.map(str::to_owned)];
+    let ratio = |pod: &PodReport| pod.equal_share_ratio.map(|ratio| format!("{ratio:.2}"));
+    for backend in &report.evenness_by_backend {
+        let own = |pod: &&PodReport| pod.label.as_ref() == Some(&backend.label);
+        let mut pods: Vec<&PodReport> = report.pods.iter().filter(own).collect();
+        pods.sort_by_key(|pod| std::cmp::Reverse(pod.observed));
+        fold(&mut rows, &pods, |pod| {
+            [
+                cut(&terminal(&pod.name), NAME_WIDTH),
+                terminal(&backend.label).into_owned(),
+                pod.observed.to_string(),
+                ratio(pod).unwrap_or_else(|| "-".to_owned()),
+            ]
+        });
+    }
+    line(out, format_args!(""));
+    out.push_str(&table(&rows, 2));
 }
 
 /// So many workloads that are no backend have a row.

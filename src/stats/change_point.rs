@@ -26,7 +26,7 @@ pub struct ChangePoint {
 /// # Panics
 /// If the windows differ in length.
 #[must_use]
-pub fn change_point(windows: &[impl AsRef<[u64]>], labels: &[u8]) -> Option<ChangePoint> {
+pub fn change_point(windows: &[impl AsRef<[u64]>], labels: &[u16]) -> Option<ChangePoint> {
     let cells = windows.first()?.as_ref().len();
     let mut total = vec![0_u64; cells];
     let mut ends = Vec::with_capacity(windows.len());
@@ -59,7 +59,7 @@ pub fn change_point(windows: &[impl AsRef<[u64]>], labels: &[u8]) -> Option<Chan
 /// Tries every place within `around`; `None` if the labels do not reach, or contradict the windows.
 fn refine(
     mut search: Search,
-    labels: &[u8],
+    labels: &[u16],
     cells: usize,
     around: RangeInclusive<u64>,
 ) -> Option<Search> {
@@ -169,19 +169,19 @@ mod tests {
 
     use super::*;
 
-    const ANONYMOUS: u8 = 255;
+    const ANONYMOUS: u16 = u16::MAX;
 
-    fn sequence(length: usize, change: usize, shares: [f64; 2], seed: u64) -> Vec<u8> {
+    fn sequence(length: usize, change: usize, shares: [f64; 2], seed: u64) -> Vec<u16> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         (0..length)
             .map(|request| {
                 let share = shares[usize::from(request >= change)];
-                u8::from(random.random::<f64>() >= share)
+                u16::from(random.random::<f64>() >= share)
             })
             .collect()
     }
 
-    fn windows(labels: &[u8], size: usize) -> Vec<[u64; 2]> {
+    fn windows(labels: &[u16], size: usize) -> Vec<[u64; 2]> {
         labels
             .chunks(size)
             .map(|window| {

@@ -52,8 +52,8 @@ pub struct ConnectionTest {
 }
 
 impl ConnectionSums {
-    /// Cells beyond this number are counted together in the last, so that the matrix stays within 1 MiB.
-    pub const MAX_CELLS: usize = 512;
+    /// Cells beyond this number are counted together in the last, so that the matrix stays within 4 MiB.
+    pub const MAX_CELLS: usize = 1024;
 
     /// Folds in one closed connection: its attributed responses by cell, and the cell of its first response, `None` if
     /// that one has no identity.

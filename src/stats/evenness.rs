@@ -28,12 +28,23 @@ pub fn sample_size(pods: usize, tolerance: f64, alpha: f64) -> u64 {
     to_count((MARGIN * (reach / (tolerance * share)).powi(2)).ceil())
 }
 
-/// The responses among which, when `seen` pods have answered, a further one at half of an equal share would
-/// be, but for probability `alpha`.
+/// The requests that bring `needed` responses of a backend that gets `share` of them, `quantile` standard
+/// deviations beyond the mean.
+///
+/// Solves n·p = k + z·√(n·p(1−p)) for n.
 #[must_use]
-pub fn discovery_size(seen: usize, alpha: f64) -> u64 {
-    let share = 0.5 / (seen + 1) as f64;
-    to_count((alpha.ln() / (-share).ln_1p()).ceil())
+pub fn drawn_for(needed: u64, share: f64, quantile: f64) -> u64 {
+    let spread = quantile * (1.0 - share).max(0.0).sqrt();
+    let root = f64::midpoint(spread, (spread * spread + 4.0 * needed as f64).sqrt());
+    to_count((root * root / share).ceil())
+}
+
+/// The responses among which, when `seen` pods have answered, a further one at half of an equal share would
+/// be, but for probability `alpha`; all of them get `share` of the requests.
+#[must_use]
+pub fn discovery_size(seen: usize, share: f64, alpha: f64) -> u64 {
+    let own = 0.5 * share / (seen + 1) as f64;
+    to_count((alpha.ln() / (-own).ln_1p()).ceil())
 }
 
 /// The largest share that a pod which never answered in `responses` can have, at level `alpha`; at most 1.
@@ -78,12 +89,20 @@ mod tests {
     #[test]
     fn a_pod_at_half_its_share_is_missed_as_seldom_as_promised() {
         for (seen, expected) in [(1, 25), (4, 66), (24, 342)] {
-            let n = discovery_size(seen, 0.001);
+            let n = discovery_size(seen, 1.0, 0.001);
             assert_eq!(n, expected);
             let share = 0.5 / (seen as f64 + 1.0);
             let missed = (1.0 - share).powf(n as f64);
             assert!(missed <= 0.001 && missed > 0.0007, "{seen}: {missed}");
         }
+    }
+
+    #[test]
+    fn a_backend_gets_as_many_responses_as_its_pods_need() {
+        assert!(drawn_for(3000, 1.0, 3.09) <= 3001);
+        let n = drawn_for(3000, 0.3, 3.09) as f64;
+        let least = 0.3 * n - 3.09 * (n * 0.3 * 0.7).sqrt();
+        assert!((2999.0..3002.0).contains(&least), "{least}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod dependence;
 pub mod dispatch_order;
 pub mod drift;
 pub mod e_value;
+mod equal_shares;
 pub mod equivalence;
 pub mod evenness;
 pub mod exact;

@@ -55,7 +55,7 @@ impl Order {
     #[must_use]
     pub fn new(
         windows: &[Vec<u64>],
-        labels: &[u8],
+        labels: &[u16],
         unattributed: u64,
         expected: &Expected<'_>,
     ) -> Option<Self> {
@@ -194,7 +194,7 @@ mod tests {
         alpha: 0.001,
     };
 
-    fn order(labels: &[u8]) -> Order {
+    fn order(labels: &[u16]) -> Order {
         let windows: Vec<Vec<u64>> = labels
             .chunks(16)
             .map(|block| {
@@ -215,12 +215,12 @@ mod tests {
         3664 - labels.iter().map(|&label| u64::from(label)).sum::<u64>()
     }
 
-    fn labels(length: usize, share: f64, seed: u64) -> Vec<u8> {
+    fn labels(length: usize, share: f64, seed: u64) -> Vec<u16> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut last = 0;
         let draw = |request: usize| {
             if request.is_multiple_of(length) {
-                last = u8::from(random.random::<f64>() >= share);
+                last = u16::from(random.random::<f64>() >= share);
             }
             last
         };
@@ -256,8 +256,8 @@ mod tests {
 
     #[test]
     fn weighted_round_robin_in_long_runs_shows_the_split() {
-        let turns: Vec<u8> = (0..3664_u32)
-            .map(|request| u8::from(request % 100 >= 70))
+        let turns: Vec<u16> = (0..3664_u32)
+            .map(|request| u16::from(request % 100 >= 70))
             .collect();
         let order = order(&turns);
         assert!(order.is_clumped());

@@ -27,8 +27,8 @@ pub struct Runs {
 /// How often a rare backend follows itself is Poisson's in the limit; it is tested alone, and left out of
 /// the runs (Bonferroni).
 #[must_use]
-pub fn runs(labels: &[u8], cells: usize) -> Runs {
-    let mut counted = Counted::default();
+pub fn runs(labels: &[u16], cells: usize) -> Runs {
+    let mut counted = Counted::new(cells);
     labels
         .iter()
         .filter(|&&label| usize::from(label) < cells)
@@ -36,13 +36,13 @@ pub fn runs(labels: &[u8], cells: usize) -> Runs {
     let n = counted.responses as f64;
     let pairs = |x: u64| x as f64 * (x as f64 - 1.0) / n;
     let rare = |label: usize| pairs(counted.counts[label]) < LEAST_PAIRS;
-    let mut common = Counted::default();
+    let mut common = Counted::new(cells);
     labels
         .iter()
         .filter(|&&label| usize::from(label) < cells && !rare(label.into()))
         .for_each(|&label| common.take(label));
     let mut p_values: Vec<f64> = common.p_value().into_iter().collect();
-    let seldom = (0..cells.min(256)).filter(|&label| counted.counts[label] > 1 && rare(label));
+    let seldom = (0..cells).filter(|&label| counted.counts[label] > 1 && rare(label));
     p_values.extend(seldom.filter_map(|label| {
         let law = Poisson::new(pairs(counted.counts[label])).ok()?;
         let repeats = counted.repeats[label];
@@ -59,28 +59,26 @@ pub fn runs(labels: &[u8], cells: usize) -> Runs {
 /// A sequence's counts and repeats.
 struct Counted {
     responses: u64,
-    counts: [u64; 256],
-    repeats: [u64; 256],
-    last: Option<u8>,
+    counts: Vec<u64>,
+    repeats: Vec<u64>,
+    last: Option<u16>,
     run: u64,
     longest: u64,
 }
 
-impl Default for Counted {
-    fn default() -> Self {
+impl Counted {
+    fn new(cells: usize) -> Self {
         Self {
             responses: 0,
-            counts: [0; 256],
-            repeats: [0; 256],
+            counts: vec![0; cells],
+            repeats: vec![0; cells],
             last: None,
             run: 0,
             longest: 0,
         }
     }
-}
 
-impl Counted {
-    fn take(&mut self, label: u8) {
+    fn take(&mut self, label: u16) {
         self.responses += 1;
         self.counts[usize::from(label)] += 1;
         if self.last == Some(label) {
@@ -142,7 +140,7 @@ mod tests {
     use super::*;
 
     /// Every order of the labels, equal ones told apart.
-    fn orders(labels: &[u8]) -> Vec<Vec<u8>> {
+    fn orders(labels: &[u16]) -> Vec<Vec<u16>> {
         if labels.len() < 2 {
             return vec![labels.to_vec()];
         }
@@ -158,8 +156,8 @@ mod tests {
             .collect()
     }
 
-    fn counted(labels: &[u8]) -> Counted {
-        let mut counted = Counted::default();
+    fn counted(labels: &[u16]) -> Counted {
+        let mut counted = Counted::new(256);
         for &label in labels {
             counted.take(label);
         }
@@ -185,13 +183,13 @@ mod tests {
         }
     }
 
-    fn draws(length: usize, share: f64, repeat: f64, seed: u64) -> Vec<u8> {
+    fn draws(length: usize, share: f64, repeat: f64, seed: u64) -> Vec<u16> {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let mut last = 0;
         (0..length)
             .map(|_| {
                 if random.random::<f64>() >= repeat {
-                    last = u8::from(random.random::<f64>() >= share);
+                    last = u16::from(random.random::<f64>() >= share);
                 }
                 last
             })
@@ -205,8 +203,8 @@ mod tests {
         assert!((clumped.correlation - 0.2).abs() < 0.06);
         let rare = runs(&draws(2000, 0.99, 0.5, 1), 2);
         assert!(rare.p_value < 1e-6);
-        let smooth: Vec<u8> = (0..2000_u32)
-            .map(|request| u8::from(request * 3 % 10 < 3))
+        let smooth: Vec<u16> = (0..2000_u32)
+            .map(|request| u16::from(request * 3 % 10 < 3))
             .collect();
         assert!(runs(&smooth, 2).p_value > 0.999);
     }

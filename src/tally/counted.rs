@@ -27,8 +27,8 @@ pub struct Counted {
     pub unidentified_latency: Latency,
     /// Counts over blocks of the dispatch order.
     pub windows: Windows,
-    /// A byte for each of the first requests; see [`group_of`].
-    pub sequence: Vec<u8>,
+    /// A number for each of the first requests; see [`group_of`].
+    pub sequence: Vec<u16>,
     /// The closed connections that could carry several requests.
     pub connections: Connections,
 }
@@ -40,7 +40,7 @@ pub struct GroupCounted {
     pub group: Group,
     /// Identified responses by pod.
     pub pods: BTreeMap<String, u64>,
-    /// Identified responses with a status of 500 or more.
+    /// Identified responses whose status blames the server.
     pub errors: u64,
     /// The latencies of identified responses.
     pub latency: Latency,

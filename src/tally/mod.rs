@@ -33,7 +33,7 @@ const STATUSES: usize = 1000;
 pub struct GroupTally {
     /// Identified responses.
     pub observed: u64,
-    /// Those of them with a status of 500 or more.
+    /// Those of them whose status blames the server.
     pub errors: u64,
     /// Their latencies.
     pub latency: Latency,

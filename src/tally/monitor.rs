@@ -25,7 +25,7 @@ const LOOKS: u64 = 8;
 const LEAST_RESPONSES: u64 = 64;
 
 /// Stands for a request that was never written.
-const NEVER_SENT: u8 = u8::MAX;
+const NEVER_SENT: u16 = u16::MAX;
 
 /// What became of a request, for the monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum Seen {
 }
 
 impl Seen {
-    fn code(self) -> u8 {
+    fn code(self) -> u16 {
         match self {
             Self::Group(group) => code_of(group).min(NEVER_SENT - 1),
             Self::Unattributed => NOBODY,
@@ -54,9 +54,9 @@ pub struct Monitor {
     claim: Claim,
     registry: Arc<PodRegistry>,
     cap: u64,
-    order: DispatchOrder<u8>,
+    order: DispatchOrder<u16>,
     /// Codes in dispatch order, as far as there is no gap, without what was never sent.
-    history: Vec<u8>,
+    history: Vec<u16>,
     groups: usize,
     /// A test that has seen nothing yet.
     fresh: Sequential,
@@ -309,13 +309,13 @@ fn sequential(claim: &Claim, cap: u64) -> Sequential {
 
 /// The responses so far, under one assignment.
 struct Sent {
-    labels: Vec<u8>,
+    labels: Vec<u16>,
     observed: Vec<u64>,
     unattributed: u64,
 }
 
 impl Sent {
-    fn new(history: &[u8], backends: &[Backend], cells: usize) -> Self {
+    fn new(history: &[u16], backends: &[Backend], cells: usize) -> Self {
         let cell = |code| backends.get(group_of(code)?).copied().flatten();
         let mut sent = Self {
             labels: Vec::with_capacity(history.len()),
@@ -329,7 +329,7 @@ impl Sent {
             };
             sent.observed[backend.min(cells)] += 1;
             if backend < cells {
-                sent.labels.push(u8::try_from(backend).unwrap_or(u8::MAX));
+                sent.labels.push(u16::try_from(backend).unwrap_or(u16::MAX));
             }
         }
         sent
@@ -379,7 +379,7 @@ fn holds(claim: &Claim, test: &Sequential, order: &Order) -> bool {
     }
 }
 
-fn observe(test: &mut Sequential, backends: &[Backend], code: u8) {
+fn observe(test: &mut Sequential, backends: &[Backend], code: u16) {
     test.observe(group_of(code).and_then(|group| backends.get(group).copied().flatten()));
 }
 

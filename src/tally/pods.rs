@@ -17,10 +17,11 @@ use crate::split::MAX_PODS as MAX_GROUPS_OF_PODS;
 
 /// The largest number of pod names that are told apart.
 pub const MAX_PODS: usize = 10_000;
-/// The largest number of groups (workloads, or parts of one) that are told apart; beyond it, the rest of
+/// The largest number of groups (pods, where each is judged) that are told apart; beyond it, the rest of
 /// a workload is one group, and beyond twice as many the rest of the workloads is.
 pub const MAX_GROUPS: usize = MAX_GROUPS_OF_PODS;
-const MOST_GROUPS: usize = 2 * MAX_GROUPS;
+/// The same of workloads, or parts of one: no split has more, and each takes memory.
+const MAX_WORKLOADS: usize = 200;
 /// Stands for names that are not told apart.
 pub(super) const OTHERS: &str = "(others)";
 
@@ -94,7 +95,12 @@ impl PodRegistry {
         if let Some(pod) = find(&names.by_name, hash, name) {
             return (pod, true);
         }
-        let group = names.group(self.mappings.group(name));
+        let most = if self.mappings.are_single() {
+            MAX_GROUPS
+        } else {
+            MAX_WORKLOADS
+        };
+        let group = names.group(self.mappings.group(name), most);
         if names.by_name.len() < MAX_PODS {
             let pod = names.push(name.to_owned(), group);
             insert(&mut names.by_name, hash, name, pod);
@@ -137,7 +143,7 @@ impl Names {
     }
 
     /// The group's number, or that of the rest of its workload, or of the rest of all.
-    fn group(&mut self, group: Group) -> GroupId {
+    fn group(&mut self, group: Group, most: usize) -> GroupId {
         let rest_of_workload = Group {
             owner: OTHERS.to_owned(),
             ..group.clone()
@@ -147,8 +153,8 @@ impl Names {
             ..rest_of_workload.clone()
         };
         let levels = [
-            (group, MAX_GROUPS),
-            (rest_of_workload, MOST_GROUPS),
+            (group, most),
+            (rest_of_workload, 2 * most),
             (rest_of_all, usize::MAX),
         ];
         for (group, most) in levels {
@@ -157,7 +163,7 @@ impl Names {
             }
             if self.groups.len() < most {
                 let next = u16::try_from(self.groups.len());
-                let id = GroupId(next.expect("MOST_GROUPS and the rest fit 16 bits"));
+                let id = GroupId(next.expect("twice MAX_GROUPS and the rest fit 16 bits"));
                 self.groups.push(group.clone());
                 self.by_group.insert(group, id);
                 return id;
@@ -260,8 +266,8 @@ mod tests {
             interner.intern(&format!("x{ordinal}y"));
         }
         let registry = interner.registry();
-        assert!(registry.pods().len() <= MAX_PODS + 2 * MOST_GROUPS);
-        assert!(registry.groups().len() <= MOST_GROUPS + 2);
+        assert!(registry.pods().len() <= MAX_PODS + 4 * MAX_WORKLOADS);
+        assert!(registry.groups().len() <= 2 * MAX_WORKLOADS + 2);
         let beyond = interner.intern("web-1000000");
         let GroupId(group) = interner.group(beyond);
         assert_eq!(

@@ -1,20 +1,20 @@
-//! Who answered the first requests, in dispatch order: a byte each, for what depends on the order.
+//! Who answered the first requests, in dispatch order: a number each, for what depends on the order.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// How many requests are remembered: enough to place a change to the request, little enough that a run of
-/// a million takes no more memory than one of ten thousand, within a quarter of a MiB.
+/// a million takes no more memory than one of ten thousand, within half a MiB.
 pub const REMEMBERED: usize = 1 << 18;
 
 /// Stands for a request without an identity, or one not answered yet.
-pub const NOBODY: u8 = 0;
-/// Stands for the groups that a byte does not tell apart.
-const OTHERS: u8 = u8::MAX;
+pub const NOBODY: u16 = 0;
+/// Stands for the groups that a number does not tell apart.
+const OTHERS: u16 = u16::MAX;
 
 /// Shared by the threads of a run; each writes the places of its own requests.
 #[derive(Debug, Default)]
 pub struct Sequence {
-    codes: Vec<AtomicU8>,
+    codes: Vec<AtomicU16>,
 }
 
 impl Sequence {
@@ -22,7 +22,7 @@ impl Sequence {
     #[must_use]
     pub fn new(requests: u64) -> Self {
         let room = usize::try_from(requests).map_or(REMEMBERED, |room| room.min(REMEMBERED));
-        let codes = std::iter::repeat_with(AtomicU8::default);
+        let codes = std::iter::repeat_with(AtomicU16::default);
         Self {
             codes: codes.take(room).collect(),
         }
@@ -36,28 +36,67 @@ impl Sequence {
         }
     }
 
-    /// A byte for each of the first requests, in dispatch order, up to the last that was answered; see
+    /// A number for each of the first requests, in dispatch order, up to the last that was answered; see
     /// [`group_of`].
     #[must_use]
-    pub fn codes(&self) -> Vec<u8> {
+    pub fn codes(&self) -> Vec<u16> {
         let codes = self.codes.iter().map(|code| code.load(Ordering::Relaxed));
-        let mut codes: Vec<u8> = codes.collect();
+        let mut codes: Vec<u16> = codes.collect();
         let answered = codes.iter().rposition(|&code| code != NOBODY);
         codes.truncate(answered.map_or(0, |last| last + 1));
         codes
     }
 }
 
-/// The byte that stands for a group.
+/// The number that stands for a group.
 #[must_use]
-pub fn code_of(group: usize) -> u8 {
-    u8::try_from(group + 1).unwrap_or(OTHERS)
+pub fn code_of(group: usize) -> u16 {
+    u16::try_from(group + 1).unwrap_or(OTHERS)
 }
 
-/// The group that a byte stands for; `None` for none, and the last one also stands for those beyond it.
+/// The group that a number stands for; `None` for none, and the last one also stands for those beyond it.
 #[must_use]
-pub fn group_of(code: u8) -> Option<usize> {
+pub fn group_of(code: u16) -> Option<usize> {
     usize::from(code).checked_sub(1)
+}
+
+/// Stands before a number that takes two bytes.
+const WIDE: u8 = u8::MAX;
+
+/// Codes as bytes, one each where that is enough.
+#[must_use]
+pub fn packed(codes: &[u16]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(codes.len());
+    for &code in codes {
+        match u8::try_from(code) {
+            Ok(byte) if byte < WIDE => bytes.push(byte),
+            _ => {
+                let [low, high] = code.to_le_bytes();
+                bytes.extend([WIDE, low, high]);
+            }
+        }
+    }
+    bytes
+}
+
+/// The codes that these bytes stand for; `None` where the last is not whole.
+#[must_use]
+pub fn unpacked(mut bytes: &[u8]) -> Option<Vec<u16>> {
+    let mut codes = Vec::with_capacity(bytes.len());
+    loop {
+        match bytes {
+            [] => return Some(codes),
+            [WIDE, low, high, rest @ ..] => {
+                codes.push(u16::from_le_bytes([*low, *high]));
+                bytes = rest;
+            }
+            [WIDE, ..] => return None,
+            [code, rest @ ..] => {
+                codes.push(u16::from(*code));
+                bytes = rest;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -74,10 +113,16 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_stands_for_every_group() {
-        assert_eq!(group_of(code_of(0)), Some(0));
-        assert_eq!(group_of(code_of(253)), Some(253));
-        assert_eq!(group_of(code_of(5000)), Some(254));
+    fn a_number_stands_for_every_group_and_bytes_for_numbers() {
+        for group in [0, 253, 254, 999, 60_000] {
+            assert_eq!(group_of(code_of(group)), Some(group));
+        }
         assert_eq!(group_of(NOBODY), None);
+        assert_eq!(group_of(code_of(100_000)), Some(usize::from(OTHERS) - 1));
+        let codes = [0, 1, 254, 255, 256, 1000, u16::MAX];
+        let bytes = packed(&codes);
+        assert_eq!((&bytes[..3], bytes.len()), (&[0, 1, 254][..], 3 + 4 * 3));
+        assert_eq!(unpacked(&bytes), Some(codes.to_vec()));
+        assert_eq!(unpacked(&bytes[..bytes.len() - 1]), None);
     }
 }

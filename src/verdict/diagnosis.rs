@@ -66,6 +66,7 @@ pub use load::{alone, is_to_be_probed};
 
 use super::decision::Counts;
 use crate::observation::Failure;
+use crate::plan::target::Protocol;
 use crate::split::Split;
 use crate::stats::change_point::ChangePoint;
 use crate::stats::dependence::Clustering;
@@ -95,7 +96,7 @@ pub struct Symptoms<'a> {
     /// every request had a connection of its own; the first response of each connection where they repeat
     /// their backend; a fraction of the counts where responses of a connection resemble each other.
     pub independent: &'a Counts,
-    /// Identified responses with a status of 500 or more, by backend.
+    /// Identified responses whose status blames the server, by backend.
     pub errors: &'a [u64],
     /// Identified responses by pod, a list for each backend; pods that never answered are unknown.
     pub pods: &'a [Vec<u64>],
@@ -128,6 +129,8 @@ pub struct Symptoms<'a> {
     pub medians: &'a [Option<f64>],
     /// Requests in flight at once.
     pub concurrency: u64,
+    /// What is spoken.
+    pub protocol: Protocol,
     /// Whether ingress-nginx is known to be the one that splits, by its headers or its manifests.
     pub is_ingress_nginx: bool,
 }

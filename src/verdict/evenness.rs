@@ -43,6 +43,10 @@ pub(super) fn cause(
             };
             (code, message)
         }
+        Cause::Fits if pods == 1 => {
+            let message = format!("its one pod answered all {n} requests");
+            ("pods_even", message)
+        }
         Cause::Fits if claim.criterion.judge != Judge::Significance => {
             let message = format!(
                 "{pods} pods share the requests equally within {within}: a pod that is further off is ruled out \

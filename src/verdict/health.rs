@@ -6,6 +6,8 @@ use super::{Outcome, Reason, VerdictName};
 use crate::claim::{Claim, Limit};
 use crate::format::{percent, time};
 use crate::measured::Measured;
+use crate::observation::status;
+use crate::plan::target::Protocol;
 use crate::tally::latency::Latency;
 
 /// What was seen of a backend's health.
@@ -13,10 +15,12 @@ use crate::tally::latency::Latency;
 pub struct Health {
     /// Identified responses.
     pub responses: u64,
-    /// Those with a status of 500 or more.
+    /// Those whose status blames the server.
     pub errors: u64,
     /// 99 % of them came within this; `None` without a response.
     pub p99: Option<Duration>,
+    /// Whether the statuses are gRPC's.
+    pub is_grpc: bool,
 }
 
 /// A limit on a backend's health, and whether it was kept.
@@ -62,6 +66,7 @@ pub(super) fn hold(
         responses: outcome.counts.observed[backend],
         errors,
         p99: latency.quantile(0.99),
+        is_grpc: measured.trial.protocol == Protocol::Grpc,
     };
     let (verdict, reason) = match check(&claim.split.labels()[backend], limit, health) {
         Ok(()) => (VerdictName::Pass, None),
@@ -86,6 +91,7 @@ pub fn check(label: &str, limit: Limit, health: Health) -> Result<(), Breach> {
         responses,
         errors,
         p99,
+        is_grpc,
     } = health;
     let Some(p99) = p99.filter(|_| responses > 0) else {
         return Err(Breach::Unknown(Reason::new(
@@ -105,9 +111,9 @@ pub fn check(label: &str, limit: Limit, health: Health) -> Result<(), Breach> {
         Limit::Errors(most) if errors as f64 > most * responses as f64 => Some(Reason::new(
             "errors_exceeded",
             format!(
-                "{errors} of {label}'s {responses} responses ({}) have a status of 500 or more; \
-                 --max-error allows {}",
+                "{errors} of {label}'s {responses} responses ({}) have {}; --max-error allows {}",
                 percent(errors as f64 / responses as f64),
+                status::of_errors(is_grpc),
                 percent(most)
             ),
         )),
@@ -134,6 +140,7 @@ mod tests {
             responses,
             errors,
             p99: millis.map(Duration::from_millis),
+            is_grpc: false,
         }
     }
 

@@ -18,6 +18,7 @@ pub mod split;
 pub mod stickiness;
 pub mod unidentified;
 pub mod unmeasured;
+mod within;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -30,7 +31,7 @@ use decision::{Counts, Judged};
 use diagnosis::{Finding, diagnose_run};
 use health::Held;
 pub use reason::Reason;
-pub use split::{Agreement, Change, Evidence, Judgement, OrderedBy, decide};
+pub use split::{Agreement, Change, Evidence, Judgement, OrderedBy, Part};
 use stickiness::Kept;
 
 /// What the evidence carries.
@@ -121,10 +122,22 @@ pub struct Outcome {
     pub change: Option<Change>,
     /// Whether the shards of the run saw one split; `None` where it had none.
     pub agreement: Option<Agreement>,
+    /// What follows for the pods of backends; empty where nothing is asserted of them.
+    pub parts: Vec<Part>,
     /// Whether sessions stayed on their backends; `None` where the run did not consist of sessions.
     pub sessions: Option<Kept>,
     /// The limits on the backends' health, and whether they were kept.
     pub limits: Vec<Held>,
+}
+
+/// Judges the evidence for the split, and for what is asserted beside it.
+#[must_use]
+pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
+    if claim.within.is_some() {
+        within::decide(claim, evidence)
+    } else {
+        split::decide(claim, evidence)
+    }
 }
 
 /// Judges what was measured: the one place that decides. A shard of a run is left to the merge.
@@ -168,7 +181,7 @@ pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
     outcome.hold_to_limits(claim, measured);
     // What follow-ups look like together says nothing about how requests are split.
     if claim.sessions.is_none() || attributed == 0 {
-        outcome.findings = diagnose_run(claim, measured, &judgement);
+        outcome.findings = diagnose_run(&claim.of_split(), measured, &judgement);
     }
     outcome
 }
@@ -198,6 +211,7 @@ impl Outcome {
             test: Some(judgement.judged),
             change: judgement.change,
             agreement: judgement.agreement,
+            parts: judgement.parts,
             sessions: None,
             limits: Vec::new(),
         }
@@ -212,8 +226,17 @@ impl Outcome {
     /// What a FAIL rests on: 0 where it rests on no test; `None` where nothing was tested.
     #[must_use]
     pub fn fail_p_value(&self, alpha: f64) -> Option<f64> {
-        let test = self.test.as_ref().filter(|judged| judged.method.is_some());
-        let tested = test.map(Judged::fail_p_value);
+        let tests = self
+            .test
+            .iter()
+            .chain(self.parts.iter().map(|part| &part.judgement.judged));
+        let tested: Vec<f64> = tests
+            .filter(|judged| judged.method.is_some())
+            .map(Judged::fail_p_value)
+            .collect();
+        // Several parts of a claim share the error rate (Bonferroni).
+        let smallest = tested.iter().copied().reduce(f64::min);
+        let tested = smallest.map(|p| (p * tested.len() as f64).min(1.0));
         let refutes = tested.is_some_and(|p| p <= alpha);
         // A limit that is exceeded is a rule and no test.
         let by_rule = self.verdict == VerdictName::Fail && !refutes;
@@ -264,6 +287,7 @@ impl Outcome {
         self.test = None;
         self.change = None;
         self.agreement = None;
+        self.parts.clear();
         self.findings.clear();
     }
 }

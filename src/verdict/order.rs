@@ -15,7 +15,7 @@ pub(super) fn under_order(
     claim: &Claim,
     judged: Judged,
     windows: &[Vec<u64>],
-    labels: impl FnOnce() -> Vec<u8>,
+    labels: impl FnOnce() -> Vec<u16>,
 ) -> Judged {
     if !judged.rests_on_a_test() {
         return judged;

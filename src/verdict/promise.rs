@@ -47,10 +47,19 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
     }
     if split.is_of_pods() {
         return format!(
-            "{} pods with equal shares fail at most {often}; a pod that is off by {} of its share or more \
+            "{} with equal shares fail at most {often}; a pod that is off by {} of its share or more \
              passes at most {often}",
-            split.len(),
+            pods(claim),
             percent(claim.even_tolerance())
+        );
+    }
+    if let Some(within) = &claim.within {
+        return format!(
+            "a correct split with equal shares of {} fails at most {often}; one that is off by {} or more, or whose pod is off \
+             by {} of its share within its backend or more, passes at most {often}",
+            pods(claim),
+            smallest_tolerance(split, tolerance),
+            percent(within.tolerance)
         );
     }
     let mut told = format!(
@@ -88,6 +97,23 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
         );
     }
     told
+}
+
+/// The pods that are to share equally: `5 pods`, or `3 pods of v1, 1 pod of v2`.
+#[must_use]
+pub fn pods(claim: &Claim) -> String {
+    let number = |pods: usize| match pods {
+        1 => "1 pod".to_owned(),
+        more => format!("{more} pods"),
+    };
+    let Some(within) = &claim.within else {
+        return number(claim.split.len());
+    };
+    let backends = claim.split.labels().iter().zip(&within.pods);
+    let told: Vec<String> = backends
+        .filter_map(|(label, pods)| Some(format!("{} of {label}", number(pods.as_ref()?.get()))))
+        .collect();
+    told.join(", ")
 }
 
 /// What a verdict on sessions promises.

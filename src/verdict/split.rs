@@ -40,7 +40,7 @@ pub struct Evidence {
     /// Which order that is.
     pub ordered_by: OrderedBy,
     /// The groups of the first responses, in dispatch order; see [`group_of`].
-    pub sequence: Vec<u8>,
+    pub sequence: Vec<u16>,
     /// Where a sequential run stopped; its counts are judged instead of `observed`.
     pub standing: Option<Standing>,
     /// What each shard saw, of a run that several shared; empty for others.
@@ -82,6 +82,19 @@ pub struct Judgement {
     pub agreement: Option<Agreement>,
     /// Whether the addresses of the target split alike; `None` where that cannot be told.
     pub address_agreement: Option<Agreement>,
+    /// What follows for the pods of backends; empty where nothing is asserted of them.
+    pub parts: Vec<Part>,
+}
+
+/// What follows for the pods of one backend.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// The backend, an index into the split.
+    pub backend: usize,
+    /// What is asserted of its pods, called as they answered.
+    pub claim: Claim,
+    /// What follows of their counts.
+    pub judgement: Judgement,
 }
 
 /// Whether the parts of a run saw one split.
@@ -154,7 +167,7 @@ const MAX_POSSIBILITIES: usize = 4096;
 /// The same where each takes a permutation test.
 const MAX_CLUSTERED_POSSIBILITIES: usize = 16;
 
-/// Judges the evidence: the verdict must hold for every assignment of the workloads that is possible.
+/// Judges the split alone: the verdict must hold for every assignment of the workloads that is possible.
 #[must_use]
 pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
     let Claim { split, .. } = claim;
@@ -241,6 +254,7 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         assignment,
         agreement,
         address_agreement,
+        parts: Vec::new(),
     }
 }
 
@@ -326,13 +340,13 @@ impl Evidence {
         under_order(claim, judged, &windows, || self.labels(backends))
     }
 
-    /// The backends of the first identified responses, in dispatch order; `u8::MAX` stands for none.
-    ///
-    /// With all of `MAX_BACKENDS` in use the last label is taken for nobody, which hides some clumps at most.
-    fn labels(&self, backends: &[Backend]) -> Vec<u8> {
+    /// The backends of the first identified responses, in dispatch order; `u16::MAX` stands for none.
+    fn labels(&self, backends: &[Backend]) -> Vec<u16> {
         let label = |group: usize| {
             let backend = backends.get(group).copied().flatten();
-            backend.map_or(u8::MAX, |backend| u8::try_from(backend).unwrap_or(u8::MAX))
+            backend.map_or(u16::MAX, |backend| {
+                u16::try_from(backend).unwrap_or(u16::MAX)
+            })
         };
         let groups = self.sequence.iter().copied().filter_map(group_of);
         groups.map(label).collect()

@@ -9,7 +9,7 @@ use crate::plan::target::Protocol;
 use crate::split::Split;
 use crate::stats::sequential::Look;
 
-/// What the message of an answer begins with that is none of gRPC.
+/// What the message of an answer begins with that is none of gRPC; it says what to do by itself.
 const PLAIN_ANSWER: &str = "the answer is plain HTTP";
 
 /// Why nothing was attributed although requests were sent.
@@ -50,44 +50,39 @@ fn other_protocol(trial: &Trial) -> Option<&'static str> {
     }
 }
 
-/// `remedy` is what to do where the two sides seem not to understand each other.
-fn failures(measured: &Measured, remedy: Option<&'static str>) -> impl Iterator<Item = Reason> {
-    measured
-        .counted
-        .by_failure
-        .iter()
-        .map(move |(&failure, count)| {
-            let message = measured
-                .failure_messages
-                .get(&failure)
-                .map_or("", |message| message);
-            let did = match failure {
-                Failure::Resolve => "could not resolve the name",
-                Failure::Connect => "could not connect",
-                Failure::Tls => "failed in the TLS handshake",
-                Failure::Timeout => "got no answer in time",
-                Failure::Reset => "were closed without an answer",
-                Failure::Protocol => "got something that is not HTTP",
-                Failure::Body => "got a body that broke off",
-                Failure::Local => "failed for lack of something on this machine",
-                Failure::Abandoned => "were in flight when the user quit",
-            };
-            // Plain HTTP in place of a call came over HTTP/2, and says what to do by itself.
-            let says_itself = message.contains(PLAIN_ANSWER);
-            let remedy = remedy.filter(|_| {
-                !says_itself
-                    && match failure {
-                        Failure::Reset | Failure::Protocol => true,
-                        Failure::Timeout => measured.trial.protocol == Protocol::Tcp,
-                        _ => false,
-                    }
-            });
-            let remedy = remedy.unwrap_or_default();
-            Reason::new(
-                "requests_failed",
-                format!("{count} requests {did}: {message}{remedy}"),
-            )
-        })
+/// `remedy` is what to do where the two sides seem not to understand each other; it is said once.
+fn failures(measured: &Measured, mut remedy: Option<&'static str>) -> Vec<Reason> {
+    let protocol = measured.trial.protocol;
+    let mut reasons = Vec::new();
+    for (&failure, count) in &measured.counted.by_failure {
+        let message = measured.failure_messages.get(&failure);
+        let message = message.map_or("", |message| message);
+        let is_plain = message.contains(PLAIN_ANSWER);
+        let did = match failure {
+            Failure::Resolve => "could not resolve the name",
+            Failure::Connect => "could not connect",
+            Failure::Tls => "failed in the TLS handshake",
+            Failure::Timeout => "got no answer in time",
+            Failure::Reset => "were closed without an answer",
+            Failure::Protocol if is_plain => "got something that is not gRPC",
+            Failure::Protocol if protocol.alpn() == Some("h2") => {
+                "got something that is not HTTP/2"
+            }
+            Failure::Protocol => "got something that is not HTTP",
+            Failure::Body => "got a body that broke off",
+            Failure::Local => "failed for lack of something on this machine",
+            Failure::Abandoned => "were in flight when the user quit",
+        };
+        let misunderstands = match failure {
+            Failure::Reset | Failure::Protocol => !is_plain,
+            Failure::Timeout => protocol == Protocol::Tcp,
+            _ => false,
+        };
+        let remedy = remedy.take_if(|_| misunderstands).unwrap_or_default();
+        let message = format!("{count} requests {did}: {message}{remedy}");
+        reasons.push(Reason::new("requests_failed", message));
+    }
+    reasons
 }
 
 /// What is worth knowing of the requests that were not attributed, in a run that has a verdict.

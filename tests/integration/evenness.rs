@@ -250,6 +250,31 @@ fn connections_that_keep_to_a_pod_are_one_draw_each() {
 }
 
 #[test]
+fn five_hundred_pods_are_told_apart_and_a_thousand_planned() {
+    // Ten requests for each pod; a release build sends the 852,025 of the usual promise in a minute.
+    let few = ["--expect-even=500", "-n", "5000", "--judge", "significance"];
+    let ran = lbtest(&[&["demo"], &few[..], &["--json", "-"]].concat());
+    let report = ran.json();
+    assert_eq!(ran.status, 0, "{:#}", report["reasons"]);
+    assert_eq!(report["evenness"]["pods_seen"], 500);
+    let ran = lbtest(&["plan", "--expect-even=1000", "--json", "-"]);
+    let report = ran.json();
+    assert!(
+        report["requests"].as_u64() > Some(1_000_000),
+        "{}",
+        ran.stdout
+    );
+    let chance = |row: usize, of: &str| report["power"][row][of].as_f64().unwrap();
+    assert!(
+        chance(0, "pass_probability") > 0.99 && chance(5, "pass_probability") < 0.002,
+        "{}",
+        ran.stdout
+    );
+    let ran = lbtest(&["plan", "--expect-even=1001"]);
+    assert!(ran.stderr.contains("at most 1000"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_configuration_file_may_expect_even_shares() {
     let table = "[target]\nurl = \"http://127.0.0.1:9/\"\n[[check]]\nname = \"pods\"\nexpect_even = 3\neven_tolerance = \"60%\"\n";
     let folder = tempfile::tempdir().unwrap();

@@ -138,3 +138,70 @@ fn a_server_without_health_checks_is_told_with_what_to_do() {
         assert_eq!(report["findings"], serde_json::json!([]), "{report:#}");
     }
 }
+
+/// A call that names its pod counts for the split whatever its code, and for `--max-error` by it.
+#[test]
+fn codes_that_blame_the_server_count_for_max_error_and_others_do_not() {
+    for kind in ["envoy", "nginx"] {
+        let server = Server::start(&[kind, "--grpc", "--weights", "v1=70,v2=30"]);
+        let run = |code: &str, limit: &str| {
+            let asked = format!("x-fail: {code}");
+            let named = ["--identify", "header:x-pod-name"];
+            let options = [&["-H", &asked, "--max-error", limit][..], &named].concat();
+            call(&server, "h2c_url", &expected("v1=70,v2=30", &options))
+        };
+        for code in ["INTERNAL", "DATA_LOSS", "UNAVAILABLE", "UNKNOWN"] {
+            let (status, report) = run(code, "v2=1%");
+            let what = format!("{kind} {code}: {report:#}");
+            assert_eq!(
+                (status, codes(&report)[0]),
+                (1, "errors_exceeded"),
+                "{what}"
+            );
+            assert_eq!(report["split_verdict"], "pass", "{what}");
+            let told = message(&report);
+            assert!(
+                told.contains("responses (100 %) have a status that blames the server (UNKNOWN,")
+                    && told.ends_with("--max-error allows 1 %"),
+                "{what}"
+            );
+            assert_eq!(
+                report["backends"][1]["errors"], report["backends"][1]["observed"],
+                "{what}"
+            );
+            assert_eq!(
+                report["requests"]["by_status"][code], report["backends"][1]["observed"],
+                "{what}"
+            );
+        }
+        for (code, limit) in [
+            ("NOT_FOUND", "v2=0%"),
+            ("INTERNAL", "v1=0%"),
+            ("INTERNAL", "v2=100%"),
+        ] {
+            let (status, report) = run(code, limit);
+            assert_eq!(status, 0, "{kind} {code} {limit}: {report:#}");
+        }
+    }
+}
+
+/// What speaks HTTP/2 and no gRPC is told in one sentence, with one hint.
+#[test]
+fn a_plain_answer_in_place_of_a_call_is_told_with_one_hint() {
+    let server = Server::start(&["static", "--weights", "v1=70,v2=30"]);
+    let (status, report) = call(&server, "h2c_url", &["--expect", "v1=70,v2=30"]);
+    assert_eq!((status, codes(&report).len()), (4, 1), "{report:#}");
+    let told = message(&report);
+    assert!(
+        told.ends_with(
+            "requests got something that is not gRPC: the answer is plain HTTP (200): check the port and the path, and \
+             that the ingress speaks gRPC to its backends"
+        ),
+        "{told}"
+    );
+    // A port that speaks HTTP/1.1 alone.
+    let (status, report) = call(&server, "url", &["--expect", "v1=70,v2=30"]);
+    assert_eq!(status, 4, "{report:#}");
+    let told = report["reasons"].to_string();
+    assert_eq!(told.matches("gRPC needs HTTP/2").count(), 1, "{told}");
+}

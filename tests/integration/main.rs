@@ -20,6 +20,7 @@ mod demo;
 mod diagnoses;
 mod differential;
 mod errors;
+mod even_within;
 mod evenness;
 mod faults;
 mod first_minutes;

@@ -1,6 +1,7 @@
 """A gRPC server that names $POD_NAME in initial metadata and trailers, and in field 3.1 of what `shop.Cart/Get` answers.
 
-With a health service if $HEALTH is set; with $CODE every call ends with that status and without a name.
+With a health service if $HEALTH is set; with $CODE every call ends with that status and without a name. A call
+whose metadata says `x-fail: CODE` names its pod and ends with CODE, at v2 alone.
 """
 
 import os
@@ -32,6 +33,9 @@ class Naming(grpc.ServerInterceptor):
                 context.abort(getattr(grpc.StatusCode, CODE), "the backend is at fault")
             context.send_initial_metadata(NAME)
             context.set_trailing_metadata(NAME)
+            asked = dict(details.invocation_metadata).get("x-fail")
+            if asked is not None and "-v2-" in POD:
+                context.abort(getattr(grpc.StatusCode, asked), "as the caller wishes")
             return handler.unary_unary(request, context)
 
         return grpc.unary_unary_rpc_method_handler(answer, handler.request_deserializer, handler.response_serializer)

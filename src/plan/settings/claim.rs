@@ -12,9 +12,7 @@ impl Settings {
         &self,
         mut claim: Claim,
     ) -> Result<Claim, SettingsError> {
-        if claim.split.is_of_pods() {
-            self.refuse_beside_evenness()?;
-        }
+        self.refuse_beside_evenness()?;
         claim.limits = self.limits(&claim.split)?;
         claim.sessions = self.stickiness(&claim)?;
         Ok(claim)
@@ -22,11 +20,21 @@ impl Settings {
 
     /// What speaks of backends, or of another number of requests, says nothing of pods.
     fn refuse_beside_evenness(&self) -> Result<(), SettingsError> {
+        if self.expect_even.is_none() {
+            return Ok(());
+        }
+        let (is_alone, several) = (self.expect.is_none(), self.requests_per_connection);
         let others = [
             ("--sequential", self.sequential == Some(true)),
             ("--expect-sticky", self.expect_sticky.is_some()),
-            ("--max-p99", !self.max_p99.is_empty()),
-            ("--max-error", !self.max_error.is_empty()),
+            ("--max-p99", is_alone && !self.max_p99.is_empty()),
+            ("--max-error", is_alone && !self.max_error.is_empty()),
+            // What a backend's pods bring on a shared connection depends on what the other backends do there.
+            ("--keep-alive", !is_alone && self.keep_alive == Some(true)),
+            (
+                "--requests-per-connection",
+                !is_alone && several.is_some_and(|n| n.get() > 1),
+            ),
         ];
         match others.into_iter().find(|&(_, is_given)| is_given) {
             Some((flag, _)) => Err(SettingsError::EvenWith(flag)),

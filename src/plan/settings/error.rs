@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::grpc::GrpcError;
 use super::tcp::TcpError;
 use crate::claim::CriterionError;
+use crate::claim::within::WithinError;
 use crate::identity::assignment::MappingError;
 use crate::identity::rule::RuleError;
 use crate::plan::target::TargetError;
@@ -45,6 +46,33 @@ pub enum SettingsError {
     /// Evenness is no claim beside this option.
     #[error("--expect-even and {0} exclude each other: leave {0} away, or make two checks of them")]
     EvenWith(&'static str),
+    /// The number of pods of which backend?
+    #[error(
+        "--expect-even=N beside --expect does not say whose pods they are: write --expect-even=v1=3,v2=1, or \
+         --expect-even for those that answer"
+    )]
+    EvenOfWhich,
+    /// The pods of no backend of the split.
+    #[error(
+        "--expect-even names '{label}', and --expect has no such backend of positive weight: it has {known}"
+    )]
+    EvenUnknown {
+        /// What was given, escaped.
+        label: String,
+        /// The split's labels.
+        known: String,
+    },
+    /// A backend's pods were given twice.
+    #[error("--expect-even gives the pods of '{0}' twice: leave one of them away")]
+    EvenTwice(String),
+    /// Pods of backends without a split.
+    #[error(
+        "--expect-even gives the pods of backends, and no split is expected: add --expect, such as v1=70,v2=30"
+    )]
+    EvenWithoutSplit,
+    /// The pods make no claim.
+    #[error(transparent)]
+    Within(#[from] WithinError),
     /// One pod always gets everything.
     #[error("--expect-even 1: a single pod gets everything; give the number of pods, at least 2")]
     EvenOfOne,

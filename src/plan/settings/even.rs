@@ -6,21 +6,27 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::de::{Deserialize, Deserializer, Error};
 
-use super::SettingsError;
-use super::read::Quantity;
+use super::read::{Quantity, Texts};
+use super::{Settings, SettingsError};
+use crate::claim::Claim;
+use crate::claim::within::Within;
+use crate::identity::assignment::Group;
 use crate::plan::quantity::{self, QuantityError};
 use crate::plan::{Budget, Plan};
+use crate::split::Split;
 
 /// Fewer pods share nothing.
 pub(super) const LEAST: NonZeroUsize = NonZeroUsize::new(2).expect("two");
 
 /// The pods of `--expect-even`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExpectEven {
     /// As many as answer.
     WhoAnswers,
     /// So many.
     Pods(NonZeroUsize),
+    /// So many of each of these backends.
+    Backends(Vec<(String, NonZeroUsize)>),
 }
 
 impl FromStr for ExpectEven {
@@ -31,11 +37,19 @@ impl FromStr for ExpectEven {
         if text.is_empty() {
             return Ok(Self::WhoAnswers);
         }
-        quantity::small_count(text).map(Self::Pods)
+        if !text.contains('=') {
+            return quantity::small_count(text).map(Self::Pods);
+        }
+        let backend = |item: &str| {
+            let (label, pods) = item.split_once('=').unwrap_or((item, ""));
+            Ok((label.trim().to_owned(), quantity::small_count(pods.trim())?))
+        };
+        let backends: Result<_, QuantityError> = text.split(',').map(backend).collect();
+        backends.map(Self::Backends)
     }
 }
 
-/// `true`, or a number.
+/// `true`, a number, or a number for each backend.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Written {
@@ -43,30 +57,83 @@ pub(super) enum Written {
     Whether(bool),
     /// So many.
     Number(Quantity),
+    /// So many of each backend.
+    Backends(Texts),
 }
 
 pub(super) fn read<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<ExpectEven>, D::Error> {
-    let wrong = |_| D::Error::custom("write true or the number of pods");
-    match Written::deserialize(deserializer).map_err(wrong)? {
-        Written::Whether(true) => Ok(Some(ExpectEven::WhoAnswers)),
-        Written::Whether(false) => Ok(None),
-        Written::Number(number) => {
-            let pods = quantity::small_count(number.text()).map_err(D::Error::custom)?;
-            Ok(Some(ExpectEven::Pods(pods)))
+    let wrong = |_| D::Error::custom("write true, the number of pods, or {v1 = 3, v2 = 1}");
+    let text = match Written::deserialize(deserializer).map_err(wrong)? {
+        Written::Whether(true) => return Ok(Some(ExpectEven::WhoAnswers)),
+        Written::Whether(false) => return Ok(None),
+        Written::Number(number) => number.text().to_owned(),
+        Written::Backends(backends) => backends.joined("=").join(","),
+    };
+    text.parse().map(Some).map_err(D::Error::custom)
+}
+
+impl Settings {
+    /// Whether evenness is expected within the backends of a split, beside it.
+    pub(super) fn is_even_within(&self) -> bool {
+        self.expect_even.is_some() && self.expect.is_some()
+    }
+
+    /// The claim with what is expected of the pods within backends; where they are to be found out first, of none.
+    pub(super) fn within(&self, claim: Claim) -> Result<Claim, SettingsError> {
+        if !self.is_even_within() {
+            return Ok(claim);
         }
+        let tolerance = self.relative_tolerance()?;
+        let pods = match &self.expect_even {
+            Some(ExpectEven::Backends(given)) => backends(given, &claim.split)?,
+            Some(ExpectEven::Pods(_)) => return Err(SettingsError::EvenOfWhich),
+            Some(ExpectEven::WhoAnswers) | None => vec![None; claim.split.len()],
+        };
+        claim
+            .with_pods(Within { pods, tolerance })
+            .map_err(SettingsError::Within)
+    }
+
+    /// The smallest deviation from an equal share that a PASS rules out, as a part of it.
+    pub(super) fn relative_tolerance(&self) -> Result<f64, SettingsError> {
+        let relative = self.even_tolerance.unwrap_or(0.2);
+        // Half its share is the most that is ruled out for any backend.
+        if !(relative > 0.0 && relative <= 0.5) {
+            return Err(SettingsError::EvenTolerance(100.0 * relative));
+        }
+        Ok(relative)
     }
 }
 
+/// The pods of each backend of the split; a backend that gets nothing has none.
+fn backends(
+    given: &[(String, NonZeroUsize)],
+    split: &Split,
+) -> Result<Vec<Option<NonZeroUsize>>, SettingsError> {
+    let mut pods = vec![None; split.len()];
+    for (label, number) in given {
+        let backend = split.position(label).filter(|&at| split.shares()[at] > 0.0);
+        let place = backend.and_then(|backend| pods.get_mut(backend));
+        let place = place.ok_or_else(|| SettingsError::EvenUnknown {
+            label: label.escape_debug().to_string(),
+            known: split.labels().join(", "),
+        })?;
+        if place.replace(*number).is_some() {
+            return Err(SettingsError::EvenTwice(label.clone()));
+        }
+    }
+    Ok(pods)
+}
+
 impl Plan {
-    /// The plan for so many pods, where it is to find out first how many there are.
+    /// The plan for the pods that were found, where it is to find out first how many there are.
     ///
     /// # Errors
     /// More pods than are judged, or so many that the requests take too long.
-    pub fn of_pods(&self, pods: usize) -> Result<Self, SettingsError> {
-        let pods = NonZeroUsize::new(pods).unwrap_or(LEAST).max(LEAST);
-        let claim = self.claim.of_pods(pods).map_err(SettingsError::Pods)?;
+    pub fn of_found(&self, groups: &[Group]) -> Result<Self, SettingsError> {
+        let claim = self.claim.of_found(groups).map_err(SettingsError::Within)?;
         let mut preparation = self.preparation;
         preparation.discovers_pods = false;
         let requests = match self.budget.duration {

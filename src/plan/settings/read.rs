@@ -112,7 +112,7 @@ impl JsonSchema for Texts {
 }
 
 impl Texts {
-    fn joined(self, sign: &str) -> Vec<String> {
+    pub(super) fn joined(self, sign: &str) -> Vec<String> {
         let joined = |row| match row {
             Row::Text(text) => text,
             Row::Pair(key, value) => format!("{key}{sign}{value}"),

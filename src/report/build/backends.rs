@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 
 use super::latency::{histogram, seconds};
+use super::test::test;
 use crate::claim::Claim;
 use crate::identity::assignment::{Assignment, Basis, Group};
 use crate::measured::{Address, Measured};
 use crate::report::{
-    AddressReport, AssignmentReport, BackendReport, EvennessReport, PodReport, UnmappedReport,
+    AddressReport, AssignmentReport, BackendEvennessReport, BackendReport, EvennessReport,
+    PodReport, UnmappedReport,
 };
 use crate::split::Split;
 use crate::stats::equivalence::{leak_ruled_out, tolerances};
 use crate::stats::intervals;
 use crate::tally::counted::Counted;
 use crate::verdict::decision::{Counts, Judged};
-use crate::verdict::{Outcome, health};
+use crate::verdict::{Outcome, Part, health};
 
 /// Intervals miss the share that they are for at most this often.
 const INTERVAL_ERROR_RATE: f64 = 0.05;
@@ -159,17 +161,27 @@ pub(super) fn pods(claim: &Claim, counted: &Counted, outcome: &Outcome) -> Vec<P
         (n > 0 && claim.sessions.is_none())
             .then(|| basis.interval(observed, n, INTERVAL_ERROR_RATE))
     };
-    let ratio = |observed: u64| share(observed * split.len() as u64, n);
-    for (group, counted) in counted.groups.iter().enumerate() {
+    let ratio = |backend: Option<usize>, observed: u64| {
+        if split.is_of_pods() {
+            return share(observed * split.len() as u64, n);
+        }
+        let backend = backend?;
+        let pods = claim.within.as_ref()?.pods[backend]?.get() as u64;
+        share(
+            observed * pods,
+            of_backend(counted, &outcome.assignment, backend),
+        )
+    };
+    for (group, own) in counted.groups.iter().enumerate() {
         let backend = outcome.assignment.fixed.get(group).copied().flatten();
-        rows.extend(counted.pods.iter().map(|(name, &observed)| PodReport {
+        rows.extend(own.pods.iter().map(|(name, &observed)| PodReport {
             name: name.clone(),
             label: backend.map(|backend| split.labels()[backend].clone()),
             observed,
             share: share(observed, n),
             interval_low: interval(observed).map(|interval| interval.low),
             interval_high: interval(observed).map(|interval| interval.high),
-            equal_share_ratio: ratio(observed).filter(|_| split.is_of_pods()),
+            equal_share_ratio: ratio(backend, observed),
         }));
     }
     rows.sort_by(|a, b| a.name.cmp(&b.name));
@@ -177,17 +189,41 @@ pub(super) fn pods(claim: &Claim, counted: &Counted, outcome: &Outcome) -> Vec<P
 }
 
 /// What was asked of pods, and how far they are from equal shares.
-pub(super) fn evenness(claim: &Claim, groups: &[Group], counts: &Counts) -> EvennessReport {
+pub(super) fn evenness(claim: &Claim, seen: usize, counts: &Counts) -> EvennessReport {
     let pods = counts.observed.len() as u64;
     let n: u64 = counts.observed.iter().sum();
     let ratio = |count: Option<&u64>| share(count.copied()? * pods, n);
     EvennessReport {
         pods_expected: pods,
-        pods_seen: groups.len() as u64,
+        pods_seen: seen as u64,
         tolerance_ratio: claim.even_tolerance(),
         hottest_ratio: ratio(counts.observed.iter().max()),
         coldest_ratio: ratio(counts.observed.iter().min()),
     }
+}
+
+/// The same of a backend's pods.
+pub(super) fn evenness_of_backend(split: &Split, part: &Part) -> BackendEvennessReport {
+    let judgement = &part.judgement;
+    let seen = judgement.assignment.fixed.len();
+    let told = evenness(&part.claim, seen, &judgement.seen);
+    BackendEvennessReport {
+        label: split.labels()[part.backend].clone(),
+        pods_expected: told.pods_expected,
+        pods_seen: told.pods_seen,
+        tolerance_ratio: told.tolerance_ratio,
+        hottest_ratio: told.hottest_ratio,
+        coldest_ratio: told.coldest_ratio,
+        verdict: judgement.verdict.into(),
+        test: test(&judgement.judged),
+    }
+}
+
+/// Identified responses of a backend.
+fn of_backend(counted: &Counted, assignment: &Assignment, backend: usize) -> u64 {
+    let groups = counted.groups.iter().zip(&assignment.fixed);
+    let own = groups.filter(|&(_, &assigned)| assigned == Some(backend));
+    own.map(|(group, _)| group.observed()).sum()
 }
 
 /// What each address brought, its responses by backend.

@@ -345,7 +345,7 @@ fn limits(report: &Report) -> Vec<LimitRow> {
         limit: match (limit.max_p99_seconds, limit.max_error_share) {
             (Some(seconds), _) => format!("99 % of its responses within {}", time(seconds)),
             (None, Some(share)) => {
-                format!("at most {} with a status of 500 or more", percent(share))
+                format!("at most {} with {}", percent(share), report.of_errors())
             }
             (None, None) => String::new(),
         },

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Symptoms, addresses, client, diagnose, header, limiter};
+use super::{Finding, Symptoms, addresses, client, diagnose, evenness, header, limiter};
 use crate::claim::Claim;
 use crate::identity::assignment::Backend;
 use crate::measured::Measured;
 use crate::observation::Failure;
 use crate::tally::latency::Latency;
-use crate::verdict::Judgement;
 use crate::verdict::decision::{Counts, Judged, Likeness, Method};
+use crate::verdict::{Judgement, Part};
 
 /// A balancer that decides for a connection makes its responses correlated by more than this.
 const KEPT: f64 = 0.9;
@@ -37,7 +37,7 @@ pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -
     let comes_in_bursts = judged.order.is_some_and(|order| order.is_short_range());
     let windows: Vec<Vec<u64>> = windows.filter(|_| !comes_in_bursts).collect();
     let change = judgement.change.as_ref();
-    let found = diagnose(&Symptoms {
+    let symptoms = Symptoms {
         split: &claim.split,
         alpha: claim.criterion.alpha,
         seed: claim.seed,
@@ -63,13 +63,36 @@ pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -
         sends_cookie: measured.trial.sends_cookie,
         medians: &medians(measured, assigned, backends),
         concurrency: measured.trial.concurrency,
+        protocol: measured.trial.protocol,
         is_ingress_nginx: measured.trial.is_nginx_canary || measured.signs.ingress_nginx > 0,
-    });
+    };
+    let mut found = diagnose(&symptoms);
+    found.extend(
+        judgement
+            .parts
+            .iter()
+            .flat_map(|part| uneven(&symptoms, part)),
+    );
     let found = header::beside(claim, measured, judgement, found);
     let found = addresses::beside(claim, measured, judgement, found);
     let mut findings = limiter::before(measured, found);
     findings.extend(client::findings(measured));
     findings
+}
+
+/// What the pods of a backend look like that are to share its requests equally.
+fn uneven(symptoms: &Symptoms<'_>, part: &Part) -> Vec<Finding> {
+    let judged = &part.judgement.judged;
+    let change = part.judgement.change.as_ref();
+    evenness::causes(&Symptoms {
+        split: &part.claim.split,
+        alpha: part.claim.criterion.alpha,
+        p_value: judged.fit.map(|_| judged.p_value),
+        counts: &judged.counts,
+        independent: &judged.counts,
+        change: change.and_then(|change| change.point.as_ref()),
+        ..*symptoms
+    })
 }
 
 /// What the counts are worth in independent responses, as the verdict has it.

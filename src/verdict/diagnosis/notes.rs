@@ -1,6 +1,8 @@
 //! What is worth knowing beside the cause of the counts.
 
 use super::{Finding, Symptoms, percent};
+use crate::observation::status;
+use crate::plan::target::Protocol;
 use crate::stats::binomial::Binomial;
 use crate::stats::dependence::Clustering;
 use crate::stats::intervals::wilson;
@@ -168,10 +170,11 @@ pub(super) fn backend_errors(symptoms: &Symptoms<'_>) -> Vec<Finding> {
                 format!(", the others {} of theirs", percent(others))
             });
             let message = format!(
-                "{} answered {} of its {observed} responses with a status of 500 or more{rest}; they count for \
-                 the split, since they were routed",
+                "{} answered {} of its {observed} responses with {}{rest}; they count for the split, since they were \
+                 routed",
                 symptoms.label(backend),
-                percent(share)
+                percent(share),
+                status::of_errors(symptoms.protocol == Protocol::Grpc)
             );
             Finding::new("backend_errors", message)
                 .with("errors", errors as f64)

@@ -2,6 +2,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
+use crate::plan::target::Protocol;
 use crate::stats::change_point::change_point;
 use crate::stats::dependence::ConnectionSums;
 use crate::stats::drift::drift;
@@ -104,6 +105,7 @@ impl Case {
             sends_cookie: self.sends_cookie,
             medians: &self.medians,
             concurrency: 50,
+            protocol: Protocol::Http1,
             is_ingress_nginx: self.is_ingress_nginx,
         })
     }

@@ -1,0 +1,213 @@
+//! The split, and pods that share the requests of their backend equally: parts of one verdict, each judged by
+//! the same rule.
+
+use super::split::{self, Part};
+use super::{Evidence, Judgement, Reason, Verdict};
+use crate::claim::Claim;
+use crate::identity::assignment::{Backend, Group};
+use crate::measured::PartCounts;
+use crate::tally::sequence::{NOBODY, code_of, group_of};
+
+/// Judges the split and every backend's pods.
+pub(super) fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
+    let whole = split::decide(&claim.of_split(), evidence);
+    let part = |backend: usize| {
+        let own = claim.of_backend(backend)?;
+        let evidence = evidence.of_backend(&whole.assignment.fixed, backend);
+        let claim = own.naming(evidence.groups.iter()).into_owned();
+        Some(Part {
+            backend,
+            judgement: split::decide(&claim, &evidence),
+            claim,
+        })
+    };
+    let parts: Vec<Part> = (0..claim.split.len()).filter_map(part).collect();
+    let told = |part: &Part| {
+        let label = &claim.split.labels()[part.backend];
+        let reasons = part
+            .judgement
+            .reasons
+            .iter()
+            .filter(|reason| is_own(reason));
+        let reasons = reasons
+            .map(|reason| Reason::new(reason.code, format!("within {label}: {}", reason.message)));
+        (part.judgement.verdict, reasons.collect())
+    };
+    let mut reasons: Vec<(Verdict, Vec<Reason>)> = vec![(whole.verdict, whole.reasons)];
+    reasons.extend(parts.iter().map(told));
+    // A FAIL comes first, then what stands against a PASS.
+    reasons.sort_by_key(|&(verdict, _)| match verdict {
+        Verdict::Fail => 0,
+        Verdict::Inconclusive => 1,
+        Verdict::Pass => 2,
+    });
+    Judgement {
+        verdict: reasons
+            .first()
+            .map_or(whole.verdict, |&(verdict, _)| verdict),
+        reasons: reasons
+            .into_iter()
+            .flat_map(|(_, reasons)| reasons)
+            .collect(),
+        parts,
+        ..whole
+    }
+}
+
+/// What is said of the whole run is not said again of its parts.
+fn is_own(reason: &Reason) -> bool {
+    !["cut_short", "unattributed"].contains(&reason.code)
+}
+
+impl Evidence {
+    /// What `backend` answered, each of whose groups is a pod; any response without an identity may be its.
+    fn of_backend(&self, assigned: &[Backend], backend: usize) -> Self {
+        let kept: Vec<usize> = (0..self.groups.len())
+            .filter(|&group| assigned.get(group).copied().flatten() == Some(backend))
+            .collect();
+        let only = |counts: &[u64]| -> Vec<u64> {
+            let own = kept.iter().map(|&group| counts.get(group).copied());
+            own.map(Option::unwrap_or_default).collect()
+        };
+        let parts = |parts: &[PartCounts]| -> Vec<PartCounts> {
+            let part = |part: &PartCounts| PartCounts {
+                index: part.index,
+                observed: only(&part.observed),
+            };
+            parts.iter().map(part).collect()
+        };
+        let code = |&code: &u16| {
+            let own = group_of(code).and_then(|group| kept.binary_search(&group).ok());
+            own.map_or(NOBODY, code_of)
+        };
+        Self {
+            groups: kept
+                .iter()
+                .map(|&group| alone(&self.groups[group]))
+                .collect(),
+            observed: only(&self.observed),
+            unattributed: self.unattributed,
+            cut_short: self.cut_short.clone(),
+            windows: self.windows.iter().map(|window| only(window)).collect(),
+            sequence: self.sequence.iter().map(code).collect(),
+            shards: parts(&self.shards),
+            addresses: parts(&self.addresses),
+            address_names: self.address_names.clone(),
+            ordered_by: self.ordered_by,
+            ..Self::default()
+        }
+    }
+}
+
+/// A group that is one pod, called as it is.
+fn alone(group: &Group) -> Group {
+    Group {
+        workload: group.owner.clone(),
+        owner: group.owner.clone(),
+        explicit: None,
+        is_foreign: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use super::super::{Verdict, decide};
+    use super::*;
+    use crate::claim::Criterion;
+    use crate::claim::within::Within;
+    use crate::identity::assignment::Mappings;
+    use crate::split::Split;
+    use crate::stats::judge::Judge;
+
+    /// Counts of pods, in the order of `app-v1-a`, `-b`, `-c` and `app-v2-a`, `-b`.
+    fn judged(pods: [usize; 2], v1: &[u64], v2: &[u64]) -> Judgement {
+        let split: Split = "v1=70,v2=30".parse().unwrap();
+        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
+        let mappings = Mappings::parse(split.labels(), &[])
+            .unwrap()
+            .of_single_pods();
+        let within = Within {
+            pods: pods.map(NonZeroUsize::new).to_vec(),
+            tolerance: 0.2,
+        };
+        let claim = Claim::new(split, criterion, 1).with_pods(within).unwrap();
+        let ids = [
+            "6f79ff6b8d-fmzvc",
+            "6f79ff6b8d-x7k2p",
+            "6f79ff6b8d-nnjmj",
+            "6f79ff6b8d-9psrh",
+        ];
+        let named = |version: &str, counts: &[u64]| -> Vec<(Group, u64)> {
+            let pods = ids.iter().zip(counts);
+            pods.map(|(id, &count)| (mappings.group(&format!("app-{version}-{id}")), count))
+                .collect()
+        };
+        let (groups, observed) = [named("v1", v1), named("v2", v2)]
+            .concat()
+            .into_iter()
+            .unzip();
+        decide(
+            &claim,
+            &Evidence {
+                groups,
+                observed,
+                ..Evidence::default()
+            },
+        )
+    }
+
+    fn told(judgement: &Judgement) -> (Verdict, Vec<&'static str>) {
+        let codes = judgement.reasons.iter().map(|reason| reason.code);
+        (judgement.verdict, codes.collect())
+    }
+
+    #[test]
+    fn a_split_with_even_pods_passes_in_all_its_parts() {
+        let judgement = judged([3, 1], &[1400, 1410, 1390], &[1800]);
+        let codes = vec!["split_matches", "pods_even", "pods_even"];
+        assert_eq!(told(&judgement), (Verdict::Pass, codes));
+        assert!(
+            judgement.reasons[1]
+                .message
+                .starts_with("within v1: 3 pods share")
+        );
+    }
+
+    #[test]
+    fn one_part_that_is_off_fails_the_whole_and_is_told_first() {
+        let uneven = judged([3, 1], &[1000, 1600, 1600], &[1800]);
+        assert_eq!(uneven.verdict, Verdict::Fail);
+        let first = &uneven.reasons[0];
+        assert_eq!(first.code, "pods_uneven");
+        assert!(
+            first
+                .message
+                .starts_with("within v1: app-v1-6f79ff6b8d-fmzvc got 23.81 %"),
+            "{first:?}"
+        );
+        let uniform = judged([3, 1], &[1500, 1500, 1500], &[1500]);
+        assert_eq!(told(&uniform).1[0], "split_off");
+        let silent = judged([3, 2], &[1400, 1410, 1390], &[1800]);
+        assert_eq!(told(&silent).1[0], "pod_never_answered");
+        let foreign = judged([3, 1], &[1400, 1410, 1390], &[900, 900]);
+        assert_eq!(
+            (foreign.verdict, foreign.reasons[0].code),
+            (Verdict::Fail, "unexpected_pod")
+        );
+    }
+
+    #[test]
+    fn a_part_with_too_few_answers_holds_the_pass() {
+        let few = judged([3, 4], &[1400, 1410, 1390], &[480, 440, 430, 450]);
+        assert_eq!(told(&few).0, Verdict::Inconclusive);
+        assert!(
+            few.reasons[0]
+                .message
+                .starts_with("within v2: equal shares fit"),
+            "{:?}",
+            few.reasons
+        );
+    }
+}
