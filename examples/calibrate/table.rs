@@ -302,6 +302,9 @@ impl<'a> Table<'a> {
             "\nThe whole decision over the order of dispatch; 20,000 seeded runs a cell, rates with their 95 % Wilson \
              intervals. FAIL where the split is right and PASS where it is off are the errors. No order shows workers \
              that start with one seed, or hash keys that are used again: there the promise does not hold.\n\n\
+             Judged as if they were independent, answers of a right 70/30 failed, fixed and sequential, in .0188 and .054 \
+             (bursts of 2), .105 and .338 (4), .290 and .832 (10), .660 and 1 (50), .905 and 1 (200) of 10,000 runs. In bursts \
+             of 200 the rate is still a little above the promise.\n\n\
              | expected | true | answers | mode | PASS | FAIL | INCONCLUSIVE |\n|---|---|---|---|--:|--:|--:|\n",
         );
         for rows in self.part("dependent").collect::<Vec<_>>().chunks(3) {
