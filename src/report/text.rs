@@ -290,9 +290,9 @@ fn assignment(out: &mut String, report: &Report) {
     }
 }
 
-fn totals(out: &mut String, report: &Report) {
-    let requests = &report.requests;
-    let rate = match report.throughput_per_second {
+/// How long the run took, and its pace, behind a comma.
+fn pace(report: &Report) -> String {
+    match report.throughput_per_second {
         Some(rate) => {
             let asked = report.plan.rate_per_second;
             let of = asked.map_or(String::new(), |asked| format!(" of {asked:.1}/s asked for"));
@@ -304,7 +304,12 @@ fn totals(out: &mut String, report: &Report) {
             format!(", {} ({rate}{of})", time(report.duration_seconds))
         }
         None => String::new(),
-    };
+    }
+}
+
+fn totals(out: &mut String, report: &Report) {
+    let requests = &report.requests;
+    let rate = pace(report);
     let listed = |counts: &std::collections::BTreeMap<String, u64>| {
         let told: Vec<String> = counts
             .iter()

@@ -164,12 +164,6 @@ impl Tally {
         self.interner.registry()
     }
 
-    /// Identified responses by pod; `pods()[id]` belongs to [`PodId`] `id`, and a missing entry is 0.
-    #[must_use]
-    pub fn pods(&self) -> &[u64] {
-        &self.pods
-    }
-
     /// What was seen by group; `groups()[id]` belongs to [`GroupId`] `id`.
     #[must_use]
     pub fn groups(&self) -> &[GroupTally] {
@@ -310,7 +304,7 @@ mod tests {
         }
         let [mut merged, other] = parts;
         merged.merge(&other);
-        assert_eq!(merged.pods(), whole.pods());
+        assert_eq!(merged.pods, whole.pods);
         assert_eq!(merged.attributed(), 500);
         assert_eq!(merged.at_rest().windows, whole.at_rest().windows);
         assert_eq!(
