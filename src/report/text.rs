@@ -148,7 +148,7 @@ fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedRe
 }
 
 /// So many pods have a row: those that get most, and those that get least.
-const MOST_PODS: usize = 20;
+pub(super) const MOST_PODS: usize = 20;
 
 /// Pods that are to share equally, sorted by share, and those that were not expected.
 fn pods(out: &mut String, pods: &[BackendReport], unexpected: &[UnmappedReport]) {

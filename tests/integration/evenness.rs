@@ -318,3 +318,22 @@ fn counts_that_no_run_has_are_refused() {
     assert_eq!(ran.status, 2, "{}", ran.stderr);
     assert!(ran.stderr.contains("more than 10^15"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_page_shows_pods_by_share_and_folds_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("page.html");
+    let few = ["--expect-even=25", "-n", "2500", "--judge", "significance"];
+    let ran = lbtest(&[&["demo"], &few[..], &["--html", page.to_str().unwrap()]].concat());
+    assert_eq!(ran.status, 0, "{}", ran.stderr);
+    let html = std::fs::read_to_string(page).unwrap();
+    assert!(html.contains("… 5 more"));
+    let rows = html
+        .split("data-of=\"observed\" class=\"n\">")
+        .skip(1)
+        .take(10);
+    let counts: Vec<u64> = rows
+        .map(|row| row.split('<').next().unwrap().parse().unwrap())
+        .collect();
+    assert!(counts.is_sorted_by(|a, b| a >= b), "{counts:?}");
+}

@@ -10,7 +10,7 @@ use crate::format::{p_value, percent, points, time};
 use crate::report::checks::ChecksReport;
 use crate::report::escape::terminal;
 use crate::report::standing::{Standing, standing};
-use crate::report::text::{cut, word};
+use crate::report::text::{MOST_PODS as MOST_ROWS, cut, word};
 use crate::report::{BackendReport, Named, Report, VerdictName};
 use pairs::{Pair, plan, run, target, test};
 
@@ -200,11 +200,7 @@ impl Section {
                 .map(|reason| sentence(&reason.message))
                 .collect(),
             findings: report.told_findings().map(FindingRow::of).collect(),
-            backends: report
-                .backends
-                .iter()
-                .map(|backend| BackendRow::of(report, backend))
-                .collect(),
+            backends: backends(report),
             unmapped: report
                 .unmapped
                 .iter()
@@ -300,7 +296,43 @@ impl FindingRow {
     }
 }
 
+/// A row for each backend; of pods that are to share equally, sorted by share, those that get most and least.
+fn backends(report: &Report) -> Vec<BackendRow> {
+    let mut backends: Vec<&BackendReport> = report.backends.iter().collect();
+    let row = |backend: &&BackendReport| BackendRow::of(report, backend);
+    if report.evenness.is_some() {
+        backends.sort_by_key(|backend| std::cmp::Reverse(backend.observed));
+    }
+    if report.evenness.is_none() || backends.len() <= MOST_ROWS {
+        return backends.iter().map(row).collect();
+    }
+    let (most, rest) = backends.split_at(MOST_ROWS / 2);
+    let (between, least) = rest.split_at(rest.len() - MOST_ROWS / 2);
+    let mut rows: Vec<BackendRow> = most.iter().map(row).collect();
+    rows.push(BackendRow::folded(between));
+    rows.extend(least.iter().map(row));
+    rows
+}
+
 impl BackendRow {
+    /// Those that have no row of their own.
+    fn folded(backends: &[&BackendReport]) -> Self {
+        let none = || or_dash(None);
+        Self {
+            label: format!("… {} more", backends.len()),
+            workload: none(),
+            standing: None,
+            expected: none(),
+            tolerance: none(),
+            observed: backends.iter().map(|backend| backend.observed).sum(),
+            share: none(),
+            interval: none(),
+            p50: none(),
+            p99: none(),
+            errors: none(),
+        }
+    }
+
     fn of(report: &Report, backend: &BackendReport) -> Self {
         let standing = match standing(report, backend) {
             Standing::Fits => Some("fits"),
