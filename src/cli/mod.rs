@@ -10,6 +10,7 @@ mod compare;
 mod completions;
 mod demo;
 mod derive;
+mod follow;
 mod gate;
 mod help;
 mod ingress;
@@ -72,6 +73,8 @@ enum Command {
     Checks(derive::ChecksArgs),
     /// Compare two routing tables rule by rule, or two ingresses by trying both
     Compare(compare::CompareArgs),
+    /// Follow a rollout: test each split that a stream of objects asks for, and say when it was live
+    Follow(Box<follow::FollowArgs>),
     /// Say what is wrong with Kubernetes manifests that split traffic; sends nothing
     Lint(lint::LintArgs),
     /// Judge a run that several machines measured: the reports of its shards, or logs that hold them
@@ -176,6 +179,7 @@ pub fn run() -> ExitCode {
         Some(Command::Canary(args)) => canary::run(&args),
         Some(Command::Checks(args)) => derive::run(&args),
         Some(Command::Compare(args)) => compare::run(&args),
+        Some(Command::Follow(args)) => follow::run(&args),
         Some(Command::Lint(args)) => lint::run(&args),
         Some(Command::Merge(args)) => merge::run(&args),
         Some(Command::Serve(args)) => serve::run(&args),

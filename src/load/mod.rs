@@ -39,7 +39,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use tokio::runtime::LocalOptions;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::measured::{Address, Ending, Marked, Measured, RateLimit, Trial, UnidentifiedSample};
 use crate::observation::Failure;
@@ -108,6 +108,17 @@ pub fn measure(
     run(plan, registry, watch).unwrap_or_else(|error| error.measured(plan))
 }
 
+/// The same, which `stop` ends as a signal would.
+pub fn measure_until(
+    plan: &Plan,
+    registry: &Arc<PodRegistry>,
+    stop: &Arc<Notify>,
+    watch: &mut dyn FnMut(Progress),
+) -> Measured {
+    let run = run_until(plan, registry, Some(stop), watch);
+    run.unwrap_or_else(|error| error.measured(plan))
+}
+
 /// Runs a plan: blocks until the budget is spent, the time is up, or the user stops it.
 ///
 /// `registry` interns the pods; `watch` is called once before anything is sent, when signals are taken
@@ -120,11 +131,20 @@ pub fn run(
     registry: &Arc<PodRegistry>,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Measured, LoadError> {
+    run_until(plan, registry, None, watch)
+}
+
+fn run_until(
+    plan: &Plan,
+    registry: &Arc<PodRegistry>,
+    stop: Option<&Arc<Notify>>,
+    watch: &mut dyn FnMut(Progress),
+) -> Result<Measured, LoadError> {
     machine::check_open_files()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    let result = runtime.block_on(control(plan, registry, watch));
+    let result = runtime.block_on(control(plan, registry, stop, watch));
     // A resolver thread that still waits for an answer must not hold the exit up.
     runtime.shutdown_background();
     result
@@ -133,9 +153,10 @@ pub fn run(
 async fn control(
     plan: &Plan,
     registry: &Arc<PodRegistry>,
+    stop: Option<&Arc<Notify>>,
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Measured, LoadError> {
-    let mut signals = Signals::new()?;
+    let mut signals = Signals::new()?.or(stop.cloned());
     watch(Progress {
         dispatched: 0,
         limiter: None,

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use super::machine;
 
@@ -16,6 +18,8 @@ pub struct Signals {
     terminate: Signal,
     /// The terminal or the SSH session closed; `None` under `nohup`.
     hangup: Option<Signal>,
+    /// What means the same within the process.
+    stop: Option<Arc<Notify>>,
 }
 
 impl Signals {
@@ -33,7 +37,13 @@ impl Signals {
             } else {
                 Some(signal(SignalKind::hangup())?)
             },
+            stop: None,
         })
+    }
+
+    /// Takes `stop` for a signal, too.
+    pub(super) fn or(self, stop: Option<Arc<Notify>>) -> Self {
+        Self { stop, ..self }
     }
 
     /// Waits for one of the signals.
@@ -45,12 +55,18 @@ impl Signals {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
             Some(()) = hung_up(&mut self.hangup) => {}
+            Some(()) = stopped(self.stop.as_deref()) => {}
         }
     }
 }
 
 async fn hung_up(hangup: &mut Option<Signal>) -> Option<()> {
     hangup.as_mut()?.recv().await
+}
+
+async fn stopped(stop: Option<&Notify>) -> Option<()> {
+    stop?.notified().await;
+    Some(())
 }
 
 /// Whether the process was started with SIGHUP ignored, as `nohup` does.

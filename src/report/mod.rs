@@ -21,6 +21,7 @@ pub mod measurement;
 pub mod metrics;
 pub mod openmetrics;
 pub mod pair;
+pub mod rollout;
 mod shard;
 pub mod standing;
 pub mod stickiness;

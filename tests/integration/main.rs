@@ -24,6 +24,7 @@ mod even_within;
 mod evenness;
 mod faults;
 mod first_minutes;
+mod follow;
 mod formats;
 mod golden;
 mod grpc_servers;
