@@ -1,9 +1,9 @@
 //! What a run was asked for, as it was written, whoever wrote it: the command line, a table of
 //! `lbtest.toml`, or a manifest.
 //!
-//! Every setting is optional; [`Settings::plan`] is the one place where the defaults stand and where
-//! settings become a [`Plan`]. A new setting is a field here, a flag in `cli::options`, its line in the
-//! flags' `over`, and its use in [`Settings::plan`]; the configuration file and its schema follow.
+//! Every setting is optional; [`Settings::plan`] is the one place where settings become a [`Plan`], with their
+//! defaults. A new setting is a field here, a flag in `cli::options`, its line in the flags' `over`, and its
+//! use in what [`Settings::plan`] calls; the configuration file and its schema follow.
 
 mod claim;
 mod connection;
