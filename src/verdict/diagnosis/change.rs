@@ -35,9 +35,10 @@ pub(super) fn changed(symptoms: &Symptoms<'_>) -> Option<Finding> {
     let is_again = changes_again(symptoms, change.index);
     let not_live = !is_again && is_not_live_yet(symptoms, change, responses);
     let code = if not_live {
-        message.push_str(
-            ", which fits the expected split: as where its weights were not live yet when the run began",
-        );
+        message += ", which fits the expected split: as where its weights were not live yet when the run began, or \
+                    the workers of a round-robin all started just then; --warmup ";
+        message += &(2 * request).max(1).to_string();
+        message += " leaves that out";
         "weights_not_live_yet"
     } else {
         message.push_str(if is_again {
