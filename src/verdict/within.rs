@@ -113,6 +113,9 @@ fn alone(group: &Group) -> Group {
 mod tests {
     use std::num::NonZeroUsize;
 
+    use rand::SeedableRng;
+    use rand_chacha::ChaCha8Rng;
+
     use super::super::{Verdict, decide};
     use super::*;
     use crate::claim::Criterion;
@@ -120,6 +123,7 @@ mod tests {
     use crate::identity::assignment::Mappings;
     use crate::split::Split;
     use crate::stats::judge::Judge;
+    use crate::stats::monte_carlo::Sampler;
 
     /// Counts of pods, in the order of `app-v1-a`, `-b`, `-c` and `app-v2-a`, `-b`.
     fn judged(pods: [usize; 2], v1: &[u64], v2: &[u64]) -> Judgement {
@@ -209,5 +213,67 @@ mod tests {
             "{:?}",
             few.reasons
         );
+    }
+
+    /// The shares of 1,000 seeded runs that pass and that fail, at the planned number of requests and α = 0.05, of
+    /// three pods of v1 and two of v2 with these true shares.
+    fn rates(truth: [f64; 5], seed: u64) -> (f64, f64) {
+        let split: Split = "v1=70,v2=30".parse().unwrap();
+        let criterion = Criterion::new(&split, 0.05, 0.1, Judge::Equivalence, 0.01).unwrap();
+        let within = Within {
+            pods: [3, 2].map(NonZeroUsize::new).to_vec(),
+            tolerance: 0.4,
+        };
+        let claim = Claim::new(split, criterion, 1).with_pods(within).unwrap();
+        let n = claim.planned_requests().get();
+        let group = |backend: usize, pod: usize| Group {
+            workload: format!("app-{backend}"),
+            owner: format!("app-{backend}-{pod}"),
+            explicit: Some(backend),
+            is_foreign: false,
+        };
+        let groups = vec![
+            group(0, 0),
+            group(0, 1),
+            group(0, 2),
+            group(1, 0),
+            group(1, 1),
+        ];
+        let sampler = Sampler::new(&truth);
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let (mut pass, mut fail) = (0.0, 0.0);
+        for _ in 0..1000 {
+            let mut observed = vec![0; 5];
+            sampler.draw(n, &mut random, &mut observed);
+            let evidence = Evidence {
+                groups: groups.clone(),
+                observed,
+                ..Evidence::default()
+            };
+            match decide(&claim, &evidence).verdict {
+                Verdict::Pass => pass += 0.001,
+                Verdict::Fail => fail += 0.001,
+                Verdict::Inconclusive => {}
+            }
+        }
+        (pass, fail)
+    }
+
+    #[test]
+    fn both_error_rates_hold_over_all_parts() {
+        let third = 0.7 / 3.0;
+        // 4.5 standard errors of a rate of 0.05 are 0.031.
+        let (pass, fail) = rates([third, third, third, 0.15, 0.15], 1);
+        assert!(fail <= 0.081 && pass > 0.9, "{pass} {fail}");
+        // Off by its tolerance: a pod of v1, a pod of v2, the split.
+        let (hot, rest) = (1.4 * third, 0.8 * third);
+        for truth in [
+            [hot, rest, rest, 0.15, 0.15],
+            [third, third, third, 0.21, 0.09],
+            [0.8 / 3.0, 0.8 / 3.0, 0.8 / 3.0, 0.1, 0.1],
+        ] {
+            let (pass, _) = rates(truth, 2);
+            assert!(pass <= 0.081, "{truth:?}: {pass}");
+        }
     }
 }
