@@ -14,6 +14,12 @@ pub fn cut(text: &str, most: usize) -> String {
     format!("{}…", &text[..text.floor_char_boundary(most)])
 }
 
+/// A share to a tenth of a percent.
+#[must_use]
+pub fn to_thousandth(share: f64) -> f64 {
+    (share * 1e3).round() / 1e3
+}
+
 /// A share as a percentage, with as many digits as it needs and at most three.
 #[must_use]
 pub fn percent(share: f64) -> String {
@@ -60,6 +66,14 @@ pub fn shares(split: &Split) -> String {
         .map(|(label, share)| format!("{label} {}", percent(*share)))
         .collect();
     told.join(", ")
+}
+
+/// `70/30`.
+#[must_use]
+pub fn slashed(split: &Split) -> String {
+    let shares = split.shares().iter();
+    let told: Vec<String> = shares.map(|share| trimmed(share * 100.0)).collect();
+    told.join("/")
 }
 
 /// `v1 69.3 %, v2 30.7 %`, of shares that were observed.

@@ -130,6 +130,8 @@ pub struct Trial {
     pub url: String,
     /// The `Host` header.
     pub host: String,
+    /// How responses name their pods, as the user wrote it; empty for the built-in rules, and in a merged run.
+    pub identify: Vec<String>,
     /// The version of HTTP.
     pub protocol: Protocol,
     /// The name that TLS asked for; `None` without TLS.
@@ -175,6 +177,7 @@ impl Trial {
                 .and_then(|host| host.to_str().ok())
                 .unwrap_or_default()
                 .to_owned(),
+            identify: plan.rules.written().to_vec(),
             protocol: target.protocol,
             tls_server_name: target
                 .tls

@@ -117,7 +117,8 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     let claim = claim.naming(evidence.groups.iter());
     let mut outcome = judge_counts(&claim, &evidence);
     outcome.findings.extend(findings);
-    let report = Report::of_counts(&claim, &evidence, &outcome);
+    let mut report = Report::of_counts(&claim, &evidence, &outcome);
+    report.command_line = super::command_line();
     outputs.write(&report)?;
     Ok(report.status())
 }

@@ -2,17 +2,27 @@
 
 use std::fmt::Write;
 
+use super::output::Detail;
 use crate::claim::stickiness::Stickiness;
 use crate::format::{frequency, time};
 use crate::load::machine::PortShortage;
 use crate::plan::Plan;
 use crate::plan::preparation::Warmup;
-use crate::verdict::promise::{promise, remedy_for_time, sessions_promise};
+use crate::verdict::promise::{
+    grey_zone_in_words, promise, remedy_for_time, sequential_saving, sessions_promise,
+};
 
 /// What is said before load is sent: how much, what it promises, how long it takes, and whether it can
 /// come to a verdict at all.
-pub(super) fn announcement(plan: &Plan) -> String {
+pub(super) fn announcement(plan: &Plan, detail: Detail) -> String {
     let mut told = planned(plan);
+    if let (Detail::Verbose, Some(requests)) = (detail, plan.budget.requests) {
+        let of_the_run = plan.shard.as_ref().and_then(|sharding| sharding.requests);
+        let zone = grey_zone_in_words(&plan.claim, of_the_run.unwrap_or(requests));
+        if !zone.is_empty() && plan.claim.sessions.is_none() {
+            told.extend(["; ", &zone]);
+        }
+    }
     if let Some(limit) = plan.preparation.wait_ready {
         let _ = write!(
             told,
@@ -65,8 +75,16 @@ fn planned(plan: &Plan) -> String {
             seconds,
             plan.budget.max_duration,
         ));
+        if can_stop_early(plan) {
+            told.push_str(&sequential_saving(&plan.claim, rate.per_second(), seconds));
+        }
     }
     told
+}
+
+/// Whether the run could stop as soon as the evidence is enough, and is not told to.
+pub(super) fn can_stop_early(plan: &Plan) -> bool {
+    !plan.sequential && plan.shard.is_none() && plan.load.connection_use.is_fresh()
 }
 
 fn sessions_announcement(plan: &Plan, stickiness: &Stickiness) -> String {

@@ -68,15 +68,19 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
     let mut reports: Vec<(String, Report)> = Vec::new();
     let mut judged = Vec::new();
     let mut interrupted = false;
+    let typed = super::command_line();
     for (name, plan, findings) in planned {
         let (outcome, mut report) = if interrupted {
             let measured = Measured::failed(&plan, LoadError::Interrupted(Box::default()).into());
             measure::concluded(&plan, &measured)
         } else {
-            output::note(&format!("{name}:"));
+            if !args.output.quiet {
+                output::note(&format!("{name}:"));
+            }
             measure::measured(&plan, &args.output)
         };
         report.findings.extend(findings);
+        report.command_line.clone_from(&typed);
         // A signal that came while a verdict was computed ends the whole run too.
         interrupted = interrupted || report.interrupted || pending.came();
         reports.push((name.clone(), report));

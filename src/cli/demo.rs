@@ -107,7 +107,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
         &args.output,
     )?;
     drop(ingress);
-    if !args.output.no_progress {
+    if !args.output.no_progress && !args.output.quiet {
         output::note(&lesson_of(args, &settings, &split, status));
     }
     Ok(status)

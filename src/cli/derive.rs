@@ -56,7 +56,7 @@ pub(super) fn run_all(args: &GateArgs) -> Result<ExitStatus, CommandError> {
         "--expect-from",
         from,
         args.criterion.step,
-        args.load.host.as_deref(),
+        args.load.target.host.as_deref(),
     )?;
     let text = derived.to_toml().map_err(CommandError::usage)?;
     let config = Config::parse("--expect-from", &text).map_err(CommandError::usage)?;
@@ -64,7 +64,7 @@ pub(super) fn run_all(args: &GateArgs) -> Result<ExitStatus, CommandError> {
     let mut args = args.clone();
     args.criterion.expect_from.clear();
     args.criterion.step = None;
-    args.load.host = None;
+    args.load.target.host = None;
     checks::run(&args, &config)
 }
 

@@ -31,12 +31,12 @@ pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
     let (settings, manifests) = manifests::resolve(args.over(defaults))?;
     expected(&settings)?;
     let plan = args.shard.plan(&settings)?;
-    if plan.mark.is_some() && args.output.json.is_none() {
+    if plan.mark.is_some() && !args.output.writes_json() {
         return Err(CommandError::usage(
             "--identify logs leaves the verdict to lbtest analyze --run FILE: add --json FILE",
         ));
     }
-    if plan.shard.is_some() && args.output.json.is_none() {
+    if plan.shard.is_some() && !args.output.writes_json() {
         output::warn(
             "--shard without --json leaves nothing for lbtest merge: add --json FILE, or --json -",
         );

@@ -1,6 +1,7 @@
 //! What `-h` and `--help` show: a screen for the first minutes, and all there is.
 
 use clap::Command;
+use clap::builder::StyledStr;
 
 /// What `-h` shows below the usage line. It fits a terminal of 24 lines and 80 columns.
 const SCREEN: &str = "\
@@ -43,11 +44,39 @@ Exit status:
 
 The proxy variables (http_proxy, https_proxy, all_proxy) are ignored: lbtest dials the target itself.";
 
+/// The options that `demo -h` shows: those of the screen above, and what the embedded ingress can be told to do.
+const OF_DEMO: &[&str] = &[
+    "expect",
+    "expect_even",
+    "tolerance",
+    "requests",
+    "rate",
+    "sequential",
+    "json",
+    "html",
+    "quiet",
+    "split",
+    "pods",
+    "discipline",
+    "limit_rpm",
+    "fault",
+    "delay",
+    "shift",
+    "help",
+];
+
 /// Gives the command its two helps.
 ///
 /// clap renders both from one template, of which only the text after the options differs. So everything below
 /// the usage line stands in that text: a screen in the short one, what clap lists by itself in the long one.
 pub(super) fn arranged(command: Command) -> Command {
+    let command = telling_defaults(command).mut_subcommand("demo", |demo| {
+        demo.mut_args(|arg| {
+            let is_shown = OF_DEMO.contains(&arg.get_id().as_str());
+            arg.hide_short_help(!is_shown)
+        })
+        .after_help("Every option of lbtest counts here too, and more of the ingress: --help shows them all.")
+    });
     let listed = command.clone().help_template("{all-args}");
     let long = format!(
         "{EXAMPLES}\n\n{}\n\n{STATUSES}",
@@ -61,9 +90,33 @@ pub(super) fn arranged(command: Command) -> Command {
         .after_long_help(long)
 }
 
+/// The command with the defaults that clap knows told as those that it does not know: "(default: 10m)".
+fn telling_defaults(command: Command) -> Command {
+    command
+        .mut_args(|arg| {
+            let values = arg.get_default_values().iter();
+            let values: Vec<_> = values.map(|value| value.to_string_lossy()).collect();
+            if values.is_empty() || !arg.get_action().takes_values() {
+                return arg;
+            }
+            let default = format!(" (default: {})", values.join(", "));
+            let told = |help: &StyledStr| format!("{help}{default}");
+            let (short, long) = (arg.get_help().map(told), arg.get_long_help().map(told));
+            let mut arg = arg.hide_default_value(true);
+            if let Some(short) = short {
+                arg = arg.help(short);
+            }
+            if let Some(long) = long {
+                arg = arg.long_help(long);
+            }
+            arg
+        })
+        .mut_subcommands(telling_defaults)
+}
+
 /// The command with what a manual page says beyond its options.
 pub(super) fn with_details(command: Command) -> Command {
-    command.after_long_help(format!("{EXAMPLES}\n\n{STATUSES}"))
+    telling_defaults(command).after_long_help(format!("{EXAMPLES}\n\n{STATUSES}"))
 }
 
 /// Words in indented lines of at most `width` columns.

@@ -18,7 +18,7 @@ use crate::split::Split;
 /// The arguments of `lint`.
 #[derive(Debug, Args)]
 pub(super) struct LintArgs {
-    /// Manifests: files, folders, or '-' for standard input (YAML, JSON, or what `kubectl get -o json` prints)
+    /// Manifests: files, folders, kubectl:NAMESPACE, or '-' for stdin (YAML, JSON, or what `kubectl get -o json` prints)
     #[arg(value_name = "FILE", required = true)]
     file: Vec<String>,
     /// Requests of the run that is planned (default: computed from the promise)

@@ -1,4 +1,4 @@
-//! Files, folders and standard input → manifests, and what they say → settings.
+//! Files, folders, standard input and kubectl → manifests, and what they say → settings.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use super::kubectl::{self, Fetch};
 use super::{CommandError, output};
 use crate::manifest::{
     self, Choice, Expectation, Input, MAX_BYTES, ManifestError, Manifests, PassedOver, PlannedRun,
@@ -151,7 +152,7 @@ fn even(
     let number = match asked {
         ExpectEven::Pods(number) if number.get() != pods.number => {
             return Err(CommandError::usage(format!(
-                "--expect-even={number}, but {} of the manifests are {}: leave one of them away",
+                "--expect-even={number}, but {} of the manifests are {}: drop one of them",
                 pods.source, pods.number
             )));
         }
@@ -178,7 +179,7 @@ fn even(
     Ok((settings, None))
 }
 
-/// Reads the manifests at `paths`: files, folders, or `-`.
+/// Reads the manifests at `paths`: files, folders, `-`, or `kubectl:NAMESPACE`.
 pub(super) fn read(option: &str, paths: &[String]) -> Result<Manifests, CommandError> {
     let mut inputs = Vec::new();
     let mut left = MAX_BYTES;
@@ -190,6 +191,12 @@ pub(super) fn read(option: &str, paths: &[String]) -> Result<Manifests, CommandE
                 )));
             }
             inputs.push(bounded(STDIN, io::stdin().lock(), &mut left, false)?);
+            continue;
+        }
+        if let Some(namespace) = path.strip_prefix(kubectl::PREFIX) {
+            let mut fetch = Fetch::begin(namespace)?;
+            inputs.push(bounded(path, fetch.output(), &mut left, false)?);
+            fetch.end()?;
             continue;
         }
         let refused =

@@ -42,6 +42,7 @@ pub(super) fn measure(
     let mut outputs = Outputs::open(args)?;
     let (_, mut report) = measured(plan, args);
     report.findings.extend(findings);
+    report.command_line = super::command_line();
     outputs.write(&report)?;
     Ok(report.status())
 }
@@ -65,18 +66,18 @@ pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> (Outcome, Report) {
     if !plan.preparation.discovers_pods {
         return run(plan, args, None);
     }
-    match found(plan) {
+    match found(plan, args) {
         Ok((plan, discovery)) => run(&plan, args, Some(discovery)),
         Err(error) => concluded(plan, &Measured::failed(plan, error)),
     }
 }
 
 /// The plan for the pods that answer, and what found them.
-fn found(plan: &Plan) -> Result<(Plan, Discovery), Unmeasured> {
+fn found(plan: &Plan, args: &OutputArgs) -> Result<(Plan, Discovery), Unmeasured> {
     let found = load::discovery::discover(plan)?;
     let planned = found.plan(plan)?;
     let often = format::frequency(plan.claim.criterion.alpha);
-    if found.pods.len() > 1 {
+    if found.pods.len() > 1 && !args.quiet {
         output::note(&format!(
             "{} answered {} requests, which are set aside; another that gets half of an equal share is missed at most \
              {often}",
@@ -93,9 +94,10 @@ fn run(plan: &Plan, args: &OutputArgs, discovery: Option<Discovery>) -> (Outcome
     }
     let registry = PodRegistry::shared(plan.mappings.clone());
     let mut progress = output::ProgressBar::new(plan, &registry, args);
-    let mut notices = Notices::new(announcement::announcement(plan), &registry);
+    let mut notices = Notices::new(announcement::announcement(plan, args.detail()), &registry);
     let mut measured = load::measure(plan, &registry, &mut |seen| {
-        if let Some(news) = notices.news(plan, &seen) {
+        let news = notices.news(plan, &seen);
+        if let Some(news) = news.filter(|_| !args.quiet) {
             progress.clear();
             output::note(&news);
         }
@@ -113,7 +115,7 @@ fn run(plan: &Plan, args: &OutputArgs, discovery: Option<Discovery>) -> (Outcome
     }
     let (claim, mut outcome) = judged(plan, &measured);
     if plan.shard.is_none() {
-        probe(plan, &measured, &mut outcome);
+        probe(plan, &measured, &mut outcome, args);
     }
     let report = Report::of(&claim, &measured, &outcome);
     (outcome, report)

@@ -41,7 +41,8 @@ pub(super) fn run(args: &MergeArgs) -> Result<ExitStatus, CommandError> {
             .read(&name, BufReader::new(file))
             .map_err(|error| usage(&error))?;
     }
-    let report = shards.report().map_err(|error| usage(&error))?;
+    let mut report = shards.report().map_err(|error| usage(&error))?;
+    report.command_line = super::command_line();
     outputs.write(&report)?;
     Ok(report.status())
 }

@@ -14,6 +14,8 @@ mod follow;
 mod gate;
 mod help;
 mod ingress;
+mod invocation;
+mod kubectl;
 mod lint;
 mod logs;
 mod man;
@@ -35,6 +37,7 @@ mod value;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::exit::ExitStatus;
@@ -66,7 +69,7 @@ enum Command {
     /// Show how many requests a promise needs, and the chance of each verdict; sends nothing
     Plan(plan::PlanArgs),
     /// Judge counts, or a log on stdin; sends nothing
-    Analyze(analyze::AnalyzeArgs),
+    Analyze(Box<analyze::AnalyzeArgs>),
     /// Derive a canary's Deployment, Service and Ingress from the stable ones; YAML on stdout
     Canary(canary::CanaryArgs),
     /// Write an lbtest.toml that checks every rule of Kubernetes manifests; sends nothing
@@ -143,20 +146,33 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
+/// What is said below the error when nothing was typed.
+const FIRST_STEPS: &str = "\
+try:
+  lbtest demo                                   needs no set-up
+  lbtest http://10.0.0.7/ --host shop.example --expect v1=70,v2=30
+  lbtest -h                                     the everyday options";
+
 /// Parses the arguments of this process, does what they say, and returns its exit status.
 #[must_use]
 pub fn run() -> ExitCode {
     let command = Cli::command();
-    let first = std::env::args_os().nth(1).unwrap_or_default();
+    let typed = kubectl::arguments();
+    let first = typed.get(1).cloned().unwrap_or_default();
     let subcommands = command.get_subcommands().map(clap::Command::get_name);
     let subcommands: Vec<&str> = subcommands.collect();
-    if let Some(sentence) = suggestion::misspelt_subcommand(&first.to_string_lossy(), &subcommands)
-    {
+    let misspelt = suggestion::misspelt_subcommand(&first.to_string_lossy(), &subcommands);
+    let arguments = typed
+        .iter()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned());
+    let of_others = || suggestion::of_one_dash(arguments).map(|flag| unknown_flag(&flag, None));
+    if let Some(sentence) = misspelt.or_else(of_others) {
         output::error(&sentence);
         return ExitStatus::Usage.into();
     }
     let parsed = taking_negative_numbers(help::arranged(command))
-        .try_get_matches()
+        .try_get_matches_from(&typed)
         .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = match parsed {
         Ok(cli) => cli,
@@ -190,9 +206,17 @@ pub fn run() -> ExitCode {
         Ok(status) => status.into(),
         Err(error) => {
             output::error(&error.message);
+            if typed.len() == 1 {
+                output::note(FIRST_STEPS);
+            }
             error.status.into()
         }
     }
+}
+
+/// What was typed, for reports.
+fn command_line() -> Option<String> {
+    invocation::shown(&taking_negative_numbers(Cli::command()))
 }
 
 /// The command with `-5` taken for a value, so that its refusal names the option that it was given to.
@@ -200,6 +224,18 @@ fn taking_negative_numbers(command: clap::Command) -> clap::Command {
     command
         .allow_negative_numbers(true)
         .mut_subcommands(|subcommand| subcommand.allow_negative_numbers(true))
+}
+
+/// A flag that lbtest has not, and what to write in its place.
+fn unknown_flag(flag: &str, tip: Option<String>) -> String {
+    let remedy = suggestion::in_place_of(flag).map(str::to_owned).or(tip);
+    let remedy = remedy
+        .map(|remedy| format!("; {remedy}"))
+        .unwrap_or_default();
+    format!(
+        "there is no option '{}'{remedy}; see --help",
+        flag.escape_debug()
+    )
 }
 
 /// What clap says over several paragraphs, in one sentence: its message, its tip, and where to read on.
@@ -212,6 +248,11 @@ fn one_sentence(error: &clap::Error) -> String {
     let tip = rest
         .lines()
         .find_map(|line| line.trim().strip_prefix("tip: "));
+    let unknown = error.get(ContextKind::InvalidArg);
+    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(flag))) = (error.kind(), unknown)
+    {
+        return unknown_flag(flag, tip.map(joined));
+    }
     match tip {
         Some(tip) => format!("{message}; {}; see --help", joined(tip)),
         None => format!("{message}; see --help"),
@@ -243,9 +284,11 @@ mod tests {
             value.contains("'0'") && value.contains("--requests"),
             "{value}"
         );
+        let foreign = told(&["lbtest", "--vus", "50"]);
+        assert!(foreign.contains("'--vus'; write -c N"), "{foreign}");
         let missing = told(&["lbtest", "plan", "--expect", "a=1", "--shift", "5"]);
         assert!(missing.contains("--power"), "{missing}");
-        for sentence in [unknown, value, missing] {
+        for sentence in [unknown, value, foreign, missing] {
             assert!(!sentence.contains('\n'), "{sentence}");
         }
     }

@@ -3,13 +3,14 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::announcement::can_stop_early;
 use crate::format::time;
 use crate::identity::finder::Naming;
 use crate::load::Doubt;
 use crate::measured::{RateLimit, Trial};
 use crate::plan::Plan;
 use crate::report::escape::terminal;
-use crate::verdict::promise::remedy_for_time;
+use crate::verdict::promise::{remedy_for_time, sequential_saving};
 use crate::verdict::unidentified::unidentified;
 
 /// What is said when a rate limiter was recognised, `elapsed` after the first request.
@@ -27,6 +28,9 @@ pub(super) fn limited(plan: &Plan, found: &RateLimit, elapsed: Duration) -> Stri
         let _ = write!(told, "; {requests} requests take {}", time(seconds));
         let claim = &plan.claim;
         told.push_str(&remedy_for_time(claim, pace, seconds, allowed));
+        if can_stop_early(plan) {
+            told.push_str(&sequential_saving(claim, pace, seconds));
+        }
     }
     told
 }
@@ -39,8 +43,14 @@ pub(super) fn doubt(plan: &Plan, doubt: &Doubt, elapsed: Duration) -> String {
             plan.load.timeout
         ),
         Doubt::Unidentified(sample) => {
-            let host = Trial::of(plan).host;
-            unidentified(&plan.claim.split, &host, (None, sample), &Naming::default()).message
+            let trial = Trial::of(plan);
+            unidentified(
+                &plan.claim.split,
+                &trial,
+                (None, sample),
+                &Naming::default(),
+            )
+            .message
         }
         Doubt::Failing(failure, message) => {
             format!("requests fail ({failure}: {})", message.escape_debug())

@@ -17,6 +17,7 @@ use super::value::ColorArg;
 use crate::report::escape::workflow_log;
 pub(super) use documents::{DocumentArgs, Documents};
 pub(super) use progress::ProgressBar;
+use reports::Destination;
 pub(super) use reports::Outputs;
 pub(super) use sink::Sink;
 
@@ -39,12 +40,43 @@ pub(super) struct OutputArgs {
     /// Write a page for browsers to a file, or to stdout for '-'
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write a report in this format to a file, or to stdout: json, junit, markdown, openmetrics or html; repeatable
+    #[arg(short = 'o', long, value_name = "FORMAT[=FILE]")]
+    pub output: Vec<Destination>,
     /// When to colour
     #[arg(long, value_enum, default_value = "auto")]
     pub color: ColorArg,
     /// No progress display
     #[arg(long)]
     pub no_progress: bool,
+    /// Print the verdict alone, on one line, and no notes (-q is --rate, as oha has it)
+    #[arg(long)]
+    pub quiet: bool,
+    /// Say before the run how likely small shifts are to FAIL
+    #[arg(short = 'v', long, conflicts_with = "quiet")]
+    pub verbose: bool,
+}
+
+/// How much is said before load is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Detail {
+    Short,
+    Verbose,
+}
+
+impl OutputArgs {
+    /// Whether a JSON report is written.
+    pub(super) fn writes_json(&self) -> bool {
+        self.json.is_some() || self.output.iter().any(Destination::is_json)
+    }
+
+    pub(super) const fn detail(&self) -> Detail {
+        if self.verbose {
+            Detail::Verbose
+        } else {
+            Detail::Short
+        }
+    }
 }
 
 /// Applies `--color` to everything printed from here on.

@@ -26,7 +26,7 @@ use crate::stats::equivalence::tolerances;
 use crate::stats::noncentral::noncentrality;
 use crate::stats::power::{requests_for_exact_power, requests_for_power};
 use crate::verdict::forecast::forecast;
-use crate::verdict::promise::{pods, promise, remedy_for_time};
+use crate::verdict::promise::{pods, promise, remedy_for_time, sequential_saving};
 
 /// The arguments of `plan`.
 #[derive(Debug, Args)]
@@ -114,9 +114,17 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
         None => requests as f64 * shift * shift / largest_variance,
     };
     let judged = NonZeroU64::new(requests_exact.unwrap_or(requests)).unwrap_or(NonZeroU64::MIN);
-    let power = forecast(&claim.of_split(), judged, claim.seed, &told_shifts(shift));
-    let seconds = |n: u64| args.rate.map(|rate| n as f64 / rate.per_second());
     let own = tolerances(expected, criterion.tolerance);
+    let power = forecast(
+        &claim.of_split(),
+        judged,
+        claim.seed,
+        &told_shifts(match asked {
+            Some(_) => shift,
+            None => smallest(&own).min(shift),
+        }),
+    );
+    let seconds = |n: u64| args.rate.map(|rate| n as f64 / rate.per_second());
     Ok(ForecastReport {
         schema_version: SCHEMA_VERSION,
         backends: (0..split.len())
@@ -188,6 +196,12 @@ fn requests_for(claim: &Claim, tolerance: f64) -> u64 {
     other.planned_requests().get()
 }
 
+/// The smallest tolerance of a backend that is to get something.
+fn smallest(tolerances: &[f64]) -> f64 {
+    let own = tolerances.iter().copied();
+    own.filter(|&own| own > 0.0).fold(f64::INFINITY, f64::min)
+}
+
 /// The correct split, and fifths of `shift` up to twice the shift.
 fn told_shifts(shift: f64) -> Vec<f64> {
     (0..=10)
@@ -226,6 +240,7 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
             seconds,
             args.max_duration,
         ));
+        told.push_str(&sequential_saving(claim, rate.per_second(), seconds));
         told.push('\n');
     }
     told.push('\n');

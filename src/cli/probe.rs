@@ -4,7 +4,7 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use super::output;
+use super::output::{self, OutputArgs};
 use crate::load;
 use crate::measured::Measured;
 use crate::plan::preparation::Preparation;
@@ -19,7 +19,7 @@ const REQUESTS: NonZeroU64 = NonZeroU64::new(400).unwrap();
 const LONGEST: Duration = Duration::from_secs(5);
 
 /// Probes where that would tell more, and adds what it showed to the findings of `outcome`.
-pub(super) fn probe(plan: &Plan, measured: &Measured, outcome: &mut Outcome) {
+pub(super) fn probe(plan: &Plan, measured: &Measured, outcome: &mut Outcome, args: &OutputArgs) {
     let trial = &measured.trial;
     let left = plan.budget.max_duration.saturating_sub(measured.elapsed);
     let is_alone = trial.concurrency * trial.streams < 2;
@@ -28,9 +28,11 @@ pub(super) fn probe(plan: &Plan, measured: &Measured, outcome: &mut Outcome) {
     if is_alone || !is_open || left < LONGEST || !is_to_be_probed(outcome) {
         return;
     }
-    output::note(&format!(
-        "the split is off: a probe of at most {REQUESTS} requests, one at a time, tells whether that depends on the load"
-    ));
+    if !args.quiet {
+        output::note(&format!(
+            "the split is off: a probe of at most {REQUESTS} requests, one at a time, tells whether that depends on the load"
+        ));
+    }
     let probe = of_one(plan);
     let registry = PodRegistry::shared(plan.mappings.clone());
     let seen = load::measure(&probe, &registry, &mut |_| {});

@@ -24,7 +24,7 @@ const TOKEN: &str = "LBTEST_TOKEN";
 #[command(after_help = ROUTES)]
 pub(super) struct ServeArgs {
     /// The file with the checks and with [serve] (default: lbtest.toml)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "LBTEST_CONFIG")]
     config: Option<PathBuf>,
     /// Address and port, or a port of the loopback; 0 takes a free one (default: that of [serve], then 127.0.0.1:8090)
     #[arg(long, value_name = "ADDRESS", value_parser = quantity::listen)]
@@ -117,7 +117,7 @@ fn token(file: Option<(&str, &PathBuf)>) -> Result<Option<Secret>, CommandError>
         (None, None) => return Ok(None),
         (Some(_), Some(_)) => {
             return Err(CommandError::usage(format!(
-                "{TOKEN} and a token file are both given: leave one of them away"
+                "{TOKEN} and a token file are both given: drop one of them"
             )));
         }
         (Some(text), None) => (TOKEN.to_owned(), Secret::fixed(&text.into_encoded_bytes())),

@@ -20,6 +20,7 @@ const MOST_CHARACTERS: usize = 253;
 
 /// Which part of which run this is.
 #[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Load")]
 pub(super) struct ShardArgs {
     /// Measure one of N parts of the run, counted from 0, for lbtest merge to judge; N alone takes I from `JOB_COMPLETION_INDEX`
     #[arg(

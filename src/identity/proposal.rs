@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::finder::Sample;
 use super::rule::Rules;
 use crate::headers::Headers;
@@ -107,6 +109,11 @@ fn spots(sample: &Sample) -> BTreeMap<String, String> {
                 .or_insert_with(|| value.trim().to_owned());
         }
     }
+    for (rule, value) in json_values(&sample.body) {
+        if is_value(&value) {
+            spots.entry(rule).or_insert(value);
+        }
+    }
     let body = String::from_utf8_lossy(&sample.body);
     for (context, value) in words(&body) {
         let start = if context.is_empty() { "^" } else { "" };
@@ -114,6 +121,78 @@ fn spots(sample: &Sample) -> BTreeMap<String, String> {
         spots.entry(rule).or_insert_with(|| value.to_owned());
     }
     spots
+}
+
+/// Keys that name who answered, as a rule.
+const TELLING: [&str; 9] = [
+    "pod", "version", "host", "instance", "backend", "server", "name", "color", "colour",
+];
+
+/// Rules that read the texts of a JSON body, and the texts; those behind telling keys come first.
+#[must_use]
+pub fn json_values(body: &[u8]) -> Vec<(String, String)> {
+    let mut values = Vec::new();
+    let whole = serde_json::from_slice(body).ok();
+    if let Some(document) = whole.or_else(|| serde_json::from_slice(&mended(body)?).ok()) {
+        walk(&document, "json:", &mut values);
+    }
+    let is_telling = |(rule, _): &(String, String)| {
+        let key = rule.rsplit('/').next().unwrap_or_default();
+        let key = key.to_ascii_lowercase();
+        TELLING.iter().any(|word| key.contains(word))
+    };
+    values.sort_by_key(|value| !is_telling(value));
+    values
+}
+
+/// The beginning of a JSON text that was cut, up to its last whole value, made whole.
+fn mended(cut: &[u8]) -> Option<Vec<u8>> {
+    let mut open = Vec::new();
+    let (mut is_text, mut is_escaped) = (false, false);
+    let mut last = None;
+    for (at, &byte) in cut.iter().enumerate() {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_text => is_escaped = true,
+            b'"' => is_text = !is_text,
+            _ if is_text => {}
+            b'{' => open.push(b'}'),
+            b'[' => open.push(b']'),
+            b'}' | b']' => {
+                open.pop();
+            }
+            b',' => last = Some((at, open.clone())),
+            _ => {}
+        }
+    }
+    let (at, open) = last?;
+    let mut mended = cut.get(..at)?.to_vec();
+    mended.extend(open.iter().rev());
+    Some(mended)
+}
+
+/// More values than this are not looked at.
+const MOST_PLACES: usize = 64;
+
+fn walk(document: &Value, at: &str, values: &mut Vec<(String, String)>) {
+    if values.len() >= MOST_PLACES {
+        return;
+    }
+    match document {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let key = key.replace('~', "~0").replace('/', "~1");
+                walk(value, &format!("{at}/{key}"), values);
+            }
+        }
+        Value::Array(items) => {
+            for (index, value) in items.iter().enumerate() {
+                walk(value, &format!("{at}/{index}"), values);
+            }
+        }
+        Value::String(text) if at.contains('/') => values.push((at.to_owned(), text.clone())),
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 /// The words of a text, each with what stands before it in its line, from the word before on.
@@ -252,7 +331,7 @@ mod tests {
             (
                 "{\"id\":7,\"version\":\"2.0.1\"}",
                 "{\"id\":7,\"version\":\"1.4.0\"}",
-                "--identify 'version\":\"([A-Za-z0-9][A-Za-z0-9._-]*)' --backend v1=1.4.0 --backend v2=2.0.1",
+                "--identify json:/version --backend v1=1.4.0 --backend v2=2.0.1",
             ),
             (
                 "blue",
@@ -263,6 +342,26 @@ mod tests {
             let told = proposed(&["v1", "v2"], &[one, one, other, one, one, other]);
             assert_eq!(told.as_deref(), Some(expected), "{one}");
         }
+    }
+
+    #[test]
+    fn the_texts_of_a_json_body_are_offered_those_first_that_may_name_who_answered() {
+        let rules = |body: &str| -> Vec<String> {
+            let values = json_values(body.as_bytes());
+            values.into_iter().map(|(rule, _)| rule).collect()
+        };
+        let body = r#"{"id":"7","ok":true,"app":{"a/b":"x","version":"2.0"},"n":[1,"y"]}"#;
+        let expected = [
+            "json:/app/version",
+            "json:/app/a~1b",
+            "json:/id",
+            "json:/n/1",
+        ];
+        assert_eq!(rules(body), expected);
+        assert!(rules("hello").is_empty() && rules("{\"cut").is_empty());
+        let cut = &body[..body.len() - 5];
+        assert_eq!(rules(cut), expected[..3]);
+        assert_eq!(rules(r#"{"a":{"pod":"x, }","b":["y\"#), ["json:/a/pod"]);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct Rules(Kind);
 #[derive(Debug, Clone)]
 enum Kind {
     BuiltIn(BuiltIn),
-    User(Vec<Rule>),
+    User(Vec<Rule>, Vec<String>),
 }
 
 /// One of the user's rules.
@@ -126,8 +126,8 @@ impl Rules {
         if rules.is_empty() {
             return Ok(Self::builtin());
         }
-        let rules: Result<_, _> = rules.iter().map(|rule| Rule::parse(rule)).collect();
-        rules.map(Kind::User).map(Self)
+        let read: Result<_, _> = rules.iter().map(|rule| Rule::parse(rule)).collect();
+        Ok(Self(Kind::User(read?, rules.to_vec())))
     }
 
     /// Tells the built-in rules which Host the requests carry (with or without a port): a response that
@@ -142,7 +142,7 @@ impl Rules {
 
     /// Every name in a text by the user's first rule that finds one, with its place; none by rules on headers and JSON.
     pub(super) fn identify_all<'a>(&self, text: &'a [u8]) -> Vec<(usize, &'a str)> {
-        let Kind::User(rules) = &self.0 else {
+        let Kind::User(rules, _) = &self.0 else {
             return Vec::new();
         };
         let by_rule = rules.iter().filter_map(|rule| match rule {
@@ -166,6 +166,15 @@ impl Rules {
     #[must_use]
     pub fn are_builtin(&self) -> bool {
         matches!(self.0, Kind::BuiltIn(_))
+    }
+
+    /// The user's rules as they were written; none of the built-in ones.
+    #[must_use]
+    pub fn written(&self) -> &[String] {
+        match &self.0 {
+            Kind::BuiltIn(_) => &[],
+            Kind::User(_, written) => written,
+        }
     }
 
     /// The pod that answered, if the response names one.
@@ -196,7 +205,7 @@ impl Rules {
     pub fn identify_in<'a>(&self, answer: Answer<'a>) -> Option<Cow<'a, str>> {
         match &self.0 {
             Kind::BuiltIn(rules) => rules.identify(answer.body),
-            Kind::User(rules) => rules.iter().find_map(|rule| rule.identify(answer)),
+            Kind::User(rules, _) => rules.iter().find_map(|rule| rule.identify(answer)),
         }
     }
 }

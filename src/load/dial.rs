@@ -184,9 +184,7 @@ impl Dialler {
         };
         let agreed = stream.get_ref().1.alpn_protocol();
         let needed = match self.protocol {
-            Protocol::Http2 => {
-                Some("the ingress did not agree to HTTP/2 (ALPN): leave --http2 away")
-            }
+            Protocol::Http2 => Some("the ingress did not agree to HTTP/2 (ALPN): drop --http2"),
             Protocol::Grpc => Some(
                 "the ingress did not agree to HTTP/2 (ALPN), which gRPC needs: turn it on there",
             ),

@@ -108,7 +108,7 @@ pub enum ManifestError {
     Canary(String),
     /// `--expect` says another split than the manifests.
     #[error(
-        "--expect says {expected}, but the manifests say {split}: {route}; leave --expect away, or correct one of them"
+        "--expect says {expected}, but the manifests say {split}: {route}; drop --expect, or correct one of them"
     )]
     Disagreement {
         /// The split of `--expect`.

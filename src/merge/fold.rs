@@ -102,6 +102,7 @@ pub(super) fn trial(shared: &SharedPlan) -> Result<Trial, SharedPlanError> {
     Ok(Trial {
         url: target.url,
         host: shared.host.clone(),
+        identify: Vec::new(),
         protocol: target.protocol,
         tls_server_name: target.tls.map(|tls| tls.server_name.to_str().into_owned()),
         budget: Budget {

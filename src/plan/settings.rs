@@ -37,10 +37,9 @@ pub use error::SettingsError;
 pub use even::ExpectEven;
 use read::{Quantity, Texts};
 
-/// What was asked for; `None` and empty lists leave the default.
-///
-/// Texts that need the rest of the settings to be understood (weights, mappings, limits, headers) stay
-/// texts until [`Self::plan`].
+// Texts that need the rest of the settings to be understood (weights, mappings, limits, headers) stay texts until
+// `Settings::plan`; `None` and empty lists leave the default.
+/// What was asked for; what is left out has its default.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -69,7 +68,7 @@ pub struct Settings {
     #[serde(deserialize_with = "read::percentage")]
     #[schemars(with = "Quantity")]
     pub even_tolerance: Option<f64>,
-    /// Manifests that say the split, host, path and pods: files, folders, or "-" for standard input; one or a list.
+    /// Manifests that say the split, host, path and pods: files, folders, "-" for standard input, or "kubectl:NAMESPACE"; one or a list.
     #[serde(deserialize_with = "read::texts")]
     #[schemars(with = "Texts")]
     pub expect_from: Vec<String>,
@@ -175,6 +174,10 @@ pub struct Settings {
     #[serde(deserialize_with = "read::headers")]
     #[schemars(with = "Texts")]
     pub header: Vec<String>,
+    /// Name and password for HTTP's basic authentication, "NAME:PASSWORD".
+    pub user: Option<String>,
+    /// What the User-Agent header says (default: lbtest/VERSION).
+    pub user_agent: Option<String>,
     /// Cookies: "canary=always", a list of such, or {canary = "always"}.
     #[serde(deserialize_with = "read::pairs")]
     #[schemars(with = "Texts")]
@@ -367,6 +370,8 @@ mod tests {
             "requests": "1k",
             "timeout": 1.5,
             "header": {"X-Canary": "always"},
+            "user": "Aladdin:open sesame",
+            "user_agent": "curl/8",
             "max_error": {"v2": "1%"},
             "backend": {"v2": "app-v2"},
             "judge": "tolerance",
@@ -381,6 +386,10 @@ mod tests {
         assert_eq!(plan.budget.requests.map(NonZeroU64::get), Some(1000));
         assert_eq!(plan.load.timeout, Duration::from_millis(1500));
         assert_eq!(plan.request.headers["x-canary"], "always");
+        // The example of RFC 7617, 2.
+        let basic = "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==";
+        assert_eq!(plan.request.headers["authorization"], basic);
+        assert_eq!(plan.request.headers["user-agent"], "curl/8");
         assert_eq!(plan.claim.limits, [(1, Limit::Errors(0.01))]);
     }
 
@@ -407,6 +416,10 @@ mod tests {
             json!({"expect": "v1=1", "keep_alive": true, "sequential": true}),
             json!({"expect": "v1=1", "judge": "significance", "sequential": true}),
             json!({"expect": "v1=1", "max_p99": "v2=1s"}),
+            json!({"expect": "v1=1", "user": "nobody"}),
+            json!({"expect": "v1=1", "user": "a:b", "header": "authorization: Bearer x"}),
+            json!({"expect": "v1=1", "user_agent": "a", "header": "User-Agent: b"}),
+            json!({"expect": "v1=1", "user_agent": "a\nb"}),
             json!({"expect": "v1=1", "max_error": "v1=200%"}),
             json!({"expect": "v1=1", "max_error": "v1=-1%"}),
             json!({"expect": "v1=1", "http2": true, "streams": 2}),

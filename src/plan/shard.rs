@@ -28,7 +28,7 @@ pub enum ShardError {
         "--shard '{0}' is not a shard: write it as I/N, from 0/N, or as N where JOB_COMPLETION_INDEX gives I"
     )]
     Form(String),
-    /// There are no such many shards.
+    /// The number of shards is out of range.
     #[error("--shard '{0}': there must be from 1 to {MAX_SHARDS} shards")]
     Count(String),
     /// The index is not below the count.
@@ -50,12 +50,12 @@ pub enum ShardError {
     /// A sequential run has one order of looks.
     #[error(
         "--shard and --sequential exclude each other: a sequential run looks at all of its responses in one \
-         order, which no shard sees; leave --sequential away"
+         order, which no shard sees; drop --sequential"
     )]
     Sequential,
     /// Sessions are judged where they were measured.
     #[error(
-        "--shard and --expect-sticky exclude each other: the sessions of one machine are enough; leave --shard away"
+        "--shard and --expect-sticky exclude each other: the sessions of one machine are enough; drop --shard"
     )]
     Sticky,
     /// Every shard would count the pods by itself.
@@ -212,14 +212,18 @@ impl Settings {
     /// Tells settings apart that measure or judge differently: 16 hexadecimal digits (FNV-1a of all of them).
     ///
     /// Left out are connections and threads, which may suit the machine; where connections are dialled for
-    /// the URL, so that each shard may look at a replica of its own; and the value of an `Authorization`
-    /// header, which no report should help to guess.
+    /// the URL, so that each shard may look at a replica of its own; and the password and the value of an
+    /// `Authorization` header, which no report should help to guess.
     #[must_use]
     pub fn digest(&self) -> String {
         let mut common = self.clone();
         (common.concurrency, common.threads) = (None, None);
         (common.connect_to, common.resolve) = (Vec::new(), Vec::new());
         common.unix_socket = None;
+        // The name alone, without the password.
+        common.user = common
+            .user
+            .and_then(|user| Some(user.split_once(':')?.0.to_owned()));
         for header in &mut common.header {
             let name = header.split(':').next().unwrap_or_default();
             if name.trim().to_ascii_lowercase().ends_with("authorization") {

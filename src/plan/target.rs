@@ -136,7 +136,7 @@ pub enum TargetError {
     #[error(transparent)]
     Detour(#[from] DetourError),
     /// The URL holds credentials.
-    #[error("the URL holds credentials: pass them as -H 'Authorization: …'")]
+    #[error("the URL holds credentials: pass them with -u NAME:PASSWORD")]
     Credentials,
     /// `--host` is not a host name with an optional port.
     #[error("--host '{0}' is not a host name: write it as NAME or NAME:PORT")]

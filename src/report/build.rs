@@ -88,6 +88,7 @@ impl Report {
             schema_version: SCHEMA_VERSION,
             tool: Tool::own(),
             run_id: run_id(),
+            command_line: None,
             started_at: None,
             finished_at: None,
             duration_seconds: 0.0,

@@ -126,15 +126,21 @@ impl ChecksReport {
         let header = COLUMNS.map(str::to_owned);
         let rows = self.checks.iter().map(CheckReport::row);
         out.push_str(&table(&[vec![header], rows.collect()].concat(), 2));
-        let style = verdict_style(self.verdict);
-        let word = word(self.verdict);
-        let mut reasons = self.reasons.iter().map(|reason| &reason.message);
-        let first = reasons.next().map_or("", String::as_str);
-        let _ = writeln!(out, "\n{style}{word}{style:#}  {first}");
-        for reason in reasons {
-            let _ = writeln!(out, "  - {reason}");
+        out.push('\n');
+        out.push_str(&self.conclusion());
+        for reason in self.reasons.iter().skip(1) {
+            let _ = writeln!(out, "  - {}", reason.message);
         }
         out
+    }
+
+    /// The verdict on the whole, on one line: what `--quiet` leaves.
+    #[must_use]
+    pub fn conclusion(&self) -> String {
+        let style = verdict_style(self.verdict);
+        let word = word(self.verdict);
+        let first = self.reasons.first().map_or("", |reason| &reason.message);
+        format!("{style}{word}{style:#}  {first}\n")
     }
 }
 

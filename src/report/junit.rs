@@ -2,7 +2,8 @@
 //! backend, one for errors and one for responses without an identity.
 //!
 //! FAIL is a *failure*; INCONCLUSIVE and what could not be measured are *errors*, so that no CI takes
-//! them for a success; a backend about which the evidence says nothing is *skipped*.
+//! them for a success. A backend about which the evidence says nothing is *skipped*, and so is one whose share is off:
+//! one wrong split is one failure, that of the split.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -104,7 +105,7 @@ fn ended(kind: NonSuccessKind, code: &str, message: &str) -> TestCaseStatus {
 
 fn skipped(message: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::skipped();
-    status.set_message(message);
+    status.set_message(&*terminal(message));
     status
 }
 
@@ -147,13 +148,17 @@ fn split(report: &Report) -> TestCase {
 fn backend_status(report: &Report, backend: &super::BackendReport) -> TestCaseStatus {
     let limits = report.limits.iter();
     let mut own = limits.filter(|limit| limit.label == backend.label);
+    let mut breached = || own.find_map(|limit| breach(limit, limit.max_p99_seconds.is_some()));
     match standing(report, backend) {
-        Standing::Off => ended(NonSuccessKind::Failure, "share_off", &sentence(backend)),
+        Standing::Off => breached().unwrap_or_else(|| {
+            skipped(&format!(
+                "the split fails, and counts once; {}",
+                sentence(backend)
+            ))
+        }),
         Standing::Unsettled => skipped("the evidence does not settle the backend's share"),
         Standing::NotJudged => skipped("a check of sessions does not judge the backends' shares"),
-        Standing::Fits => own
-            .find_map(|limit| breach(limit, limit.max_p99_seconds.is_some()))
-            .unwrap_or_else(TestCaseStatus::success),
+        Standing::Fits => breached().unwrap_or_else(TestCaseStatus::success),
     }
 }
 

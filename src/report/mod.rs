@@ -50,6 +50,9 @@ pub struct Report {
     pub tool: Tool,
     /// Names the run; the shards of one run share it.
     pub run_id: String,
+    /// What was typed, with an ellipsis for the values of headers and cookies, for passwords and for bodies; null for
+    /// the runs of `lbtest serve`.
+    pub command_line: Option<String>,
     /// When the first request was due (RFC 3339, UTC); null when nothing was sent.
     pub started_at: Option<String>,
     /// When the last response had come (RFC 3339, UTC); null when nothing was sent.

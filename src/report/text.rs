@@ -19,6 +19,7 @@ pub fn render(report: &Report) -> String {
         &mut out,
         format_args!("{style}{word}{style:#}  {}", terminal(first)),
     );
+    test(&mut out, report);
     for reason in report.reasons.iter().skip(1) {
         line(&mut out, format_args!("  - {}", terminal(&reason.message)));
     }
@@ -36,24 +37,6 @@ pub fn render(report: &Report) -> String {
     if !report.evenness_by_backend.is_empty() {
         within(&mut out, report);
     }
-    if let Some(test) = &report.test {
-        line(&mut out, format_args!(""));
-        let statistic = match test.chi_square.statistic {
-            Some(statistic) => format!("{statistic:.4}"),
-            None => "∞".to_owned(),
-        };
-        line(
-            &mut out,
-            format_args!(
-                "{} p {} gates; Pearson's X² {statistic}, {} df, p {}; equivalence p {}",
-                test.method,
-                p_value_with_log10(test.p_value, test.log10_p_value),
-                test.chi_square.degrees_of_freedom,
-                p_value_with_log10(test.chi_square.p_value, test.chi_square.log10_p_value),
-                p_value(test.equivalence_p_value),
-            ),
-        );
-    }
     if let Some(stickiness) = &report.stickiness {
         line(&mut out, format_args!(""));
         let told = stickiness.sentence();
@@ -62,6 +45,46 @@ pub fn render(report: &Report) -> String {
     assignment(&mut out, report);
     totals(&mut out, report);
     out
+}
+
+/// The verdict alone: what `--quiet` leaves.
+#[must_use]
+pub fn first_line(report: &Report) -> String {
+    let text = render(report);
+    let end = text.find('\n').map_or(text.len(), |end| end + 1);
+    text[..end].to_owned()
+}
+
+/// The p-values, and against what they are held.
+fn test(out: &mut String, report: &Report) {
+    let Some(test) = &report.test else { return };
+    let alpha = report.plan.alpha;
+    let fit = p_value_with_log10(test.p_value, test.log10_p_value);
+    let shift = match report.plan.judge {
+        // The classical test alone decides.
+        "significance" => String::new(),
+        _ => format!(
+            "; larger shift p {} (PASS at ≤ {alpha})",
+            p_value(test.equivalence_p_value)
+        ),
+    };
+    line(
+        out,
+        format_args!("  goodness of fit p {fit} (FAIL at ≤ {alpha}){shift}"),
+    );
+    let statistic = match test.chi_square.statistic {
+        Some(statistic) => format!("{statistic:.4}"),
+        None => "∞".to_owned(),
+    };
+    line(
+        out,
+        format_args!(
+            "  method: {}; Pearson's X² {statistic}, {} df, p {}",
+            test.method.replace('_', " "),
+            test.chi_square.degrees_of_freedom,
+            p_value_with_log10(test.chi_square.p_value, test.chi_square.log10_p_value),
+        ),
+    );
 }
 
 /// The verdict as people are told it.
@@ -99,10 +122,14 @@ fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     let _ = writeln!(out, "{text}");
 }
 
+/// A line of a table is as wide as this at most.
+const WIDTH: usize = 80;
+/// A name beside others, where the rest of the line is short.
+const MOST_NAME: usize = 40;
+
 fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedReport]) {
     let header = [
         "backend",
-        "workload",
         "expected",
         "observed",
         "share",
@@ -111,15 +138,11 @@ fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedRe
         "p99",
         "errors",
     ];
-    let mut rows = vec![header.map(str::to_owned)];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
     let dash = || "-".to_owned();
     for backend in backends {
-        rows.push([
+        rows.push(vec![
             terminal(&backend.label).into_owned(),
-            backend
-                .workload
-                .as_deref()
-                .map_or_else(dash, |name| cut(&terminal(name), NAME_WIDTH)),
             percent(backend.expected_share),
             backend.observed.to_string(),
             backend
@@ -136,15 +159,35 @@ fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedRe
         ]);
     }
     for other in unmapped.iter().take(MOST_UNMAPPED) {
-        let mut row = [(); 9].map(|()| dash());
-        row[1] = cut(&terminal(&other.workload), NAME_WIDTH);
-        row[3] = other.observed.to_string();
+        let mut row = vec![dash(); header.len()];
+        row[0] = terminal(&other.workload).into_owned();
+        row[2] = other.observed.to_string();
         if let Some(share) = other.share {
-            row[4] = format!("{:.2} %", share * 100.0);
+            row[3] = format!("{:.2} %", share * 100.0);
         }
         rows.push(row);
     }
-    out.push_str(&table(&rows, 2));
+    out.push_str(&narrow(rows));
+}
+
+/// The table without a last column that holds nothing but zeros, and with names cut to what the line has left.
+fn narrow(mut rows: Vec<Vec<String>>) -> String {
+    let is_empty = |row: &Vec<String>| matches!(row.last().map(String::as_str), Some("0" | "-"));
+    if rows.iter().skip(1).all(is_empty) {
+        for row in &mut rows {
+            row.pop();
+        }
+    }
+    let columns = rows.first().map_or(0, Vec::len);
+    let widths = (1..columns).map(|column| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        2 + cells.max().unwrap_or(0)
+    });
+    let left = WIDTH.saturating_sub(widths.sum()).max(12);
+    for row in &mut rows {
+        row[0] = cut_within(&row[0], left);
+    }
+    table(&rows, 1)
 }
 
 /// So many pods have a row: those that get most, and those that get least.
@@ -157,7 +200,7 @@ fn pods(out: &mut String, pods: &[BackendReport], unexpected: &[UnmappedReport])
         "observed",
         "share",
         "95 % interval",
-        "× equal share",
+        "× equal",
         "p50",
         "p99",
         "errors",
@@ -167,7 +210,7 @@ fn pods(out: &mut String, pods: &[BackendReport], unexpected: &[UnmappedReport])
     sorted.sort_by_key(|pod| std::cmp::Reverse(pod.observed));
     let row = |pod: &&BackendReport| {
         [
-            cut(&terminal(&pod.label), NAME_WIDTH),
+            terminal(&pod.label).into_owned(),
             pod.observed.to_string(),
             pod.share
                 .map_or_else(dash, |share| format!("{:.2} %", share * 100.0)),
@@ -182,15 +225,15 @@ fn pods(out: &mut String, pods: &[BackendReport], unexpected: &[UnmappedReport])
     let mut rows = vec![header.map(str::to_owned)];
     fold(&mut rows, &sorted, row);
     for pod in unexpected.iter().take(MOST_UNMAPPED) {
-        let mut row = [(); 8].map(|()| dash());
-        row[0] = cut(&terminal(&pod.workload), NAME_WIDTH);
+        let mut row = header.map(|_| dash());
+        row[0] = terminal(&pod.workload).into_owned();
         row[1] = pod.observed.to_string();
         row[2] = pod
             .share
             .map_or_else(dash, |share| format!("{:.2} %", share * 100.0));
         rows.push(row);
     }
-    out.push_str(&table(&rows, 1));
+    out.push_str(&narrow(rows.iter().map(|row| row.to_vec()).collect()));
 }
 
 /// Rows of those at both ends of a long list, and how many there are between.
@@ -223,7 +266,7 @@ fn within(out: &mut String, report: &Report) {
         pods.sort_by_key(|pod| std::cmp::Reverse(pod.observed));
         fold(&mut rows, &pods, |pod| {
             [
-                cut(&terminal(&pod.name), NAME_WIDTH),
+                cut_within(&terminal(&pod.name), MOST_NAME),
                 terminal(&backend.label).into_owned(),
                 pod.observed.to_string(),
                 ratio(pod).unwrap_or_else(|| "-".to_owned()),
@@ -237,9 +280,6 @@ fn within(out: &mut String, report: &Report) {
 /// So many workloads that are no backend have a row.
 pub(super) const MOST_UNMAPPED: usize = 8;
 
-/// Names beyond this many characters are cut, so that a row fits a line.
-const NAME_WIDTH: usize = 40;
-
 /// The first `width` characters of `text`, the last of them an ellipsis where something is cut off.
 #[must_use]
 pub fn cut(text: &str, width: usize) -> String {
@@ -250,18 +290,32 @@ pub fn cut(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
+/// The beginning and the end of `text`, which is what tells pods and versions apart, in `width` characters.
+fn cut_within(text: &str, width: usize) -> String {
+    let length = text.chars().count();
+    if length <= width {
+        return text.to_owned();
+    }
+    let end = 2 * width / 3;
+    let kept: String = text.chars().skip(length - end).collect();
+    format!("{}{kept}", cut(text, width.saturating_sub(end)))
+}
+
 /// Aligned columns: the first `left` of them to the left, the others to the right.
 #[must_use]
-pub fn table<const N: usize>(rows: &[[String; N]], left: usize) -> String {
+pub fn table<R: AsRef<[String]>>(rows: &[R], left: usize) -> String {
     let mut out = String::new();
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.max().unwrap_or(0)
-    };
-    let widths: [usize; N] = std::array::from_fn(width);
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        let cells = row.as_ref();
+        widths.resize(widths.len().max(cells.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = cell.chars().count().max(*width);
+        }
+    }
     for row in rows {
         let mut text = String::new();
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+        for (column, (cell, &width)) in row.as_ref().iter().zip(&widths).enumerate() {
             let pad = " ".repeat(width - cell.chars().count());
             let (before, after) = if column < left {
                 ("", &*pad)
@@ -280,9 +334,14 @@ fn assignment(out: &mut String, report: &Report) {
     let guessed: Vec<String> = report
         .assignment
         .iter()
+        .filter(|row| row.label.as_ref() != Some(&row.workload))
         .map(|row| {
             let label = row.label.as_deref().unwrap_or("?");
-            format!("{} is {label} ({})", terminal(&row.workload), row.reason)
+            let basis = match &*row.reason {
+                "--backend" => "given",
+                reason => reason,
+            };
+            format!("{} is {label} ({basis})", terminal(&row.workload))
         })
         .collect();
     if !guessed.is_empty() {
@@ -322,11 +381,15 @@ fn totals(out: &mut String, report: &Report) {
     } else {
         String::new()
     };
+    let never_sent = match requests.never_sent {
+        0 => String::new(),
+        never_sent => format!("; {never_sent} never sent"),
+    };
     line(
         out,
         format_args!(
-            "requests: {} sent = {} attributed + {} without identity{set_aside}; {} never sent{rate}",
-            requests.sent, requests.attributed, requests.unattributed, requests.never_sent
+            "requests: {} sent = {} attributed + {} without identity{set_aside}{never_sent}{rate}",
+            requests.sent, requests.attributed, requests.unattributed
         ),
     );
     if requests.set_aside > 0 {
@@ -388,6 +451,13 @@ fn address(row: &AddressReport, backends: &[BackendReport]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_cut_keeps_what_tells_it_from_its_like() {
+        let cut = cut_within("challenge-app-v2-68df7ddd7b-x7kfd", 18);
+        assert_eq!(cut, "chall…7ddd7b-x7kfd");
+        assert_eq!(cut_within("v1", 18), "v1");
+    }
 
     #[test]
     fn columns_align_whatever_the_characters() {

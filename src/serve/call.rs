@@ -57,9 +57,7 @@ pub(super) enum CallError {
         known: String,
     },
     /// Weights for a check that has none.
-    #[error(
-        "expect: this check expects equal shares of all pods, and no weights: leave expect away"
-    )]
+    #[error("expect: this check expects equal shares of all pods, and no weights: drop expect")]
     OfPods,
     /// More patterns than a split of pods needs.
     #[error(

@@ -5,6 +5,9 @@
 //! to their thresholds in at most a share α of the runs of a split that is off by its tolerance or more (Wald 1945).
 //! Responses must come in dispatch order, one to a connection.
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 use super::e_value::Bets;
 use super::judge::Judge;
 
@@ -32,6 +35,32 @@ pub fn cap(fixed: f64) -> u64 {
     )]
     let cap = (1.5 * fixed).ceil() as u64;
     cap
+}
+
+/// Runs are simulated until they have looked this often, and so many of them.
+const LOOKS: u64 = 200_000;
+const RUNS: std::ops::RangeInclusive<u64> = 8..=64;
+
+/// The mean number of responses that `test`, not begun yet, looks at when the split is as expected; simulated with a
+/// fixed seed, so that it is the same every time and a few percent off.
+#[must_use]
+pub fn mean_responses(test: &Sequential, shares: &[f64], seed: u64) -> f64 {
+    let runs = (LOOKS / test.cap.max(1)).clamp(*RUNS.start(), *RUNS.end());
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut looks = 0;
+    for _ in 0..runs {
+        let mut run = test.clone();
+        while run.look() == Look::Continue {
+            let mut left: f64 = random.random();
+            let answered = shares.iter().position(|share| {
+                left -= share;
+                left < 0.0
+            });
+            run.observe(answered.or(shares.iter().rposition(|&share| share > 0.0)));
+        }
+        looks += run.responses();
+    }
+    looks as f64 / runs as f64
 }
 
 /// A sequential test under way.

@@ -7,12 +7,13 @@ use std::time::Duration;
 use super::forecast::{affordable_tolerance, forecast, grey_zone};
 use crate::claim::stickiness::Stickiness;
 use crate::claim::{Claim, Criterion};
-use crate::format::{frequency, percent, points, time};
+use crate::format::{frequency, percent, points, time, to_thousandth};
 use crate::split::Split;
 use crate::stats::equivalence::tolerances;
 use crate::stats::judge::Judge;
 use crate::stats::power;
 use crate::stats::regions::can_pass;
+use crate::stats::sequential::{Sequential, mean_responses};
 
 /// Seeds the simulated chances of verdicts, which are told and do not decide.
 const SEED: u64 = 1;
@@ -33,7 +34,10 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
     if judge == Judge::Significance {
         let shift = power::detectable_shift(split.shares(), requests.get(), alpha, 0.99);
         let detects = match shift {
-            Some(shift) => format!("a shift of {} fails in 99 % of the runs", points(shift)),
+            Some(shift) => format!(
+                "a shift of {} fails in 99 % of the runs",
+                points(to_thousandth(shift))
+            ),
             None => "no shift is found with certainty at this number".to_owned(),
         };
         return format!("a correct split fails at most {often}; {detects}");
@@ -41,7 +45,7 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
     let planned = claim.planned_requests();
     if !can_pass(requests.get(), split.shares(), tolerance, alpha) {
         return format!(
-            "a correct split fails at most {often}, but so few can't PASS: the answer can only be \
+            "a correct split fails at most {often}, but this many requests cannot PASS: the answer can only be \
              INCONCLUSIVE or FAIL; -n {planned} can PASS"
         );
     }
@@ -70,30 +74,15 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
     if split.shares().iter().filter(|&&share| share > 0.0).count() > 2 {
         return told;
     }
-    let mut shifts = vec![0.0];
-    shifts.extend(grey_zone(split, tolerance));
-    let chances = forecast(claim, requests, SEED, &shifts);
-    let Some((correct, zone)) = chances.split_first() else {
-        return told;
-    };
-    if correct.verdicts.inconclusive > 0.01 {
+    let chances = forecast(claim, requests, SEED, &[0.0]);
+    if let Some(correct) = chances
+        .first()
+        .filter(|row| row.verdicts.inconclusive > 0.01)
+    {
         let _ = write!(
             told,
             " (a correct split is INCONCLUSIVE in {} of the runs; -n {planned} avoids that)",
-            percent(correct.verdicts.inconclusive)
-        );
-    }
-    if let [first, .., last] = zone {
-        let fails: Vec<String> = zone
-            .iter()
-            .map(|row| format!("{:.0}", 100.0 * row.verdicts.fail))
-            .collect();
-        let _ = write!(
-            told,
-            "; shifts between {} and {} fail in {} % of the runs",
-            points(first.shift),
-            points(last.shift),
-            fails.join(", ")
+            percent(to_thousandth(correct.verdicts.inconclusive))
         );
     }
     told
@@ -116,6 +105,75 @@ pub fn pods(claim: &Claim) -> String {
     told.join(", ")
 }
 
+/// How often shifts between none and the tolerance fail; empty where that takes a simulation, or nothing can PASS.
+#[must_use]
+pub fn grey_zone_in_words(claim: &Claim, requests: NonZeroU64) -> String {
+    let Claim {
+        split, criterion, ..
+    } = claim;
+    let positive = split.shares().iter().filter(|&&share| share > 0.0).count();
+    let Criterion {
+        alpha, tolerance, ..
+    } = *criterion;
+    let is_told = positive == 2
+        && !split.is_of_pods()
+        && criterion.judge != Judge::Significance
+        && can_pass(requests.get(), split.shares(), tolerance, alpha);
+    if !is_told {
+        return String::new();
+    }
+    let zone = forecast(claim, requests, SEED, &grey_zone(split, tolerance));
+    let [first, .., last] = &*zone else {
+        return String::new();
+    };
+    let mut fails: Vec<String> = zone
+        .iter()
+        .map(|row| format!("{:.0}", 100.0 * row.verdicts.fail))
+        .collect();
+    fails.dedup();
+    format!(
+        "shifts between {} and {} fail in {} % of the runs",
+        points(first.shift),
+        points(last.shift),
+        fails.join(", ")
+    )
+}
+
+/// A run that takes longer than this is worth shortening, in seconds.
+const SLOW: f64 = 60.0;
+
+/// What stopping early would save of a run that takes `seconds` at a pace of `per_second`; empty for a quick one, and where
+/// stopping early saves less than a fifth.
+#[must_use]
+pub fn sequential_saving(claim: &Claim, per_second: f64, seconds: f64) -> String {
+    let Claim {
+        split, criterion, ..
+    } = claim;
+    let positive = split.shares().iter().filter(|&&share| share > 0.0).count();
+    let is_open = criterion.judge != Judge::Significance && !split.is_of_pods();
+    if seconds <= SLOW || positive < 2 || !is_open || claim.sessions.is_some() {
+        return String::new();
+    }
+    let test = Sequential::new(
+        split.shares(),
+        criterion.tolerance,
+        criterion.alpha,
+        criterion.judge,
+        claim.sequential_cap().get(),
+    );
+    let mean = mean_responses(&test, split.shares(), SEED);
+    if mean / per_second > 0.8 * seconds {
+        return String::new();
+    }
+    // Two digits are what the simulation is good for.
+    let digits = 10_f64.powf(mean.log10().floor() - 1.0);
+    format!(
+        "; --sequential would take about {:.0} requests ({}) of a correct split, and fewer of one that is off",
+        (mean / digits).round() * digits,
+        time(mean / per_second)
+    )
+}
+
 /// What a verdict on sessions promises.
 #[must_use]
 pub fn sessions_promise(stickiness: &Stickiness, criterion: &Criterion) -> String {
@@ -123,7 +181,7 @@ pub fn sessions_promise(stickiness: &Stickiness, criterion: &Criterion) -> Strin
     let rate = points(stickiness.rate);
     let too_few = match stickiness.sessions {
         Some(sessions) if sessions.get() < stickiness.needed => format!(
-            ", but so few can't PASS: {} sessions can, which take -n {}",
+            ", but this many cannot PASS: {} sessions can, which take -n {}",
             stickiness.needed,
             stickiness
                 .needed

@@ -7,7 +7,9 @@ use super::decision::{Cause, Judged, Likeness, Method, Shared};
 use super::promise::smallest_tolerance;
 use super::{Agreement, Change, Evidence, Verdict, evenness};
 use crate::claim::Claim;
-use crate::format::{observed_shares, p_value, p_value_with_log10, percent, points, shares};
+use crate::format::{
+    observed_shares, p_value, p_value_with_log10, percent, points, shares, slashed, to_thousandth,
+};
 use crate::identity::assignment::{Assignment, Backend};
 use crate::split::Split;
 use crate::stats::dependence::Clustering;
@@ -128,11 +130,10 @@ fn cause(claim: &Claim, judged: &Judged) -> Reason {
         Cause::TooFew => Reason::new(
             "too_few_requests",
             format!(
-                "the split fits (p {}), but {attributed} attributed requests don't rule out a shift of \
-                 {} (p {} > {alpha}); {}",
-                p_value(p),
+                "{}: fits {}, but {attributed} requests cannot rule out a shift of {}; {}",
+                observed(claim, judged),
+                slashed(split),
                 smallest_tolerance(split, criterion.tolerance),
-                p_value(judged.equivalence_p_value),
                 settling(claim, judged)
             ),
         ),
@@ -187,12 +188,17 @@ fn off(split: &Split, judged: &Judged, p: &str, alpha: f64) -> String {
         .max_by(|&a, &b| residual(a).total_cmp(&residual(b)))
         .unwrap_or(0);
     format!(
-        "{} got {} instead of {} ({} of {n} requests); the expected split explains that with p {} ≤ {alpha}",
+        "{} got {} instead of {} ({} of {n} requests); a {} split would {} give this (p {p} ≤ {alpha})",
         split.labels()[worst],
-        percent(counts.observed[worst] as f64 / n),
+        percent((1e4 * counts.observed[worst] as f64 / n).round() / 1e4),
         percent(split.shares()[worst]),
         counts.observed[worst],
-        p
+        slashed(split),
+        if judged.p_value < 1e-6 {
+            "practically never"
+        } else {
+            "hardly ever"
+        }
     )
 }
 
@@ -207,6 +213,18 @@ fn on_the_whole(split: &Split, judged: &Judged) -> Reason {
     Reason::new("split_matches", told)
 }
 
+/// What was observed, as shares of all attributed answers.
+fn observed(claim: &Claim, judged: &Judged) -> String {
+    let counts = &judged.counts;
+    let n = counts.attributed().max(1) as f64;
+    let shares: Vec<f64> = counts
+        .observed
+        .iter()
+        .map(|&count| count as f64 / n)
+        .collect();
+    observed_shares(&claim.split, &shares)
+}
+
 fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
     let Claim {
         split, criterion, ..
@@ -218,22 +236,22 @@ fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
         let limit = match shift {
             Some(shift) => format!(
                 "only a shift of {} or more would show with power 99 %",
-                points(shift)
+                points(to_thousandth(shift))
             ),
             None => "no shift would show with power 99 % at this number".to_owned(),
         };
         return format!(
-            "the expected split ({}) explains the counts (p {} > {alpha}); with {n} requests {limit}",
-            shares(split),
+            "{}: fits {} (p {} > {alpha}); with {n} requests {limit}",
+            observed(claim, judged),
+            slashed(split),
             p_value(p)
         );
     }
     let mut told = format!(
-        "the split is {} within {}: a larger shift is ruled out (p {} ≤ {alpha}), and the counts fit (p {})",
-        shares(split),
-        smallest_tolerance(split, criterion.tolerance),
-        p_value(judged.equivalence_p_value),
-        p_value(p)
+        "{}: matches {}, off by less than {}",
+        observed(claim, judged),
+        slashed(split),
+        smallest_tolerance(split, criterion.tolerance)
     );
     if split.shares().contains(&0.0) {
         let _ = write!(
@@ -260,12 +278,12 @@ fn settling(claim: &Claim, judged: &Judged) -> String {
     }
     match judged.method {
         Some(Method::FirstResponse) => format!(
-            "{enough} connections would settle it: send one request on each (leave --keep-alive and \
-             --requests-per-connection away)"
+            "{enough} connections would settle it: send one request on each (drop --keep-alive and \
+             --requests-per-connection)"
         ),
         Some(Method::DesignEffect) => format!(
-            "{enough} requests on connections of their own would settle it (leave --keep-alive and \
-             --requests-per-connection away)"
+            "{enough} requests on connections of their own would settle it (drop --keep-alive and \
+             --requests-per-connection)"
         ),
         Some(Method::EValue) => format!("{enough} requests without --sequential would settle it"),
         Some(Method::Independent(_)) | None => format!("{enough} would settle it: -n {enough}"),

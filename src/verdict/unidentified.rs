@@ -9,8 +9,8 @@ use crate::identity::assignment::Assignment;
 use crate::identity::encoding;
 use crate::identity::finder::Naming;
 use crate::identity::place::Place;
-use crate::identity::proposal::{Proposal, quoted};
-use crate::measured::{Measured, UnidentifiedSample};
+use crate::identity::proposal::{self, Proposal, quoted};
+use crate::measured::{Measured, Trial, UnidentifiedSample};
 use crate::observation::status;
 use crate::split::Split;
 
@@ -24,10 +24,11 @@ const LOGINS_BEGIN: [&str; 7] = [
 #[must_use]
 pub fn unidentified(
     split: &Split,
-    host: &str,
+    trial: &Trial,
     (responses, sample): (Option<u64>, &UnidentifiedSample),
     naming: &Naming,
 ) -> Reason {
+    let host = &trial.host;
     let told = |of_which: &str| match responses {
         Some(responses) => format!("{responses} responses, {of_which}"),
         None => format!("responses came, {of_which}"),
@@ -60,17 +61,46 @@ pub fn unidentified(
     let shown = body.escape_debug();
     let remedy = match Proposal::of(split.labels(), split.shares(), &naming.samples) {
         Some(proposal) => proposed(&proposal),
-        None if sample.status < status::ANSWERED => {
-            "say how yours does with --identify header:NAME, trailer:NAME or field:3.1".to_owned()
+        None => rule_for(sample),
+    };
+    let what = match &*trial.identify {
+        [] => none_names_a_pod,
+        rules => {
+            let matched = rules.iter().map(|rule| quoted(rule)).collect::<Vec<_>>();
+            told(&format!(
+                "and --identify {} matched nothing in them",
+                matched.join(" --identify ")
+            ))
         }
-        None => "say how yours does with --identify REGEX, header:NAME or json:/pointer".to_owned(),
     };
     Reason::new(
         "nothing_identified",
         format!(
-            "{none_names_a_pod}; the first ({}) begins \"{shown}\"; {remedy}",
+            "{what}; the first ({}) begins \"{shown}\"; {remedy}",
             status::name(sample.status)
         ),
+    )
+}
+
+/// How to say where such a response names its pod.
+fn rule_for(sample: &UnidentifiedSample) -> String {
+    const MOST: usize = 3;
+    if sample.status < status::ANSWERED {
+        return "say how yours does with --identify header:NAME, trailer:NAME or field:3.1"
+            .to_owned();
+    }
+    let values = proposal::json_values(&sample.body);
+    let rules: Vec<String> = values
+        .iter()
+        .take(MOST)
+        .map(|(rule, _)| format!("--identify {}", quoted(rule)))
+        .collect();
+    if rules.is_empty() {
+        return "say how yours does with --identify REGEX, header:NAME or json:/pointer".to_owned();
+    }
+    format!(
+        "say which of it names the pod or the version: {}",
+        rules.join(" or ")
     )
 }
 
@@ -175,7 +205,7 @@ fn from_before_the_pods(host: &str, sample: &UnidentifiedSample) -> Option<(&'st
         200 if is_unknown_site(sample) => Some((
             "no_rule",
             format!(
-                "Caddy answers {status} with nothing, as where no site matches Host {host}; check --host and the path"
+                "Caddy answers {status} with nothing, as happens when no site matches Host {host}; check --host and the path"
             ),
         )),
         _ => None,
@@ -237,7 +267,7 @@ fn no_rule(sample: &UnidentifiedSample, host: &str) -> String {
         ", or where the app lacks the path"
     };
     format!(
-        "the first is a 404 {shown}, as where no rule matches Host {host}{otherwise}; check --host and the path (--path)"
+        "the first is a 404 {shown}, as happens when no rule matches Host {host}{otherwise}; check --host and the path (--path)"
     )
 }
 

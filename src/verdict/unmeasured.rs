@@ -18,9 +18,13 @@ pub fn not_measured(split: &Split, measured: &Measured) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let responses = measured.counted.responses();
     if let Some(sample) = &measured.sample {
-        let host = &measured.trial.host;
         let answer = (Some(responses), sample);
-        reasons.push(unidentified(split, host, answer, &measured.naming));
+        reasons.push(unidentified(
+            split,
+            &measured.trial,
+            answer,
+            &measured.naming,
+        ));
     }
     let remedy = other_protocol(&measured.trial).filter(|_| responses == 0);
     reasons.extend(failures(measured, remedy));
@@ -38,7 +42,7 @@ fn other_protocol(trial: &Trial) -> Option<&'static str> {
             "; if the port speaks TLS, write the URL as https://; if it speaks HTTP/2 alone, add --http2",
         ),
         (None, Protocol::Http2) => Some(
-            "; if the port speaks HTTP/1.1 alone, leave --http2 away; if it speaks TLS, write the URL as https://",
+            "; if the port speaks HTTP/1.1 alone, drop --http2; if it speaks TLS, write the URL as https://",
         ),
         (None, Protocol::Grpc) => Some(
             "; gRPC needs HTTP/2: the port may speak HTTP/1.1 alone; if it speaks TLS, write the URL as https://",

@@ -209,5 +209,5 @@ fn a_page_shows_the_answers_that_name_no_pod_where_they_came() {
         .sum();
     assert_eq!(Some(missing), report["requests"]["unattributed"].as_u64());
     let html = std::fs::read_to_string(path).unwrap();
-    assert!(html.contains("names no pod: "), "{html}");
+    assert!(html.contains("<title>names no pod</title>"), "{html}");
 }

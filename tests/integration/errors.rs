@@ -62,6 +62,10 @@ fn each_bad_argument_is_named_in_one_sentence() {
         (&["-q", "5/fortnight"], "--rate"),
         (&["-H", "Host: x"], "--host"),
         (&["-H", "no colon"], "--header"),
+        (&["-u", "nobody"], "--user needs a name and a password"),
+        (&["-A", "a", "-H", "user-agent: b"], "--user-agent and"),
+        (&["--http1.1", "--http2"], "--http2"),
+        (&["-o", "report.txt"], "write -o json=report.txt"),
         (&["-m", "G T"], "-m"),
         (&["--host", "a b"], "--host"),
         (&["--backend", "v9=x"], "--backend"),
@@ -77,7 +81,6 @@ fn each_bad_argument_is_named_in_one_sentence() {
     ] {
         refused(&[&expect[..], more].concat(), named);
     }
-    refused(&[], "--expect");
     refused(&["--expect", "a=1,b=1,c=1", "--alpha", "1e-7"], "--alpha");
     refused(&["ingress"], "--split");
     refused(

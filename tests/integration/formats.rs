@@ -1,5 +1,6 @@
 //! The formats that CI systems read: JUnit, Markdown, workflow commands; several at once.
 
+use std::fmt::Write;
 use std::fs;
 use std::process::Command;
 
@@ -72,7 +73,7 @@ fn junit_has_a_case_for_the_split_each_backend_errors_and_what_has_no_identity()
         (&[][..], ["success"; 5]),
         (
             &off[..],
-            ["failure", "failure", "failure", "success", "success"],
+            ["failure", "skipped", "skipped", "success", "success"],
         ),
         (
             &["-n", "20"][..],
@@ -407,4 +408,50 @@ fn in_github_actions_no_name_on_stderr_is_a_command() {
     assert_eq!(ran.status, 2, "{ran:?}");
     assert!(ran.stderr.contains("stop-commands"), "{ran:?}");
     assert!(!ran.stderr.contains("##["), "{ran:?}");
+}
+
+#[test]
+fn a_page_of_fifty_checks_is_small_and_begins_with_what_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let ingress = lbtest::ingress::Ingress::start(&lbtest::ingress::Config::new(
+        "v1=70,v2=30".parse().unwrap(),
+    ))
+    .unwrap();
+    let mut text = format!(
+        "[target]\nurl = \"http://{}/\"\nrequests = 600\ntolerance = 20\n",
+        ingress.addr()
+    );
+    for check in 0..50 {
+        let expect = if check == 30 {
+            "v1=30,v2=70"
+        } else {
+            "v1=70,v2=30"
+        };
+        let _ = writeln!(
+            text,
+            "[[check]]\nname = \"check-{check}\"\nexpect = \"{expect}\""
+        );
+    }
+    let file = folder.path().join("lbtest.toml");
+    fs::write(&file, text).unwrap();
+    let page = lbtest(&[
+        "--config",
+        file.to_str().unwrap(),
+        "--html",
+        "-",
+        "--no-progress",
+    ])
+    .stdout;
+    assert!(page.len() <= 300 * 1024, "{} bytes", page.len());
+    let articles: Vec<&str> = page.split("<article id=\"").skip(1).collect();
+    assert_eq!(articles.len(), 50);
+    assert!(
+        articles[0].starts_with("check-30\""),
+        "{}",
+        &articles[0][..40]
+    );
+    let closed = page.matches("<details class=\"check\">").count();
+    let open = page.matches("<details class=\"check\" open>").count();
+    assert_eq!((closed, open), (49, 1));
+    assert_eq!(page.matches("<style>").count(), 1);
 }

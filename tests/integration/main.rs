@@ -29,6 +29,7 @@ mod formats;
 mod golden;
 mod grpc_servers;
 mod http;
+mod kubectl;
 mod layers;
 mod lint;
 mod load;

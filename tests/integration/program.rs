@@ -46,6 +46,7 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
         .env("LC_ALL", "C.UTF-8")
         .env_remove("LBTEST_URL")
         .env_remove("LBTEST_HOST")
+        .env_remove("LBTEST_CONFIG")
         .env_remove("GITHUB_ACTIONS")
         .env_remove("GITHUB_STEP_SUMMARY")
         .env_remove("LBTEST_RUN_ID")

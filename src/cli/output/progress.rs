@@ -53,7 +53,7 @@ impl<'a> ProgressBar<'a> {
         registry: &Arc<PodRegistry>,
         args: &OutputArgs,
     ) -> Self {
-        let place = match (args.no_progress, io::stderr().is_terminal()) {
+        let place = match (args.no_progress || args.quiet, io::stderr().is_terminal()) {
             (true, _) => Place::Nowhere,
             (false, true) => Place::Terminal(0),
             (false, false) => Place::Log(Duration::ZERO),

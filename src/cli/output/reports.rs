@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use super::{OutputArgs, Sink, ascii, is_github, warn};
 use crate::cli::CommandError;
@@ -31,27 +32,73 @@ impl Format {
     }
 }
 
+/// A report of `--output`: what, and where.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct Destination {
+    format: Format,
+    path: PathBuf,
+}
+
+impl Destination {
+    pub(super) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+}
+
+impl FromStr for Destination {
+    type Err = String;
+
+    /// Without a file it is stdout, as for oha.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, path) = text.split_once('=').unwrap_or((text, "-"));
+        let all = [
+            Format::Json,
+            Format::Junit,
+            Format::Markdown,
+            Format::OpenMetrics,
+            Format::Html,
+        ];
+        let named = |format: &Format| format.flag().trim_start_matches("--") == name;
+        let format = all.into_iter().find(named);
+        let format = format.filter(|_| !path.is_empty()).ok_or_else(|| {
+            format!(
+                "json, junit, markdown, openmetrics and html are formats, with =FILE behind them where it is no report \
+                 on stdout: write -o json={}",
+                text.escape_debug()
+            )
+        })?;
+        Ok(Self {
+            format,
+            path: path.into(),
+        })
+    }
+}
+
 /// The reports of one command, opened.
 #[derive(Debug)]
 pub(in crate::cli) struct Outputs {
     sinks: Vec<(Format, Sink)>,
     text_on_stderr: bool,
     is_github: bool,
+    is_quiet: bool,
 }
 
 impl Outputs {
     /// Opens every report's destination.
     pub(in crate::cli) fn open(args: &OutputArgs) -> Result<Self, CommandError> {
-        let asked = [
+        let named = [
             (Format::Json, &args.json),
             (Format::Junit, &args.junit),
             (Format::Markdown, &args.markdown),
             (Format::OpenMetrics, &args.openmetrics),
             (Format::Html, &args.html),
         ];
+        let named = named
+            .into_iter()
+            .filter_map(|(format, path)| Some((format, path.as_ref()?)));
+        let written = args.output.iter().map(|one| (one.format, &one.path));
         let mut sinks: Vec<(Format, Sink)> = Vec::new();
-        for (format, path) in asked {
-            let Some(path) = path else { continue };
+        for (format, path) in named.chain(written) {
             let sink = if format == Format::Markdown && is_step_summary(path) {
                 Some(Sink::appending(format.flag(), path)?)
             } else {
@@ -64,13 +111,19 @@ impl Outputs {
             text_on_stderr: sinks.iter().any(|(_, sink)| matches!(sink, Sink::Stdout)),
             sinks,
             is_github: is_github(),
+            is_quiet: args.quiet,
         })
     }
 
     /// Writes the report to every destination, and the text where people look.
     pub(in crate::cli) fn write(&mut self, report: &Report) -> Result<(), CommandError> {
         let named = [Named { name: None, report }];
-        self.deliver(text::render(report), &named, None)
+        let told = if self.is_quiet {
+            text::first_line(report)
+        } else {
+            text::render(report)
+        };
+        self.deliver(told, &named, None)
     }
 
     /// The same for several checks, which are one document.
@@ -78,7 +131,12 @@ impl Outputs {
         &mut self,
         report: &ChecksReport,
     ) -> Result<(), CommandError> {
-        self.deliver(report.text(), &report.named(), Some(report))
+        let told = if self.is_quiet {
+            report.conclusion()
+        } else {
+            report.text()
+        };
+        self.deliver(told, &report.named(), Some(report))
     }
 
     fn deliver(

@@ -176,7 +176,7 @@ impl Lines {
         let times = self.stretches.times();
         if (self.repeating > 0 && !self.is_mixed) || times > 1 {
             return Err(Misread::Doubt(
-                "every name comes several times in a row, as where one answer names its pod more than once".to_owned(),
+                "every name comes several times in a row, as happens when one answer names its pod more than once".to_owned(),
             ));
         }
         Ok(())

@@ -31,7 +31,7 @@ pub enum SettingsError {
     },
     /// The same of pods.
     #[error(
-        "--even-tolerance takes {requests} requests for so many pods, more than can be sent within \
+        "--even-tolerance takes {requests} requests for this many pods, more than can be sent within \
          --max-duration {limit:?}; raise --even-tolerance, or --max-duration"
     )]
     EvenNeverEnds {
@@ -44,7 +44,7 @@ pub enum SettingsError {
     #[error("--expect is missing: say which split is expected, for example --expect v1=70,v2=30")]
     NoSplit,
     /// Evenness is no claim beside this option.
-    #[error("--expect-even and {0} exclude each other: leave {0} away, or make two checks of them")]
+    #[error("--expect-even and {0} exclude each other: drop {0}, or make two checks of them")]
     EvenWith(&'static str),
     /// The number of pods of which backend?
     #[error(
@@ -108,6 +108,15 @@ pub enum SettingsError {
     /// What is no cookie.
     #[error("--cookie '{0}' is not a cookie: write it as NAME=VALUE")]
     Cookie(String),
+    /// What is no name with a password; it is not repeated, since it may be a secret.
+    #[error("--user needs a name and a password: write it as NAME:PASSWORD")]
+    User,
+    /// What is no value of a header.
+    #[error("--user-agent '{0}' holds a character that no header can")]
+    UserAgent(String),
+    /// Two options that set one header.
+    #[error("{0} and --header '{1}: …' exclude each other: drop one of them")]
+    TwiceSet(&'static str, &'static str),
     /// A rule cannot be used.
     #[error(transparent)]
     Rule(#[from] RuleError),
@@ -120,13 +129,13 @@ pub enum SettingsError {
     /// Sessions over connections that might keep their backend by themselves, or a run that stops by itself.
     #[error(
         "--expect-sticky and {0} exclude each other, since each session takes its own requests, on \
-         connections of their own: leave {0} away"
+         connections of their own: drop {0}"
     )]
     StickyWith(&'static str),
     /// A run that stops by itself was asked for with connections that carry several requests.
     #[error(
         "--sequential needs a connection of its own for every request, since responses on one \
-         connection may depend on each other: leave --keep-alive and --requests-per-connection away"
+         connection may depend on each other: drop --keep-alive and --requests-per-connection"
     )]
     SequentialOnSharedConnections,
     /// A run that stops by itself was asked for the classical test, which cannot say PASS before its end.
@@ -136,9 +145,7 @@ pub enum SettingsError {
     )]
     SequentialSignificance,
     /// A connection was asked to carry so many requests, and any number.
-    #[error(
-        "--keep-alive and --requests-per-connection exclude each other: leave one of them away"
-    )]
+    #[error("--keep-alive and --requests-per-connection exclude each other: drop one of them")]
     ConnectionUse,
     /// Streams were asked for without a connection that could carry them.
     #[error(
@@ -146,7 +153,7 @@ pub enum SettingsError {
     )]
     Streams,
     /// Any certificate was to do, and only some.
-    #[error("--insecure and --cacert exclude each other: leave one of them away")]
+    #[error("--insecure and --cacert exclude each other: drop one of them")]
     Trust,
     /// A file that an option names cannot be read, or is not what it should be.
     #[error("{flag} {path}: {why}")]

@@ -49,15 +49,15 @@ impl FromStr for ExpectEven {
     }
 }
 
-/// `true`, a number, or a number for each backend.
+/// How many pods there are, of each backend where a split stands beside.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Written {
-    /// Whether those that answer are.
+    /// `true`: as many as answer. `false`: evenness is not checked.
     Whether(bool),
-    /// So many.
+    /// This many.
     Number(Quantity),
-    /// So many of each backend.
+    /// This many of each backend.
     Backends(Texts),
 }
 

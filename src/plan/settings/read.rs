@@ -30,7 +30,10 @@ impl JsonSchema for Quantity {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": ["string", "number"]})
+        json_schema!({
+            "type": ["string", "number"],
+            "description": "A number, or the text that the command line takes for one: 500 or \"10k\", 2.5 or \"2500ms\".",
+        })
     }
 }
 
@@ -64,13 +67,13 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
-/// Whether, or a text that says by what.
+/// What sessions stay on their backends by.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Switch {
-    /// Whether.
+    /// `true`: whatever cookies the responses set. `false`: sessions are not checked.
     Whether(bool),
-    /// By what.
+    /// "cookie:NAME" or "header:NAME".
     By(String),
 }
 
@@ -103,11 +106,22 @@ impl JsonSchema for Texts {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"anyOf": [
-            {"type": "string"},
-            {"type": "array", "items": {"type": "string"}},
-            {"type": "object", "additionalProperties": {"type": ["string", "number"]}},
-        ]})
+        json_schema!({
+            "description": "What the command line takes: one text, a list of them, or a table.",
+            "anyOf": [
+                {"type": "string", "description": "As on the command line."},
+                {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "description": "As often as the option is given there.",
+                },
+                {
+                    "type": "object",
+                    "additionalProperties": {"type": ["string", "number"]},
+                    "description": "Each key with its value, such as {v1 = 70, v2 = 30}.",
+                },
+            ],
+        })
     }
 }
 

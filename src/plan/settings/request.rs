@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::Uri;
 use http::uri::PathAndQuery;
+use http::{HeaderValue, Uri};
 
 use super::file::read;
 use super::tcp::TcpError;
@@ -52,7 +54,33 @@ impl Settings {
         if !self.cookie.is_empty() {
             headers.push(format!("Cookie: {}", self.cookie.join("; ")));
         }
+        if let Some(user) = &self.user {
+            if !user.contains(':') {
+                return Err(SettingsError::User);
+            }
+            self.refuse_header("--user", "Authorization")?;
+            headers.push(format!("Authorization: Basic {}", STANDARD.encode(user)));
+        }
+        if let Some(agent) = &self.user_agent {
+            if HeaderValue::from_str(agent).is_err() {
+                return Err(SettingsError::UserAgent(agent.escape_debug().to_string()));
+            }
+            self.refuse_header("--user-agent", "User-Agent")?;
+            headers.push(format!("User-Agent: {agent}"));
+        }
         Ok(headers)
+    }
+
+    /// A header that an option of its own sets is not given by `--header` too.
+    fn refuse_header(&self, flag: &'static str, name: &'static str) -> Result<(), SettingsError> {
+        let is_given = self.header.iter().any(|header| {
+            let given = header.split_once(':').map_or("", |(given, _)| given.trim());
+            given.eq_ignore_ascii_case(name)
+        });
+        if is_given {
+            return Err(SettingsError::TwiceSet(flag, name));
+        }
+        Ok(())
     }
 
     /// The body: a text, or what a file holds, byte for byte.

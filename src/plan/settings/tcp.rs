@@ -60,6 +60,8 @@ pub(super) fn check(settings: &Settings) -> Result<(), TcpError> {
     let options = [
         ("--header", !settings.header.is_empty()),
         ("--cookie", !settings.cookie.is_empty()),
+        ("--user", settings.user.is_some()),
+        ("--user-agent", settings.user_agent.is_some()),
         ("--path", settings.path.is_some()),
         ("--method", settings.method.is_some()),
         ("--data", settings.data.is_some()),

@@ -127,7 +127,7 @@ pub(super) fn assignment(
                 Basis::Explicit => "--backend",
                 Basis::ExactName => "exact name",
                 Basis::NameToken => "last token of the name",
-                Basis::LeftOver => "left over, same stem",
+                Basis::LeftOver => "inferred: only name left",
                 Basis::Alone => "only workload that answered",
             }
             .to_owned(),

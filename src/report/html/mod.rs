@@ -11,7 +11,7 @@ use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
 
 use super::Named;
 use super::checks::ChecksReport;
-use view::{Section, Whole};
+use view::Whole;
 
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
@@ -34,15 +34,15 @@ pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>) -> String {
     let page = environment
         .template_from_str(PAGE)
         .expect("the template is valid");
-    let sections: Vec<Section> = reports.iter().enumerate().map(Section::of).collect();
     page.render(context! {
         policy => POLICY,
         style => STYLE,
         script => SCRIPT,
         version => env!("CARGO_PKG_VERSION"),
         title => view::title(reports, whole),
+        command => view::command(reports),
         whole => Serde(whole.map(Whole::of)),
-        sections => Serde(sections),
+        sections => Serde(view::sections(reports)),
     })
     .expect("the template uses what the view has")
 }

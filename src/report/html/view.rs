@@ -9,7 +9,7 @@ use super::chart::{self, Chart};
 use crate::format::{p_value, percent, points, time};
 use crate::report::checks::ChecksReport;
 use crate::report::escape::terminal;
-use crate::report::standing::{Standing, standing};
+use crate::report::standing::{self, Standing, standing};
 use crate::report::text::{MOST_PODS as MOST_ROWS, cut, word};
 use crate::report::{BackendReport, Named, Report, VerdictName};
 use pairs::{Pair, plan, run, target, test};
@@ -23,8 +23,14 @@ const SENTENCE_WIDTH: usize = 2000;
 /// One report.
 #[derive(Debug, Serialize)]
 pub(super) struct Section {
-    /// Distinguishes its parts from those of other sections.
+    /// Its place among the checks, which distinguishes its parts from those of other sections.
     index: usize,
+    /// Whether its details are left to reports of its own.
+    is_brief: bool,
+    /// Whether it is folded away, since it asks nothing of the reader.
+    is_folded: bool,
+    /// When it began and how long it took.
+    when: Option<String>,
     name: String,
     verdict: &'static str,
     word: &'static str,
@@ -86,6 +92,8 @@ struct BackendRow {
     p50: String,
     p99: String,
     errors: String,
+    /// The same in words.
+    sentence: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -102,6 +110,8 @@ struct PodRow {
     observed: u64,
     /// Of the pod that answered most, in percent.
     bar: String,
+    /// The colour of its backend.
+    series: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -141,6 +151,12 @@ impl Whole {
     }
 }
 
+/// What was typed.
+pub(super) fn command(reports: &[Named<'_>]) -> Option<String> {
+    let typed = reports.first()?.report.command_line.as_deref();
+    typed.map(sentence)
+}
+
 /// The page's title.
 pub(super) fn title(reports: &[Named<'_>], whole: Option<&ChecksReport>) -> String {
     if let [named] = reports {
@@ -175,9 +191,58 @@ fn or_dash(figure: Option<String>) -> String {
     figure.unwrap_or_else(|| "–".to_owned())
 }
 
+/// Checks beyond this number are shown without their details, which bounds the page's size.
+const MOST_DETAILED: usize = 8;
+
+/// The sections of a page: what fails first, then what is in doubt, each in the order in which they ran.
+pub(super) fn sections(reports: &[Named<'_>]) -> Vec<Section> {
+    let mut order: Vec<(usize, &Named<'_>)> = reports.iter().enumerate().collect();
+    order.sort_by_key(|(_, named)| match named.report.verdict {
+        VerdictName::Fail => 0,
+        VerdictName::Error => 1,
+        VerdictName::Inconclusive => 2,
+        VerdictName::Measured | VerdictName::Pass => 3,
+    });
+    let places = order.into_iter().enumerate();
+    places
+        .map(|(place, (index, named))| {
+            let mut section = Section::of(index, named);
+            section.is_folded = reports.len() > 1 && named.report.verdict == VerdictName::Pass;
+            if place >= MOST_DETAILED {
+                section.abridge();
+            }
+            section
+        })
+        .collect()
+}
+
 impl Section {
-    pub(super) fn of((index, named): (usize, &Named<'_>)) -> Self {
+    /// Leaves the verdict and how the backends' shares stand.
+    fn abridge(&mut self) {
+        self.is_brief = true;
+        self.charts = Vec::new();
+        self.pods = Vec::new();
+        self.more_pods = 0;
+        self.assignment = Vec::new();
+        for pairs in [
+            &mut self.target,
+            &mut self.plan,
+            &mut self.test,
+            &mut self.run,
+        ] {
+            *pairs = Vec::new();
+        }
+    }
+
+    fn of(index: usize, named: &Named<'_>) -> Self {
         let report = named.report;
+        let series = |label: &Option<String>| {
+            let backends = report.backends.iter().take(chart::MOST_SERIES);
+            let place = backends
+                .enumerate()
+                .find(|(_, backend)| Some(&backend.label) == label.as_ref());
+            place.map_or_else(|| "others".to_owned(), |(place, _)| format!("s{place}"))
+        };
         let (symbol, claim) = meaning(report);
         let labels = |label: &Option<String>| or_dash(label.as_deref().map(shown));
         let most = report
@@ -188,6 +253,12 @@ impl Section {
             .unwrap_or(1);
         Self {
             index,
+            is_brief: false,
+            is_folded: false,
+            when: report.started_at.as_deref().map(|started| {
+                let started = shown(started).replace('T', " ").replace('Z', " UTC");
+                format!("{started}, {}", time(report.duration_seconds))
+            }),
             name: name(named),
             verdict: report.verdict.code(),
             word: word(report.verdict),
@@ -226,6 +297,7 @@ impl Section {
                     label: labels(&pod.label),
                     observed: pod.observed,
                     bar: format!("{:.1}", 100.0 * pod.observed as f64 / most as f64),
+                    series: series(&pod.label),
                 })
                 .collect(),
             more_pods: report.pods.len().saturating_sub(MOST_PODS),
@@ -329,6 +401,7 @@ impl BackendRow {
             interval: none(),
             p50: none(),
             p99: none(),
+            sentence: String::new(),
             errors: none(),
         }
     }
@@ -351,6 +424,7 @@ impl BackendRow {
             interval: or_dash(crate::report::text::interval(backend)),
             p50: or_dash(backend.latency_p50_seconds.map(time)),
             p99: or_dash(backend.latency_p99_seconds.map(time)),
+            sentence: sentence(&standing::sentence(backend)),
             errors: or_dash((backend.observed > 0).then(|| backend.errors.to_string())),
         }
     }

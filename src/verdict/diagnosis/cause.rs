@@ -59,28 +59,28 @@ impl Cause {
                 format!("the counts look like the weights in another order: {told}")
             }
             Self::EqualWeights => format!(
-                "the counts look like equal weights: {told}, as where the weights are not applied"
+                "the counts look like equal weights: {told}, as happens when the weights are not applied"
             ),
             Self::UniformOverPods => format!(
                 "the counts look like every pod getting the same: {told} over the {} pods that \
-                 answered, as where the route or its weights are bypassed",
+                 answered, as happens when the route or its weights are bypassed",
                 pods_told(symptoms)
             ),
             Self::ReplicaRatio => format!(
-                "the counts look like the ratio of the replicas: {told}, as where replicas alone \
+                "the counts look like the ratio of the replicas: {told}, as happens when replicas alone \
                  divide the requests"
             ),
             Self::Absent(silent) => absent(symptoms, missing, silent),
             Self::TotalIgnored(total) if *total > 100.0 => format!(
-                "the counts look like weights out of {total} read as out of 100: {told}, as where \
+                "the counts look like weights out of {total} read as out of 100: {told}, as happens when \
                  canary-weight-total is not read"
             ),
             Self::TotalIgnored(total) => format!(
-                "the counts look like weights out of {total} read as out of 100: {told}, as where \
+                "the counts look like weights out of {total} read as out of 100: {told}, as happens when \
                  ingress-nginx ignores a canary-weight-total of 100 or less"
             ),
             Self::StuckClient(backend) => format!(
-                "every identified response came from {}{}: as where this client is kept on one side, \
+                "every identified response came from {}{}: as happens when this client is kept on one side, \
                  by a hash of its address or of another key that never changes",
                 symptoms.label(*backend),
                 one_pod(symptoms, *backend)
@@ -125,7 +125,7 @@ fn absent(symptoms: &Symptoms<'_>, missing: &Missing, silent: &[usize]) -> Strin
         "it has no ready endpoints and the ingress gives its share to another, or its rule does not apply"
     };
     format!(
-        "{} got nothing, and {failed}: as where {why}",
+        "{} got nothing, and {failed}: as happens when {why}",
         names.join(" and ")
     )
 }
@@ -141,14 +141,14 @@ fn failing(symptoms: &Symptoms<'_>, missing: &Missing, backend: usize) -> String
     if missing.is_mostly_success() {
         return format!(
             "{missed} of the requests were answered without naming a pod ({}), {answered} by {label}, \
-             which should get {expected}: as where the answers of {label} do not name their pod; say how \
+             which should get {expected}: as happens when the answers of {label} do not name their pod; say how \
              they do with --identify",
             missing.told()
         );
     }
     format!(
         "{missed} of the requests failed ({}) and {answered} were answered by {label}, which should get \
-         {expected}: as where {label} fails and the split is right",
+         {expected}: as happens when {label} fails and the split is right",
         missing.told()
     )
 }

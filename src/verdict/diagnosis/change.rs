@@ -35,17 +35,17 @@ pub(super) fn changed(symptoms: &Symptoms<'_>) -> Option<Finding> {
     let is_again = changes_again(symptoms, change.index);
     let not_live = !is_again && is_not_live_yet(symptoms, change, responses);
     let code = if not_live {
-        message += ", which fits the expected split: as where its weights were not live yet when the run began, or \
+        message += ", which fits the expected split: as happens when its weights were not live yet when the run began, or \
                     the workers of a round-robin all started just then; --warmup ";
         message += &(2 * request).max(1).to_string();
         message += " leaves that out";
         "weights_not_live_yet"
     } else {
         message.push_str(if is_again {
-            ", and this was not the only change: as where weights, endpoints or the configuration are \
+            ", and this was not the only change: as happens when weights, endpoints or the configuration are \
              in motion, or many requests in a row are decided together"
         } else {
-            ": as where the weights or the endpoints changed during the run"
+            ": as happens when the weights or the endpoints changed during the run"
         });
         "changed_mid_run"
     };

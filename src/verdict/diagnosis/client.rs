@@ -32,7 +32,7 @@ fn slow_dials(measured: &Measured) -> Option<Finding> {
     let slow = measured.slow_dials.saturating_sub(measured.port_waits);
     (slow > 0).then(|| {
         let message = format!(
-            "{slow} of {} connections took a second or more to open: as where the first packet is lost or a full backlog \
+            "{slow} of {} connections took a second or more to open: as happens when the first packet is lost or a full backlog \
              drops it, and it is sent again; what balances connections may then draw the backend anew",
             measured.connections.opened
         );

@@ -194,8 +194,10 @@ pub(super) fn unexplained(symptoms: &Symptoms<'_>, missing: &Missing) -> Finding
     match explained.next {
         Some((code, log_likelihood)) => {
             let mut finding = finding.with("log_likelihood", log_likelihood);
-            let closest = ["; the closest is ", code, ", which does not fit either"];
-            finding.message.extend(closest);
+            let closest = code.replace('_', " ");
+            finding
+                .message
+                .extend(["; the closest of them, ", &closest, ", does not fit either"]);
             finding
         }
         None => finding,

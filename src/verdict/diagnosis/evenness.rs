@@ -44,7 +44,7 @@ fn alone(symptoms: &Symptoms<'_>, pod: usize) -> Finding {
     let message = format!(
         "every request was answered by {}: is there one ready pod, or is the balancer sticky by what all \
          requests share: the client's address, a header, a cookie, a connection? Vary it with --header, \
-         --cookie, or machines of other addresses, and leave --keep-alive away",
+         --cookie, or machines of other addresses, and drop --keep-alive",
         symptoms.label(pod)
     );
     Finding::new("one_pod_alone", message)

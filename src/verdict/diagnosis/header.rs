@@ -31,7 +31,7 @@ pub(super) fn beside(
          canary-by-header-pattern has another"
     };
     let message = format!(
-        "{name}: {} is sent and does not lead to {}: {others} of {all} requests went elsewhere, as where no rule \
+        "{name}: {} is sent and does not lead to {}: {others} of {all} requests went elsewhere, as happens when no rule \
          knows it and the weights decide; {remedy}",
         value.escape_debug(),
         split.labels()[meant]

@@ -33,7 +33,7 @@ fn recognised(measured: &Measured) -> Option<Finding> {
         String::new()
     } else {
         format!(
-            "; the pace had to be lowered {} times, as where a limiter in one backend alone rejects",
+            "; the pace had to be lowered {} times, as happens when a limiter in one backend alone rejects",
             found.slowdowns
         )
     };
@@ -100,7 +100,7 @@ fn undecided(measured: &Measured) -> Finding {
     } else {
         (
             "limiter_suspected",
-            "the run ended before it was known whether that ends at a lower pace, as where a rate limiter \
+            "the run ended before it was known whether that ends at a lower pace, as happens when a rate limiter \
              rejects them",
         )
     };

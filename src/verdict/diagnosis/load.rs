@@ -31,7 +31,7 @@ pub(super) fn slow(symptoms: &Symptoms<'_>) -> Option<Finding> {
     );
     (share < expected && own >= SLOW * others).then(|| {
         let message = format!(
-            "{} got {} instead of {}, and its median answer takes {:.1} times as long as the others': as where a balancer \
+            "{} got {} instead of {}, and its median answer takes {:.1} times as long as the others': as happens when a balancer \
              sends less to what is slow or full (least connections, a limit of connections), so that the share depends \
              on the load{ADVICE}",
             symptoms.label(backend),
@@ -74,7 +74,7 @@ pub fn alone(claim: &Claim, outcome: &mut Outcome, concurrency: u64, probe: &Out
     if differs <= alpha {
         let message = format!(
             "the share depends on the load: {told} with one request in flight (a probe of {requests} requests after the \
-             run), {} with {concurrency} (p {}): as where a balancer sends less to what is slow or full (least \
+             run), {} with {concurrency} (p {}): as happens when a balancer sends less to what is slow or full (least \
              connections, a limit of connections)",
             observed_shares(&claim.split, &shares(busy)),
             p_value(differs)

@@ -102,7 +102,7 @@ impl Missing {
             let primaries = [symptoms.primary()].into_iter().chain(silent);
             let primaries: Vec<&str> = primaries.map(|backend| symptoms.label(backend)).collect();
             let message = format!(
-                "all {all} requests failed from the first one on ({}): as where the primary, {}, has no ready \
+                "all {all} requests failed from the first one on ({}): as happens when the primary, {}, has no ready \
                  endpoints, without which an ingress serves nothing, not even a canary, or where no backend is up",
                 self.told(),
                 primaries.join(" or ")
@@ -141,7 +141,7 @@ impl Missing {
             Finding::new(
                 "errors_before_split",
                 format!(
-                    "{failed}: as where the ingress itself fails, or a rate limiter whose burst was used up \
+                    "{failed}: as happens when the ingress itself fails, or a rate limiter whose burst was used up \
                      before the run"
                 ),
             )
@@ -166,7 +166,7 @@ impl Missing {
         let change = onset(symptoms, &own)?;
         let label = symptoms.label(backend);
         let message = format!(
-            "{label} answered {} of its first {} requests, and {} of those after: as where a rate limiter \
+            "{label} answered {} of its first {} requests, and {} of those after: as happens when a rate limiter \
              in {label} alone rejects the rest ({}), or where {label} broke during the run; a lower --rate \
              would tell",
             percent(change.before[0]),
@@ -231,7 +231,7 @@ impl Missing {
         let from = first as u64 * symptoms.window_length;
         let message = format!(
             "{held} of {total} requests without an identity ({}) lie between about request {from} and {:.0}: \
-             as where the ingress reloads, or a pod is replaced, in mid-run",
+             as happens when the ingress reloads, or a pod is replaced, in mid-run",
             self.told_all(),
             from as f64 + span
         );
@@ -259,7 +259,7 @@ impl Missing {
             Finding::new(
                 "rate_limited",
                 format!(
-                    "{told}: as where the burst of a rate limiter is used up; a lower --rate would tell it \
+                    "{told}: as happens when the burst of a rate limiter is used up; a lower --rate would tell it \
                      from an outage"
                 ),
             )
@@ -267,7 +267,7 @@ impl Missing {
             Finding::new(
                 "outage",
                 format!(
-                    "{told}: as where the ingress or all its backends broke down during the run"
+                    "{told}: as happens when the ingress or all its backends broke down during the run"
                 ),
             )
         };

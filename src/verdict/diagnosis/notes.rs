@@ -116,7 +116,7 @@ pub(super) fn bursts(symptoms: &Symptoms<'_>) -> Option<Finding> {
     // Of answers that come b at a time, neighbours have a correlation of 1 − 1/b.
     let at_a_time = f64::midpoint(order.neighbour_effect, 1.0);
     let message = format!(
-        "answers repeat the backend of those before them, about {at_a_time:.1} at a time (longest run {}): as where one \
+        "answers repeat the backend of those before them, about {at_a_time:.1} at a time (longest run {}): as happens when one \
          decision holds for several requests, workers of the ingress draw alike, or backends have long turns; {} \
          requests carry the information of {:.0}",
         order.longest_run,

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::root;
 use crate::program::command;
@@ -158,10 +158,35 @@ fn page(title: &str, introduction: &str, schema: &Value) -> String {
         "{GENERATED}# {title}\n\n{introduction}\n\n{}",
         table(schema)
     );
-    for (name, definition) in schema["$defs"].as_object().unwrap() {
-        let _ = write!(page, "\n## {name}\n\n{}", table(definition));
+    let definitions = schema["$defs"].as_object().unwrap();
+    for (name, definition) in definitions {
+        let own = beyond(definition, name, definitions);
+        let _ = write!(page, "\n## {name}\n\n{}", table(&own));
     }
     page
+}
+
+/// An object without the fields that another definition lists too, which it refers to then.
+fn beyond(definition: &Value, name: &str, definitions: &Map<String, Value>) -> Value {
+    let mut own = definition.clone();
+    let fields = |of: &Value| of["properties"].as_object().cloned().unwrap_or_default();
+    let all = fields(definition);
+    let shared = definitions.iter().find(|(other, other_definition)| {
+        let others = fields(other_definition);
+        *other != name && others.len() > 1 && others.keys().all(|field| all.contains_key(field))
+    });
+    if let Some((other, other_definition)) = shared {
+        let others = fields(other_definition);
+        own["properties"] = all
+            .into_iter()
+            .filter(|(field, _)| !others.contains_key(field))
+            .collect::<Map<_, _>>()
+            .into();
+        let described = definition["description"].as_str().unwrap_or("");
+        own["description"] =
+            format!("{described} Beside these it has every field of {other}.").into();
+    }
+    own
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(crate) const ALL: &[Row] = &[
     ("refuses", refuses),
     ("vanishes in mid-run", vanishes),
     ("HTTP/1.1 alone, asked for HTTP/2", || {
-        other_protocol(well_behaved(), &["--http2"], "leave --http2 away")
+        other_protocol(well_behaved(), &["--http2"], "drop --http2")
     }),
     ("HTTP/2 alone, asked for HTTP/1.1", || {
         other_protocol(http2::well_behaved(), &[], "add --http2")

@@ -11,7 +11,7 @@ const HEIGHT: f64 = 150.0;
 /// Room for the share's axis, at the left.
 const LEFT: f64 = 52.0;
 /// The funnel is drawn at so many places.
-const STEPS: usize = 80;
+const STEPS: usize = 40;
 
 pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
     let counts: Vec<&[u64]> = report

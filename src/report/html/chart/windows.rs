@@ -1,9 +1,10 @@
 //! The shares by time window, as stacked bars.
 
+use std::cmp::Ordering;
+
 use super::axis::Axis;
 use super::svg::{Anchor, Svg};
 use super::{Chart, MARGIN, MOST_SERIES, WIDTH, left_out, short, shown};
-use crate::format::time;
 use crate::report::{Report, WindowReport};
 
 const HEIGHT: f64 = 170.0;
@@ -26,6 +27,17 @@ impl Bar {
     pub(in crate::report::html) fn total(&self) -> u64 {
         self.counts.iter().sum::<u64>() + self.unmapped
     }
+}
+
+/// A time since the start, in the unit and with the digits that suit `last`, the latest of its axis.
+fn elapsed(seconds: f64, last: f64) -> String {
+    let (value, last, unit) = match last {
+        ..0.1 => (seconds * 1e3, last * 1e3, "ms"),
+        0.1..300.0 => (seconds, last, "s"),
+        _ => (seconds / 60.0, last / 60.0, "min"),
+    };
+    let digits = usize::from(last < 10.0);
+    format!("{value:.digits$} {unit}")
 }
 
 /// The windows, joined.
@@ -60,10 +72,8 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
     let y = Axis::linear((0.0, 1.0), (floor, 22.0));
     let x = Axis::linear((0.0, bars.len() as f64), (LEFT, WIDTH - MARGIN));
     let mut svg = Svg::default();
-    for (index, bar) in bars.iter().enumerate() {
-        let (from, to) = (x.place(index as f64), x.place(index as f64 + 1.0));
-        draw(&mut svg, &y, (from, to), bar, report);
-    }
+    draw(&mut svg, (&x, &y), &bars, report);
+    let last = bars.last().map_or(0.0, |bar| bar.start_seconds);
     for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
         let label = format!("{} %", share * 100.0);
         svg.text(
@@ -93,7 +103,7 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
                 } else {
                     Anchor::Middle
                 },
-                &time(start),
+                &elapsed(start, last),
             );
         }
     }
@@ -132,44 +142,37 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
     })
 }
 
-fn draw(svg: &mut Svg, y: &Axis, (from, to): (f64, f64), bar: &Bar, report: &Report) {
-    let (identified, total) = (bar.total(), bar.total() + bar.unidentified);
-    let mut below = 0;
-    let gap = ((to - from) * 0.1).min(1.0);
-    for (backend, about) in shown(report) {
-        let count = bar.counts[backend];
-        let (low, high) = (
-            below as f64 / total as f64,
-            (below + count) as f64 / total as f64,
-        );
-        below += count;
-        if count == 0 {
-            continue;
-        }
-        let told = format!(
-            "{}, from {}: {count} of {total}, {:.1} %",
-            short(&about.label),
-            time(bar.start_seconds),
-            100.0 * count as f64 / total as f64
-        );
-        let area = [
-            from,
-            y.place(high),
-            to - from - gap,
-            y.place(low) - y.place(high),
-        ];
-        svg.told_rect(&format!("s{backend}"), area, &told);
-    }
-    let mut rest = |from_count: u64, to_count: u64, class: &str, what: &str| {
-        if from_count < to_count {
-            let top = y.place(to_count as f64 / total as f64);
-            let height = y.place(from_count as f64 / total as f64) - top;
-            let told = format!("{what}: {} of {total}", to_count - from_count);
-            svg.told_rect(class, [from, top, to - from - gap, height], &told);
+/// The bars of every series, which stand one on the other.
+fn draw(svg: &mut Svg, (x, y): (&Axis, &Axis), bars: &[Bar], report: &Report) {
+    let counted = report.backends.len().min(MOST_SERIES);
+    let count_of = |bar: &Bar, series: usize| -> u64 {
+        match series.cmp(&counted) {
+            Ordering::Less => bar.counts[series],
+            Ordering::Equal => bar.total() - bar.counts[..counted].iter().sum::<u64>(),
+            Ordering::Greater => bar.unidentified,
         }
     };
-    rest(below, identified, "others", others(report));
-    rest(identified, total, "missing", MISSING);
+    for series in 0..counted + 2 {
+        let mut areas = Vec::new();
+        for (index, bar) in bars.iter().enumerate() {
+            let all = (bar.total() + bar.unidentified) as f64;
+            let below: u64 = (0..series).map(|below| count_of(bar, below)).sum();
+            let count = count_of(bar, series);
+            if count > 0 {
+                let (from, to) = (x.place(index as f64), x.place(index as f64 + 1.0));
+                let gap = ((to - from) * 0.1).min(1.0);
+                let top = y.place((below + count) as f64 / all);
+                let height = y.place(below as f64 / all) - top;
+                areas.push([from, top, to - from - gap, height]);
+            }
+        }
+        let (class, told) = match report.backends.get(series).filter(|_| series < counted) {
+            Some(backend) => (format!("s{series}"), short(&backend.label)),
+            None if series == counted => ("others".to_owned(), others(report).to_owned()),
+            None => ("missing".to_owned(), MISSING.to_owned()),
+        };
+        svg.rects(&class, &areas, &told);
+    }
 }
 
 /// What the series of requests without an identity is called.
@@ -222,5 +225,19 @@ fn legend(svg: &mut Svg, report: &Report) {
     }
     if has_missing {
         tell(shown_count + usize::from(has_others), "missing", MISSING);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ticks_of_an_axis_have_one_unit() {
+        let told = |last: f64| [0.000_302, 0.49 * last].map(|seconds| elapsed(seconds, last));
+        assert_eq!(told(0.8), ["0.0 s", "0.4 s"]);
+        assert_eq!(told(0.05), ["0 ms", "24 ms"]);
+        assert_eq!(told(45.0), ["0 s", "22 s"]);
+        assert_eq!(told(3600.0), ["0 min", "29 min"]);
     }
 }

@@ -114,7 +114,7 @@ pub(super) fn test(report: &Report) -> Vec<Pair> {
     let mut pairs = vec![
         Pair::new("method", test.method.replace('_', " ")),
         Pair::new(
-            "p that gates",
+            "goodness of fit p",
             p_value_with_log10(test.p_value, test.log10_p_value),
         ),
         Pair::new("equivalence p", p_value(test.equivalence_p_value)),
@@ -149,10 +149,6 @@ pub(super) fn test(report: &Report) -> Vec<Pair> {
 pub(super) fn run(report: &Report) -> Vec<Pair> {
     let requests = &report.requests;
     let mut pairs = vec![Pair::new("run", shown(&report.run_id))];
-    if let Some(started) = &report.started_at {
-        pairs.push(Pair::new("started", shown(started)));
-        pairs.push(Pair::new("took", time(report.duration_seconds)));
-    }
     for (name, count) in [
         ("sent", requests.sent),
         ("attributed", requests.attributed),
