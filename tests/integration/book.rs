@@ -7,6 +7,23 @@ mod reference;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Bytes of a picture differ from machine to machine; what it says does not.
+#[test]
+fn the_pictures_of_the_readme_show_what_lbtest_says_now() {
+    let check = std::process::Command::new("python3")
+        .args(["scripts/pictures", "--check"])
+        .current_dir(root())
+        .env("LBTEST", env!("CARGO_BIN_EXE_lbtest"))
+        .output()
+        .unwrap();
+    assert!(check.status.success(), "{check:?}");
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(
+        readme.lines().count() <= 150,
+        "the README is for a first look"
+    );
+}
+
 /// The root of the checkout.
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

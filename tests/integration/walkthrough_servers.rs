@@ -1,4 +1,4 @@
-//! The commands of README and tutorial, run as they stand. Some of them start real servers.
+//! The commands of README, tutorial and pages of tasks, run as they stand. Some of them start real servers.
 
 use std::fmt::Write;
 use std::fs;
@@ -91,6 +91,7 @@ fn walk(page: &str, url: &str) {
         .env("LC_ALL", "C.UTF-8")
         .env_remove("LBTEST_URL")
         .env_remove("LBTEST_HOST")
+        .env_remove("LBTEST_CONFIG")
         .env_remove("LBTEST_RUN_ID")
         .env_remove("JOB_COMPLETION_INDEX")
         .env_remove("GITHUB_ACTIONS")
@@ -149,6 +150,15 @@ fn the_tutorial_runs_as_it_stands() {
 fn the_exercises_page_runs_as_it_stands() {
     let ingress = ingress();
     walk("docs/challenge.md", &format!("http://{}/", ingress.addr()));
+}
+
+#[test]
+fn the_pages_of_tasks_run_as_they_stand() {
+    let ingress = ingress();
+    let url = format!("http://{}/", ingress.addr());
+    for name in ["reach", "manifests", "servers"] {
+        walk(&format!("docs/how-to/{name}.md"), &url);
+    }
 }
 
 #[test]
