@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// How many requests are remembered: enough to place a change to the request, little enough that a run of
-/// a million takes no more memory than one of ten thousand, within half a MiB.
-pub const REMEMBERED: usize = 1 << 18;
+/// a million takes no more memory than one of ten thousand, within a quarter of a MiB.
+pub const REMEMBERED: usize = 1 << 17;
 
 /// Stands for a request without an identity, or one not answered yet.
 pub const NOBODY: u16 = 0;
