@@ -310,7 +310,8 @@ fn envoy_passes_the_split_and_fails_another_over_each_protocol() {
     server.passes_and_fails_over_each_protocol();
 }
 
-/// Twenty times the requests may take at most 1 MiB more. The release build is measured with a million.
+/// Four times the requests may take at most 1 MiB more, once what is remembered of their order is full. The release build is
+/// measured with a million.
 #[test]
 fn memory_does_not_grow_with_the_number_of_requests() {
     let server = Server::start(&["static", "--weights", "v1=70,v2=30"]);
@@ -335,8 +336,11 @@ fn memory_does_not_grow_with_the_number_of_requests() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         stderr.lines().last().unwrap().parse().unwrap()
     };
-    let (few, many) = (peak("10k"), peak("200k"));
-    assert!(many <= few + 1024, "{few} KiB for 10k, {many} KiB for 200k");
+    let (few, many) = (peak("150k"), peak("600k"));
+    assert!(
+        many <= few + 1024,
+        "{few} KiB for 150k, {many} KiB for 600k"
+    );
 }
 
 /// One connection is one trial: the banner names the pod, and so does the certificate where TLS passes through.
