@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -57,6 +57,10 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// No test of three backends or more has a smaller error rate; it is reached after nine of one step.
 const LEAST_ALPHA: f64 = 1e-5;
+/// So many objects wait until they are looked at; the stream waits then.
+const MOST_WAITING: usize = 16;
+/// A stream of more objects is none of a rollout.
+const MOST_OBJECTS: usize = 10_000;
 /// How often what has come meanwhile is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -124,8 +128,16 @@ pub(super) fn run(args: &FollowArgs) -> Result<ExitStatus, CommandError> {
         step: None,
         judged: Vec::new(),
     };
-    let interrupted = follower.follow()?;
-    follower.conclude(interrupted)
+    match follower.follow() {
+        Ok(interrupted) => follower.conclude(interrupted),
+        // What was measured is told all the same.
+        Err(error) => {
+            if follower.has_begun() {
+                follower.conclude(false)?;
+            }
+            Err(error)
+        }
+    }
 }
 
 fn opened(path: &Path, open: impl Fn(&Path) -> io::Result<File>) -> Result<File, CommandError> {
@@ -141,8 +153,8 @@ fn events(objects: &Path) -> Result<Receiver<Event>, CommandError> {
         Some("-") => Box::new(io::stdin()),
         _ => Box::new(opened(objects, |path| File::open(path))?),
     };
-    let (send, events) = channel();
-    std::thread::spawn(move || {
+    let (send, events) = sync_channel(MOST_WAITING);
+    let begun = std::thread::Builder::new().spawn(move || {
         let values = serde_json::Deserializer::from_reader(BufReader::new(source));
         for value in values.into_iter::<Value>() {
             let event = match value {
@@ -156,7 +168,12 @@ fn events(objects: &Path) -> Result<Receiver<Event>, CommandError> {
         }
         let _ = send.send(Event::End);
     });
-    Ok(events)
+    match begun {
+        Ok(_) => Ok(events),
+        Err(error) => Err(CommandError::not_measured(format!(
+            "no thread that reads the objects could start: {error}"
+        ))),
+    }
 }
 
 impl Follower<'_> {
@@ -189,6 +206,10 @@ impl Follower<'_> {
                 return Ok(true);
             }
         }
+    }
+
+    fn has_begun(&self) -> bool {
+        self.step.is_some() || !self.judged.is_empty()
     }
 
     fn has_tested(&self) -> bool {
@@ -240,6 +261,11 @@ impl Follower<'_> {
             let name = |field: &str| item.pointer(field).map(Value::to_string);
             let key = ["/kind", "/metadata/namespace", "/metadata/name"].map(name);
             self.objects.insert(format!("{key:?}"), item);
+        }
+        if self.objects.len() > MOST_OBJECTS {
+            return Err(CommandError::usage(format!(
+                "the stream has more than {MOST_OBJECTS} objects: watch those of one rollout"
+            )));
         }
         match self.desired() {
             Ok(desired) => {

@@ -53,11 +53,14 @@ impl StepReport {
             Some(seconds) => format!("live within {}", time(seconds)),
             None => self.message.clone(),
         };
+        let tests = match self.tests {
+            1 => "1 test".to_owned(),
+            tests => format!("{tests} tests"),
+        };
         format!(
-            "{}  step {step}, {expect}: {when} ({} requests, {} tests)\n",
+            "{}  step {step}, {expect}: {when} ({} requests, {tests})\n",
             super::text::word(self.verdict),
-            self.requests,
-            self.tests
+            self.requests
         )
     }
 }

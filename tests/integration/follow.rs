@@ -231,3 +231,16 @@ fn a_stream_that_is_interrupted_leaves_a_report() {
     let nothing = crate::program::lbtest_reading(&["follow", "http://127.0.0.1:1/", "-"], b"{}");
     assert_eq!(nothing.status, 4, "{nothing:?}");
 }
+
+#[test]
+fn a_stream_that_breaks_leaves_what_was_measured() {
+    let ingress = Moving::start(5);
+    let mut followed = Followed::start(&ingress, "shop", &[]);
+    followed.feed(&rollout(5));
+    assert_eq!(followed.line()["verdict"], "pass");
+    let mut stdin = followed.stdin.take().unwrap();
+    writeln!(stdin, "no object").unwrap();
+    drop(stdin);
+    assert_eq!(followed.line()["steps"], 1);
+    assert_eq!(followed.status(), Some(2));
+}
