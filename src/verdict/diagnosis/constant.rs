@@ -386,8 +386,10 @@ fn weights(symptoms: &Symptoms<'_>, all: &mut Vec<Candidate>) {
     if let Some(shares) = likeliest(observed, readings) {
         all.push(Candidate::new(Cause::EqualWeights, shares).of(number));
     }
-    // Many things bring a canary to few percent; only ingress-nginx reads totals so.
-    if symptoms.is_ingress_nginx {
+    // Many things bring a canary to few percent; only ingress-nginx reads totals so. Who writes weights out of more than
+    // 100 has a total in mind.
+    let is_of_more = symptoms.split.weights().iter().sum::<f64>() > 100.0 + SAME;
+    if symptoms.is_ingress_nginx || is_of_more {
         total_ignored(symptoms, all);
     }
 }

@@ -178,6 +178,14 @@ fn a_total_is_ignored_by_ingress_nginx_alone() {
         few.is_ingress_nginx = true;
         assert_eq!(few.first(), ["canary_weight_total_ignored"]);
     }
+    let found = case("stable=980,canary=20", &[7953, 2047]).found();
+    assert_eq!(found[0].code, "canary_weight_total_ignored");
+    assert!(
+        found[0]
+            .message
+            .contains("weights out of 1000 read as out of 100"),
+        "{found:?}"
+    );
 }
 
 #[test]
