@@ -74,19 +74,18 @@ impl Fetch {
     ///
     /// Only what the cluster's API knows is asked for: kubectl refuses a request for any other.
     pub(super) fn begin(namespace: &str) -> Result<Self, CommandError> {
-        let known = run(&[
+        let mut known = run(&[
             "api-resources",
             "--namespaced=true",
             "--verbs=list",
             "--no-headers",
         ])?;
         let mut listed = String::new();
-        let mut known = known;
-        if let Some(out) = known.child.stdout.as_mut() {
-            out.take(1 << 20)
-                .read_to_string(&mut listed)
-                .map_err(|error| failed(&error))?;
-        }
+        known
+            .output()
+            .take(1 << 20)
+            .read_to_string(&mut listed)
+            .map_err(|error| failed(&error))?;
         known.end()?;
         let resources: Vec<String> = listed.lines().filter_map(resource).collect();
         if resources.is_empty() {
@@ -101,8 +100,9 @@ impl Fetch {
         self.child.stdout.as_mut().expect("it is piped")
     }
 
-    /// Waits for its end, which tells whether all of it came.
+    /// Waits for its end, which tells whether all of it came; what nobody read ends it.
     pub(super) fn end(mut self) -> Result<(), CommandError> {
+        drop(self.child.stdout.take());
         let status = self.child.wait().map_err(|error| failed(&error))?;
         if status.success() {
             return Ok(());
