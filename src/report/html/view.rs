@@ -1,6 +1,6 @@
 //! What the page shows, in the words and figures in which it shows it.
 
-mod pairs;
+mod facts;
 
 use minijinja::Value;
 use serde::Serialize;
@@ -12,7 +12,7 @@ use crate::report::escape::terminal;
 use crate::report::standing::{self, Standing, standing};
 use crate::report::text::{MOST_PODS as MOST_ROWS, cut, word};
 use crate::report::{BackendReport, Named, Report, VerdictName};
-use pairs::{Pair, plan, run, target, test};
+use facts::{Fact, plan, run, target, test};
 
 /// Pods beyond this number are counted, not listed, which bounds the page's size.
 const MOST_PODS: usize = 300;
@@ -49,10 +49,10 @@ pub(super) struct Section {
     more_pods: usize,
     limits: Vec<LimitRow>,
     assignment: Vec<[String; 3]>,
-    target: Vec<Pair>,
-    plan: Vec<Pair>,
-    test: Vec<Pair>,
-    run: Vec<Pair>,
+    target: Vec<Fact>,
+    plan: Vec<Fact>,
+    test: Vec<Fact>,
+    run: Vec<Fact>,
 }
 
 /// A chart whose drawing is escaped already.
@@ -224,13 +224,13 @@ impl Section {
         self.pods = Vec::new();
         self.more_pods = 0;
         self.assignment = Vec::new();
-        for pairs in [
+        for facts in [
             &mut self.target,
             &mut self.plan,
             &mut self.test,
             &mut self.run,
         ] {
-            *pairs = Vec::new();
+            *facts = Vec::new();
         }
     }
 

@@ -9,12 +9,12 @@ use crate::report::{PlanReport, Report};
 
 /// A name and what it is.
 #[derive(Debug, Serialize)]
-pub(super) struct Pair {
+pub(super) struct Fact {
     name: &'static str,
     value: String,
 }
 
-impl Pair {
+impl Fact {
     fn new(name: &'static str, value: impl Into<String>) -> Self {
         Self {
             name,
@@ -23,24 +23,24 @@ impl Pair {
     }
 }
 
-pub(super) fn target(report: &Report) -> Vec<Pair> {
+pub(super) fn target(report: &Report) -> Vec<Fact> {
     let Some(target) = &report.target else {
         return Vec::new();
     };
-    let mut pairs = vec![
-        Pair::new("URL", sentence(&target.url)),
-        Pair::new("Host", shown(&target.host)),
+    let mut facts = vec![
+        Fact::new("URL", sentence(&target.url)),
+        Fact::new("Host", shown(&target.host)),
     ];
     if !target.addresses.is_empty() {
-        pairs.push(Pair::new(
+        facts.push(Fact::new(
             "addresses",
             sentence(&target.addresses.join(", ")),
         ));
     }
-    pairs
+    facts
 }
 
-pub(super) fn plan(plan: &PlanReport) -> Vec<Pair> {
+pub(super) fn plan(plan: &PlanReport) -> Vec<Fact> {
     let number = |count: Option<u64>| count.map(|count| count.to_string());
     let known = [
         ("requests", number(plan.requests)),
@@ -57,52 +57,52 @@ pub(super) fn plan(plan: &PlanReport) -> Vec<Pair> {
             number(plan.requests_per_connection),
         ),
     ];
-    let mut pairs: Vec<Pair> = known
+    let mut facts: Vec<Fact> = known
         .into_iter()
-        .filter_map(|(name, value)| Some(Pair::new(name, value?)))
+        .filter_map(|(name, value)| Some(Fact::new(name, value?)))
         .collect();
-    pairs.push(Pair::new("alpha", plan.alpha.to_string()));
-    pairs.push(Pair::new("tolerance", points(plan.tolerance_share)));
-    pairs.push(Pair::new("judge", plan.judge));
-    pairs.push(Pair::new(
+    facts.push(Fact::new("alpha", plan.alpha.to_string()));
+    facts.push(Fact::new("tolerance", points(plan.tolerance_share)));
+    facts.push(Fact::new("judge", plan.judge));
+    facts.push(Fact::new(
         "sequential",
         if plan.sequential { "yes" } else { "no" },
     ));
-    pairs.push(Pair::new(
+    facts.push(Fact::new(
         "most without identity",
         percent(plan.max_unattributed_share),
     ));
-    pairs.push(Pair::new("seed", plan.seed.to_string()));
-    pairs
+    facts.push(Fact::new("seed", plan.seed.to_string()));
+    facts
 }
 
 /// What the verdict on sessions rests on.
-fn sessions(stickiness: &StickinessReport) -> Vec<Pair> {
+fn sessions(stickiness: &StickinessReport) -> Vec<Fact> {
     let began = stickiness.sessions_by_backend.iter();
     let began: Vec<String> = began
         .map(|(label, count)| format!("{} {count}", shown(label)))
         .collect();
     vec![
-        Pair::new("sessions", stickiness.sessions.to_string()),
-        Pair::new("began on", began.join(", ")),
-        Pair::new("carried by", shown(&stickiness.by)),
-        Pair::new(
+        Fact::new("sessions", stickiness.sessions.to_string()),
+        Fact::new("began on", began.join(", ")),
+        Fact::new("carried by", shown(&stickiness.by)),
+        Fact::new(
             "sent back",
             match stickiness.carried.len() {
                 0 => "nothing".to_owned(),
                 _ => shown(&stickiness.carried.join(", ")),
             },
         ),
-        Pair::new("moved", stickiness.moved.to_string()),
-        Pair::new("in doubt", stickiness.in_doubt.to_string()),
-        Pair::new("nothing to send back", stickiness.uncarried.to_string()),
-        Pair::new("needed for a PASS", stickiness.needed_sessions.to_string()),
-        Pair::new("share to rule out", points(stickiness.rate_share)),
-        Pair::new("its p", p_value(stickiness.p_value)),
+        Fact::new("moved", stickiness.moved.to_string()),
+        Fact::new("in doubt", stickiness.in_doubt.to_string()),
+        Fact::new("nothing to send back", stickiness.uncarried.to_string()),
+        Fact::new("needed for a PASS", stickiness.needed_sessions.to_string()),
+        Fact::new("share to rule out", points(stickiness.rate_share)),
+        Fact::new("its p", p_value(stickiness.p_value)),
     ]
 }
 
-pub(super) fn test(report: &Report) -> Vec<Pair> {
+pub(super) fn test(report: &Report) -> Vec<Fact> {
     if let Some(stickiness) = &report.stickiness {
         return sessions(stickiness);
     }
@@ -111,44 +111,44 @@ pub(super) fn test(report: &Report) -> Vec<Pair> {
     };
     let chi_square = &test.chi_square;
     let statistic = chi_square.statistic;
-    let mut pairs = vec![
-        Pair::new("method", test.method.replace('_', " ")),
-        Pair::new(
+    let mut facts = vec![
+        Fact::new("method", test.method.replace('_', " ")),
+        Fact::new(
             "goodness of fit p",
             p_value_with_log10(test.p_value, test.log10_p_value),
         ),
-        Pair::new("equivalence p", p_value(test.equivalence_p_value)),
-        Pair::new(
+        Fact::new("equivalence p", p_value(test.equivalence_p_value)),
+        Fact::new(
             "Pearson's X²",
             statistic.map_or_else(|| "∞".to_owned(), |x| format!("{x:.4}")),
         ),
-        Pair::new(
+        Fact::new(
             "degrees of freedom",
             chi_square.degrees_of_freedom.to_string(),
         ),
-        Pair::new(
+        Fact::new(
             "its p",
             p_value_with_log10(chi_square.p_value, chi_square.log10_p_value),
         ),
     ];
     if let Some(design_effect) = test.design_effect {
-        pairs.push(Pair::new("design effect", format!("{design_effect:.2}")));
+        facts.push(Fact::new("design effect", format!("{design_effect:.2}")));
     }
     if let Some(change) = &report.change {
-        pairs.push(Pair::new("drift p", p_value(change.drift_p_value)));
+        facts.push(Fact::new("drift p", p_value(change.drift_p_value)));
     }
     if let Some(sequential) = &report.sequential {
-        pairs.push(Pair::new(
+        facts.push(Fact::new(
             "stopped after",
             format!("{} of at most {}", sequential.stopped_after, sequential.cap),
         ));
     }
-    pairs
+    facts
 }
 
-pub(super) fn run(report: &Report) -> Vec<Pair> {
+pub(super) fn run(report: &Report) -> Vec<Fact> {
     let requests = &report.requests;
-    let mut pairs = vec![Pair::new("run", shown(&report.run_id))];
+    let mut facts = vec![Fact::new("run", shown(&report.run_id))];
     for (name, count) in [
         ("sent", requests.sent),
         ("attributed", requests.attributed),
@@ -156,17 +156,17 @@ pub(super) fn run(report: &Report) -> Vec<Pair> {
         ("set aside", requests.set_aside),
         ("never sent", requests.never_sent),
     ] {
-        pairs.push(Pair::new(name, count.to_string()));
+        facts.push(Fact::new(name, count.to_string()));
     }
     if let Some(rate) = report.throughput_per_second {
-        pairs.push(Pair::new("responses a second", format!("{rate:.0}")));
+        facts.push(Fact::new("responses a second", format!("{rate:.0}")));
     }
     if let Some(connections) = &report.connections {
         let told = format!(
             "{} opened, {} reopened",
             connections.opened, connections.reopened
         );
-        pairs.push(Pair::new("connections", told));
+        facts.push(Fact::new("connections", told));
     }
     for (name, counts) in [
         ("statuses", &requests.by_status),
@@ -177,8 +177,8 @@ pub(super) fn run(report: &Report) -> Vec<Pair> {
             .map(|(name, count)| format!("{} × {count}", shown(name)))
             .collect();
         if !told.is_empty() {
-            pairs.push(Pair::new(name, told.join(", ")));
+            facts.push(Fact::new(name, told.join(", ")));
         }
     }
-    pairs
+    facts
 }
