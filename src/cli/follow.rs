@@ -24,8 +24,8 @@ use crate::plan::settings::Settings;
 use crate::report::escape::terminal;
 use crate::report::rollout::{RolloutReport, StepReport};
 use crate::tally::pods::PodRegistry;
-use crate::verdict::VerdictName;
 use crate::verdict::checks::{self as together, JudgedCheck};
+use crate::verdict::{Outcome, VerdictName};
 
 /// The arguments of `follow`.
 #[derive(Debug, Args)]
@@ -59,8 +59,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const LEAST_ALPHA: f64 = 1e-5;
 /// So many objects wait until they are looked at; the stream waits then.
 const MOST_WAITING: usize = 16;
-/// A stream of more objects is none of a rollout.
-const MOST_OBJECTS: usize = 10_000;
+/// A stream of more objects is none of a rollout: each that comes has all of them read again.
+const MOST_OBJECTS: usize = 1000;
 /// How often what has come meanwhile is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -91,6 +91,28 @@ struct Step {
     report: StepReport,
     p_value: Option<f64>,
     is_told: bool,
+}
+
+impl Step {
+    /// Takes what a test came to that began so long after the split was asked for.
+    fn take(&mut self, outcome: &Outcome, p_value: f64, begun: Duration) {
+        let first = outcome.reasons.first();
+        self.report.message = first.map_or_else(String::new, |reason| reason.message.clone());
+        match outcome.verdict {
+            VerdictName::Pass => {
+                self.report.verdict = VerdictName::Pass;
+                self.report.live_within_seconds = Some(self.asked_at.elapsed().as_secs_f64());
+                self.p_value = None;
+            }
+            VerdictName::Fail => {
+                self.report.verdict = VerdictName::Fail;
+                self.report.not_live_for_seconds = Some(begun.as_secs_f64());
+                self.p_value = Some(p_value.min(1.0));
+            }
+            VerdictName::Error => self.report.verdict = VerdictName::Error,
+            VerdictName::Inconclusive | VerdictName::Measured => {}
+        }
+    }
 }
 
 struct Follower<'a> {
@@ -370,26 +392,8 @@ impl Follower<'_> {
         step.report.requests += whole.requests.attributed;
         let is_decided = !outcome.interrupted;
         if is_decided {
-            step.report.message = outcome
-                .reasons
-                .first()
-                .map_or_else(String::new, |reason| reason.message.clone());
-        }
-        match outcome.verdict {
-            _ if !is_decided => {}
-            VerdictName::Pass => {
-                step.report.verdict = VerdictName::Pass;
-                step.report.live_within_seconds = Some(step.asked_at.elapsed().as_secs_f64());
-                step.p_value = None;
-            }
-            VerdictName::Fail => {
-                step.report.verdict = VerdictName::Fail;
-                step.report.not_live_for_seconds = Some(begun.as_secs_f64());
-                let p = outcome.fail_p_value(plan.claim.criterion.alpha);
-                step.p_value = Some((p.unwrap_or(0.0) * parts).min(1.0));
-            }
-            VerdictName::Error => step.report.verdict = VerdictName::Error,
-            VerdictName::Inconclusive | VerdictName::Measured => {}
+            let p = outcome.fail_p_value(plan.claim.criterion.alpha);
+            step.take(&outcome, p.unwrap_or(0.0) * parts, begun);
         }
         let is_live = step.report.live_within_seconds.is_some();
         step.is_told = is_live;

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::{io, thread};
 
@@ -16,6 +17,8 @@ struct Moving {
     address: SocketAddr,
     target: Arc<Mutex<SocketAddr>>,
     ingress: Handle,
+    /// Something for each connection that came.
+    came: Receiver<()>,
 }
 
 fn ingress(weight: u64) -> Handle {
@@ -30,9 +33,11 @@ impl Moving {
         let ingress = ingress(weight);
         let target = Arc::new(Mutex::new(ingress.addr()));
         let to = Arc::clone(&target);
+        let (tell, came) = channel();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let to = *to.lock().unwrap();
+                let _ = tell.send(());
                 thread::spawn(move || forward(client, to));
             }
         });
@@ -40,6 +45,7 @@ impl Moving {
             address,
             target,
             ingress,
+            came,
         }
     }
 
@@ -217,7 +223,7 @@ fn a_stream_that_is_interrupted_leaves_a_report() {
     let ingress = Moving::start(5);
     let mut followed = Followed::start(&ingress, "shop", &["--rate", "20/s"]);
     followed.feed(&rollout(50));
-    thread::sleep(std::time::Duration::from_millis(500));
+    ingress.came.recv().unwrap();
     let id = followed.child.id().to_string();
     let killed = std::process::Command::new("kill")
         .args(["-TERM", &id])
