@@ -33,8 +33,8 @@ pub enum MarkError {
     Unknown(&'static str),
     /// Logs tell no connections.
     #[error(
-        "--identify logs needs a connection for each request, since logs do not tell which requests shared one: leave \
-         --keep-alive and --requests-per-connection away"
+        "--identify logs needs a connection for each request, since logs do not tell which requests shared one: drop \
+         --keep-alive and --requests-per-connection"
     )]
     Connections,
     /// TCP has no headers.

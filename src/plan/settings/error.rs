@@ -63,7 +63,7 @@ pub enum SettingsError {
         known: String,
     },
     /// A backend's pods were given twice.
-    #[error("--expect-even gives the pods of '{0}' twice: leave one of them away")]
+    #[error("--expect-even gives the pods of '{0}' twice: drop one of them")]
     EvenTwice(String),
     /// Pods of backends without a split.
     #[error(
@@ -141,7 +141,7 @@ pub enum SettingsError {
     /// A run that stops by itself was asked for the classical test, which cannot say PASS before its end.
     #[error(
         "--sequential cannot stop early for a PASS of --judge significance, and would take more requests than \
-         a fixed number: leave one of them away"
+         a fixed number: drop one of them"
     )]
     SequentialSignificance,
     /// A connection was asked to carry so many requests, and any number.
