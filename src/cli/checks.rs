@@ -55,7 +55,7 @@ fn read(path: &Path) -> io::Result<String> {
 
 /// Runs the checks, one after the other, and reports each and the whole.
 pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, CommandError> {
-    args.shard.refuse_snapshot()?;
+    args.shard.refuse_checks()?;
     let checks = config.named(&args.check).map_err(CommandError::usage)?;
     let mut planned: Vec<(String, Plan, Vec<Finding>)> = Vec::new();
     for check in checks {

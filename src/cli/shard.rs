@@ -80,14 +80,16 @@ impl ShardArgs {
         Ok(plan)
     }
 
-    /// One file holds one run.
-    pub(super) fn refuse_snapshot(&self) -> Result<(), CommandError> {
-        match self.snapshot {
-            None => Ok(()),
-            Some(_) => Err(CommandError::usage(
-                "--snapshot writes down a single run, and the configuration holds several checks: give --expect",
-            )),
-        }
+    /// A part, or what a file holds, is that of a single run.
+    pub(super) fn refuse_checks(&self) -> Result<(), CommandError> {
+        let flag = match (&self.shard, &self.snapshot) {
+            (Some(_), _) => "--shard",
+            (None, Some(_)) => "--snapshot",
+            (None, None) => return Ok(()),
+        };
+        Err(CommandError::usage(format!(
+            "{flag} is for a single run, and the configuration holds checks: give --expect"
+        )))
     }
 
     /// Where the run writes down what it has measured; a file that can't be written is told before load is sent.

@@ -299,6 +299,20 @@ fn a_file_elsewhere_is_named_with_config() {
 }
 
 #[test]
+fn what_is_for_a_single_run_is_refused_where_there_are_checks() {
+    let folder = Folder::new("v1=70,v2=30", TWO);
+    let file = folder.file();
+    for given in [["--shard", "0/2"], ["--snapshot", "run.json"]] {
+        let mut arguments = vec!["--config", file.to_str().unwrap(), "--json", "-"];
+        arguments.extend(given);
+        let ran = lbtest(&arguments);
+        assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
+        let told = format!("error: {} is for a single run", given[0]);
+        assert!(ran.stderr.starts_with(&told), "{ran:?}");
+    }
+}
+
+#[test]
 fn a_file_that_cannot_be_used_is_one_sentence_and_status_2() {
     let folder = Folder::new("v1=70,v2=30", TWO);
     let file = folder.file();
