@@ -7,8 +7,9 @@ usage() {
 Usage: scripts/install.sh ARCHIVE CHECKSUM [FOLDER]
 
 Checks that ARCHIVE (lbtest-VERSION-ARCH-linux.tar.gz) has the SHA-256 of CHECKSUM, 64 hexadecimal
-digits or a SHA256SUMS file that names the archive, and installs the executable, its manual pages and
-its completions below FOLDER (default: /usr/local). A later version replaces an earlier one.
+digits or a SHA256SUMS file that names the archive, and installs the executable, as `lbtest` and as the
+plug-in for `kubectl lbtest`, its manual pages and its completions below FOLDER (default: /usr/local). A
+later version replaces an earlier one.
 END
 }
 
@@ -50,6 +51,7 @@ put() {
     mkdir -p "$(dirname "$2")" && cp "$1" "$2.new" && chmod "$3" "$2.new" && mv "$2.new" "$2"
 }
 put "$scratch/lbtest" "$folder/bin/lbtest" 755
+ln -sf lbtest "$folder/bin/kubectl-lbtest"
 for page in "$scratch"/man1/*; do
     put "$page" "$folder/share/man/man1/${page##*/}" 644
 done

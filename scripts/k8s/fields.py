@@ -5,7 +5,8 @@ cluster: a misspelt one is found here. A leaf is `str`, `int`, `bool` or a tuple
 `MAP` is any map of texts, and `JOB` is a Job's spec, which is checked as a Job.
 
 Sources: argo-rollouts, manifests/crds/analysis-template-crd.yaml and docs/analysis/web.md; flagger,
-artifacts/flagger/crd.yaml (canaries.flagger.app).
+artifacts/flagger/crd.yaml (canaries.flagger.app); prometheus-operator,
+example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml.
 """
 
 MAP = object()
@@ -72,6 +73,21 @@ RESOURCES = {
             "mirrorWeight": int,
             "webhooks": [{"name": str, "type": str, "url": str, "timeout": str, "metadata": MAP}],
         },
+    },
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): {
+        "jobLabel": str,
+        "selector": {"matchLabels": MAP},
+        "namespaceSelector": {"any": bool, "matchNames": [str]},
+        "endpoints": [
+            {
+                "port": str,
+                "path": str,
+                "scheme": str,
+                "interval": str,
+                "scrapeTimeout": str,
+                "authorization": {"type": str, "credentials": {"name": str, "key": str, "optional": bool}},
+            }
+        ],
     },
 }
 

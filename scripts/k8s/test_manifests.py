@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of the manifests: valid Kubernetes objects, and arguments that lbtest takes and that measure.
+"""Tests of the manifests and of what the chart makes: valid Kubernetes objects, and arguments that lbtest takes and that measure.
 
     scripts/test venv manifests
 
@@ -8,64 +8,23 @@
 
 import copy
 import json
-import os
 import re
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import kubernetes_validate
-import yaml
 
 sys.dont_write_bytecode = True
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from fields import JOB, RESOURCES, problems
+from fields import RESOURCES, problems
+from objects import CONFIG, documents, jobs, manifests, pod_specs, validate
+from server import LBTEST, SECONDS, Server
 
-LBTEST = os.environ.get("LBTEST", str(HERE.parent.parent / "target" / "debug" / "lbtest"))
-KUBERNETES = kubernetes_validate.latest_version()
 SPLIT = "v1=70,v2=30"
-SECONDS = 900
-
-
-def documents():
-    """(file, object) for every object of every manifest."""
-    for path in sorted(HERE.glob("*.yaml")):
-        for document in yaml.safe_load_all(path.read_text()):
-            yield path.name, document
-
-
-def pod_specs(value):
-    """Every pod spec inside an object."""
-    if isinstance(value, dict):
-        if "containers" in value:
-            yield value
-        value = list(value.values())
-    if isinstance(value, list):
-        for part in value:
-            yield from pod_specs(part)
-
-
-def jobs(value, fields):
-    """Every part of a custom resource that is a Job's spec."""
-    if fields is JOB:
-        yield value
-    elif isinstance(fields, dict):
-        for name, part in value.items():
-            yield from jobs(part, fields.get(name))
-    elif isinstance(fields, list):
-        for part in value:
-            yield from jobs(part, fields[0])
-
-
-def validate(document):
-    """Raises when a built-in object is none, unknown fields included."""
-    kubernetes_validate.validate(document, KUBERNETES, strict=True)
 
 
 class Objects(unittest.TestCase):
@@ -84,7 +43,8 @@ class Objects(unittest.TestCase):
                 self.assertEqual(list(problems("spec", document["spec"], RESOURCES[key])), [])
                 for spec in jobs(document["spec"], RESOURCES[key]):
                     validate({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": spec})
-        self.assertLessEqual({"Job", "CronJob", "Pod", "AnalysisTemplate", "Canary", "Deployment", "Service"}, kinds)
+        known = {"Job", "CronJob", "Pod", "AnalysisTemplate", "Canary", "Deployment", "Service", "NetworkPolicy", "ServiceMonitor"}
+        self.assertLessEqual(known, kinds)
 
     def test_a_misspelt_field_is_found_anywhere(self):
         def maps(value):
@@ -138,7 +98,7 @@ class Objects(unittest.TestCase):
             for spec in (whole, whole.get("jobTemplate", {}).get("spec", {}))
             if "podFailurePolicy" in spec
         ]
-        self.assertEqual(len(policies), 2)
+        self.assertEqual(len(policies), 4)
         for rules in policies:
             by_code = {
                 code: rule["action"]
@@ -146,28 +106,6 @@ class Objects(unittest.TestCase):
                 for code in rule.get("onExitCodes", {}).get("values", [])
             }
             self.assertEqual(by_code, {1: "FailJob", 2: "FailJob", 3: "FailJob", 4: "Count"})
-
-
-class Server:
-    """An lbtest that listens, until it is stopped."""
-
-    def __init__(self, *arguments, environment=None):
-        self.process = subprocess.Popen(
-            [LBTEST, *arguments],
-            stdout=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            env=environment,
-            text=True,
-        )
-        # The address comes last.
-        listening = (re.search(r"listening on http://([^/]+)/", line) for line in self.process.stdout)
-        self.address = next(found.group(1) for found in listening if found)
-
-    def stop(self):
-        self.process.terminate()
-        status = self.process.wait(timeout=SECONDS)
-        self.process.stdout.close()
-        return status
 
 
 class Arguments(unittest.TestCase):
@@ -181,6 +119,10 @@ class Arguments(unittest.TestCase):
         ran = cls.lbtest([f"http://{cls.address}/", f"--expect={SPLIT}", "-n", "100", "--json", "-"])
         pods = {pod["label"]: pod["name"] for pod in json.loads(ran.stdout)["pods"]}
         hashes = {label: name.split("-")[-2] for label, name in pods.items()}
+        folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(folder.cleanup)
+        cls.chart = folder.name
+        Path(cls.chart, "lbtest.toml").write_text(CONFIG)
         cls.argo = {
             "url": "http://ingress.example/",
             "host": "shop.example",
@@ -199,8 +141,9 @@ class Arguments(unittest.TestCase):
         )
 
     def arguments(self, container):
-        """A container's arguments, with what Argo Rollouts puts into them, and this machine's ingress."""
-        return [*map(self.substituted, container["args"]), "--connect-to", f"::{self.address}"]
+        """A container's arguments, with what Argo Rollouts and the chart put into them, and this machine's ingress."""
+        given = [self.substituted(argument).replace("/etc/lbtest", self.chart) for argument in container["args"]]
+        return [*given, "--connect-to", f"::{self.address}"]
 
     def substituted(self, text):
         """A text of an AnalysisTemplate, as Argo Rollouts puts its arguments into it."""
@@ -224,11 +167,16 @@ class Arguments(unittest.TestCase):
             with self.subTest(file=name):
                 ran = self.lbtest(arguments)
                 self.assertEqual(ran.returncode, 0, ran.stderr + ran.stdout)
-        self.assertEqual(files, {"cronjob.yaml", "helm-test.yaml", "argo-rollouts.yaml"})
+        self.assertEqual(files, {"cronjob.yaml", "helm-test.yaml", "argo-rollouts.yaml", "chart"})
 
-    def test_the_indexed_job_measures_in_parts_and_its_logs_merge(self):
-        job, container = next((d, c) for _, d, c in self.gates() if d["kind"] == "Job")
-        count = job["spec"]["completions"]
+    def test_the_indexed_jobs_measure_in_parts_and_their_logs_merge(self):
+        jobs = [(name, job, container) for name, job, container in self.gates() if job["kind"] == "Job"]
+        self.assertEqual([name for name, _, _ in jobs], ["job.yaml", "chart"])
+        for name, job, container in jobs:
+            with self.subTest(file=name):
+                self.measure_in_parts(job["spec"]["completions"], container)
+
+    def measure_in_parts(self, count, container):
         self.assertIn(f"--shard={count}", container["args"])
         logs = ""
         for index in range(count):
@@ -246,7 +194,7 @@ class Arguments(unittest.TestCase):
 
     def serve(self):
         """The Deployment's container with the ConfigMap's file, both for this machine."""
-        objects = {document["kind"]: document for name, document in documents() if name == "serve.yaml"}
+        objects = {document["kind"]: document for name, document in manifests() if name == "serve.yaml"}
         config = objects["ConfigMap"]["data"]["lbtest.toml"]
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -264,40 +212,30 @@ class Arguments(unittest.TestCase):
         arguments = [argument.replace("/etc/lbtest", folder.name) for argument in container["args"]]
         server = Server(*arguments, "--listen", "127.0.0.1:0", environment={})
         self.addCleanup(server.stop)
-        self.assertEqual(ask(server, container["livenessProbe"]["httpGet"]["path"])[0], 200)
-        self.assertEqual(ask(server, container["readinessProbe"]["httpGet"]["path"])[0], 200)
+        self.assertEqual(server.ask(container["livenessProbe"]["httpGet"]["path"])[0], 200)
+        self.assertEqual(server.ask(container["readinessProbe"]["httpGet"]["path"])[0], 200)
         return server
-
-    def awaited(self, server, *request, **more):
-        """What is answered in the end."""
-        deadline = time.monotonic() + SECONDS
-        while True:
-            status, answer = ask(server, *request, **more)
-            if answer["verdict"] != "running":
-                return status, answer["verdict"]
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.1)
 
     def test_argos_web_metric_is_answered(self):
         server = self.serve()
         web = next(
             document["spec"]["metrics"][0]["provider"]["web"]
-            for _, document in documents()
+            for _, document in manifests()
             if document["metadata"]["name"] == "lbtest-web"
         )
         path = re.fullmatch(r"http://lbtest\.default\.svc:8080(/.*)", self.substituted(web["url"])).group(1)
         headers = {header["key"]: self.substituted(header["value"]) for header in web["headers"]}
         self.assertEqual(web["jsonPath"], "{$.verdict}")
-        self.assertEqual(ask(server, path)[0], 401)
-        self.assertEqual(self.awaited(server, path, headers=headers), (200, "pass"))
+        self.assertEqual(server.ask(path)[0], 401)
+        self.assertEqual(server.verdict(path, headers=headers), (200, "pass"))
         wrong = path.replace("stable=70,canary=30", "stable=30,canary=70")
         self.assertNotEqual(wrong, path)
-        self.assertEqual(self.awaited(server, wrong, headers=headers), (200, "fail"))
+        self.assertEqual(server.verdict(wrong, headers=headers), (200, "fail"))
 
     def test_flaggers_webhook_is_answered(self):
         server = self.serve()
         hook = next(
-            document["spec"]["analysis"]["webhooks"][0] for _, document in documents() if document["kind"] == "Canary"
+            document["spec"]["analysis"]["webhooks"][0] for _, document in manifests() if document["kind"] == "Canary"
         )
         path = re.fullmatch(r"http://lbtest\.default\.svc:8080(/.*)", hook["url"]).group(1)
         payload = {
@@ -307,26 +245,12 @@ class Arguments(unittest.TestCase):
             "checksum": "85d557f47b",
             "metadata": hook["metadata"],
         }
-        self.assertEqual(ask(server, path, payload)[0], 401)
+        self.assertEqual(server.ask(path, payload)[0], 401)
         hook["metadata"]["token"] = "s3cret"
-        self.assertEqual(ask(server, path, payload)[0], 425)
-        self.assertEqual(self.awaited(server, path, payload), (200, "pass"))
+        self.assertEqual(server.ask(path, payload)[0], 425)
+        self.assertEqual(server.verdict(path, payload), (200, "pass"))
         hook["metadata"]["expect"] = "primary=30,canary=70"
-        self.assertEqual(self.awaited(server, path, payload), (409, "fail"))
-
-
-def ask(server, path, payload=None, headers=None):
-    """The status and the body, read as JSON where it is, of a GET, or of a POST with a payload."""
-    body = None if payload is None else json.dumps(payload).encode()
-    types = {} if payload is None else {"Content-Type": "application/json"}
-    request = urllib.request.Request(f"http://{server.address}{path}", body, {**types, **(headers or {})})
-    try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as response:
-            status, text = response.status, response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            status, text = error.code, error.read()
-    return status, json.loads(text) if text.startswith(b"{") else None
+        self.assertEqual(server.verdict(path, payload), (409, "fail"))
 
 
 if __name__ == "__main__":

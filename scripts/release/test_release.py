@@ -187,7 +187,8 @@ class Installation(unittest.TestCase):
         for checksum in [DIST / "SHA256SUMS", digest]:
             ran = self.install(self.archive, checksum)
             self.assertEqual(ran.returncode, 0, ran)
-        self.assertIn("lbtest", run(self.folder / "bin/lbtest", "--version").stdout)
+        for program in ["lbtest", "kubectl-lbtest"]:
+            self.assertIn("lbtest", run(self.folder / "bin" / program, "--version").stdout)
         self.assertTrue((self.folder / "share/man/man1/lbtest.1").is_file())
 
     def test_an_archive_of_another_checksum_is_refused_and_nothing_is_installed(self):
@@ -206,7 +207,8 @@ class Installation(unittest.TestCase):
         [package] = DIST.glob("lbtest_*.deb")
         ran = run("dpkg-deb", "--extract", package, self.folder)
         self.assertEqual(ran.returncode, 0, ran)
-        self.assertEqual((self.folder / "usr/bin/lbtest").read_bytes(), (DIST / "lbtest").read_bytes())
+        for program in ["lbtest", "kubectl-lbtest"]:
+            self.assertEqual((self.folder / "usr/bin" / program).read_bytes(), (DIST / "lbtest").read_bytes())
         self.assertIn("Package: lbtest\n", run("dpkg-deb", "--field", package).stdout)
 
 
