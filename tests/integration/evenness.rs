@@ -3,7 +3,7 @@
 use lbtest::ingress::{Config, Ingress};
 use serde_json::Value;
 
-use crate::program::{codes, lbtest, lbtest_reading};
+use crate::program::{codes, findings, lbtest, lbtest_reading};
 
 fn demo(arguments: &[&str]) -> (i32, Value) {
     let mut all = vec!["demo", "--expect-even=5", "--json", "-"];
@@ -186,7 +186,7 @@ fn a_pod_that_goes_away_is_told_as_a_change() {
         "{told}"
     );
     assert!(told.contains(" to 0.0 %"), "{told}");
-    assert_eq!(report["findings"], serde_json::json!([]));
+    assert!(findings(&report).is_empty(), "{report:#}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::program::{Ran, codes};
+use crate::program::{Ran, codes, findings};
 use crate::servers::Server;
 
 /// What is told of a run: its exit status and its report.
@@ -51,7 +51,7 @@ fn passes_and_fails(kind: &str) {
         let channels =
             |number| [trust, &["-c", number, "--keep-alive", "--streams", "10"]].concat();
         let (status, report) = call(&server, url, &expected("v1=70,v2=30", &channels("50")));
-        // One run in 100 takes the first responses of channels alone, and has not enough of them.
+        // Few channels can show a variance by chance that leaves too few answers for a verdict.
         assert_ne!(status, 1, "{kind} {url}: {report:#}");
         let (status, report) = call(&server, url, &expected("v1=50,v2=50", &channels("50")));
         assert_ne!(status, 0, "{kind} {url}: {report:#}");
@@ -135,7 +135,7 @@ fn a_server_without_health_checks_is_told_with_what_to_do() {
                 .contains("the first ended as UNIMPLEMENTED: the server has no such service"),
             "{report:#}"
         );
-        assert_eq!(report["findings"], serde_json::json!([]), "{report:#}");
+        assert!(findings(&report).is_empty(), "{report:#}");
     }
 }
 

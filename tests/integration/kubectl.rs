@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::program::{Ran, lbtest_reading};
+use crate::program::{Ran, findings, lbtest_reading};
 use lbtest::ingress::{Config, Handle, Ingress};
 
 /// A folder with the executable under the plug-in's name, and a kubectl that answers what was recorded, notes what it
@@ -62,9 +62,11 @@ fn ingress() -> (Handle, String) {
 
 /// What two reports of the same split have in common, wherever its manifests came from.
 fn settled(report: &Value) -> Vec<String> {
-    let fields = ["verdict", "reasons", "assignment", "findings", "plan"];
+    let fields = ["verdict", "reasons", "assignment", "plan"];
     let told = fields.iter().map(|field| report[field].to_string());
-    told.map(|told| told.replace("kubectl:challenger-03", "standard input"))
+    let found = findings(report).into_iter().map(Value::to_string);
+    told.chain(found)
+        .map(|told| told.replace("kubectl:challenger-03", "standard input"))
         .collect()
 }
 

@@ -58,7 +58,7 @@ fn a_backend_that_is_not_there_in_time_is_named() {
     // What was sent stands in the report, though none of it counts.
     let requests = &ran.json()["requests"];
     adds_up(requests);
-    assert!(requests["set_aside_by_reason"]["wait_ready"].as_u64() > Some(5));
+    assert!(requests["set_aside_by_reason"]["wait_ready"].as_u64() > Some(0));
 }
 
 #[test]

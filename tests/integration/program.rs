@@ -86,3 +86,10 @@ pub(crate) fn codes(report: &Value) -> Vec<&str> {
         .filter_map(|reason| reason["code"].as_str())
         .collect()
 }
+
+/// The findings but that dials took a second or more: a machine that stands still makes it so.
+pub(crate) fn findings(report: &Value) -> Vec<&Value> {
+    let findings = report["findings"].as_array().expect("findings is an array");
+    let is_machines = |finding: &&Value| finding["code"] == "slow_dials";
+    findings.iter().filter(|one| !is_machines(one)).collect()
+}

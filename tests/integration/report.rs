@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
+use lbtest::ingress::{Config, Ingress};
 use serde_json::Value;
 
 use crate::program::{Ran, command, lbtest};
@@ -165,6 +166,27 @@ fn an_interrupted_run_still_reports() {
         assert_ne!(report["verdict"], "pass");
         assert_eq!(report["exit_status"], 130);
     }
+}
+
+#[test]
+fn what_was_sent_before_a_signal_in_the_warm_up_stands_in_the_report() {
+    let ingress = Ingress::start(&Config::new("v1=70,v2=30".parse().unwrap())).unwrap();
+    let answered = || ingress.counts().routed().iter().sum::<u64>();
+    let url = format!("http://{}/", ingress.addr());
+    let base = [&*url, "--expect", "v1=70,v2=30", "--json", "-"];
+    let child = command(&[&base[..], &["--warmup", "1h", "-q", "200/s"]].concat()).spawn();
+    let child = child.unwrap();
+    while answered() < 100 {
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    let killed = Command::new("kill").args(["-TERM", &id]).status();
+    assert!(killed.unwrap().success());
+    let ran: Ran = child.wait_with_output().unwrap().into();
+    assert_eq!(ran.status, 130, "{ran:?}");
+    let requests = &ran.json()["requests"];
+    assert_eq!(requests["sent"], answered(), "{requests}");
+    assert_eq!(requests["set_aside_by_reason"]["warmup"], answered());
 }
 
 #[test]

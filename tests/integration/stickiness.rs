@@ -13,11 +13,16 @@ fn demo(arguments: &[&str]) -> Ran {
 fn an_ingress_with_affinity_keeps_its_sessions_and_passes() {
     for more in [&[][..], &["--http2"], &["-z", "1s"], &["--rate", "2000/s"]] {
         let ran = demo(&[&["--expect-sticky", "--discipline", "sticky"], more].concat());
-        assert_eq!(ran.status, 0, "{ran:?}");
         let report = ran.json();
-        assert_eq!(codes(&report), ["sessions_stayed"], "{more:?}");
         let sessions = &report["stickiness"];
         assert_eq!(sessions["moved"], 0);
+        // How many sessions a second is enough for is up to the machine.
+        if more.contains(&"-z") && sessions["sessions"].as_u64() < Some(135) {
+            assert_eq!((ran.status, codes(&report)[0]), (3, "too_few_sessions"));
+            continue;
+        }
+        assert_eq!(ran.status, 0, "{ran:?}");
+        assert_eq!(codes(&report), ["sessions_stayed"], "{more:?}");
         assert_eq!(sessions["carried"], json!(["INGRESSCOOKIE"]));
         assert_eq!(report["test"], Value::Null);
         assert!(sessions["p_value"].as_f64().unwrap() <= 0.001);
