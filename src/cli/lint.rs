@@ -140,6 +140,7 @@ fn reported(finding: &Finding) -> LintFinding {
         severity: finding.severity.code(),
         file: finding.file.clone(),
         document: finding.document as u64,
+        line: finding.line,
         object: finding.object.clone(),
         path: finding.path.clone(),
         message: finding.message.clone(),

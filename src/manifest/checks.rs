@@ -10,6 +10,8 @@ use super::object::same_namespace;
 use super::route::{Backend, PodsOf, Route};
 use super::table::{Probe, Table, takes_connections};
 use super::{ManifestError, Manifests, sets};
+use crate::plan::config::Config;
+use crate::plan::settings::Settings;
 
 /// A check, by the keys of `lbtest.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -67,6 +69,27 @@ impl Derived {
     }
 }
 
+impl DerivedCheck {
+    /// Whether the gate takes it.
+    ///
+    /// # Errors
+    /// What the gate says against it, such as a host that is no name.
+    fn accepted(&self) -> Result<(), String> {
+        let text = toml::to_string(self).map_err(|error| error.to_string())?;
+        let config = Config::parse("the check", &format!("[[check]]\n{text}"));
+        let place = format!("the check, line 1: check '{}': ", self.name);
+        let config = config.map_err(|error| error.to_string().replacen(&place, "", 1))?;
+        for check in config.check {
+            let settings = Settings {
+                url: Some("http://localhost/".to_owned()),
+                ..check.settings
+            };
+            settings.plan().map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+}
+
 /// More backends than this are not added to a check.
 const MAX_OTHERS: usize = 12;
 
@@ -105,9 +128,27 @@ impl Manifests {
                 }
             };
             for (probe, check) in found {
-                if !sent.contains(&probe) {
-                    sent.push(probe);
-                    derived.checks.push(named(check, &mut names));
+                if let Err(reason) = check.accepted() {
+                    derived.left_out.push(format!("{}: {reason}", check.about));
+                    continue;
+                }
+                // One run knows one address: what comes in by several doors is one request to it.
+                let is_same = |sent: &Probe| sent.at(None) == probe.at(None);
+                match sent.iter().position(is_same) {
+                    None => {
+                        sent.push(probe);
+                        derived.checks.push(named(check, &mut names));
+                    }
+                    Some(first) if derived.checks[first].expect != check.expect => {
+                        let told = format!(
+                            "{}: {} is {} at another: check the rules of each by themselves",
+                            check.about,
+                            probe.told(),
+                            derived.checks[first].expect
+                        );
+                        derived.left_out.push(told);
+                    }
+                    Some(_) => {}
                 }
             }
         }

@@ -5,6 +5,8 @@
 
 mod parts;
 
+use std::collections::BTreeSet;
+
 use super::kind::{gateway, rule};
 use super::object::Object;
 use super::route::{Backend, PathRule, Route};
@@ -29,19 +31,30 @@ impl Manifests {
                 return Err(refused.unwrap_or_else(|| super::choice::no_route(table.objects)));
             }
         }
+        let doors = |table: &Table<'_>| -> BTreeSet<String> {
+            table
+                .rows
+                .iter()
+                .flat_map(|row| row.doors.clone())
+                .collect()
+        };
+        let shares_doors = !doors(&old).is_disjoint(&doors(&new));
         let forth = Sides {
             here: &old,
             there: &new,
             is_old: true,
+            shares_doors,
         };
         let back = Sides {
             here: &new,
             there: &old,
             is_old: false,
+            shares_doors,
         };
         let mut rules: Vec<ComparedRule> = Vec::new();
         rules.extend(old.rows.iter().filter_map(|row| forth.compare(row)));
-        let is_own = |row: &&Route<'_>| !old.rows.iter().any(|other| is_counterpart(row, other));
+        let is_own =
+            |row: &&Route<'_>| !old.rows.iter().any(|other| back.is_counterpart(row, other));
         rules.extend(
             new.rows
                 .iter()
@@ -62,6 +75,8 @@ struct Sides<'t, 'a, 'b> {
     here: &'t Table<'a>,
     there: &'t Table<'b>,
     is_old: bool,
+    /// Whether a door of one side has the name of one of the other's.
+    shares_doors: bool,
 }
 
 /// How requests of a rule compare, with the rule that takes them on the other side.
@@ -74,7 +89,7 @@ impl<'b> Sides<'_, '_, 'b> {
             .there
             .rows
             .iter()
-            .find(|other| is_counterpart(row, other));
+            .find(|other| self.is_counterpart(row, other));
         let probes = if takes_connections(row) {
             Vec::new()
         } else {
@@ -92,7 +107,7 @@ impl<'b> Sides<'_, '_, 'b> {
         }
         let own = probes.iter().zip(&takers);
         let own = own.filter(|(_, taker)| matches!(taker, Ok(Some(taker)) if is_own(taker)));
-        let found = own.map(|(probe, _)| self.ask(row, probe));
+        let found = own.flat_map(|(probe, _)| self.ask_at_each_door(row, probe));
         let worst = found.reduce(|worst, next| {
             if weight(next.0) > weight(worst.0) {
                 next
@@ -119,11 +134,42 @@ impl<'b> Sides<'_, '_, 'b> {
             result,
             host: row.hosts.first().cloned(),
             path: row.path.told(),
-            conditions: row.conditions.iter().map(ToString::to_string).collect(),
+            conditions: asked(row),
             old,
             new,
             reasons,
         })
+    }
+
+    /// What the other side does with a request of `row` wherever it may come in there: by the door of the same name,
+    /// or by each that knows the host.
+    fn ask_at_each_door(&self, row: &Route<'_>, probe: &Probe) -> Vec<Found<'_, 'b>> {
+        let anywhere = probe.at(None);
+        let there = self
+            .there
+            .rows
+            .iter()
+            .filter(|other| anywhere.reaches(other));
+        let mut doors: Vec<&String> = there.filter_map(|other| other.doors.first()).collect();
+        doors.sort_unstable();
+        doors.dedup();
+        if let Some(own) = row.doors.first().filter(|own| doors.contains(own)) {
+            doors = vec![own];
+        }
+        if doors.is_empty() {
+            return vec![self.ask(row, &anywhere)];
+        }
+        let at = |door: &String| self.ask(row, &probe.at(Some(door.clone())));
+        doors.into_iter().map(at).collect()
+    }
+
+    /// Whether two rules ask for the same.
+    fn is_counterpart(&self, row: &Route<'_>, other: &Route<'_>) -> bool {
+        let is_apart = self.shares_doors
+            && !row.doors.is_empty()
+            && !other.doors.is_empty()
+            && row.doors != other.doors;
+        !is_apart && is_counterpart(row, other)
     }
 
     /// What the other side does with a request of `row`.
@@ -145,7 +191,7 @@ impl<'b> Sides<'_, '_, 'b> {
             }
         };
         let (mut result, taker, mut reasons) = self.judge(row, other);
-        if !is_counterpart(row, other) {
+        if !self.is_counterpart(row, other) {
             let is_like = row.conditions.len() == other.conditions.len()
                 && row.path.shown() == other.path.shown();
             if result == Compared::Differs && !is_like {
@@ -229,6 +275,13 @@ fn is_counterpart(row: &Route<'_>, other: &Route<'_>) -> bool {
         && has_all(other, row)
 }
 
+/// What a request of `row` must have beside host and path, with the door that it comes in by.
+fn asked(row: &Route<'_>) -> Vec<String> {
+    let doors = row.doors.iter().map(|door| format!("at {door}"));
+    let conditions = row.conditions.iter().map(ToString::to_string);
+    conditions.chain(doors).collect()
+}
+
 /// That ingress-nginx counts no total below 100.
 fn ignored_total(row: &Route<'_>) -> Option<String> {
     // Where a header or a cookie decides, no weight does.
@@ -241,10 +294,7 @@ fn ignored_total(row: &Route<'_>) -> Option<String> {
         let Ok(Some(canary)) = rule::canary(object) else {
             continue;
         };
-        let Some(written) = canary
-            .written_total
-            .filter(|&total| total < rule::LEAST_TOTAL)
-        else {
+        let Some(written) = canary.written_total.filter(|&total| total < canary.total()) else {
             continue;
         };
         let share = |total: u64| percent(canary.weight as f64 / total.max(1) as f64);

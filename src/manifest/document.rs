@@ -13,6 +13,7 @@ use serde_saphyr::Spanned;
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::options::DuplicateKeyPolicy;
 
+use super::lines::{Lines, Located};
 use super::template;
 
 /// The largest input, in bytes; what a namespace of some 1500 pods prints as JSON.
@@ -28,10 +29,10 @@ const MAX_ALIASES: usize = 1000;
 /// The largest number of documents of an input.
 const MAX_DOCUMENTS: usize = 10_000;
 
-/// One document, and the line that it begins on (JSON documents have none).
+/// One document, and the lines of what it holds (JSON documents have none).
 #[derive(Debug)]
 pub(super) struct Document {
-    pub(super) line: Option<u64>,
+    pub(super) lines: Option<Lines>,
     pub(super) value: Value,
 }
 
@@ -137,11 +138,14 @@ fn yaml(text: &str, is_found: bool) -> Result<Vec<Document>, String> {
             max_replay_stack_depth: 16,
         },
     };
-    let read = serde_saphyr::from_multiple_with_options::<Spanned<Value>>(text, options);
+    let read = serde_saphyr::from_multiple_with_options::<Spanned<Located>>(text, options);
     let read = read.map_err(|error| unusable(error.without_snippet()))?;
-    let document = |spanned: Spanned<Value>| Document {
-        line: Some(spanned.referenced.line()),
-        value: spanned.value,
+    let document = |spanned: Spanned<Located>| {
+        let (value, lines) = spanned.value.at(spanned.referenced.line());
+        Document {
+            lines: Some(lines),
+            value,
+        }
     };
     Ok(read
         .into_iter()
@@ -218,7 +222,7 @@ fn json(text: &str) -> Result<Vec<Document>, String> {
             return Err(format!("has more than {MAX_DOCUMENTS} documents"));
         }
         if !value.is_null() {
-            documents.push(Document { line: None, value });
+            documents.push(Document { lines: None, value });
         }
     }
     Ok(documents)

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::ManifestError;
 use super::document::documents;
 use super::field::described;
+use super::lines::Lines;
 use super::object::{Object, Origin};
 use super::template;
 
@@ -82,7 +83,7 @@ fn read(
         let origin = Origin {
             file: Arc::clone(&file),
             document: index + 1,
-            line: document.line,
+            lines: document.lines,
             item: None,
         };
         if let Err(error) = add(document.value, origin, objects) {
@@ -122,6 +123,12 @@ fn add(value: Value, origin: Origin, objects: &mut Vec<Object>) -> Result<(), Ma
         )),
     };
     let (api_version, kind) = (text("apiVersion")?, text("kind")?);
+    // The lines of a field, while all are there.
+    let places: Vec<String> = map.keys().cloned().collect();
+    let at = |key: &str| {
+        let place = places.iter().position(|own| own == key)?;
+        origin.lines.as_ref()?.entry(place)
+    };
     if kind.ends_with("List")
         && let Some(items) = map.remove("items")
     {
@@ -138,7 +145,7 @@ fn add(value: Value, origin: Origin, objects: &mut Vec<Object>) -> Result<(), Ma
         let items = items
             .into_iter()
             .map(|item| of_list(item, &kind, &api_version));
-        return add_each(items, &origin, objects);
+        return add_each(items, &origin, at("items"), objects);
     }
     if template::is_assertion(&map) {
         let told =
@@ -146,7 +153,8 @@ fn add(value: Value, origin: Origin, objects: &mut Vec<Object>) -> Result<(), Ma
         return Err(refused("the document", told.to_owned()));
     }
     if kind == "Template" && map.contains_key("objects") {
-        return add_each(template::processed(&map).into_iter(), &origin, objects);
+        let processed = template::processed(&map).into_iter();
+        return add_each(processed, &origin, at("objects"), objects);
     }
     let (group, version) = api_version.split_once('/').unwrap_or(("", &api_version));
     if group == KUSTOMIZE {
@@ -170,11 +178,14 @@ fn add(value: Value, origin: Origin, objects: &mut Vec<Object>) -> Result<(), Ma
 fn add_each(
     items: impl Iterator<Item = Value>,
     origin: &Origin,
+    lines: Option<&Lines>,
     objects: &mut Vec<Object>,
 ) -> Result<(), ManifestError> {
     for (index, item) in items.enumerate() {
+        let own = lines.and_then(|lines| lines.entry(index)).cloned();
         let item_of = Origin {
             item: Some(index),
+            lines: own,
             ..origin.clone()
         };
         add(item, item_of, objects)?;

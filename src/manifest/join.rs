@@ -127,6 +127,11 @@ fn drive<'a>(
     if leads && !shares {
         entry.backends.clear();
     }
+    // Requests that go to one backend whatever the weights say, by the part that it plays.
+    let pins = controller.pins.iter().filter_map(|(condition, taker)| {
+        Some((condition.clone(), controller.backends.get(*taker)?.role))
+    });
+    let pins: Vec<_> = pins.collect();
     for own in &controller.backends {
         let known = entry.backends.iter_mut().find(|backend| {
             counterpart(backend, controller).is_some_and(|one| std::ptr::eq(one, own))
@@ -143,6 +148,10 @@ fn drive<'a>(
             }
             None => entry.backends.push(own.clone()),
         }
+    }
+    for (condition, role) in pins {
+        let taker = entry.backends.iter().position(|own| own.role == role);
+        entry.pins.extend(taker.map(|taker| (condition, taker)));
     }
     entry.remarks.extend(controller.remarks.iter().cloned());
     entry.related.push(controller.object);

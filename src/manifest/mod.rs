@@ -17,6 +17,7 @@ mod input;
 mod join;
 mod kind;
 mod label;
+mod lines;
 mod lint;
 mod object;
 mod pattern;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::ManifestError;
+use super::lines::Lines;
 
 /// Where an object stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,8 +15,8 @@ pub struct Origin {
     pub file: Arc<str>,
     /// The number of its document, from 1.
     pub document: usize,
-    /// The line that the document begins on; JSON documents have none.
-    pub line: Option<u64>,
+    /// The lines of the object and of its fields; those of JSON are not known.
+    pub lines: Option<Lines>,
     /// Its index in a `List`.
     pub item: Option<usize>,
 }
@@ -45,7 +46,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.escape_debug())?;
         write!(f, ", document {}", self.document)?;
-        if let Some(line) = self.line {
+        if let Some(line) = self.line() {
             write!(f, " (line {line})")?;
         }
         if let Some(item) = self.item {
@@ -55,7 +56,21 @@ impl fmt::Display for Origin {
     }
 }
 
+impl Origin {
+    /// The line that the object begins on.
+    #[must_use]
+    pub fn line(&self) -> Option<u64> {
+        self.lines.as_ref().map(Lines::line)
+    }
+}
+
 impl Object {
+    /// The line of its field at `path`, or of what would hold it.
+    pub(super) fn line(&self, path: &str) -> Option<u64> {
+        let lines = self.origin.lines.as_ref()?;
+        Some(lines.of(&self.value, path))
+    }
+
     /// `NAMESPACE/NAME`, or the name alone where the manifest has no namespace.
     #[must_use]
     pub fn full_name(&self) -> String {

@@ -18,6 +18,8 @@ pub(super) struct Route<'a> {
     pub(super) rule: usize,
     /// The rule's own name.
     pub(super) rule_name: Option<&'a str>,
+    /// Where its requests come in, such as `Gateway infra/public`; none means anywhere.
+    pub(super) doors: Vec<String>,
     /// The host names that it answers to; none means any.
     pub(super) hosts: Vec<String>,
     /// The path that its requests have.
@@ -50,6 +52,42 @@ pub(super) struct Remark<'a> {
     /// The object and the path of the field.
     pub(super) field: (&'a Object, String),
     pub(super) message: String,
+}
+
+impl<'a> Remark<'a> {
+    /// That `field` of `object` names an object that is not among the manifests.
+    pub(super) fn absent(object: &'a Object, field: &Field<'a>, kind: &str, name: &str) -> Self {
+        Self {
+            is_error: false,
+            code: "include_not_found",
+            field: (object, field.path().to_owned()),
+            message: format!(
+                "names the {kind} {name}, which is not among the manifests: give it as well"
+            ),
+        }
+    }
+
+    /// That clients inside a mesh alone are split.
+    pub(super) fn inside(field: (&'a Object, String)) -> Self {
+        Self {
+            is_error: false,
+            code: "in_mesh_route",
+            field,
+            message:
+                "splits what clients inside the mesh send, so that lbtest must run in a pod of it"
+                    .to_owned(),
+        }
+    }
+
+    /// What a weight of 0 at `field` does, where it does not keep requests away.
+    pub(super) fn zero(field: (&'a Object, String), message: &str) -> Self {
+        Self {
+            is_error: false,
+            code: "zero_weight",
+            field,
+            message: message.to_owned(),
+        }
+    }
 }
 
 /// An object that a controller writes weights into.
@@ -229,6 +267,7 @@ impl<'a> Route<'a> {
             related: Vec::new(),
             rule,
             rule_name: None,
+            doors: Vec::new(),
             hosts: Vec::new(),
             path: PathRule::any(),
             conditions: Vec::new(),
@@ -240,6 +279,46 @@ impl<'a> Route<'a> {
             unready: None,
             hidden_by: None,
             remarks: Vec::new(),
+        }
+    }
+
+    /// Rule number `rule`, which says nothing itself: `field` names the `kind` that does, and that is not among the
+    /// manifests.
+    pub(super) fn elsewhere(
+        object: &'a Object,
+        rule: usize,
+        field: &Field<'a>,
+        kind: &str,
+        name: &str,
+    ) -> Self {
+        let mut backend = Backend::service(object, name, 1.0, field);
+        backend.pods = PodsOf::Unknown;
+        let mut route = Self::new(object, rule, vec![backend]);
+        route
+            .remarks
+            .push(Remark::absent(object, field, kind, name));
+        let problem = &route.remarks[0].message;
+        route.unready = Some(field.error(problem));
+        route
+    }
+
+    /// That `field` divides its requests in a way that is not read, as `problem` says.
+    pub(super) fn not_read(&mut self, field: &Field<'a>, problem: &str) {
+        self.remarks.push(Remark {
+            is_error: false,
+            code: "kind_not_read",
+            field: (self.object, field.path().to_owned()),
+            message: problem.to_owned(),
+        });
+        self.unready = Some(field.error(problem));
+    }
+
+    /// Of several `matches` one is enough; the one that asks for least is told first. Without any it takes all requests.
+    pub(super) fn match_any(&mut self, mut matches: Vec<(PathRule, Vec<Condition>)>) {
+        let least = (0..matches.len()).min_by_key(|&index| matches[index].1.len());
+        if let Some(least) = least {
+            (self.path, self.conditions) = matches.remove(least);
+            self.alternatives = matches;
         }
     }
 

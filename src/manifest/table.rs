@@ -6,6 +6,7 @@
 //! rule that fits counts.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -48,6 +49,13 @@ impl<'a> Table<'a> {
         let refused = refused.map(|(_, error)| error).collect();
         let mut routes = join::joined(reading.routes, &workloads)?;
         routes.retain(|route| host.is_none_or(|host| route.answers(host)));
+        let doors: BTreeSet<&String> = routes.iter().flat_map(|route| &route.doors).collect();
+        if doors.len() < 2 {
+            // Where all come in by one door, that tells nothing.
+            for route in &mut routes {
+                route.doors.clear();
+            }
+        }
         let (hidden, reached): (Vec<_>, Vec<_>) = routes
             .into_iter()
             .partition(|route| route.hidden_by.is_some());
@@ -64,6 +72,8 @@ impl<'a> Table<'a> {
 /// A request that is to take a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Probe {
+    /// Where it comes in; `None` for anywhere.
+    pub(super) door: Option<String>,
     /// `None` for whatever host the URL has.
     pub(super) host: Option<String>,
     pub(super) path: String,
@@ -81,8 +91,8 @@ enum Takes {
     Unknown,
 }
 
-/// The rows of `routes`, in their order: one for each host and match, and one for each pin before the
-/// weights. Each has the one host and the one match, and no pin.
+/// The rows of `routes`, in their order: one for each door, host and match, and one for each pin before the
+/// weights. Each has the one door, the one host and the one match, and no pin.
 fn rows<'a>(routes: &[Route<'a>]) -> Vec<Route<'a>> {
     let mut rows = Vec::new();
     for route in routes {
@@ -91,9 +101,17 @@ fn rows<'a>(routes: &[Route<'a>]) -> Vec<Route<'a>> {
             [] => vec![Vec::new()],
             hosts => hosts.iter().map(|host| vec![host.clone()]).collect(),
         };
-        for hosts in &hosts {
+        let doors: Vec<Vec<String>> = match &route.doors[..] {
+            [] => vec![Vec::new()],
+            doors => doors.iter().map(|door| vec![door.clone()]).collect(),
+        };
+        let places = doors
+            .iter()
+            .flat_map(|door| hosts.iter().map(move |host| (door, host)));
+        for (doors, hosts) in places {
             for (path, conditions) in std::iter::once(&own).chain(&route.alternatives) {
                 let row = Route {
+                    doors: doors.clone(),
                     hosts: hosts.clone(),
                     path: path.clone(),
                     conditions: conditions.clone(),
@@ -127,6 +145,7 @@ impl Probe {
             return Vec::new();
         };
         let mut probe = Self {
+            door: row.doors.first().cloned(),
             host,
             path,
             query: Vec::new(),
@@ -227,10 +246,29 @@ impl Probe {
             told.push_str(if index == 0 { " with " } else { " and " });
             told.push_str(&more);
         }
+        if let Some(door) = &self.door {
+            told.push_str(" at ");
+            told.push_str(door);
+        }
         match &self.method {
             Some(method) => format!("{method} {told}"),
             None => told,
         }
+    }
+
+    /// The same request, come in by `door`.
+    pub(super) fn at(&self, door: Option<String>) -> Self {
+        Self {
+            door,
+            ..self.clone()
+        }
+    }
+
+    /// Whether it may come to the rule of `row`, by host and door.
+    pub(super) fn reaches(&self, row: &Route<'_>) -> bool {
+        let is_here = |door: &String| row.doors.is_empty() || row.doors.contains(door);
+        self.door.as_ref().is_none_or(is_here)
+            && self.host.as_deref().is_none_or(|host| row.answers(host))
     }
 
     /// Path and query, as a URL has them.
@@ -248,12 +286,7 @@ impl Probe {
     }
 
     fn takes(&self, row: &Route<'_>) -> Takes {
-        if takes_connections(row) {
-            return Takes::No;
-        }
-        if let Some(host) = &self.host
-            && !row.answers(host)
-        {
+        if takes_connections(row) || !self.reaches(row) {
             return Takes::No;
         }
         let mut takes = match &row.path {
@@ -322,7 +355,7 @@ impl Probe {
         &self,
         rows: &'r [Route<'a>],
     ) -> Result<Option<&'r Route<'a>>, &'r Route<'a>> {
-        let is_here = |row: &&Route<'_>| self.host.as_deref().is_none_or(|host| row.answers(host));
+        let is_here = |row: &&Route<'_>| self.reaches(row);
         // Where another rule has the better host, whether this one is asked at all is its program's choice.
         let best_host = rows.iter().filter(is_here).map(host_rank).max();
         let mut candidates: Vec<(_, &Route<'a>, Takes)> = rows

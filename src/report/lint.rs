@@ -50,6 +50,8 @@ pub struct LintFinding {
     pub file: String,
     /// The number of the document in the file, from 1.
     pub document: u64,
+    /// The line of the field, or of what would hold it; `null` in JSON, whose lines are not known.
+    pub line: Option<u64>,
     /// Kind and name of the object.
     pub object: String,
     /// The path of the field in the object.
@@ -70,12 +72,17 @@ pub fn render(report: &LintReport) -> String {
             severity,
             file,
             document,
+            line,
             object,
             path,
             message,
             ..
         } = finding;
-        let told = format!("{file}, document {document}, {object}: {path}: {message}");
+        let place = match line {
+            Some(line) => format!("{file}:{line}"),
+            None => format!("{file}, document {document}"),
+        };
+        let told = format!("{place}, {object}: {path}: {message}");
         let _ = writeln!(out, "{severity}[{code}] {}", terminal(&told));
     }
     for route in &report.routes {

@@ -13,6 +13,7 @@ use crate::identity::assignment::{Group, assign};
 use crate::measured::{Ending, Measured, Unmeasured};
 use crate::observation::{Failure, status};
 use crate::stats::equivalence::tolerances;
+use crate::stats::homogeneity::homogeneity;
 use crate::stats::judge::Decision;
 use crate::stats::two_sample::{self, TwoSample};
 use crate::tally::counted::Counted;
@@ -22,6 +23,8 @@ use crate::tally::counted::Counted;
 pub struct Side {
     /// All of its parts together.
     pub counted: Counted,
+    /// The parts in their order, for what changed between them.
+    parts: Vec<Counted>,
     /// Why nothing more could be measured; `None` when it was.
     pub failed: Option<Unmeasured>,
     /// Why less was measured than planned; `None` when nothing is missing.
@@ -32,6 +35,20 @@ impl Side {
     /// Adds what one part of the run measured.
     pub fn add(&mut self, measured: &Measured) {
         self.counted.add(&measured.counted);
+        let Counted {
+            groups,
+            by_status,
+            unidentified_by_status,
+            by_failure,
+            ..
+        } = measured.counted.clone();
+        self.parts.push(Counted {
+            groups,
+            by_status,
+            unidentified_by_status,
+            by_failure,
+            ..Counted::default()
+        });
         match &measured.ending {
             // An ingress that names nobody is told by its counts.
             Ok(Ending::Complete | Ending::ReplacementsSpent | Ending::NothingIdentified) => {}
@@ -50,27 +67,41 @@ impl Side {
                 .is_some_and(|why| why.code == Unmeasured::INTERRUPTED)
     }
 
-    /// Requests that the ingress did not answer; what failed on this machine counts for nothing.
-    fn unanswered(&self) -> u64 {
-        let is_own = |failure| matches!(failure, Failure::Local | Failure::Abandoned);
-        self.counted.failures(|failure| !is_own(failure))
+    /// The p-value of "it did the same from its first part to its last": small where it changed.
+    fn change_p_value(&self, claim: &Claim) -> f64 {
+        let columns: Vec<&Counted> = self.parts.iter().collect();
+        let tables = [answers(claim, &columns), statuses(claim, &columns)];
+        let tested = tables.iter().map(|table| {
+            let rows =
+                (0..columns.len()).map(|part| table.iter().map(move |cell| cell.counts[part]));
+            let rows: Vec<Vec<u64>> = rows.map(Iterator::collect).collect();
+            homogeneity(&rows, 0.0).map_or(1.0, |tested| tested.p_value)
+        });
+        // Bonferroni: two tables.
+        (2.0 * tested.fold(1.0, f64::min)).min(1.0)
     }
 
     /// The share of the requests that name no pod.
     fn nameless(&self) -> f64 {
-        let nameless = self.counted.unidentified() + self.unanswered();
+        let nameless = self.counted.unidentified() + unanswered(&self.counted);
         let all = nameless + self.counted.attributed();
         nameless as f64 / all.max(1) as f64
     }
 }
 
-/// One kind of answer, and how often each side gave it.
+/// Requests that the ingress did not answer; what failed on this machine counts for nothing.
+fn unanswered(counted: &Counted) -> u64 {
+    let is_own = |failure| matches!(failure, Failure::Local | Failure::Abandoned);
+    counted.failures(|failure| !is_own(failure))
+}
+
+/// One kind of answer, and how often each side gave it, or each part of one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cell {
     /// The backend, or the status.
     pub name: String,
     /// How many requests got it, before and after.
-    pub counts: [u64; 2],
+    pub counts: Vec<u64>,
     /// How far apart the shares may be.
     pub margin: f64,
 }
@@ -101,7 +132,8 @@ pub fn planned(claim: &Claim) -> NonZeroU64 {
 /// Judges whether both sides route alike; `sides[0]` is the ingress before, `sides[1]` the one after.
 #[must_use]
 pub fn judge(claim: &Claim, sides: &[Side; 2]) -> Pair {
-    let (answers, statuses) = (answers(claim, sides), statuses(claim, sides));
+    let columns = sides.each_ref().map(|side| &side.counted);
+    let (answers, statuses) = (answers(claim, &columns), statuses(claim, &columns));
     let mut pair = Pair {
         verdict: VerdictName::Error,
         reasons: Vec::new(),
@@ -167,6 +199,15 @@ fn hindrances(claim: &Claim, sides: &[Side; 2]) -> Vec<Reason> {
         if let Some(ending) = side.cut_short {
             let message = format!("{name}: the run was cut short ({})", ending.code());
             holds.push(Reason::new("cut_short", message));
+        }
+        // Bonferroni: two sides.
+        let p = (2.0 * side.change_p_value(claim)).min(1.0);
+        if p <= claim.criterion.alpha {
+            let message = format!(
+                "{name}: it changed during the run (p {}), so that what it does is not one thing to compare: try again once it keeps still",
+                p_value(p)
+            );
+            holds.push(Reason::new("drift", message));
         }
         if side.nameless() > most {
             let message = format!(
@@ -236,9 +277,9 @@ fn compared(cells: &[Cell]) -> TwoSample {
 }
 
 /// Who answered: the backends of the split, other workloads by name, nobody by name.
-fn answers(claim: &Claim, sides: &[Side; 2]) -> Vec<Cell> {
+fn answers(claim: &Claim, columns: &[&Counted]) -> Vec<Cell> {
     let (split, tolerance) = (&claim.split, claim.criterion.tolerance);
-    let groups = sides.iter().flat_map(|side| &side.counted.groups);
+    let groups = columns.iter().flat_map(|counted| &counted.groups);
     let mut known: Vec<Group> = Vec::new();
     for counted in groups {
         if !known.contains(&counted.group) {
@@ -249,7 +290,7 @@ fn answers(claim: &Claim, sides: &[Side; 2]) -> Vec<Cell> {
     let margins = tolerances(split.shares(), tolerance);
     let cell = |name: &str, margin| Cell {
         name: name.to_owned(),
-        counts: [0, 0],
+        counts: vec![0; columns.len()],
         margin,
     };
     let labels = split.labels().iter().zip(margins);
@@ -258,8 +299,8 @@ fn answers(claim: &Claim, sides: &[Side; 2]) -> Vec<Cell> {
     let mut cells: Vec<Cell> = labels
         .map(|(label, own)| cell(label, margin(own)))
         .collect();
-    for (index, side) in sides.iter().enumerate() {
-        for counted in &side.counted.groups {
+    for (index, column) in columns.iter().enumerate() {
+        for counted in &column.groups {
             let place = known.iter().position(|group| *group == counted.group);
             let label = place.and_then(|place| assigned.get(place).copied().flatten());
             let workload = &counted.group.workload;
@@ -279,18 +320,19 @@ fn answers(claim: &Claim, sides: &[Side; 2]) -> Vec<Cell> {
         }
     }
     let mut nameless = cell("no pod by name", tolerance);
-    nameless.counts =
-        [0, 1].map(|side: usize| sides[side].counted.unidentified() + sides[side].unanswered());
+    let of = |column: &&Counted| column.unidentified() + unanswered(column);
+    nameless.counts = columns.iter().map(of).collect();
     cells.push(nameless);
     cells
 }
 
 /// With what status, redirects and errors included.
-fn statuses(claim: &Claim, sides: &[Side; 2]) -> Vec<Cell> {
-    let mut counts: BTreeMap<u16, [u64; 2]> = BTreeMap::new();
-    for (index, side) in sides.iter().enumerate() {
-        for (&code, &count) in &side.counted.by_status {
-            counts.entry(code).or_default()[index] += count;
+fn statuses(claim: &Claim, columns: &[&Counted]) -> Vec<Cell> {
+    let mut counts: BTreeMap<u16, Vec<u64>> = BTreeMap::new();
+    for (index, column) in columns.iter().enumerate() {
+        for (&code, &count) in &column.by_status {
+            let own = counts.entry(code).or_insert_with(|| vec![0; columns.len()]);
+            own[index] += count;
         }
     }
     let margin = claim.criterion.tolerance;
@@ -302,7 +344,7 @@ fn statuses(claim: &Claim, sides: &[Side; 2]) -> Vec<Cell> {
     let mut cells: Vec<Cell> = counts.into_iter().map(named).collect();
     cells.push(Cell {
         name: "no answer".to_owned(),
-        counts: [sides[0].unanswered(), sides[1].unanswered()],
+        counts: columns.iter().map(|column| unanswered(column)).collect(),
         margin,
     });
     cells
@@ -394,6 +436,36 @@ mod tests {
             told.contains("green 29.995 % before, 70.005 % after"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn a_side_that_changed_during_the_run_is_never_alike() {
+        let part = |shop: u64, next: u64| side(&[("shop", shop), ("next", next)], 200, 0).counted;
+        let whole = |parts: &[Counted]| {
+            let mut side = Side::default();
+            for part in parts {
+                side.counted.add(part);
+                side.parts.push(part.clone());
+            }
+            side
+        };
+        let steady = || whole(&[641; 8].map(|shop| part(shop, 916 - shop)));
+        assert_eq!(verdict(steady(), steady()).0, VerdictName::Pass);
+        let turned =
+            || whole(&[550, 550, 550, 550, 732, 732, 732, 732].map(|shop| part(shop, 916 - shop)));
+        let (name, told) = verdict(steady(), turned());
+        assert_eq!(name, VerdictName::Inconclusive);
+        assert!(
+            told.starts_with("after: it changed during the run"),
+            "{told}"
+        );
+        assert_eq!(verdict(turned(), turned()).0, VerdictName::Inconclusive);
+        // Another status in one part alone.
+        let mut parts = [641; 8].map(|shop| part(shop, 916 - shop));
+        parts[3].by_status = [(200, 816), (503, 100)].into();
+        let (name, told) = verdict(whole(&parts), whole(&parts));
+        assert_eq!(name, VerdictName::Inconclusive);
+        assert!(told.starts_with("before: it changed"), "{told}");
     }
 
     #[test]

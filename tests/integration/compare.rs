@@ -251,6 +251,38 @@ fn a_pattern_is_compared_by_a_text_that_it_matches() {
     assert_eq!((status, found), (1, expected.map(str::to_owned).to_vec()));
 }
 
+/// An `HTTPRoute` for `/` of shop.example behind a Gateway.
+fn behind(gateway: &str, name: &str, shop: u32, next: u32) -> String {
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\nspec:\n  parentRefs: [{{name: {gateway}}}]\n  \
+         hostnames: [shop.example]\n  rules: [{{backendRefs: [{{name: shop, weight: {shop}}}, {{name: shop-next, weight: {next}}}]}}]\n"
+    )
+}
+
+#[test]
+fn what_comes_in_by_another_gateway_is_another_request() {
+    let both = |public: u32, inside: u32| {
+        behind("public", "a", 100 - public, public) + &behind("inside", "b", 100 - inside, inside)
+    };
+    let (status, found) = results(&both(10, 50), &both(10, 50));
+    let expected = ["same / at Gateway public", "same / at Gateway inside"];
+    assert_eq!((status, found), (0, expected.map(str::to_owned).to_vec()));
+    let (status, found) = results(&both(10, 50), &both(10, 40));
+    let expected = ["same / at Gateway public", "differs / at Gateway inside"];
+    assert_eq!((status, found), (1, expected.map(str::to_owned).to_vec()));
+    // From one door to two: both must do what the one did.
+    let old = behind("public", "a", 90, 10);
+    assert_eq!(results(&old, &both(10, 10)), (0, vec!["same /".to_owned()]));
+    let ran = compare(&old, &both(10, 40), &[]);
+    assert_eq!(ran.status, 1, "{}", ran.stdout);
+    assert!(ran.stdout.contains("HTTPRoute b rule 1"), "{}", ran.stdout);
+    // A rule for both Gateways is one for each.
+    let shared = behind("public", "a", 90, 10)
+        .replace("[{name: public}]", "[{name: public}, {name: inside}]");
+    assert_eq!(results(&shared, &both(10, 40)).0, 1);
+    assert_eq!(results(&shared, &both(10, 10)).0, 0);
+}
+
 #[test]
 fn what_cannot_be_compared_is_never_the_same() {
     let shop = route("  - backendRefs: [{name: shop, weight: many}, {name: next}]\n");

@@ -713,6 +713,429 @@ fn what_moves_requests_beside_the_weights_is_told() {
 }
 
 #[test]
+fn only_a_balance_that_hides_the_weights_from_one_client_is_told() {
+    let route = |annotations: &str| {
+        format!(
+            "apiVersion: route.openshift.io/v1\nkind: Route\nmetadata: {{name: r, annotations: {{{annotations}}}}}\n\
+             spec: {{to: {{name: a, weight: 70}}, alternateBackends: [{{name: b, weight: 30}}]}}\n"
+        )
+    };
+    // The router's own choice where several Services have weights is roundrobin.
+    assert_eq!(codes(&route("")), Vec::<String>::new());
+    for (balance, is_told) in [
+        ("roundrobin", false),
+        ("random", false),
+        ("leastconn", true),
+    ] {
+        let found = codes(&route(&format!(
+            "haproxy.router.openshift.io/balance: {balance}"
+        )));
+        assert_eq!(
+            found == ["balance_not_roundrobin"],
+            is_told,
+            "{balance}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_weight_of_0_that_keeps_nobody_away_is_told() {
+    let single = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\n\
+                  spec: {hosts: [v.example], http: [{route: [{destination: {host: a}, weight: 0}]}]}\n";
+    finds(
+        single,
+        0,
+        "zero_weight",
+        "spec.http[0].route[0].weight",
+        "gets all of its requests",
+    );
+    let proxy = |weights: [u8; 2]| {
+        format!(
+            "apiVersion: projectcontour.io/v1\nkind: HTTPProxy\nmetadata: {{name: p}}\nspec: {{virtualhost: {{fqdn: p.example}}, \
+             routes: [{{services: [{{name: a, port: 80, weight: {}}}, {{name: b, port: 80, weight: {}}}]}}]}}\n",
+            weights[0], weights[1]
+        )
+    };
+    finds(
+        &proxy([0, 0]),
+        0,
+        "zero_weight",
+        "spec.routes[0].services[0].weight",
+        "even shares",
+    );
+    assert_eq!(codes(&proxy([0, 1])), Vec::<String>::new());
+    let open = "apiVersion: route.openshift.io/v1\nkind: Route\nmetadata: {name: r}\n\
+                spec: {to: {name: a, weight: 0}, alternateBackends: [{name: b, weight: 1}]}\n";
+    finds(
+        open,
+        0,
+        "zero_weight",
+        "spec.to.weight",
+        "the router's cookie",
+    );
+    let passthrough = open.replace("spec: {", "spec: {tls: {termination: passthrough}, ");
+    assert_eq!(codes(&passthrough), Vec::<String>::new());
+}
+
+#[test]
+fn what_a_live_object_says_against_itself_is_told() {
+    let of = |kind: &str, spec: &str, status: &str| {
+        format!(
+            "apiVersion: {}\nkind: {}\nmetadata: {{name: x}}\nspec: {spec}\nstatus: {status}\n",
+            kind.split(' ').next().unwrap(),
+            kind.split(' ').nth(1).unwrap()
+        )
+    };
+    let rules = "{rules: [{backendRefs: [{name: a}]}]}";
+    let cases = [
+        (
+            of(
+                "gateway.networking.k8s.io/v1 HTTPRoute",
+                rules,
+                "{parents: [{conditions: [{type: Accepted, status: \"True\"}, {type: PartiallyInvalid, status: \"True\", reason: UnsupportedValue, message: dropped}]}]}",
+            ),
+            "status.parents[0].conditions[1]",
+            "PartiallyInvalid: True (UnsupportedValue): dropped",
+        ),
+        (
+            of(
+                "gateway.networking.k8s.io/v1 Gateway",
+                "{}",
+                "{conditions: [{type: Programmed, status: \"False\", reason: AddressNotAssigned}]}",
+            ),
+            "status.conditions[0]",
+            "Programmed: False (AddressNotAssigned): it does not say why",
+        ),
+        (
+            of(
+                "route.openshift.io/v1 Route",
+                "{to: {name: a}}",
+                "{ingress: [{conditions: [{type: Admitted, status: \"False\", reason: HostAlreadyClaimed}]}]}",
+            ),
+            "status.ingress[0].conditions[0]",
+            "HostAlreadyClaimed",
+        ),
+        (
+            of(
+                "projectcontour.io/v1 HTTPProxy",
+                "{routes: [{services: [{name: a, port: 80}]}]}",
+                "{currentStatus: orphaned, description: no root includes it}",
+            ),
+            "status.currentStatus",
+            "is orphaned: no root includes it",
+        ),
+        (
+            of(
+                "k8s.nginx.org/v1 VirtualServer",
+                "{host: a.example}",
+                "{state: Invalid, reason: Rejected}",
+            ),
+            "status.state",
+            "is Invalid: Rejected",
+        ),
+    ];
+    for (manifest, path, part) in cases {
+        finds(&manifest, 1, "route_not_in_effect", path, part);
+        let good = manifest
+            .replace("\"False\"", "\"Unknown\"")
+            .replace(
+                "PartiallyInvalid, status: \"True\"",
+                "PartiallyInvalid, status: \"False\"",
+            )
+            .replace("orphaned,", "valid,")
+            .replace("state: Invalid", "state: Valid");
+        assert_eq!(codes(&good), Vec::<String>::new(), "{good}");
+    }
+}
+
+#[test]
+fn an_object_that_a_rule_leads_to_and_that_is_not_given_is_told() {
+    let proxy = "apiVersion: projectcontour.io/v1\nkind: HTTPProxy\nmetadata: {name: root}\nspec:\n  virtualhost: {fqdn: a.example}\n  \
+                 routes: [{services: [{name: a, port: 80}]}]\n  includes: [{name: blog, conditions: [{prefix: /blog}]}]\n";
+    finds(
+        proxy,
+        0,
+        "include_not_found",
+        "spec.includes[0].name",
+        "the HTTPProxy blog",
+    );
+    let blog = "---\napiVersion: projectcontour.io/v1\nkind: HTTPProxy\nmetadata: {name: blog}\nspec: {routes: [{services: [{name: b, port: 80}]}]}\n";
+    assert_eq!(codes(&format!("{proxy}{blog}")), Vec::<String>::new());
+    let traefik = "apiVersion: traefik.io/v1alpha1\nkind: IngressRoute\nmetadata: {name: r}\nspec: {routes: [{match: \"Host(`a.example`)\", \
+                   services: [{name: split, kind: TraefikService}]}]}\n";
+    finds(
+        traefik,
+        0,
+        "include_not_found",
+        "spec.routes[0].services[0].name",
+        "the TraefikService split",
+    );
+    // What Traefik knows from elsewhere is no manifest.
+    let file = traefik.replace("name: split", "name: split@file");
+    assert_eq!(codes(&file), Vec::<String>::new());
+    let delegate = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: root}\n\
+                    spec: {hosts: [a.example], http: [{delegate: {name: cart}}]}\n";
+    finds(
+        delegate,
+        0,
+        "include_not_found",
+        "spec.http[0].delegate.name",
+        "the VirtualService cart",
+    );
+}
+
+#[test]
+fn localities_are_told_for_a_host_a_port_and_a_subset() {
+    let locality = "{loadBalancer: {localityLbSetting: {enabled: true, distribute: [{from: a/*, to: {\"a/*\": 80, \"b/*\": 20}}]}}}";
+    let rule = |spec: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {{name: a}}\nspec: {{host: a, {spec}}}\n"
+        )
+    };
+    let cases = [
+        (format!("trafficPolicy: {locality}"), "spec.trafficPolicy"),
+        (
+            format!(
+                "trafficPolicy: {{portLevelSettings: [{{port: {{number: 80}}, {}}}]}}",
+                &locality[1..locality.len() - 1]
+            ),
+            "spec.trafficPolicy.portLevelSettings[0]",
+        ),
+        (
+            format!("subsets: [{{name: one, labels: {{v: \"1\"}}, trafficPolicy: {locality}}}]"),
+            "spec.subsets[0].trafficPolicy",
+        ),
+    ];
+    for (spec, place) in cases {
+        let path = format!("{place}.loadBalancer.localityLbSetting.distribute");
+        finds(&rule(&spec), 0, "unequal_pods", &path, "localities");
+        let off = rule(&spec.replace("enabled: true", "enabled: false"));
+        assert_eq!(codes(&off), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn retries_are_told_of_every_kind_that_splits_and_only_where_they_are_on() {
+    let of = |kind: &str, spec: String| {
+        let (version, kind) = kind.split_once(' ').unwrap();
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\nspec: {spec}\n")
+    };
+    let cases = |count: u8| {
+        [
+            (
+                of(
+                    "networking.istio.io/v1 VirtualService",
+                    format!(
+                        "{{hosts: [a.example], gateways: [gw], http: [{{retries: {{attempts: {count}}}, route: [{{destination: {{host: a}}, weight: 1}}, {{destination: {{host: b}}, weight: 1}}]}}]}}"
+                    ),
+                ),
+                "spec.http[0].retries",
+            ),
+            (
+                of(
+                    "projectcontour.io/v1 HTTPProxy",
+                    format!(
+                        "{{virtualhost: {{fqdn: a.example}}, routes: [{{retryPolicy: {{count: {count}}}, services: [{{name: a, port: 80}}, {{name: b, port: 80}}]}}]}}"
+                    ),
+                ),
+                "spec.routes[0].retryPolicy",
+            ),
+            (
+                of(
+                    "gateway.solo.io/v1 RouteTable",
+                    format!(
+                        "{{routes: [{{options: {{retries: {{numRetries: {count}}}}}, routeAction: {{multi: {{destinations: [{{destination: {{upstream: {{name: a}}}}, weight: 1}}, {{destination: {{upstream: {{name: b}}}}, weight: 1}}]}}}}}}]}}"
+                    ),
+                ),
+                "spec.routes[0].options.retries",
+            ),
+        ]
+    };
+    for (manifest, path) in cases(2) {
+        finds(
+            &manifest,
+            0,
+            "retries_move_requests",
+            path,
+            "another backend",
+        );
+    }
+    for (manifest, path) in cases(0) {
+        assert_eq!(codes(&manifest), Vec::<String>::new(), "{path}");
+    }
+}
+
+#[test]
+fn a_mesh_route_is_told_only_where_no_gateway_is_a_parent() {
+    let parents = |parents: &str| {
+        route("{name: a}, {name: b}").replace(
+            "hostnames: [r.example]",
+            &format!("hostnames: [r.example], parentRefs: [{parents}]"),
+        )
+    };
+    assert_eq!(
+        codes(&parents("{kind: Service, name: s}")),
+        ["in_mesh_route"]
+    );
+    assert_eq!(
+        codes(&parents("{kind: Service, name: s}, {name: gw}")),
+        Vec::<String>::new()
+    );
+    let mesh = |top: &str| {
+        format!(
+            "apiVersion: kuma.io/v1alpha1\nkind: MeshHTTPRoute\nmetadata: {{name: m}}\nspec: {{targetRef: {{kind: {top}}}, to: [{{targetRef: {{kind: MeshService, \
+             name: a}}, rules: [{{default: {{backendRefs: [{{kind: MeshService, name: a}}, {{kind: MeshService, name: b}}]}}}}]}}]}}\n"
+        )
+    };
+    assert_eq!(codes(&mesh("Mesh")), ["in_mesh_route"]);
+    assert_eq!(codes(&mesh("MeshGateway")), Vec::<String>::new());
+}
+
+#[test]
+fn weights_that_are_not_read_are_named_wherever_they_stand() {
+    let object = |head: &str, rest: &str| {
+        let (version, kind) = head.split_once(' ').unwrap();
+        format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n{rest}\n")
+    };
+    for (manifest, path) in [
+        (
+            object(
+                "machinelearning.seldon.io/v1 SeldonDeployment",
+                "spec: {predictors: [{name: a, traffic: 75}, {name: b, traffic: 25}]}",
+            ),
+            "spec.predictors[].traffic",
+        ),
+        (
+            object(
+                "serving.kubeflow.org/v1alpha2 InferenceService",
+                "spec: {canaryTrafficPercent: 10}",
+            ),
+            "spec.canaryTrafficPercent",
+        ),
+        (
+            object(
+                "configuration.konghq.com/v1 KongPlugin",
+                "plugin: canary\nconfig: {percentage: 10, upstream_host: next}",
+            ),
+            "config.percentage",
+        ),
+        (
+            object(
+                "appmesh.k8s.aws/v1beta2 VirtualRouter",
+                "spec: {routes: [{name: r, httpRoute: {action: {weightedTargets: [{virtualNodeRef: {name: a}, weight: 1}]}}}]}",
+            ),
+            "spec.routes[].httpRoute.action.weightedTargets[].weight",
+        ),
+        (
+            object(
+                "linkerd.io/v1alpha2 ServiceProfile",
+                "spec: {dstOverrides: [{authority: a.web.svc.cluster.local, weight: 500m}]}",
+            ),
+            "spec.dstOverrides[].weight",
+        ),
+        (
+            object(
+                "networking.gloo.solo.io/v2 RouteTable",
+                "spec: {http: [{forwardTo: {destinations: [{ref: {name: a}, weight: 1}]}}]}",
+            ),
+            "spec.http[].forwardTo.destinations[].weight",
+        ),
+        (
+            object(
+                "cis.f5.com/v1 VirtualServer",
+                "spec: {pools: [{service: a, weight: 1}]}",
+            ),
+            "spec.pools[].weight",
+        ),
+        (
+            object(
+                "traefik.io/v1alpha1 IngressRouteUDP",
+                "spec: {routes: [{services: [{name: a, port: 53, weight: 1}]}]}",
+            ),
+            "spec.routes[].services[].weight",
+        ),
+    ] {
+        finds(&manifest, 0, "kind_not_read", path, "--expect");
+    }
+    let bfe = PAIR.replacen(
+        "annotations: {}",
+        "annotations: {bfe.ingress.kubernetes.io/balance.weight: \"{}\"}",
+        1,
+    );
+    finds(
+        &bfe,
+        0,
+        "kind_not_read",
+        "metadata.annotations[\"bfe.ingress.kubernetes.io/balance.weight\"]",
+        "--expect",
+    );
+    let citrix = PAIR.replace(
+        "nginx.ingress.kubernetes.io/canary-weight:",
+        "ingress.citrix.com/canary-weight:",
+    );
+    assert!(codes(&citrix).contains(&"kind_not_read".to_owned()));
+}
+
+#[test]
+fn a_finding_has_the_line_of_its_field() {
+    let text = "# before\napiVersion: v1\nkind: Service\nmetadata:\n  name: a\nspec:\n  trafficDistribution: PreferClose\n---\n\
+                apiVersion: v1\nkind: List\nitems:\n- apiVersion: gateway.networking.k8s.io/v1\n  kind: HTTPRoute\n  metadata: {name: r}\n  spec:\n    rules:\n    \
+                - backendRefs:\n      - {name: a, weight: 0}\n      - name: b\n        weight: 0\n";
+    let ran = lbtest_reading(&["lint", "-", "--json", "-"], text.as_bytes());
+    let report = ran.json();
+    let lines: Vec<_> = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| (found["code"].as_str().unwrap(), found["line"].as_u64()))
+        .collect();
+    assert!(lines.contains(&("unequal_pods", Some(7))), "{lines:?}");
+    assert!(
+        lines.contains(&("weights_sum_to_zero", Some(18))),
+        "{lines:?}"
+    );
+    let told = lbtest_reading(&["lint", "-"], text.as_bytes()).stdout;
+    assert!(
+        told.contains("standard input:7, Service a: spec.trafficDistribution: is PreferClose"),
+        "{told}"
+    );
+    let json = r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"trafficDistribution": "PreferClose"}}"#;
+    let ran = lbtest_reading(&["lint", "-", "--json", "-"], json.as_bytes());
+    assert_eq!(ran.json()["findings"][0]["line"], Value::Null);
+}
+
+#[test]
+fn canaries_of_higress_add_up_and_their_totals_count() {
+    let higress = PAIR.replace("ingressClassName: nginx", "ingressClassName: higress");
+    let total = higress.replace(WEIGHT, r#"nginx.ingress.kubernetes.io/canary-weight: "3", nginx.ingress.kubernetes.io/canary-weight-total: "10""#);
+    assert_eq!(codes(&total), Vec::<String>::new());
+    let documents: Vec<&str> = higress.split("---").collect();
+    let second = documents[1]
+        .replace("name: next\n", "name: third\n")
+        .replace("service: {name: next", "service: {name: shop3");
+    let found = codes(&format!("{higress}---{second}"));
+    assert!(!found.contains(&"second_canary".to_owned()), "{found:?}");
+    let other = documents[0]
+        .replace(
+            "name: shop, namespace: store, ann",
+            "name: other, namespace: store, ann",
+        )
+        .replace("host: shop.example", "host: other.example");
+    assert_eq!(codes(&format!("{higress}---{other}")), Vec::<String>::new());
+}
+
+#[test]
+fn a_route_that_leads_to_other_routes_needs_no_grant() {
+    let delegates =
+        route("{group: gateway.networking.k8s.io, kind: HTTPRoute, name: \"*\", namespace: green}");
+    let child = route("{name: a}").replace("name: r, namespace: blue", "name: c, namespace: green");
+    assert_eq!(
+        codes(&format!("{delegates}---\n{child}")),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
 fn a_field_that_cannot_be_used_is_a_finding_beside_the_others() {
     let broken = format!("{PAIR}---\n{}", route("{weight: 1}"));
     let (status, found) = lint(&broken, &[]);

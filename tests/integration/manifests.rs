@@ -85,10 +85,49 @@ fn every_kind_gives_the_split_that_its_manifest_says() {
             says(&text, "path").unwrap_or("/"),
             "{shown}"
         );
+        if let Some(asks) = says(&text, "asks") {
+            assert_eq!(found.conditions.join(", "), asks, "{shown}");
+        }
         if let Some(backends) = says(&text, "backends") {
             let mut told = found.backends.clone();
             told.sort();
             assert_eq!(told.join(", "), backends, "{shown}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_that_is_read_has_manifests_in_three_forms() {
+    let texts: Vec<String> = files("splits")
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let documents: Vec<Value> = texts
+        .iter()
+        .filter(|text| !text.starts_with('{'))
+        .flat_map(|text| serde_saphyr::from_multiple::<Value>(text).unwrap())
+        .collect();
+    let is_of = |document: &Value, names: &[&str], groups: &[&str]| {
+        let version = document["apiVersion"].as_str().unwrap_or_default();
+        let group = version.split_once('/').map_or("", |(group, _)| group);
+        let kind = document["kind"].as_str().unwrap_or_default();
+        names.contains(&kind) && groups.contains(&group)
+    };
+    for kind in lbtest::manifest::KINDS {
+        let own = |names: &[&str]| {
+            let own = documents
+                .iter()
+                .filter(|one| is_of(one, names, kind.groups));
+            own.count()
+        };
+        assert!(
+            own(kind.names) >= 3,
+            "{:?} of {:?}",
+            kind.names,
+            kind.groups
+        );
+        for name in kind.names {
+            assert!(own(&[name]) >= 1, "{name} of {:?}", kind.groups);
         }
     }
 }

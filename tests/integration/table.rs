@@ -143,6 +143,45 @@ fn nginx_keeps_the_whole_table_and_the_path_that_splits_is_named() {
 }
 
 #[test]
+fn what_the_gate_would_refuse_is_no_check() {
+    let route = |host: &str, gateway: &str, name: &str, next: u32| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\nspec:\n  parentRefs: [{{name: {gateway}}}]\n  \
+             hostnames: [\"{host}\"]\n  rules: [{{backendRefs: [{{name: shop, weight: 9}}, {{name: next, weight: {next}}}]}}]\n"
+        )
+    };
+    let told = |manifests: &str| {
+        let ran = lbtest_reading(&["checks", "-"], manifests.as_bytes());
+        let left_out: Vec<String> = ran
+            .stdout
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("# Not checked: ")?.to_owned()))
+            .collect();
+        (
+            ran.status,
+            ran.stdout.matches("[[check]]").count(),
+            left_out,
+        )
+    };
+    let good = route("shop.example", "public", "a", 1);
+    let (status, checks, left_out) =
+        told(&(good.clone() + &route("shop example", "public", "b", 1)));
+    assert_eq!((status, checks, left_out.len()), (0, 1, 1), "{left_out:?}");
+    assert!(left_out[0].contains("is not a host name"), "{left_out:?}");
+    let (_, checks, left_out) = told(&(good.clone() + &route("bücher.example", "public", "b", 1)));
+    assert_eq!((checks, left_out.len()), (1, 1), "{left_out:?}");
+    // One address can't be two Gateways.
+    let (_, checks, left_out) = told(&(good.clone() + &route("shop.example", "inside", "b", 3)));
+    assert_eq!((checks, left_out.len()), (1, 1), "{left_out:?}");
+    assert!(
+        left_out[0].contains("check the rules of each by themselves"),
+        "{left_out:?}"
+    );
+    let (_, checks, left_out) = told(&(good.clone() + &route("shop.example", "inside", "b", 1)));
+    assert_eq!((checks, left_out.len()), (1, 0), "{left_out:?}");
+}
+
+#[test]
 fn rules_compete_as_gateway_api_says_and_what_has_no_request_is_told() {
     let route = r#"
 apiVersion: gateway.networking.k8s.io/v1

@@ -1,94 +1,74 @@
 //! AWS Load Balancer Controller: Ingress, `alb.ingress.kubernetes.io/actions.NAME`, whose
-//! `forwardConfig.targetGroups[].weight` splits what a path with the port `use-annotation` takes.
+//! `forwardConfig.targetGroups[].weight` splits what a path with the port `use-annotation` takes, as far as
+//! `conditions.NAME` allows.
 //!
 //! Weights are relative, from 0 to 999; of several groups, one without a weight counts 1 (the guide's
 //! "Ingress annotations", `actions.${action-name}`; the API of ELB, `TargetGroupTuple`).
 
 use serde_json::Value;
 
-use super::rule::{GROUPS, is_action};
+use super::rule::{Action, GROUPS, actions};
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
-use crate::manifest::field::{Field, joined};
+use crate::manifest::condition::Condition;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
 
 /// The prefix of the annotations.
-const PREFIX: &str = "alb.ingress.kubernetes.io/";
+pub(super) const PREFIX: &str = "alb.ingress.kubernetes.io/";
 
 pub(super) const KIND: Kind = Kind {
     names: &["Ingress"],
     groups: GROUPS,
     weights: "alb.ingress.kubernetes.io/actions.NAME: forwardConfig.targetGroups[].weight",
-    meaning: "AWS load balancers: relative",
+    meaning: "AWS load balancers: relative; left out: 1",
     read: Read::Each(routes),
 };
 
 fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
     let mut routes = Vec::new();
-    let mut number = 0;
-    for rule in object.root().along(&["spec", "rules"])?.items()? {
-        let host = rule.at("host")?.text()?.unwrap_or_default();
-        for path in rule.along(&["http", "paths"])?.items()? {
-            number += 1;
-            if !is_action(&path)? {
-                continue;
-            }
-            let name = path.along(&["backend", "service", "name"])?.text()?;
-            let name = name
-                .or(path.along(&["backend", "serviceName"])?.text()?)
-                .unwrap_or_default();
-            let backends = action(object, name, &path)?;
-            if backends.is_empty() {
-                // It redirects, or answers by itself.
-                continue;
-            }
-            let mut route = Route::new(object, number, backends);
-            route
-                .hosts
-                .extend((!host.is_empty()).then(|| host.to_owned()));
-            let text = path.at("path")?.text()?.unwrap_or("/").to_owned();
-            route.path = match path.at("pathType")?.text()? {
-                Some("Prefix") => PathRule::Prefix(text),
-                _ if text.contains(['*', '?']) => {
-                    // A pattern for files.
-                    let pattern = regex::escape(&text);
-                    PathRule::Pattern(pattern.replace(r"\*", ".*").replace(r"\?", "."))
-                }
-                _ => PathRule::Exact(text),
-            };
-            routes.push(route);
+    for action in actions(object)? {
+        let backends = backends(object, &action)?;
+        if backends.is_empty() {
+            // It redirects, or answers by itself; a list is Alibaba's.
+            continue;
         }
+        let mut route = action.route(object, backends);
+        let text = action.path.to_owned();
+        route.path = match action.path_type {
+            Some("Prefix") => PathRule::Prefix(text),
+            _ if text.contains(['*', '?']) => {
+                // A pattern for files.
+                let pattern = regex::escape(&text);
+                PathRule::Pattern(pattern.replace(r"\*", ".*").replace(r"\?", "."))
+            }
+            _ => PathRule::Exact(text),
+        };
+        route.conditions = conditions(object, action.name)?;
+        routes.push(route);
     }
     Ok(routes)
 }
 
-/// What the action called `name` forwards to.
-fn action<'a>(
+/// What the action forwards to.
+fn backends<'a>(
     object: &'a Object,
-    name: &str,
-    path: &Field<'a>,
+    action: &Action<'a>,
 ) -> Result<Vec<Backend<'a>>, ManifestError> {
-    let annotations = object.root().along(&["metadata", "annotations"])?;
-    let key = format!("{PREFIX}actions.{name}");
-    let field = annotations.at(&key)?;
-    let place = joined(annotations.path(), &key);
-    let Some(text) = field.text()? else {
+    let key = format!("{PREFIX}actions.{}", action.name);
+    let Some((place, value)) = json(object, &key)? else {
         // A controller may have yet to write it.
-        let mut backend = Backend::service(object, name, 1.0, path);
+        let mut backend = Backend::service(object, action.name, 1.0, &action.field);
         backend.pods = PodsOf::Unknown;
         return Ok(vec![backend]);
     };
-    let action: Value = serde_json::from_str(text).map_err(|error| {
-        object.refused(&place, &format!("is not JSON that can be used: {error}"))
-    })?;
-    let groups = action
+    let groups = value
         .pointer("/forwardConfig/targetGroups")
         .and_then(Value::as_array);
-    let lone = std::slice::from_ref(&action);
+    let lone = std::slice::from_ref(&value);
     let groups = match groups {
         Some(groups) => &groups[..],
-        None if action.get("targetGroupARN").is_some() => lone,
+        None if value.get("targetGroupARN").is_some() => lone,
         None => return Ok(Vec::new()),
     };
     let group = |(index, group): (usize, &Value)| {
@@ -104,18 +84,69 @@ fn action<'a>(
             None | Some(Value::Null) => Some(1),
             Some(weight) => weight.as_u64().or_else(|| weight.as_str()?.parse().ok()),
         };
-        let weight = weight.filter(|&weight| weight <= 999).ok_or_else(|| {
-            object.refused(
-                &format!("{place}.weight"),
-                "must be a whole number from 0 to 999",
-            )
-        })?;
-        let mut backend = Backend::service(object, name, weight as f64, path);
-        backend.field = (object, format!("{place}.weight"));
+        let place = format!("{place}.weight");
+        let weight = weight.filter(|&weight| weight <= 999);
+        let weight =
+            weight.ok_or_else(|| object.refused(&place, "must be a whole number from 0 to 999"))?;
+        let mut backend = Backend::service(object, name, weight as f64, &action.field);
+        backend.field = (object, place);
         if text("serviceName").is_none() {
             backend.pods = PodsOf::Unknown;
         }
         Ok(backend)
     };
     groups.iter().enumerate().map(group).collect()
+}
+
+/// The JSON of an annotation, with its path.
+pub(super) fn json(object: &Object, key: &str) -> Result<Option<(String, Value)>, ManifestError> {
+    let field = object.root().along(&["metadata", "annotations", key])?;
+    let Some(text) = field.text()? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_str(text)
+        .map_err(|error| field.error(&format!("is not JSON that can be used: {error}")))?;
+    Ok(Some((field.path().to_owned(), value)))
+}
+
+/// What a request must have beside host and path.
+fn conditions(object: &Object, name: &str) -> Result<Vec<Condition>, ManifestError> {
+    let read = json(object, &format!("{PREFIX}conditions.{name}"))?;
+    let list = read.and_then(|(_, value)| value.as_array().cloned());
+    let condition = |condition: Value| {
+        let field = condition["field"]
+            .as_str()
+            .unwrap_or("condition")
+            .to_owned();
+        let header = &condition["httpHeaderConfig"];
+        let lone = |values: &Value| match values.as_array().map(Vec::as_slice) {
+            Some([value]) => Some(value.clone()),
+            _ => None,
+        };
+        let plain = |value: &Value| {
+            let text = value.as_str().filter(|text| !text.contains(['*', '?']));
+            text.map(str::to_owned)
+        };
+        if let (Some(name), Some(value)) =
+            (header["httpHeaderName"].as_str(), lone(&header["values"]))
+        {
+            return plain(&value).map_or_else(
+                || format!("header {name}").into(),
+                |value| Condition::header(name, Some(&value)),
+            );
+        }
+        if let Some(pair) = lone(&condition["queryStringConfig"]["values"])
+            && let (Some(key), Some(value)) = (pair["key"].as_str(), plain(&pair["value"]))
+        {
+            return Condition::query(key, Some(&value));
+        }
+        if let Some(method) = lone(&condition["httpRequestMethodConfig"]["Values"])
+            .or(lone(&condition["httpRequestMethodConfig"]["values"]))
+            && let Some(method) = method.as_str()
+        {
+            return Condition::method(method);
+        }
+        field.into()
+    };
+    Ok(list.into_iter().flatten().map(condition).collect())
 }

@@ -3,6 +3,7 @@
 
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
@@ -17,13 +18,8 @@ pub(super) const KIND: Kind = Kind {
 
 fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
     let mut routes = Vec::new();
-    for (index, rule) in object
-        .root()
-        .along(&["spec", "http"])?
-        .items()?
-        .iter()
-        .enumerate()
-    {
+    let rules = object.root().along(&["spec", "http"])?.items()?;
+    for (index, rule) in rules.iter().enumerate() {
         let mut backends = Vec::new();
         for entry in rule.at("backends")?.items()? {
             backends.push(backend(object, &entry, "serviceName")?);
@@ -38,28 +34,68 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
         }
         let mut route = Route::new(object, index + 1, backends);
         route.rule_name = rule.at("name")?.text()?;
-        let matched = rule.at("match")?;
-        route.hosts = hosts(&matched.at("hosts")?)?;
-        if let Some(path) = matched.at("paths")?.items()?.first() {
+        let asked = rule.at("match")?;
+        route.hosts = hosts(&asked.at("hosts")?)?;
+        let mut conditions = Vec::new();
+        for expression in asked.at("exprs")?.items()? {
+            conditions.push(condition(&expression)?);
+        }
+        let methods = asked.at("methods")?.items()?;
+        if let [method] = &methods[..] {
+            conditions.push(Condition::method(method.required()?));
+        }
+        for field in ["remoteAddrs", "filter_func"] {
+            if asked.at(field)?.is_there() {
+                conditions.push(field.to_owned().into());
+            }
+        }
+        let mut matches = Vec::new();
+        for path in asked.at("paths")?.items()? {
             let path = path.required()?;
-            route.path = match path.strip_suffix('*') {
+            let path = match path.strip_suffix('*') {
                 Some(prefix) => PathRule::Prefix(prefix.to_owned()),
                 None => PathRule::Exact(path.to_owned()),
             };
+            matches.push((path, conditions.clone()));
         }
-        for expression in matched.at("exprs")?.items()? {
-            let subject = expression.at("subject")?;
-            let scope = subject
-                .at("scope")?
-                .text()?
-                .unwrap_or("variable")
-                .to_lowercase();
-            let name = subject.at("name")?.text()?.unwrap_or_default();
-            route.conditions.push(format!("{scope} {name}").into());
+        if matches.is_empty() {
+            matches.push((PathRule::any(), conditions));
         }
+        route.match_any(matches);
+        plugins(&mut route, rule)?;
         routes.push(route);
     }
     Ok(routes)
+}
+
+/// A plugin that splits by weights of its own, before those of the backends.
+fn plugins<'a>(route: &mut Route<'a>, rule: &Field<'a>) -> Result<(), ManifestError> {
+    for plugin in rule.at("plugins")?.items()? {
+        let is_on = plugin.at("enable")?.value() != Some(&false.into());
+        if is_on && plugin.at("name")?.text()? == Some("traffic-split") {
+            let problem =
+                "is traffic-split, whose rules lbtest does not read: say the split with --expect";
+            route.not_read(&plugin.at("name")?, problem);
+        }
+    }
+    Ok(())
+}
+
+fn condition(expression: &Field<'_>) -> Result<Condition, ManifestError> {
+    let subject = expression.at("subject")?;
+    let scope = subject.at("scope")?.text()?.unwrap_or("Variable");
+    let name = subject.at("name")?.text()?.unwrap_or_default();
+    let value = expression.at("value")?.text()?;
+    let operator = expression.at("op")?.text()?.unwrap_or_default();
+    let told = || format!("{} {name} {operator}", scope.to_lowercase());
+    Ok(match (scope, operator, value) {
+        ("Header", "Equal", value @ Some(_)) => Condition::header(name, value),
+        ("Cookie", "Equal", value @ Some(_)) => Condition::cookie(name, value),
+        ("Query", "Equal", value @ Some(_)) => Condition::query(name, value),
+        ("Header", "RegexMatch", Some(pattern)) => Condition::header_like(name, pattern, told()),
+        ("Query", "RegexMatch", Some(pattern)) => Condition::query_like(name, pattern, told()),
+        _ => told().into(),
+    })
 }
 
 fn backend<'a>(
@@ -69,10 +105,12 @@ fn backend<'a>(
 ) -> Result<Backend<'a>, ManifestError> {
     let weight = entry.at("weight")?;
     let value = weight.whole()?.unwrap_or(100);
-    Ok(Backend::service(
-        object,
-        entry.at(key)?.required()?,
-        value as f64,
-        &weight,
-    ))
+    let name = entry.at(key)?.required()?;
+    let mut backend = Backend::service(object, name, value as f64, &weight);
+    if let Some(subset) = entry.at("subset")?.text()? {
+        // The labels of a subset stand in an ApisixUpstream.
+        backend.variant = Some(subset.to_owned());
+        backend.pods = PodsOf::Unknown;
+    }
+    Ok(backend)
 }

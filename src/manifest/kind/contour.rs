@@ -9,7 +9,7 @@ use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
-use crate::manifest::route::{Backend, PathRule, Route};
+use crate::manifest::route::{Backend, PathRule, Remark, Route};
 
 /// How deep proxies may include each other, and how often in all.
 const MAX_DEPTH: usize = 8;
@@ -18,7 +18,7 @@ const MAX_INCLUDED: usize = 10_000;
 pub(super) const KIND: Kind = Kind {
     names: &["HTTPProxy"],
     groups: &["projectcontour.io"],
-    weights: "spec.routes[].services[].weight",
+    weights: "spec.routes[].services[].weight, spec.tcpproxy.services[].weight",
     meaning: "relative; all left out: even, some left out: those get nothing",
     read: Read::All(routes),
 };
@@ -45,6 +45,19 @@ struct Conditions {
     exact: Option<String>,
     pattern: Option<String>,
     others: Vec<Condition>,
+}
+
+impl Conditions {
+    /// Makes `route` ask for them.
+    fn of(self, route: &mut Route<'_>) {
+        route.path = match (self.exact, self.pattern) {
+            (Some(exact), _) => PathRule::Exact(exact),
+            (None, Some(pattern)) => PathRule::Pattern(pattern),
+            (None, None) if self.prefix.is_empty() => PathRule::any(),
+            (None, None) => PathRule::Prefix(self.prefix),
+        };
+        route.conditions = self.others;
+    }
 }
 
 struct Reader<'a> {
@@ -76,24 +89,33 @@ impl Reader<'_> {
         self.reached[index] = true;
         let object = self.proxies[index];
         let spec = object.root().at("spec")?;
-        for (number, rule) in spec.at("routes")?.items()?.iter().enumerate() {
+        let rules = spec.at("routes")?.items()?;
+        let connections = spec.at("tcpproxy")?;
+        let all = rules
+            .iter()
+            .chain(connections.is_there().then_some(&connections));
+        for (number, rule) in all.enumerate() {
             let backends = backends(object, rule)?;
             if backends.is_empty() {
                 continue;
             }
             let mut route = Route::new(object, number + 1, backends);
             route.hosts.extend(host.map(str::to_owned));
-            let conditions = conditions(&rule.at("conditions")?, outer)?;
-            route.path = match (conditions.exact, conditions.pattern) {
-                (Some(exact), _) => PathRule::Exact(exact),
-                (None, Some(pattern)) => PathRule::Pattern(pattern),
-                (None, None) if conditions.prefix.is_empty() => PathRule::any(),
-                (None, None) => PathRule::Prefix(conditions.prefix),
-            };
-            route.conditions = conditions.others;
+            if number == rules.len() {
+                let told = "TCP connections".to_owned();
+                route.conditions.push(told.into());
+            }
+            if let Some(empty) = evened(rule)? {
+                let told =
+                    "is 0 for all of them, which HTTPProxy takes as even shares, not as none";
+                route.remarks.push(Remark::zero((object, empty), told));
+            }
+            if number < rules.len() {
+                conditions(&rule.at("conditions")?, outer)?.of(&mut route);
+            }
             self.routes.push(route);
         }
-        for include in spec.at("includes")?.items()? {
+        for (order, include) in spec.at("includes")?.items()?.iter().enumerate() {
             let name = include.at("name")?.required()?;
             let namespace = include
                 .at("namespace")?
@@ -102,7 +124,15 @@ impl Reader<'_> {
             let found = self.proxies.iter().position(|proxy| {
                 proxy.name == name && same_namespace(proxy.namespace.as_deref(), namespace)
             });
-            let Some(found) = found else { continue };
+            let Some(found) = found else {
+                let number = rules.len() + order + 1;
+                let mut route =
+                    Route::elsewhere(object, number, &include.at("name")?, "HTTPProxy", name);
+                route.hosts.extend(host.map(str::to_owned));
+                conditions(&include.at("conditions")?, outer)?.of(&mut route);
+                self.routes.push(route);
+                continue;
+            };
             self.included += 1;
             if depth == MAX_DEPTH || self.included > MAX_INCLUDED {
                 return Err(include.at("name")?.error(&format!(
@@ -114,6 +144,21 @@ impl Reader<'_> {
         }
         Ok(())
     }
+}
+
+/// The path of a weight that is written as 0, where all of several are.
+fn evened(rule: &Field<'_>) -> Result<Option<String>, ManifestError> {
+    let services = rule.at("services")?.items()?;
+    let weights: Vec<_> = services
+        .iter()
+        .map(|service| service.at("weight"))
+        .collect::<Result<_, _>>()?;
+    let is_zero = |weight: &&Field<'_>| weight.value() == Some(&0.into());
+    let all = weights.len() > 1 && weights.iter().all(|weight| is_zero(&weight));
+    Ok(weights
+        .first()
+        .filter(|_| all)
+        .map(|weight| weight.path().to_owned()))
 }
 
 fn backends<'a>(object: &'a Object, rule: &Field<'a>) -> Result<Vec<Backend<'a>>, ManifestError> {

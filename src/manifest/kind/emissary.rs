@@ -1,30 +1,38 @@
 //! Emissary (Ambassador): `Mapping`, `spec.weight`, in percent among the mappings of one host and prefix.
 //!
-//! Those without a weight share the rest ("Canary releases" of the documentation).
+//! Those without a weight share the rest, or get nothing beside a full hundred; a single mapping gets all
+//! (`normalize_weights_in_mappings` of emissary). Where all have weights, the rest falls through to a wider prefix.
 
 use std::collections::BTreeMap;
 
 use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
+use crate::manifest::field::Field;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, Route};
 
 pub(super) const KIND: Kind = Kind {
-    names: &["Mapping"],
+    names: &["Mapping", "AmbassadorMapping"],
     groups: &["getambassador.io", "x.getambassador.io"],
     weights: "spec.weight",
     meaning: "percent among the Mappings of one host and prefix; those without share the rest",
     read: Read::All(routes),
 };
 
-/// Host, prefix and further conditions.
-type Place = (String, String, Vec<(&'static str, String, Option<String>)>);
+/// Host, prefix with its type, and further conditions.
+type Place = (
+    String,
+    &'static str,
+    String,
+    Vec<(&'static str, String, Option<String>)>,
+);
 
 struct Mapping<'a> {
     object: &'a Object,
     backend: Backend<'a>,
-    weight: Option<u64>,
+    weight: Field<'a>,
+    value: Option<u64>,
 }
 
 fn routes<'a>(own: &[&'a Object], _: &Context<'a>, reading: &mut Reading<'a>) {
@@ -35,36 +43,53 @@ fn routes<'a>(own: &[&'a Object], _: &Context<'a>, reading: &mut Reading<'a>) {
             Err(error) => reading.refused.push((object, error)),
         }
     }
-    for ((host, prefix, conditions), mut mappings) in groups {
-        let given: u64 = mappings.iter().filter_map(|mapping| mapping.weight).sum();
-        let open = mappings
-            .iter()
-            .filter(|mapping| mapping.weight.is_none())
-            .count();
-        mappings.sort_by_key(|mapping| mapping.weight.is_some());
-        let rest = 100_u64.saturating_sub(given) as f64 / open.max(1) as f64;
-        for mapping in &mut mappings {
-            mapping.backend.weight = mapping.weight.map_or(rest, |weight| weight as f64);
-        }
-        let related = mappings[1..].iter().map(|mapping| mapping.object).collect();
+    for (place, mappings) in groups {
         let object = mappings[0].object;
-        let backends = mappings
-            .into_iter()
-            .map(|mapping| mapping.backend)
-            .collect();
-        let mut route = Route::new(object, 1, backends);
-        route.related = related;
-        if !host.is_empty() && host != "*" {
-            route.hosts.push(host);
-        }
-        route.path = PathRule::Prefix(prefix);
-        let read = |(noun, name, value): &(&str, String, Option<String>)| match *noun {
-            "header" => Condition::header(name, value.as_deref()),
-            _ => Condition::query(name, value.as_deref()),
-        };
-        route.conditions = conditions.iter().map(read).collect();
-        reading.routes.push(route);
+        let read = route(place, mappings).map(|route| vec![route]);
+        reading.take(object, read);
     }
+}
+
+fn route(place: Place, mut mappings: Vec<Mapping<'_>>) -> Result<Route<'_>, ManifestError> {
+    let (host, kind, prefix, conditions) = place;
+    let given: u64 = mappings.iter().filter_map(|mapping| mapping.value).sum();
+    let open = mappings.iter().filter(|one| one.value.is_none()).count();
+    mappings.sort_by_key(|mapping| mapping.value.is_some());
+    if let [only] = &mut mappings[..] {
+        only.value = Some(100);
+    } else if given > 100 || open == 0 && given < 100 {
+        let last = &mappings[mappings.len() - 1].weight;
+        return Err(last.error(&format!(
+            "makes the weights of this host and prefix sum to {given}: at most 100, and without a Mapping for the rest 100"
+        )));
+    }
+    let rest = 100_u64.saturating_sub(given) as f64 / open.max(1) as f64;
+    for mapping in &mut mappings {
+        mapping.backend.weight = mapping.value.map_or(rest, |weight| weight as f64);
+    }
+    let related = mappings[1..].iter().map(|mapping| mapping.object).collect();
+    let object = mappings[0].object;
+    let backends = mappings.into_iter().map(|one| one.backend).collect();
+    let mut route = Route::new(object, 1, backends);
+    route.related = related;
+    if !host.is_empty() && host != "*" {
+        route.hosts.push(host);
+    }
+    route.path = match kind {
+        "exact" => PathRule::Exact(prefix),
+        "regex" => PathRule::Pattern(prefix),
+        _ => PathRule::Prefix(prefix),
+    };
+    let read = |(noun, name, value): (&str, String, Option<String>)| match (noun, value) {
+        ("header", value) => Condition::header(&name, value.as_deref()),
+        ("method", _) => Condition::method(&name),
+        ("regex header", Some(pattern)) => {
+            Condition::header_like(&name, &pattern, format!("header {name}: {pattern}"))
+        }
+        (_, value) => Condition::query(&name, value.as_deref()),
+    };
+    route.conditions = conditions.into_iter().map(read).collect();
+    Ok(route)
 }
 
 /// Host, prefix and further conditions of a mapping, and where it leads.
@@ -76,9 +101,18 @@ fn read(object: &Object) -> Result<(Place, Mapping<'_>), ManifestError> {
         .or(spec.at("host")?.text()?)
         .unwrap_or_default();
     let prefix = spec.at("prefix")?.required()?;
+    let kind = match (
+        spec.at("prefix_exact")?.flag()?,
+        spec.at("prefix_regex")?.flag()?,
+    ) {
+        (true, _) => "exact",
+        (_, true) => "regex",
+        _ => "prefix",
+    };
     let mut conditions = Vec::new();
     for (key, noun) in [
         ("headers", "header"),
+        ("regex_headers", "regex header"),
         ("query_parameters", "query parameter"),
     ] {
         let field = spec.at(key)?;
@@ -87,6 +121,9 @@ fn read(object: &Object) -> Result<(Place, Mapping<'_>), ManifestError> {
             let value = field.at(name)?.text().ok().flatten().map(str::to_owned);
             conditions.push((noun, name.to_owned(), value));
         }
+    }
+    if let Some(method) = spec.at("method")?.text()? {
+        conditions.push(("method", method.to_owned(), None));
     }
     let weight = spec.at("weight")?;
     let value = weight.whole()?;
@@ -109,10 +146,9 @@ fn read(object: &Object) -> Result<(Place, Mapping<'_>), ManifestError> {
     let mapping = Mapping {
         object,
         backend,
-        weight: value,
+        weight,
+        value,
     };
-    Ok((
-        (host.to_ascii_lowercase(), prefix.to_owned(), conditions),
-        mapping,
-    ))
+    let host = host.to_ascii_lowercase();
+    Ok(((host, kind, prefix.to_owned(), conditions), mapping))
 }

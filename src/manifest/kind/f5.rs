@@ -1,22 +1,24 @@
 //! NGINX Ingress Controller of F5: `VirtualServer` and `VirtualServerRoute`, `routes[].splits[].weight` and
-//! `routes[].matches[].splits[].weight`; relative, they sum to 100.
+//! `routes[].matches[].splits[].weight`, in percent.
+//!
+//! The controller takes weights that sum to 100 alone (`validateSplits` of kubernetes-ingress).
 
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
-use crate::manifest::object::Object;
+use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
 
 pub(super) const KIND: Kind = Kind {
     names: &["VirtualServer", "VirtualServerRoute"],
     groups: &["k8s.nginx.org"],
     weights: "spec.routes[].splits[].weight, spec.routes[].matches[].splits[].weight (VirtualServerRoute: spec.subroutes[])",
-    meaning: "relative, of a rule's upstreams",
+    meaning: "percent, of a rule's upstreams",
     read: Read::Each(routes),
 };
 
-fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
+fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
     let spec = object.root().at("spec")?;
     let key = if object.kind == "VirtualServer" {
         "routes"
@@ -31,22 +33,19 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
         for part in taken {
             number += 1;
             let backends = backends(object, &spec, &part)?;
-            if backends.is_empty() {
-                // It redirects, answers by itself, or is read where it leads.
-                continue;
-            }
-            let mut route = Route::new(object, number, backends);
+            let mut route = if backends.is_empty() {
+                match absent(object, &part, number, context)? {
+                    Some(route) => route,
+                    // It redirects, answers by itself, or is read where it leads.
+                    None => continue,
+                }
+            } else {
+                Route::new(object, number, backends)
+            };
             route
                 .hosts
                 .extend(spec.at("host")?.text()?.map(str::to_owned));
-            let path = rule.at("path")?.text()?.unwrap_or("/").to_owned();
-            route.path = match (path.strip_prefix('='), path.starts_with('~')) {
-                (Some(exact), _) => PathRule::Exact(exact.trim().to_owned()),
-                (None, true) => {
-                    PathRule::Pattern(path.trim_start_matches(['~', '*', ' ']).to_owned())
-                }
-                (None, false) => PathRule::Prefix(path),
-            };
+            route.path = path(rule.at("path")?.text()?.unwrap_or("/"));
             for condition in part.at("conditions")?.items()? {
                 for noun in ["header", "cookie", "argument", "variable"] {
                     if let Some(name) = condition.at(noun)?.text()? {
@@ -69,6 +68,41 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
     Ok(routes)
 }
 
+/// The path of a rule, with the modifiers of nginx's `location`.
+fn path(path: &str) -> PathRule {
+    let plain = path.trim_start_matches(['^', '~', '*', '=']).trim();
+    match path.as_bytes().first() {
+        Some(b'=') => PathRule::Exact(plain.to_owned()),
+        // The pattern's own start is no modifier.
+        Some(b'~') => PathRule::Pattern(path.trim_start_matches(['~', '*']).trim().to_owned()),
+        _ => PathRule::Prefix(plain.to_owned()),
+    }
+}
+
+/// A rule that leads to a `VirtualServerRoute` which is not there.
+fn absent<'a>(
+    object: &'a Object,
+    rule: &Field<'a>,
+    number: usize,
+    context: &Context<'a>,
+) -> Result<Option<Route<'a>>, ManifestError> {
+    let field = rule.at("route")?;
+    let Some(name) = field.text()?.filter(|name| !name.is_empty()) else {
+        return Ok(None);
+    };
+    let (namespace, bare) = match name.split_once('/') {
+        Some((namespace, bare)) => (Some(namespace), bare),
+        None => (object.namespace.as_deref(), name),
+    };
+    let is_there = context.objects.iter().any(|known| {
+        known.is("VirtualServerRoute", KIND.groups)
+            && known.name == bare
+            && same_namespace(known.namespace.as_deref(), namespace)
+    });
+    let elsewhere = || Route::elsewhere(object, number, &field, "VirtualServerRoute", name);
+    Ok((!is_there).then(elsewhere))
+}
+
 /// The upstreams of a rule, or of one of its matches.
 fn backends<'a>(
     object: &'a Object,
@@ -76,9 +110,12 @@ fn backends<'a>(
     rule: &Field<'a>,
 ) -> Result<Vec<Backend<'a>>, ManifestError> {
     let mut backends = Vec::new();
-    for split in rule.at("splits")?.items()? {
+    let splits = rule.at("splits")?;
+    let mut total = 0;
+    for split in splits.items()? {
         let weight = split.at("weight")?;
         let value = weight.whole()?.ok_or_else(|| weight.error("is missing"))?;
+        total += value;
         backends.extend(upstream(
             object,
             spec,
@@ -86,6 +123,11 @@ fn backends<'a>(
             value as f64,
             &weight,
         )?);
+    }
+    if splits.is_there() && total != 100 {
+        let problem =
+            format!("sums to {total}: the controller takes weights that sum to 100 alone");
+        return Err(splits.error(&problem));
     }
     if backends.is_empty() {
         let action = rule.at("action")?;
@@ -114,6 +156,11 @@ fn upstream<'a>(
             let (namespace, service) = service.split_once('/').unwrap_or(("", service));
             let mut backend = Backend::service(object, service, weight, field);
             backend.variant = Some(name.to_owned());
+            let labels = upstream.at("subselector")?.strings()?;
+            if !labels.is_empty() {
+                let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+                backend.pods = PodsOf::Subset(labels.into_iter().map(owned).collect());
+            }
             if !namespace.is_empty() {
                 backend.namespace = Some(namespace.to_owned());
             }

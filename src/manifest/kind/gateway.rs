@@ -8,7 +8,7 @@ use super::{Context, Kind, MAX_COMPARED, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::{Asks, Condition};
 use crate::manifest::field::Field;
-use crate::manifest::object::{Object, same_namespace};
+use crate::manifest::object::{Object, full_name, same_namespace};
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
 
 /// The group of Gateways and their routes.
@@ -29,12 +29,20 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
     if hosts.is_empty() {
         hosts = listener_hosts(object, context.objects)?;
     }
+    let doors = doors(object)?;
     let mut routes: Vec<Route<'a>> = Vec::new();
     let mut seen: Vec<(usize, PathRule, Vec<Condition>)> = Vec::new();
     for (index, rule) in spec.at("rules")?.items()?.iter().enumerate() {
         let references = rule.at("backendRefs")?.items()?;
-        if references.is_empty() {
-            // It answers by itself, and takes requests all the same.
+        let mut leads_on = false;
+        for reference in &references {
+            leads_on |= reference
+                .at("kind")?
+                .text()?
+                .is_some_and(|kind| kind.ends_with("Route"));
+        }
+        if references.is_empty() || leads_on {
+            // It answers by itself, and takes requests all the same; or it leads to other routes, which say the rest.
             continue;
         }
         let backends = references
@@ -68,16 +76,27 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
                 |(path, more): &(PathRule, Vec<Condition>)| (index + 1, path.clone(), more.clone());
             seen.extend(own.iter().map(numbered));
         }
-        // Of several matches one is enough: the one that asks for least.
-        let mut matches = matches;
-        let least = (0..matches.len()).min_by_key(|&index| matches[index].1.len());
-        if let Some(least) = least {
-            (route.path, route.conditions) = matches.remove(least);
-            route.alternatives = matches;
-        }
+        route.match_any(matches);
+        route.doors.clone_from(&doors);
         routes.push(route);
     }
     Ok(routes)
+}
+
+/// The parents that requests come in by.
+fn doors(object: &Object) -> Result<Vec<String>, ManifestError> {
+    let mut doors = Vec::new();
+    for parent in object.root().along(&["spec", "parentRefs"])?.items()? {
+        let kind = parent.at("kind")?.text()?.unwrap_or("Gateway");
+        let name = parent.at("name")?.text()?.unwrap_or_default();
+        let namespace = parent.at("namespace")?.text()?;
+        let namespace = namespace.or(object.namespace.as_deref());
+        let door = format!("{kind} {}", full_name(namespace, name));
+        if !doors.contains(&door) {
+            doors.push(door);
+        }
+    }
+    Ok(doors)
 }
 
 /// The host names of the listeners that a route without its own is attached to.
@@ -139,7 +158,7 @@ fn backend<'a>(object: &'a Object, reference: &Field<'a>) -> Result<Backend<'a>,
 }
 
 /// The path and the further conditions of one of `spec.rules[].matches`.
-fn http_match(field: &Field<'_>) -> Result<(PathRule, Vec<Condition>), ManifestError> {
+pub(super) fn http_match(field: &Field<'_>) -> Result<(PathRule, Vec<Condition>), ManifestError> {
     let path = field.at("path")?;
     let value = path.at("value")?.text()?.unwrap_or("/").to_owned();
     let rule = match path.at("type")?.text()?.unwrap_or("PathPrefix") {

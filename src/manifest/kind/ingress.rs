@@ -3,11 +3,12 @@
 //!
 //! The canary's rule must equal the primary's in host, path and path type, and of several canaries only
 //! the first counts (`internal/ingress/controller/controller.go`, `mergeAlternativeBackends`; the balancer
-//! takes the first alternative backend). A total of 100 or less is taken as 100.
+//! takes the first alternative backend). A total of 100 or less is taken as 100. Higress takes totals as they are
+//! written, and adds several canaries up (`ingress_config.go`, `normalizeWeightedCluster`).
 
 use std::collections::HashMap;
 
-use super::rule::{GROUPS, Rule, route, rules};
+use super::rule::{Canary, GROUPS, Rule, route, rules};
 use super::{Context, Kind, Read, Reading, annotated, haproxy};
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PodsOf, Route};
@@ -21,11 +22,11 @@ pub(super) const KIND: Kind = Kind {
 };
 
 /// The rules of all Ingresses, a canary's together with its primary's.
-fn routes<'a>(objects: &[&'a Object], _: &Context<'a>, reading: &mut Reading<'a>) {
+fn routes<'a>(objects: &[&'a Object], context: &Context<'a>, reading: &mut Reading<'a>) {
     let mut primaries = Vec::new();
     let mut canaries = Vec::new();
     for object in objects {
-        if annotated::reads(object) || haproxy::reads(object) {
+        if annotated::reads(object) || haproxy::reads(object, context.objects) {
             // Another controller's annotation weighs its services.
             continue;
         }
@@ -45,25 +46,34 @@ fn routes<'a>(objects: &[&'a Object], _: &Context<'a>, reading: &mut Reading<'a>
         let Some((name, _)) = &primary.service else {
             continue;
         };
-        let mut canaries = at(&by_place, primary);
-        let canary = canaries.find(|canary| primary.takes(canary));
-        let canary = canary.filter(|canary| canary.service != primary.service);
-        let rest = canary.and_then(|rule| rule.canary.as_ref());
-        let rest = rest.map_or(100, |canary| canary.total() - canary.weight);
+        let canaries = at(&by_place, primary).filter(|canary| primary.takes(canary));
+        let mut canaries: Vec<&Rule<'_>> = canaries.collect();
+        if !canaries.iter().any(|rule| rule.is_higress()) {
+            // ingress-nginx counts the first alone.
+            canaries.truncate(1);
+        }
+        canaries.retain(|canary| canary.service != primary.service);
+        let total = canaries.iter().find_map(|rule| rule.canary.as_ref());
+        let total = total.map_or(100, Canary::total);
+        let taken = canaries.iter().filter_map(|rule| rule.canary.as_ref());
+        let taken: u64 = taken.map(|canary| canary.weight).sum();
+        let rest = total.saturating_sub(taken);
         let mut backend = Backend::service(primary.object, name, rest as f64, &primary.field);
         backend.variant = port(primary);
         let mut backends = vec![backend];
         let mut related = Vec::new();
         let mut pins = Vec::new();
-        if let Some(canary) = canary
-            && let Some(backend) = canary_backend(canary)
-        {
+        for canary in canaries {
+            let Some(backend) = canary_backend(canary) else {
+                continue;
+            };
+            let number = backends.len();
             backends.push(backend);
             related.push(canary.object);
             let own = canary.canary.iter().flat_map(|canary| &canary.pins);
-            pins.extend(
-                own.map(|(condition, is_canary)| (condition.clone(), usize::from(*is_canary))),
-            );
+            pins.extend(own.map(|(condition, is_canary)| {
+                (condition.clone(), if *is_canary { number } else { 0 })
+            }));
         }
         reading.routes.push(Route {
             related,

@@ -11,8 +11,8 @@ use super::{Context, Kind, MAX_COMPARED, Read, Reading};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
-use crate::manifest::object::{Object, same_namespace};
-use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
+use crate::manifest::object::{Object, full_name, same_namespace};
+use crate::manifest::route::{Backend, PathRule, PodsOf, Remark, Route, hosts};
 
 const GROUP: &[&str] = &["networking.istio.io"];
 
@@ -47,6 +47,7 @@ fn read<'a>(
 ) -> Result<Vec<Route<'a>>, ManifestError> {
     let spec = object.root().at("spec")?;
     let hosts = hosts(&spec.at("hosts")?)?;
+    let doors = doors(object)?;
     let mut routes = Vec::new();
     let mut seen: Vec<(usize, Match)> = Vec::new();
     for (index, rule) in spec.at("http")?.items()?.iter().enumerate() {
@@ -57,14 +58,23 @@ fn read<'a>(
         }
         let hidden_by = hidden_by(&matches, &seen);
         let mut found = rule_routes(object, rule, index + 1, context)?;
-        if let Some(delegate) = delegate(object, rule, own)? {
-            reached.push(delegate);
-            for mut route in read_http(delegate, context)? {
-                route.related.push(object);
-                found.push(route);
+        let field = rule.along(&["delegate", "name"])?;
+        match (delegate(object, rule, own)?, field.text()?) {
+            (Some(delegate), _) => {
+                reached.push(delegate);
+                for mut route in read_http(delegate, context)? {
+                    route.related.push(object);
+                    found.push(route);
+                }
             }
+            (None, Some(name)) => {
+                let elsewhere = Route::elsewhere(object, index + 1, &field, "VirtualService", name);
+                found.push(elsewhere);
+            }
+            (None, None) => {}
         }
         for route in &mut found {
+            route.doors.clone_from(&doors);
             if route.hosts.is_empty() {
                 route.hosts.clone_from(&hosts);
             }
@@ -81,6 +91,7 @@ fn read<'a>(
         for (index, rule) in spec.at(key)?.items()?.iter().enumerate() {
             for mut route in rule_routes(object, rule, numbered + index + 1, context)? {
                 route.hosts.clone_from(&hosts);
+                route.doors.clone_from(&doors);
                 for matched in rule.at("match")?.items()? {
                     let names = matched
                         .at(noun)
@@ -205,9 +216,28 @@ fn rule_routes<'a>(
         }
         backends.push(backend);
     }
+    let zero = is_single && destinations[0].at("weight")?.whole()? == Some(0);
+    let zero = zero.then(|| backends[0].field.clone());
     let mut route = Route::new(object, number, backends);
     route.rule_name = rule.at("name")?.text()?;
+    let told = "is 0, and yet the only destination of a rule gets all of its requests";
+    route
+        .remarks
+        .extend(zero.map(|field| Remark::zero(field, told)));
     Ok(vec![route])
+}
+
+/// The Gateways that requests come in by; without any they are those of clients inside the mesh.
+fn doors(object: &Object) -> Result<Vec<String>, ManifestError> {
+    let door = |gateway: Field<'_>| {
+        let name = gateway.required()?;
+        let namespace = object.namespace.as_deref();
+        let is_own = !name.contains('/') && name != "mesh";
+        let name = full_name(namespace.filter(|_| is_own), name);
+        Ok(format!("Gateway {name}"))
+    };
+    let gateways = object.root().along(&["spec", "gateways"])?.items()?;
+    gateways.into_iter().map(door).collect()
 }
 
 /// The Service that a destination's host names: `reviews`, or `reviews.prod.svc.cluster.local`.

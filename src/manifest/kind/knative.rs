@@ -1,7 +1,8 @@
 //! Knative: `Service` and `Route`, `spec.traffic[].percent`, over revisions.
 //!
 //! Without `traffic` the latest revision gets all. What the status says of the same entry names the latest
-//! revision. A revision's Deployment is `REVISION-deployment`.
+//! revision. A revision's Deployment is `REVISION-deployment`. Percents sum to 100 (`TrafficTarget` of
+//! knative/serving, `Validate`).
 
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
@@ -45,6 +46,11 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
     }
     if backends.is_empty() {
         return Ok(Vec::new());
+    }
+    let total: f64 = backends.iter().map(|backend| backend.weight).sum();
+    if (total - 100.0).abs() > 0.5 {
+        let problem = format!("sums to {total} percent: Knative takes 100 alone");
+        return Err(root.along(&["spec", "traffic"])?.error(&problem));
     }
     let mut route = Route::new(object, 1, backends);
     let url = status

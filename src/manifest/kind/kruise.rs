@@ -1,61 +1,123 @@
-//! `OpenKruise`: `Rollout`, `spec.strategy.canary.steps[].traffic` (`20%`; `weight` in `v1alpha1`) at the
-//! current step.
+//! `OpenKruise`: `Rollout`, `spec.strategy.canary.steps[].traffic` (`20%`; `weight` in `v1alpha1`, `blueGreen` in its
+//! place) at the current step; and `TrafficRouting`, `spec.strategy.weight`.
 //!
-//! The canary's Service is the named one's with `-canary` (`trafficrouting` of kruise-rollouts); steps are
-//! counted from 1.
+//! The canary's Service is the named one's with `-canary`, unless `disableGenerateCanaryService` is set; steps are
+//! counted from 1. Where a step has `matches`, they lead to the canary and no weight counts
+//! (`TrafficRoutingStrategy` of kruise-rollouts).
 
 use serde_json::Value;
 
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, Driven, Place, Route};
 
 pub(super) const KIND: Kind = Kind {
-    names: &["Rollout"],
+    names: &["Rollout", "TrafficRouting"],
     groups: &["rollouts.kruise.io"],
-    weights: "spec.strategy.canary.steps[].traffic, or weight",
+    weights: "spec.strategy.canary.steps[].traffic, or weight (or blueGreen.steps[]); TrafficRouting spec.strategy.weight",
     meaning: "percent of the canary at the current step or that of --step",
     read: Read::Each(routes),
 };
 
 fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
-    let root = object.root();
-    let canary = root.along(&["spec", "strategy", "canary"])?;
-    let mut routings = canary.at("trafficRoutings")?.items()?;
-    if routings.is_empty() || !canary.is_there() {
-        return Ok(Vec::new());
+    let strategy = object.root().along(&["spec", "strategy"])?;
+    if object.kind == "TrafficRouting" {
+        let routings = object.root().along(&["spec", "objectRef"])?;
+        return Ok(match routings.items()?.first() {
+            Some(routing) => vec![route(object, routing, &strategy, false)?],
+            None => Vec::new(),
+        });
     }
-    let routing = routings.swap_remove(0);
-    let steps = canary.at("steps")?;
-    let items = steps.items()?;
-    let current = root
-        .along(&["status", "canaryStatus", "currentStepIndex"])?
-        .whole()?;
-    let current = current.map(|step| usize::try_from(step).unwrap_or(usize::MAX));
-    let step = context.step.or(current).unwrap_or(1);
-    let Some(item) = items.get(step.saturating_sub(1)) else {
-        return Err(steps.error(&format!("has {} steps: step {step} is none", items.len())));
-    };
+    for (key, status) in [("canary", "canaryStatus"), ("blueGreen", "blueGreenStatus")] {
+        let style = strategy.at(key)?;
+        let routings = style.at("trafficRoutings")?.items()?;
+        let Some(routing) = routings.first() else {
+            continue;
+        };
+        let steps = style.at("steps")?;
+        let items = steps.items()?;
+        let current = object
+            .root()
+            .along(&["status", status, "currentStepIndex"])?;
+        let current = current
+            .whole()?
+            .map(|step| usize::try_from(step).unwrap_or(usize::MAX));
+        let step = context.step.or(current).unwrap_or(1);
+        let Some(item) = items.get(step.saturating_sub(1)) else {
+            return Err(steps.error(&format!("has {} steps: step {step} is none", items.len())));
+        };
+        let is_one = style.at("disableGenerateCanaryService")?.flag()?;
+        return Ok(vec![route(object, routing, item, is_one)?]);
+    }
+    Ok(Vec::new())
+}
+
+/// What `item`, a step, makes of the requests of `routing`.
+fn route<'a>(
+    object: &'a Object,
+    routing: &Field<'a>,
+    item: &Field<'a>,
+    is_one: bool,
+) -> Result<Route<'a>, ManifestError> {
     let (field, weight) = weight(item)?;
+    let matches = item.at("matches")?.items()?;
+    let weight = if matches.is_empty() { weight } else { 0 };
     let service = routing.at("service")?.required()?;
     let backend = |role: &'static str, name: &str, value: u64| {
         let mut backend = Backend::service(object, name, value as f64, &field);
         backend.role = Some(role);
         backend
     };
-    let backends = vec![
+    let canary = format!("{service}-canary");
+    let mut backends = vec![
         backend("stable", service, 100 - weight),
-        backend("canary", &format!("{service}-canary"), weight),
+        backend("canary", if is_one { service } else { &canary }, weight),
     ];
+    if is_one {
+        for backend in &mut backends {
+            backend.variant = backend.role.map(str::to_owned);
+        }
+    }
     let mut route = Route::new(object, 1, backends);
+    for matched in matches {
+        let headers = matched.at("headers")?.items()?;
+        let (lone, others) = (headers.first(), matched.keys()?.len());
+        let Some(header) = lone.filter(|_| headers.len() == 1 && others == 1) else {
+            // Several things at once, or a path: no single condition says it.
+            let told = format!("{} of {}", matched.path(), object.title());
+            route.pins.push((told.into(), 1));
+            continue;
+        };
+        let condition = super::gateway::named(header, Condition::header)?;
+        route.pins.push((condition, 1));
+    }
+    route.place = Place::Controller {
+        apex: service.to_owned(),
+        drives: drives(object, routing)?,
+        is_unrouted: false,
+    };
+    Ok(route)
+}
+
+/// The objects that the controller writes into.
+fn drives(object: &Object, routing: &Field<'_>) -> Result<Vec<Driven>, ManifestError> {
+    let mut named = vec![
+        ("Ingress", routing.along(&["ingress", "name"])?),
+        ("HTTPRoute", routing.along(&["gateway", "httpRouteName"])?),
+    ];
+    for custom in routing.at("customNetworkRefs")?.items()? {
+        let kind = match custom.at("kind")?.text()? {
+            Some("VirtualService") => "VirtualService",
+            Some("ApisixRoute") => "ApisixRoute",
+            _ => continue,
+        };
+        named.push((kind, custom.at("name")?));
+    }
     let mut drives = Vec::new();
-    for (kind, keys) in [
-        ("Ingress", ["ingress", "name"]),
-        ("HTTPRoute", ["gateway", "httpRouteName"]),
-    ] {
-        let field = routing.along(&keys)?;
+    for (kind, field) in named {
         if let Some(name) = field.text()? {
             drives.push(Driven {
                 kind,
@@ -65,12 +127,7 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
             });
         }
     }
-    route.place = Place::Controller {
-        apex: service.to_owned(),
-        drives,
-        is_unrouted: false,
-    };
-    Ok(vec![route])
+    Ok(drives)
 }
 
 /// The field of a step's weight, and its value.

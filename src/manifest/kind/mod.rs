@@ -3,6 +3,7 @@
 //! A new kind is a file with a [`Kind`], its `mod` line and its line in [`ALL`].
 
 mod alb;
+mod alibaba;
 mod annotated;
 mod apisix;
 mod consul;
@@ -52,6 +53,7 @@ pub struct Kind {
 pub static ALL: &[&Kind] = &[
     &ingress::KIND,
     &alb::KIND,
+    &alibaba::KIND,
     &annotated::KIND,
     &haproxy::KIND,
     &gateway::KIND,

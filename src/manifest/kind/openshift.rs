@@ -1,12 +1,14 @@
 //! `OpenShift`: `Route`, `spec.to.weight` and `spec.alternateBackends[].weight`.
 //!
-//! A weight that is left out is 100 (openshift/api, `route/v1/types.go`: `+kubebuilder:default=100`).
+//! A weight that is left out is 100 (openshift/api, `route/v1/types.go`: `+kubebuilder:default=100`). Clients that hold
+//! the router's cookie of a backend of weight 0 still go there, but for passthrough routes (`haproxy-config.template`
+//! of openshift/router).
 
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
-use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
+use crate::manifest::route::{Backend, PathRule, PodsOf, Remark, Route};
 
 /// The largest weight (the API's reference, `RouteTargetReference`).
 const MAX_WEIGHT: u64 = 256;
@@ -29,6 +31,14 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
         .map(|target| backend(object, target))
         .collect::<Result<_, _>>()?;
     let mut route = Route::new(object, 1, backends);
+    if spec.along(&["tls", "termination"])?.text()? != Some("passthrough")
+        && route.backends.len() > 1
+        && let Some(empty) = route.backends.iter().find(|one| one.weight <= 0.0)
+    {
+        let field = empty.field.clone();
+        let told = "is 0, which lets clients go there that hold the router's cookie of this backend; others do not";
+        route.remarks.push(Remark::zero(field, told));
+    }
     if let Some(host) = spec.at("host")?.text()? {
         route.hosts = vec![host.to_owned()];
     }

@@ -5,9 +5,10 @@
 
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
-use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
+use crate::manifest::route::{Backend, PathRule, PodsOf, Remark, Route, hosts};
 
 pub(super) const KIND: Kind = Kind {
     names: &["RouteGroup"],
@@ -48,14 +49,61 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
                 route.path = make(path.to_owned());
             }
         }
+        let methods = rule.at("methods")?.items()?;
+        if let [method] = &methods[..] {
+            route.conditions.push(Condition::method(method.required()?));
+        }
         for predicate in rule.at("predicates")?.items()? {
-            route
-                .conditions
-                .push(predicate.required()?.to_owned().into());
+            let text = predicate.required()?;
+            if text.starts_with("Traffic") {
+                let problem =
+                    "divides requests, and lbtest does not read it: say the split with --expect";
+                route.not_read(&predicate, problem);
+            } else {
+                route.conditions.push(condition(text));
+            }
+        }
+        if let [first, _, ..] = &references.items()?[..]
+            && backends_are_written_as_zero(&references)?
+        {
+            let field = (object, format!("{}.weight", first.path()));
+            let told = "is 0 for all of them, which Skipper takes as even shares, not as none";
+            route.remarks.push(Remark::zero(field, told));
         }
         routes.push(route);
     }
     Ok(routes)
+}
+
+/// A predicate: `Header("X-Next", "yes")`, `QueryParam("next", "yes")`, or one that no request is made of.
+fn condition(text: &str) -> Condition {
+    let unquoted = |part: &str| {
+        let part = part.trim();
+        let inner = part.strip_prefix('"')?.strip_suffix('"')?;
+        (!inner.contains('"')).then(|| inner.to_owned())
+    };
+    let parts = || {
+        let (name, rest) = text.split_once('(')?;
+        let (first, second) = rest.trim_end().strip_suffix(')')?.split_once(',')?;
+        Some((name.trim(), unquoted(first)?, unquoted(second)?))
+    };
+    match parts() {
+        Some(("Header", name, value)) => Condition::header(&name, Some(&value)),
+        Some(("HeaderRegexp", name, value)) => {
+            Condition::header_like(&name, &value, text.to_owned())
+        }
+        Some(("QueryParam", name, value)) => Condition::query_like(&name, &value, text.to_owned()),
+        _ => text.to_owned().into(),
+    }
+}
+
+/// Whether all of them have a weight, and that is 0.
+fn backends_are_written_as_zero(references: &Field<'_>) -> Result<bool, ManifestError> {
+    let mut all = true;
+    for reference in references.items()? {
+        all &= reference.at("weight")?.whole()? == Some(0);
+    }
+    Ok(all)
 }
 
 fn backends<'a>(

@@ -50,6 +50,8 @@ pub(in crate::manifest) struct Canary<'a> {
     pub(in crate::manifest) written_total: Option<u64>,
     /// Whether a header or a cookie decides first.
     pub(in crate::manifest) by: Vec<&'static str>,
+    /// Whether Higress reads it: its totals count as they are written, and several canaries add up.
+    pub(in crate::manifest) is_higress: bool,
     /// The headers and cookies that decide, and whether for the canary.
     pub(super) pins: Vec<(Condition, bool)>,
 }
@@ -57,11 +59,19 @@ pub(in crate::manifest) struct Canary<'a> {
 impl Canary<'_> {
     /// The total that the weight is a part of.
     pub(in crate::manifest) fn total(&self) -> u64 {
-        self.written_total.unwrap_or(LEAST_TOTAL).max(LEAST_TOTAL)
+        match self.written_total {
+            Some(total) if self.is_higress && total > 0 => total,
+            total => total.unwrap_or(LEAST_TOTAL).max(LEAST_TOTAL),
+        }
     }
 }
 
 impl Rule<'_> {
+    /// Whether it is a canary that Higress reads.
+    pub(in crate::manifest) fn is_higress(&self) -> bool {
+        self.canary.as_ref().is_some_and(|canary| canary.is_higress)
+    }
+
     /// Whether `canary`'s rule is this one.
     pub(in crate::manifest) fn takes(&self, canary: &Rule<'_>) -> bool {
         let (one, other) = (self.object, canary.object);
@@ -98,6 +108,15 @@ pub(in crate::manifest) fn annotation<'a>(
     }
     let text = field.text()?;
     Ok((field, text))
+}
+
+/// Whether Higress reads the canary annotations of `object`, or Alibaba's MSE, which is made of it.
+fn is_higress(object: &Object) -> bool {
+    let metadata = &object.value["metadata"];
+    let class = object.value["spec"]["ingressClassName"].as_str();
+    let class = class.or(metadata["annotations"]["kubernetes.io/ingress.class"].as_str());
+    let own = |prefix: &&str| metadata["annotations"][format!("{prefix}canary")].is_string();
+    class.is_some_and(|class| class == "higress" || class == "mse") || LIKE_IT[..2].iter().any(own)
 }
 
 /// The largest weight or total that is read.
@@ -143,12 +162,18 @@ pub(in crate::manifest) fn canary(object: &Object) -> Result<Option<Canary<'_>>,
             by.push(name);
         }
     }
+    let is_higress = is_higress(object);
+    // Higress makes one rule of a canary: by a header or a cookie, or by weight (`CanaryConfig`).
+    let weight = weight.filter(|_| !is_higress || by.is_empty());
+    let mut pins = pins(object)?;
+    pins.retain(|(_, is_canary)| *is_canary || !is_higress);
     let canary = Canary {
         field: annotation(object, "canary-weight")?.0,
         weight: weight.unwrap_or(0),
         written_total,
         by,
-        pins: pins(object)?,
+        is_higress,
+        pins,
     };
     if canary.weight > canary.total() {
         let (weight, total) = (canary.weight, canary.total());
@@ -231,11 +256,7 @@ pub(in crate::manifest) fn rules(object: &Object) -> Result<Vec<Rule<'_>>, Manif
                     "is none of the path types: write Prefix, Exact or ImplementationSpecific",
                 ));
             }
-            let service = if is_action(&field)? {
-                None
-            } else {
-                service(&field.at("backend")?)?
-            };
+            let service = service(&field.at("backend")?)?;
             rules.push(rule(host, path, path_type, field, service, rules.len() + 1));
         }
     }
@@ -249,23 +270,95 @@ pub(in crate::manifest) fn rules(object: &Object) -> Result<Vec<Rule<'_>>, Manif
     Ok(rules)
 }
 
-/// Whether the path of a rule at `field` leads to an action of the AWS Load Balancer Controller, not to a Service.
-pub(super) fn is_action(field: &Field<'_>) -> Result<bool, ManifestError> {
-    let new = field.along(&["backend", "service", "port"])?;
+/// A path that leads to an action of a cloud's load balancer, by the annotation `actions.NAME`.
+#[derive(Debug)]
+pub(super) struct Action<'a> {
+    number: usize,
+    host: &'a str,
+    class: Option<&'a str>,
+    pub(super) name: &'a str,
+    pub(super) path: &'a str,
+    pub(super) path_type: Option<&'a str>,
+    pub(super) field: Field<'a>,
+}
+
+impl<'a> Action<'a> {
+    /// Its route over `backends`, for any path.
+    pub(super) fn route(&self, object: &'a Object, backends: Vec<Backend<'a>>) -> Route<'a> {
+        let mut route = Route::new(object, self.number, backends);
+        route
+            .doors
+            .extend(self.class.map(|class| format!("class {class}")));
+        if !self.host.is_empty() {
+            route.hosts.push(self.host.to_owned());
+        }
+        route
+    }
+}
+
+/// The paths of `object` that lead to actions, that of `defaultBackend` among them.
+pub(super) fn actions(object: &Object) -> Result<Vec<Action<'_>>, ManifestError> {
+    let spec = object.root().at("spec")?;
+    let class = spec.at("ingressClassName")?.text()?;
+    let mut actions = Vec::new();
+    let mut number = 0;
+    for rule in spec.at("rules")?.items()? {
+        let host = rule.at("host")?.text()?.unwrap_or_default();
+        for field in rule.along(&["http", "paths"])?.items()? {
+            number += 1;
+            let backend = field.at("backend")?;
+            if is_action(&backend)? {
+                actions.push(Action {
+                    number,
+                    host,
+                    class,
+                    name: service_name(&backend)?,
+                    path: field.at("path")?.text()?.unwrap_or("/"),
+                    path_type: field.at("pathType")?.text()?,
+                    field,
+                });
+            }
+        }
+    }
+    let backend = spec.at("defaultBackend")?;
+    if is_action(&backend)? {
+        actions.push(Action {
+            number: number + 1,
+            host: "",
+            class,
+            name: service_name(&backend)?,
+            path: "/",
+            path_type: Some("Prefix"),
+            field: backend,
+        });
+    }
+    Ok(actions)
+}
+
+fn service_name<'a>(backend: &Field<'a>) -> Result<&'a str, ManifestError> {
+    let new = backend.along(&["service", "name"])?.text()?;
+    Ok(new
+        .or(backend.at("serviceName")?.text()?)
+        .unwrap_or_default())
+}
+
+/// Whether a backend is an action of a cloud's load balancer, not a Service.
+fn is_action(field: &Field<'_>) -> Result<bool, ManifestError> {
+    let new = field.along(&["service", "port"])?;
     let port = match new.value() {
         Some(Value::Object(port)) => port.get("name"),
-        _ => field.along(&["backend", "servicePort"])?.value(),
+        _ => field.at("servicePort")?.value(),
     };
     Ok(port.and_then(Value::as_str) == Some("use-annotation"))
 }
 
 /// The Service of a backend, as `networking.k8s.io/v1` has it or as the versions before; `None` for a
-/// resource backend.
+/// resource backend or an action.
 fn service<'a>(field: &Field<'a>) -> Result<Option<(&'a str, String)>, ManifestError> {
     if !field.is_there() {
         return Err(field.error("is missing"));
     }
-    if field.at("resource")?.is_there() {
+    if field.at("resource")?.is_there() || is_action(field)? {
         return Ok(None);
     }
     let port = |field: &Field<'_>| match field.value() {
@@ -291,16 +384,24 @@ fn service<'a>(field: &Field<'a>) -> Result<Option<(&'a str, String)>, ManifestE
 /// The route of `rule`, over `backends`.
 pub(super) fn route<'a>(rule: &Rule<'a>, backends: Vec<Backend<'a>>) -> Route<'a> {
     let mut route = Route::new(rule.object, rule.number, backends);
+    route
+        .doors
+        .extend(rule.class.map(|class| format!("class {class}")));
     if !rule.host.is_empty() {
         route.hosts = vec![rule.host.to_owned()];
     }
-    let path = rule.path.to_owned();
+    route.path = path(rule.path, rule.path_type);
+    route
+}
+
+/// The paths that a path of an Ingress stands for.
+pub(super) fn path(path: &str, path_type: &str) -> PathRule {
     // With use-regex or ImplementationSpecific a path may be a pattern.
     let is_plain = !path.contains(['(', '[', '*', '$', '^', '|', '\\', '?', '+']);
-    route.path = match rule.path_type {
+    let path = path.to_owned();
+    match path_type {
         _ if !is_plain => PathRule::Pattern(path),
         "Exact" => PathRule::Exact(path),
         _ => PathRule::Prefix(path),
-    };
-    route
+    }
 }

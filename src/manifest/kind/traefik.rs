@@ -13,7 +13,7 @@ use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
-use crate::manifest::route::{Backend, PathRule, Place, PodsOf, Route};
+use crate::manifest::route::{Backend, PathRule, Place, PodsOf, Remark, Route};
 
 /// How deep `TraefikService`s may name each other, and how often in all.
 const MAX_DEPTH: usize = 8;
@@ -33,6 +33,7 @@ fn routes<'a>(own: &[&'a Object], context: &Context<'a>, reading: &mut Reading<'
         objects: context.objects,
         named: BTreeSet::new(),
         followed: 0,
+        absent: Vec::new(),
     };
     let (services, rules): (Vec<&Object>, Vec<&Object>) = own
         .iter()
@@ -43,13 +44,14 @@ fn routes<'a>(own: &[&'a Object], context: &Context<'a>, reading: &mut Reading<'
     let mut alone = Vec::new();
     for object in services {
         match entries(object).and_then(|entries| reader.backends(object, &entries, 0)) {
-            Ok(backends) => alone.push((object, backends)),
+            Ok(backends) => alone.push((object, backends, std::mem::take(&mut reader.absent))),
             Err(error) => reading.refused.push((object, error)),
         }
     }
-    for (object, backends) in alone {
+    for (object, backends, absent) in alone {
         if !reader.named.contains(&object.index) && !backends.is_empty() {
             let mut route = Route::new(object, 1, backends);
+            route.remarks = absent;
             route.place = Place::Behind(object.name.clone());
             reading.routes.push(route);
         }
@@ -62,6 +64,8 @@ struct Reader<'a> {
     named: BTreeSet<usize>,
     /// How many names were followed.
     followed: usize,
+    /// What the rule at hand names and what is not there.
+    absent: Vec<Remark<'a>>,
 }
 
 impl<'a> Reader<'a> {
@@ -81,6 +85,7 @@ impl<'a> Reader<'a> {
             let backends = self.backends(object, &services, 0)?;
             let mut route = Route::new(object, index + 1, backends);
             read_match(rule.at("match")?.required()?, &mut route);
+            route.remarks.append(&mut self.absent);
             routes.push(route);
         }
         Ok(routes)
@@ -111,6 +116,9 @@ impl<'a> Reader<'a> {
             }
             if service.at("kind")?.text()?.unwrap_or("Service") == "TraefikService" {
                 let Some(inner) = self.find(&backend) else {
+                    let field = service.at("name")?;
+                    self.absent
+                        .push(Remark::absent(object, &field, "TraefikService", name));
                     backend.pods = PodsOf::Unknown;
                     backends.push(backend);
                     continue;

@@ -2,21 +2,49 @@
 
 use serde_json::Value;
 
-use super::ALL;
+use super::{ALL, rule};
+use crate::manifest::field::joined;
 use crate::manifest::object::Object;
 
-/// Kinds that are known to carry weights, and where.
-const KNOWN: &[(&str, &str, &str)] = &[
+/// Kinds whose weights stand under names of their own, and where; of `[]` any entry counts.
+const KNOWN: [(&str, &str, &str); 9] = [
     (
-        "VirtualRouter",
-        "appmesh.k8s.aws",
-        "spec.routes[].*Route.action.weightedTargets[].weight",
+        "Ingress",
+        "networking.internal.knative.dev",
+        "spec.rules[].http.paths[].splits[].percent",
     ),
-    ("ServiceProfile", "linkerd.io", "spec.dstOverrides[].weight"),
+    (
+        "InferenceService",
+        "serving.kubeflow.org",
+        "spec.canaryTrafficPercent",
+    ),
+    (
+        "SeldonDeployment",
+        "machinelearning.seldon.io",
+        "spec.predictors[].traffic",
+    ),
+    (
+        "KongPlugin",
+        "configuration.konghq.com",
+        "config.percentage",
+    ),
+    (
+        "KongClusterPlugin",
+        "configuration.konghq.com",
+        "config.percentage",
+    ),
+    (
+        "ServiceEntry",
+        "networking.istio.io",
+        "spec.endpoints[].weight",
+    ),
+    ("WorkloadEntry", "networking.istio.io", "spec.weight"),
+    ("Gslb", "k8gb.absa.oss", "spec.strategy.weight"),
+    ("Gslb", "k8gb.io", "spec.strategy.weight"),
 ];
 
 /// What stands beside a weight of a backend.
-const BESIDE: [&str; 12] = [
+const BESIDE: [&str; 17] = [
     "name",
     "service",
     "serviceName",
@@ -29,14 +57,33 @@ const BESIDE: [&str; 12] = [
     "revisionName",
     "cluster",
     "backendRef",
+    "ref",
+    "authority",
+    "virtualNode",
+    "virtualNodeRef",
+    "virtualNodeName",
 ];
 
-/// Where the weights of `object` stand, if it is of a kind that is not read and has some.
+/// Annotations of an Ingress with weights that are read, beside those of canaries, or that weigh no service.
+const READ: [&str; 6] = [
+    "zalando.org/backend-weights",
+    "traefik.ingress.kubernetes.io/service-weights",
+    "ingress.kubernetes.io/service-weights",
+    "nginx.ingress.kubernetes.io/service-weight",
+    "haproxy-ingress.github.io/initial-weight",
+    "ingress.kubernetes.io/initial-weight",
+];
+
+/// Where the weights of `object` stand, if it has some that are not read.
 pub(in crate::manifest) fn weights(object: &Object) -> Option<String> {
+    if rule::is_ingress(object) {
+        return annotation(object);
+    }
     let is_read = ALL
         .iter()
         .any(|kind| kind.names.iter().any(|name| object.is(name, kind.groups)));
-    if is_read {
+    // It is read where a route of Gloo's names it.
+    if is_read || object.is("UpstreamGroup", &["gloo.solo.io"]) {
         return None;
     }
     let known = KNOWN
@@ -46,9 +93,35 @@ pub(in crate::manifest) fn weights(object: &Object) -> Option<String> {
     let is_own = !object.group.contains('.')
         || object.group.ends_with(".k8s.io") && !object.group.contains("networking");
     match known {
-        Some((.., path)) => Some((*path).to_owned()),
+        Some((.., path)) => is_there(&object.value, path).then(|| (*path).to_owned()),
         None if is_own => None,
         None => found(object.value.get("spec")?, "spec"),
+    }
+}
+
+/// An annotation that weighs services for a controller whose weights are not read, as BFE's and Citrix's do.
+fn annotation(object: &Object) -> Option<String> {
+    let annotations = object.value["metadata"]["annotations"].as_object()?;
+    let is_unread = |key: &&String| {
+        // Whether a canary's is under a prefix that is known is told elsewhere.
+        let is_canary = key.contains("/canary-weight") && !key.starts_with("ingress.citrix.com/");
+        key.contains("weight") && !is_canary && !READ.contains(&key.as_str())
+    };
+    let key = annotations.keys().find(is_unread)?;
+    Some(joined("metadata.annotations", key))
+}
+
+/// Whether something stands at `path`.
+fn is_there(value: &Value, path: &str) -> bool {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    let goes_on = |value: &Value| {
+        rest.is_empty() && !value.is_null() || !rest.is_empty() && is_there(value, rest)
+    };
+    match first.strip_suffix("[]") {
+        Some(key) => value[key]
+            .as_array()
+            .is_some_and(|list| list.iter().any(goes_on)),
+        None => goes_on(&value[first]),
     }
 }
 

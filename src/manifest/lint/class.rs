@@ -7,7 +7,8 @@ use crate::manifest::kind::rule::{PREFIX, Rule};
 use crate::manifest::object::Object;
 
 /// Prefixes of other controllers that know canary annotations of their own.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 5] = [
+    "ingress.citrix.com/",
     "higress.io/",
     "mse.ingress.kubernetes.io/",
     "alb.ingress.kubernetes.io/",
@@ -109,5 +110,5 @@ pub(super) fn same_place(primaries: &[Rule<'_>], findings: &mut Findings) {
 
 /// Whether the class may be one of ingress-nginx's.
 fn is_nginx(class: Option<&str>) -> bool {
-    class.is_none_or(|class| !IGNORING.contains(&class))
+    class.is_none_or(|class| !IGNORING.contains(&class) && !matches!(class, "higress" | "mse"))
 }

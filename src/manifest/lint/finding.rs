@@ -36,6 +36,8 @@ pub struct Finding {
     pub file: String,
     /// The number of the document in it, from 1.
     pub document: usize,
+    /// The line of the field, or of what would hold it; `None` in JSON, whose lines are not known.
+    pub line: Option<u64>,
     /// Kind and name of the object.
     pub object: String,
     /// The path of the field in the object.
@@ -62,12 +64,14 @@ impl Finding {
     pub fn sentence(&self) -> String {
         let Self {
             file,
+            line,
             object,
             path,
             message,
             ..
         } = self;
-        format!("{file}, {object}: {path}: {message}")
+        let line = line.map_or(String::new(), |line| format!(":{line}"));
+        format!("{file}{line}, {object}: {path}: {message}")
     }
 }
 
@@ -91,6 +95,7 @@ impl Findings {
             severity,
             file: object.origin.file.to_string(),
             document: object.origin.document,
+            line: object.line(path),
             object: object.title(),
             path: path.to_owned(),
             message,

@@ -81,7 +81,8 @@ pub(super) fn lint(objects: &[Object], findings: &mut Findings) {
             .or_default()
             .push(primary);
     }
-    for canary in &canaries {
+    // Higress makes a route of each rule, and shares no upstream.
+    for canary in canaries.iter().filter(|canary| !canary.is_higress()) {
         let of_canary = users.get(&(&canary.object.namespace, &canary.service));
         bypass(canary, of_canary.map_or(&[][..], Vec::as_slice), findings);
         let primary = at(&primaries_at, canary).find(|primary| primary.takes(canary));
@@ -203,7 +204,8 @@ fn pairing<'a>(
     findings: &mut Findings,
 ) {
     let earlier = at(canaries_at, canary).find(|other| other.takes(canary));
-    if let Some(first) = earlier.filter(|first| !std::ptr::eq(*first, canary)) {
+    let earlier = earlier.filter(|first| !std::ptr::eq(*first, canary) && !canary.is_higress());
+    if let Some(first) = earlier {
         let message = format!(
             "is a second canary for host {} and path {}: {} comes first, and only the first counts",
             shown(canary.host),

@@ -9,6 +9,7 @@ mod rate;
 mod route;
 mod selector;
 mod special;
+mod status;
 
 pub(super) use finding::concerning;
 pub use finding::{Finding, Severity};
@@ -36,7 +37,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "kind_not_read",
-        "An object holds weights of a kind that is not read.",
+        "An object holds weights that are not read, by its kind or in an annotation or a plugin.",
     ),
     (
         "weights_sum_to_zero",
@@ -49,6 +50,14 @@ pub const CODES: &[(&str, &str)] = &[
     (
         "approximate_split",
         "Numbers of pods make the shares: judge them with --judge tolerance.",
+    ),
+    (
+        "include_not_found",
+        "A rule leads to an object that holds its weights and is not among the manifests: an included HTTPProxy, a delegate, a RouteTable, a VirtualServerRoute, a TraefikService.",
+    ),
+    (
+        "zero_weight",
+        "A weight of 0 does not keep requests away: all of several are 0, it is the only one, or clients hold a cookie.",
     ),
     (
         "canary_gets_nothing",
@@ -144,7 +153,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "balance_not_roundrobin",
-        "An OpenShift Route has weights, and a balance that keeps clients on their backends.",
+        "An OpenShift Route has weights, and a balance that does not keep to them for one client (source, leastconn).",
     ),
     (
         "in_mesh_route",
@@ -152,7 +161,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "route_not_in_effect",
-        "The status of a live route says that it is not accepted or that a reference is not resolved.",
+        "The status of a live object says that its controller did not take it, or not all of it.",
     ),
     (
         "retries_move_requests",
@@ -160,7 +169,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "unequal_pods",
-        "Locality or trafficDistribution keeps the pods of a backend from sharing its requests equally.",
+        "Localities, trafficDistribution or internalTrafficPolicy keep the pods of a backend from sharing its requests equally.",
     ),
 ];
 
@@ -212,6 +221,8 @@ pub fn lint(objects: &[Object], planned: Option<&PlannedRun<'_>>) -> Checked {
     }
     for object in objects {
         let checked = special::lint(object, &mut findings);
+        findings.take(object, checked);
+        let checked = status::lint(object, &mut findings);
         findings.take(object, checked);
         if let Some(path) = unread::weights(object) {
             let message = format!(

@@ -2,29 +2,24 @@
 
 use super::finding::Findings;
 use crate::manifest::ManifestError;
+use crate::manifest::field::Field;
 use crate::manifest::kind::gateway::GROUP;
 use crate::manifest::object::Object;
 
 /// Findings about `object` alone.
 pub(super) fn lint(object: &Object, findings: &mut Findings) -> Result<(), ManifestError> {
+    retries(object, findings)?;
     match (object.group.as_str(), object.kind.as_str()) {
         ("route.openshift.io", "Route") => balance(object, findings),
-        (GROUP | "policy.linkerd.io", kind) if kind.ends_with("Route") => {
-            parents(object, findings)?;
-            conditions(object, findings)?;
-            retries(object, "spec", "rules", "retry", findings)
-        }
-        ("networking.istio.io", "VirtualService") => {
-            retries(object, "spec", "http", "retries", findings)
-        }
-        ("networking.istio.io", "DestinationRule") => locality(object, findings),
+        (GROUP | "policy.linkerd.io", kind) if kind.ends_with("Route") => parents(object, findings),
+        ("networking.istio.io", "DestinationRule") => localities(object, findings),
         ("", "Service") => distribution(object, findings),
         _ => Ok(()),
     }
 }
 
-/// `HAProxy` takes weights into account with `roundrobin` alone, which a Route with several backends has by
-/// default.
+/// The router takes `roundrobin` where several Services have weights, unless the annotation says otherwise
+/// (`haproxy-config.template` of openshift/router); `random` keeps to the weights too.
 fn balance(object: &Object, findings: &mut Findings) -> Result<(), ManifestError> {
     let root = object.root();
     if root
@@ -39,62 +34,106 @@ fn balance(object: &Object, findings: &mut Findings) -> Result<(), ManifestError
         "annotations",
         "haproxy.router.openshift.io/balance",
     ])?;
-    if let Some(balance) = field.text()?.filter(|balance| *balance != "roundrobin") {
-        let message = format!(
-            "is {balance}: clients keep their backends, so that one client does not see the weights; write roundrobin"
-        );
-        findings.warning("balance_not_roundrobin", object, field.path(), message);
-    }
+    let does = match field.text()? {
+        Some("source") => {
+            "clients keep their backends, so that one client does not see the weights"
+        }
+        Some("leastconn") => {
+            "requests go where the fewest are open, so that shares follow the speed of the backends"
+        }
+        _ => return Ok(()),
+    };
+    let balance = field.text()?.unwrap_or_default();
+    let message = format!("is {balance}: {does}; write roundrobin");
+    findings.warning("balance_not_roundrobin", object, field.path(), message);
     Ok(())
 }
 
-/// A route for a Service splits what clients inside the mesh send.
+/// A route for Services alone splits what clients inside the mesh send.
 fn parents(object: &Object, findings: &mut Findings) -> Result<(), ManifestError> {
-    for parent in object.root().along(&["spec", "parentRefs"])?.items()? {
+    let parents = object.root().along(&["spec", "parentRefs"])?.items()?;
+    let is_inside = |parent: &Field<'_>| {
+        let kind = parent.at("kind")?.text()?;
+        Ok::<_, ManifestError>(matches!(kind, Some("Service" | "ServiceEntry")))
+    };
+    let mut inside = 0;
+    for parent in &parents {
+        inside += usize::from(is_inside(parent)?);
+    }
+    if let Some(parent) = parents.first().filter(|_| inside == parents.len()) {
         let kind = parent.at("kind")?;
-        if kind.text()? == Some("Service") {
-            let message = "is a Service: the mesh splits what its own clients send, so that lbtest must run in a pod of it"
-                .to_owned();
-            findings.warning("in_mesh_route", object, kind.path(), message);
-            break;
-        }
+        let message = format!(
+            "is a {}: the mesh splits what its own clients send, so that lbtest must run in a pod of it",
+            kind.text()?.unwrap_or("Service")
+        );
+        findings.warning("in_mesh_route", object, kind.path(), message);
     }
     Ok(())
 }
 
-/// What the controller says of a live route.
-fn conditions(object: &Object, findings: &mut Findings) -> Result<(), ManifestError> {
-    for parent in object.root().along(&["status", "parents"])?.items()? {
-        for condition in parent.at("conditions")?.items()? {
-            let name = condition.at("type")?.text()?.unwrap_or_default();
-            let is_good = condition.at("status")?.text()? != Some("False");
-            if is_good || !matches!(name, "Accepted" | "ResolvedRefs" | "Programmed") {
-                continue;
-            }
-            let reason = condition.at("reason")?.text()?.unwrap_or("no reason");
-            let why = condition.at("message")?.text()?.unwrap_or_default();
-            let why: String = why.chars().take(200).collect();
-            let message = format!("says {name}: False ({reason}): {why}");
-            findings.error("route_not_in_effect", object, condition.path(), message);
-        }
-    }
-    Ok(())
-}
+/// Where rules stand and where their retries do, by group and kind; the lists of backends that make a rule a split.
+const RETRIES: [(&str, &str, &[&str], &[&str]); 7] = [
+    (GROUP, "HTTPRoute", &["spec", "rules"], &["retry"]),
+    (GROUP, "GRPCRoute", &["spec", "rules"], &["retry"]),
+    (
+        "policy.linkerd.io",
+        "HTTPRoute",
+        &["spec", "rules"],
+        &["retry"],
+    ),
+    (
+        "networking.istio.io",
+        "VirtualService",
+        &["spec", "http"],
+        &["retries"],
+    ),
+    (
+        "projectcontour.io",
+        "HTTPProxy",
+        &["spec", "routes"],
+        &["retryPolicy"],
+    ),
+    (
+        "gateway.solo.io",
+        "VirtualService",
+        &["spec", "virtualHost", "routes"],
+        &["options", "retries"],
+    ),
+    (
+        "gateway.solo.io",
+        "RouteTable",
+        &["spec", "routes"],
+        &["options", "retries"],
+    ),
+];
+const BACKENDS: [&[&str]; 4] = [
+    &["route"],
+    &["backendRefs"],
+    &["services"],
+    &["routeAction", "multi", "destinations"],
+];
+/// What says how often, under one name or another.
+const ATTEMPTS: [&str; 3] = ["attempts", "count", "numRetries"];
 
 /// A retry may go to another backend than the one that failed.
-fn retries(
-    object: &Object,
-    outer: &str,
-    rules: &str,
-    key: &str,
-    findings: &mut Findings,
-) -> Result<(), ManifestError> {
-    for rule in object.root().along(&[outer, rules])?.items()? {
-        let field = rule.at(key)?;
-        let attempts = field.at("attempts")?.whole()?;
-        let is_split =
-            rule.at("route")?.items()?.len() + rule.at("backendRefs")?.items()?.len() > 1;
-        if is_split && field.is_there() && attempts != Some(0) {
+fn retries(object: &Object, findings: &mut Findings) -> Result<(), ManifestError> {
+    let of_kind = RETRIES
+        .iter()
+        .find(|(group, kind, ..)| object.is(kind, &[group]));
+    let Some((.., rules, retries)) = of_kind else {
+        return Ok(());
+    };
+    for rule in object.root().along(rules)?.items()? {
+        let field = rule.along(retries)?;
+        let mut is_off = false;
+        for key in ATTEMPTS {
+            is_off |= field.at(key)?.value() == Some(&0.into());
+        }
+        let mut backends = 0;
+        for list in BACKENDS {
+            backends += rule.along(list)?.items()?.len();
+        }
+        if backends > 1 && field.is_there() && !is_off {
             let message = "may send a failed request to another backend, so that a failing one gets fewer and the others more \
                            than their shares"
                 .to_owned();
@@ -104,26 +143,54 @@ fn retries(
     Ok(())
 }
 
-/// Locality decides before weights do.
-fn locality(object: &Object, findings: &mut Findings) -> Result<(), ManifestError> {
-    let policy = object.root().along(&["spec", "trafficPolicy"])?;
-    let field = policy.along(&["loadBalancer", "localityLbSetting", "distribute"])?;
-    if !field.items()?.is_empty() {
-        let message = "spreads requests over localities: the pods of one backend do not share its requests equally"
-            .to_owned();
-        findings.warning("unequal_pods", object, field.path(), message);
+/// Localities decide before weights do, for a host, for one of its ports or for a subset.
+fn localities(object: &Object, findings: &mut Findings) -> Result<(), ManifestError> {
+    let spec = object.root().at("spec")?;
+    let mut policies = vec![spec.at("trafficPolicy")?];
+    for subset in spec.at("subsets")?.items()? {
+        policies.push(subset.at("trafficPolicy")?);
+    }
+    for index in 0..policies.len() {
+        policies.extend(policies[index].at("portLevelSettings")?.items()?);
+    }
+    for policy in policies {
+        let setting = policy.along(&["loadBalancer", "localityLbSetting"])?;
+        let is_off = setting.at("enabled")?.value() == Some(&false.into());
+        let field = setting.at("distribute")?;
+        if !is_off && !field.items()?.is_empty() {
+            let message = "spreads requests over localities: the pods of one backend do not share its requests equally"
+                .to_owned();
+            findings.warning("unequal_pods", object, field.path(), message);
+        }
     }
     Ok(())
 }
 
 /// Requests stay near the node that they come in on.
 fn distribution(object: &Object, findings: &mut Findings) -> Result<(), ManifestError> {
-    let field = object.root().along(&["spec", "trafficDistribution"])?;
-    if let Some(preference) = field.text()? {
-        let message = format!(
-            "is {preference}: requests go to pods near where they come in, so that the pods do not share them equally"
-        );
-        findings.warning("unequal_pods", object, field.path(), message);
+    let spec = object.root().at("spec")?;
+    let annotations = object.root().along(&["metadata", "annotations"])?;
+    let named = |key: &str| annotations.at(key);
+    let settings = [
+        spec.at("trafficDistribution")?,
+        named("networking.istio.io/traffic-distribution")?,
+        named("service.kubernetes.io/topology-mode")?,
+        named("service.kubernetes.io/topology-aware-hints")?,
+        spec.at("internalTrafficPolicy")?,
+    ];
+    for field in settings {
+        let Some(preference) = field.text()? else {
+            continue;
+        };
+        if !matches!(
+            preference,
+            "Any" | "any" | "Cluster" | "Disabled" | "disabled"
+        ) {
+            let message = format!(
+                "is {preference}: requests go to pods near where they come in, so that the pods do not share them equally"
+            );
+            findings.warning("unequal_pods", object, field.path(), message);
+        }
     }
     Ok(())
 }
