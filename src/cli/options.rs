@@ -160,7 +160,7 @@ pub(super) struct TargetArgs {
     #[arg(short = 'b', long, value_name = "NAME=VALUE")]
     cookie: Vec<String>,
     /// Body; @FILE sends what a file holds, byte for byte
-    #[arg(short = 'd', long = "data", value_name = "TEXT|@FILE")]
+    #[arg(short = 'd', long = "data", value_name = "TEXT|@FILE", value_parser = quantity::body)]
     data: Option<String>,
     /// A file with the body, which is sent byte for byte
     #[arg(long, value_name = "FILE", conflicts_with = "data")]

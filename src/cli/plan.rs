@@ -55,6 +55,8 @@ pub(super) struct PlanArgs {
 
 /// Tolerances to compare, as shares.
 const TOLERANCES: [f64; 5] = [0.01, 0.02, 0.03, 0.05, 0.1];
+/// The same where half of a share is less, as parts of that.
+const PARTS: [f64; 4] = [0.2, 0.4, 0.6, 1.0];
 /// The same of pods, as parts of their equal share.
 const EVEN_TOLERANCES: [f64; 5] = [0.05, 0.1, 0.2, 0.3, 0.5];
 
@@ -181,12 +183,18 @@ fn shift_and_power(
     Ok(Some((shift, power)))
 }
 
-/// Tolerances to compare, as shares: of pods, parts of their equal share.
-fn compared(claim: &Claim) -> [f64; 5] {
+/// Tolerances to compare, as shares: of pods, parts of their equal share. None is more than half of a share, which a larger
+/// one stands for.
+fn compared(claim: &Claim) -> Vec<f64> {
     if claim.split.is_of_pods() {
-        return EVEN_TOLERANCES.map(|relative| relative / claim.split.len() as f64);
+        let pods = claim.split.len() as f64;
+        return EVEN_TOLERANCES.map(|relative| relative / pods).to_vec();
     }
-    TOLERANCES
+    let most = smallest(&tolerances(claim.split.shares(), 1.0));
+    if TOLERANCES.iter().all(|&tolerance| tolerance <= most) {
+        return TOLERANCES.to_vec();
+    }
+    PARTS.map(|part| part * most).to_vec()
 }
 
 /// The requests that the promise takes at another tolerance.
@@ -257,20 +265,26 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
     told
 }
 
-/// The chance of each verdict by the true shift.
+/// The chance of each verdict by the true shift. Where it fails for certain, a larger one does too.
 fn chances(report: &ForecastReport) -> String {
     let share = |probability: f64| format!("{:.2} %", 100.0 * probability);
-    let header = ["true shift", "PASS", "FAIL", "INCONCLUSIVE"].map(str::to_owned);
-    let rows = report.power.iter().map(|row| {
-        [
+    let mut rows = vec![["true shift", "PASS", "FAIL", "INCONCLUSIVE"].map(str::to_owned)];
+    for row in &report.power {
+        rows.push([
             points(row.shift_share),
             share(row.pass_probability),
             share(row.fail_probability),
             share(row.inconclusive_probability),
-        ]
-    });
-    text::table(&[vec![header], rows.collect()].concat(), 0)
+        ]);
+        if row.fail_probability >= CERTAIN {
+            break;
+        }
+    }
+    text::table(&rows, 0)
 }
+
+/// What a table of hundredths of a percent shows as 100 %.
+const CERTAIN: f64 = 0.999_95;
 
 /// What other tolerances take.
 fn prices(split: &Split, report: &ForecastReport) -> String {

@@ -42,6 +42,20 @@ pub fn count(text: &str) -> Result<NonZeroU64, QuantityError> {
     NonZeroU64::new(scaled as u64).ok_or_else(refused)
 }
 
+/// Takes a body as it is, unless it is what k6 and wrk call the duration of the run.
+///
+/// # Errors
+/// A time with its unit: `30s`, `1m30s`.
+pub fn body(text: &str) -> Result<String, QuantityError> {
+    let ends_with_unit = text.ends_with(|c: char| c.is_ascii_alphabetic());
+    if ends_with_unit && duration(text).is_ok() {
+        let what = "sent as a body, since it is how long other clients run: write -z for that; a body that reads so goes into a \
+                    file, -d @FILE";
+        return Err(error(text, what));
+    }
+    Ok(text.to_owned())
+}
+
 /// At most this many connections: beyond it a machine has no file descriptors.
 const MOST: usize = 100_000;
 

@@ -2,20 +2,32 @@
 //!
 //! Its shares and intervals are interim figures and no verdict: a run is looked at again and again, and an
 //! interval that holds once does not hold at every look. The line says so.
+//!
+//! A terminal gets a scale of each share besides, `(  ==|o=  )`: what is expected in the middle, the tolerance in brackets, the
+//! interval around the share.
+
+mod scale;
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::time::Duration;
 
 use super::escape::terminal;
 use super::text::cut;
 use crate::format::time;
 use crate::plan::Plan;
+use crate::stats::equivalence::tolerances;
 use crate::stats::intervals;
+use scale::Scale;
 
 /// Intervals miss the share that they are for at most this often, at one look.
 const INTERVAL_ERROR_RATE: f64 = 0.05;
-/// The width of the bar, and of what is around it.
-const BAR: usize = 20;
+/// The width of the bar that says how much is done.
+const BAR: usize = 10;
+/// Of two backends each is as far off as the other, but for rounding.
+const SAME_DISTANCE: f64 = 1e-9;
+/// Parts that are more dispensable than this leave before a scale does.
+const MOST_BESIDE_A_SCALE: u8 = 2;
 /// Longer names are cut.
 const NAME_WIDTH: usize = 40;
 /// More backends than this are counted.
@@ -38,6 +50,49 @@ pub struct Live {
     pub failed: u64,
     /// Requests that ended within the last seconds, each second; `None` where that is not known yet.
     pub per_second: Option<f64>,
+}
+
+/// What is told of the shares beside them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Detail {
+    intervals: bool,
+    scales: Scales,
+}
+
+/// Which shares have a scale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scales {
+    All,
+    /// That which is farthest off: of two backends the one mirrors the other.
+    Farthest,
+    None,
+}
+
+impl Detail {
+    const LOG: Self = Self {
+        intervals: true,
+        scales: Scales::None,
+    };
+    const BARE: Self = Self {
+        intervals: false,
+        scales: Scales::None,
+    };
+    /// The more room there is, the more is told.
+    const ON_A_TERMINAL: [Self; 4] = [
+        Self {
+            intervals: true,
+            scales: Scales::All,
+        },
+        Self {
+            intervals: false,
+            scales: Scales::All,
+        },
+        Self {
+            intervals: false,
+            scales: Scales::Farthest,
+        },
+        Self::BARE,
+    ];
 }
 
 /// A part of the line, and how soon it is left out where there is no room: the greatest first.
@@ -81,29 +136,31 @@ impl Live {
     /// The line in at most `width` characters.
     #[must_use]
     pub fn line(&self, plan: &Plan, width: usize) -> String {
+        let fits = |parts: &[Part]| length(parts, "  ") <= width;
         let mut parts = Vec::new();
-        if let Some(done) = self.done(plan) {
-            parts.push(Part {
+        for detail in Detail::ON_A_TERMINAL {
+            parts.clear();
+            parts.extend(self.done(plan).map(|done| Part {
                 text: bar(done),
                 dispensable: 7,
-            });
-        }
-        parts.extend(self.parts(plan, true));
-        let fits = |parts: &[Part]| length(parts, "  ") <= width;
-        if !fits(&parts) {
-            // Intervals go before anything that is no figure of the split.
-            let bare = self.parts(plan, false);
-            let kept = parts.len() - bare.len();
-            parts.truncate(kept);
-            parts.extend(bare);
-        }
-        while !fits(&parts) && parts.len() > 1 {
-            let most = parts
-                .iter()
-                .enumerate()
-                .max_by_key(|(_, part)| part.dispensable);
-            if let Some((place, _)) = most {
-                parts.remove(place);
+            }));
+            parts.extend(self.parts(plan, detail));
+            let least = match (detail.intervals, detail.scales) {
+                // What is told of the shares goes before anything else does.
+                (true, _) => u8::MAX,
+                (false, Scales::None) => 0,
+                (false, _) => MOST_BESIDE_A_SCALE,
+            };
+            while !fits(&parts) && parts.len() > 1 {
+                let places = parts.iter().enumerate();
+                let most = places.max_by_key(|(_, part)| part.dispensable);
+                match most {
+                    Some((place, part)) if part.dispensable > least => parts.remove(place),
+                    _ => break,
+                };
+            }
+            if fits(&parts) {
+                break;
             }
         }
         let text: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
@@ -113,12 +170,12 @@ impl Live {
     /// The line for a log, as long as it needs to be.
     #[must_use]
     pub fn log_line(&self, plan: &Plan) -> String {
-        let parts = self.parts(plan, true);
+        let parts = self.parts(plan, Detail::LOG);
         let text: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
         format!("{} (interim figures, no verdict)", text.join(", "))
     }
 
-    fn parts(&self, plan: &Plan, with_intervals: bool) -> Vec<Part> {
+    fn parts(&self, plan: &Plan, detail: Detail) -> Vec<Part> {
         let mut parts = Vec::new();
         let mut say = |dispensable: u8, text: String| parts.push(Part { text, dispensable });
         let of = plan
@@ -126,14 +183,14 @@ impl Live {
             .requests
             .map_or(String::new(), |n| format!(" of {n}"));
         say(0, format!("{}{of} requests", self.dispatched));
-        if let Some(split) = self.split(plan, with_intervals) {
+        if let Some(split) = self.split(plan, detail) {
             say(1, split);
         }
         if let Some(rate) = self.per_second {
             say(4, format!("{rate:.0}/s"));
         }
         say(
-            if self.failed > 0 { 3 } else { 6 },
+            if self.failed > 0 { 2 } else { 6 },
             format!("{} failed", self.failed),
         );
         let unidentified = self.unattributed.saturating_sub(self.failed);
@@ -141,41 +198,84 @@ impl Live {
             say(5, format!("{unidentified} unidentified"));
         }
         if let Some(left) = self.left(plan) {
-            say(2, format!("{} left", coarse(left)));
+            say(3, format!("{} left", coarse(left)));
         }
         parts
     }
 
-    /// `interim v1 69.8 % (68.3 to 71.2), v2 …`; intervals only where responses are independent.
-    fn split(&self, plan: &Plan, with_intervals: bool) -> Option<String> {
-        let total = self.observed.iter().chain(self.others.values()).sum();
+    /// `interim v1 69.8 % (68.3 to 71.2) ....(.=o|=.)...., v2 …`; intervals only where responses are independent.
+    fn split(&self, plan: &Plan, detail: Detail) -> Option<String> {
+        let total: u64 = self.observed.iter().chain(self.others.values()).sum();
         if total == 0 {
             return None;
         }
+        let split = &plan.claim.split;
+        let scales: Vec<Option<Scale>> = self.scales(plan, total);
+        let farthest = scales
+            .iter()
+            .flatten()
+            .map(Scale::distance)
+            .fold(0.0, f64::max);
         let is_independent = plan.load.connection_use.is_fresh() && plan.claim.sessions.is_none();
-        let told = |(name, &count): (&String, &u64)| {
-            let share = format!(
+        let rows = split
+            .labels()
+            .iter()
+            .zip(&self.observed)
+            .chain(&self.others);
+        let of_rows = scales
+            .iter()
+            .map(Option::as_ref)
+            .chain(std::iter::repeat(None));
+        let mut has_scale = false;
+        let told = |((name, &count), scale): ((&String, &u64), Option<&Scale>)| {
+            let mut told = format!(
                 "{} {:.1} %",
                 cut(&terminal(name), NAME_WIDTH),
                 100.0 * count as f64 / total as f64
             );
-            if !(with_intervals && is_independent) {
-                return share;
+            if detail.intervals && is_independent {
+                let interval = intervals::wilson(count, total, INTERVAL_ERROR_RATE);
+                let ends = [interval.low, interval.high].map(|end| format!("{:.1}", 100.0 * end));
+                let _ = write!(told, " ({})", ends.join(" to "));
             }
-            let interval = intervals::wilson(count, total, INTERVAL_ERROR_RATE);
-            format!(
-                "{share} ({:.1} to {:.1})",
-                100.0 * interval.low,
-                100.0 * interval.high
-            )
+            let is_shown = |scale: &&Scale| match detail.scales {
+                Scales::All => true,
+                Scales::Farthest => !has_scale && scale.distance() + SAME_DISTANCE >= farthest,
+                Scales::None => false,
+            };
+            if let Some(scale) = scale.filter(is_shown) {
+                has_scale = true;
+                told.push(' ');
+                told.push_str(&scale.drawn(is_independent));
+            }
+            told
         };
-        let labels = plan.claim.split.labels();
-        let rows = labels.iter().zip(&self.observed).chain(&self.others);
-        let mut all: Vec<String> = rows.take(MOST_BACKENDS).map(told).collect();
-        if let Some(more) = (labels.len() + self.others.len()).checked_sub(MOST_BACKENDS + 1) {
+        let mut all: Vec<String> = rows.zip(of_rows).take(MOST_BACKENDS).map(told).collect();
+        if let Some(more) = (split.len() + self.others.len()).checked_sub(MOST_BACKENDS + 1) {
             all.push(format!("{} more", more + 1));
         }
         Some(format!("interim {}", all.join(", ")))
+    }
+
+    /// The scale of each backend that is to get something, where shares are judged.
+    fn scales(&self, plan: &Plan, total: u64) -> Vec<Option<Scale>> {
+        let shares = plan.claim.split.shares();
+        let own = tolerances(shares, plan.claim.criterion.tolerance);
+        let scale = |((&count, &expected), own): ((&u64, &f64), f64)| {
+            let interval = intervals::wilson(count, total, INTERVAL_ERROR_RATE);
+            let shift = |share: f64| (share - expected) / own;
+            (own > 0.0 && plan.claim.sessions.is_none()).then(|| Scale {
+                share: shift(count as f64 / total as f64),
+                low: shift(interval.low),
+                high: shift(interval.high),
+            })
+        };
+        self.observed
+            .iter()
+            .zip(shares)
+            .zip(own)
+            .map(scale)
+            .collect()
     }
 }
 
@@ -232,9 +332,32 @@ mod tests {
         let told = live().line(&plan(json!({"expect": "v1=70,v2=30"})), 200);
         assert_eq!(
             told,
-            "[##########..........]  1832 of 3664 requests  interim v1 70.6 % (68.4 to 72.6), \
-             v2 29.4 % (27.4 to 31.6)  916/s  1 failed  2 unidentified  2 s left"
+            "[#####.....]  1832 of 3664 requests  interim v1 70.6 % (68.4 to 72.6) ....(..=o==.)...., \
+             v2 29.4 % (27.4 to 31.6) ....(.==o=..)....  916/s  1 failed  2 unidentified  2 s left"
         );
+    }
+
+    #[test]
+    fn a_terminal_of_80_columns_has_the_scale_of_what_is_farthest_off() {
+        let two = plan(json!({"expect": "v1=70,v2=30"}));
+        assert_eq!(
+            live().line(&two, 79),
+            "1832 of 3664 requests  interim v1 70.6 % ....(..=o==.)...., v2 29.4 %  1 failed"
+        );
+        let three = plan(json!({"expect": "a=50,b=30,c=20"}));
+        let off = Live {
+            observed: vec![990, 270, 540],
+            failed: 0,
+            ..live()
+        };
+        let told = off.line(&three, 79);
+        assert!(told.contains("a 55.0 %, b 15.0 % <"), "{told}");
+    }
+
+    #[test]
+    fn a_backend_that_is_to_get_nothing_has_no_scale() {
+        let told = live().line(&plan(json!({"expect": "v1=100,v2=0"})), 200);
+        assert!(told.contains("v2 29.4 % (27.4 to 31.6)  "), "{told}");
     }
 
     #[test]
@@ -280,10 +403,7 @@ mod tests {
         let timed = plan(json!({"expect": "v1=70,v2=30", "duration": "10s"}));
         assert!(live().line(&timed, 200).contains("8 s left"));
         let nothing = Live::default().line(&timed, 200);
-        assert_eq!(
-            nothing,
-            "[....................]  0 requests  0 failed  10 s left"
-        );
+        assert_eq!(nothing, "[..........]  0 requests  0 failed  10 s left");
     }
 
     #[test]
@@ -293,9 +413,10 @@ mod tests {
             others: BTreeMap::from([("blue".to_owned(), 700), ("green".to_owned(), 300)]),
             ..live()
         };
-        let told = told.line(&plan(json!({"expect": "v1=70,v2=30"})), 200);
+        let told = told.line(&plan(json!({"expect": "v1=70,v2=30"})), 250);
         assert!(
-            told.contains("interim v1 0.0 % (0.0 to 0.4), v2 0.0 % (0.0 to 0.4), blue 70.0 % (67.1 to 72.8), green 30.0 %"),
+            told.contains("v1 0.0 % (0.0 to 0.4) <...")
+                && told.contains(", blue 70.0 % (67.1 to 72.8), green 30.0 %"),
             "{told}"
         );
     }

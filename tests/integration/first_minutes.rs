@@ -279,10 +279,19 @@ fn the_table_of_backends_fits_a_terminal_whatever_the_names() {
 #[test]
 fn the_plan_shows_the_shifts_that_matter_for_the_split() {
     let told = lbtest(&["plan", "--expect", "v1=99,v2=1"]).stdout;
-    for shift in ["  0.1 pp ", "  0.5 pp ", "  1 pp "] {
+    for shift in ["  0.1 pp ", "  0.5 pp ", "  0.6 pp "] {
         assert!(told.contains(shift), "{told}");
     }
-    assert!(!told.contains("\n   6 pp "), "{told}");
+    // Beyond it all is certain.
+    assert_eq!(told.matches("  100.00 %").count(), 1, "{told}");
+    // A tolerance of more than half of the smallest share is that half.
+    let prices = told.split("tolerance  requests").nth(1).unwrap();
+    let requests = prices
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(2));
+    let requests: Vec<u64> = requests.filter_map(|number| number.parse().ok()).collect();
+    assert_eq!(requests.len(), 4, "{prices}");
+    assert!(requests.is_sorted_by(|a, b| a > b), "{prices}");
 }
 
 #[test]
@@ -301,6 +310,8 @@ fn a_flag_of_another_client_is_answered_with_lbtests_own() {
         (&["--latency"], "latencies stand in every report"),
         (&["--data-raw", "x"], "write -d TEXT"),
         (&["-x", "http://proxy/"], "--connect-to"),
+        (&["-d", "30s"], "write -z for that"),
+        (&["-d1m30s"], "write -z for that"),
     ] {
         let ran = lbtest(&[&["demo"], arguments].concat());
         assert_eq!(ran.status, 2, "{arguments:?}: {ran:?}");

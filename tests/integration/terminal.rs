@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use crate::program::lbtest;
 
-/// The executable on a terminal of its own, 60 columns wide, by util-linux's `script`.
+/// The executable on a terminal of its own, 60 columns wide where nothing else is said, by util-linux's `script`.
 struct Terminal {
     script: Child,
     keyboard: ChildStdin,
@@ -15,8 +15,11 @@ impl Terminal {
     const COLUMNS: usize = 60;
 
     fn run(arguments: &str, environment: &[(&str, &str)]) -> Self {
+        Self::wide(Self::COLUMNS, arguments, environment)
+    }
+
+    fn wide(columns: usize, arguments: &str, environment: &[(&str, &str)]) -> Self {
         let program = env!("CARGO_BIN_EXE_lbtest");
-        let columns = Self::COLUMNS;
         let inside = format!("stty cols {columns} rows 20; exec {program} {arguments}");
         let mut command = Command::new("script");
         command
@@ -93,6 +96,24 @@ fn a_terminal_gets_one_line_that_fits_and_is_taken_away() {
     let verdict = after.find("PASS").unwrap();
     let blank = after[..verdict].split('\r').nth(1).unwrap();
     assert!(blank.len() > 20 && blank.trim().is_empty(), "{after:?}");
+}
+
+#[test]
+fn eighty_columns_have_a_scale_of_the_share_and_a_log_has_none() {
+    let run = "demo --expect v1=70,v2=30 -n 2000 --rate 1000/s";
+    let (screen, status) = Terminal::wide(80, run, &[]).finish();
+    assert_eq!(status, 0, "{screen}");
+    let painted = painted(&screen);
+    let has_scale = |line: &&&str| line.contains('|') && (line.contains('o') && line.contains('='));
+    assert!(painted.iter().filter(has_scale).count() > 2, "{screen}");
+    for line in painted {
+        assert!(line.chars().count() < 80, "{line}");
+    }
+    let logged = lbtest(&["demo", "-n", "2000", "--rate", "400/s"]);
+    assert!(
+        logged.stderr.contains("interim") && !logged.stderr.contains('|'),
+        "{logged:?}"
+    );
 }
 
 #[test]
