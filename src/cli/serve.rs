@@ -39,6 +39,8 @@ Answers, always from what is known:
   GET /verdict/NAME      JSON whose \"verdict\" is pass, fail, inconclusive, error
                          or running: for Argo Rollouts' web metric
   POST /flagger/NAME     Flagger's webhook: 200 PASS, 409 FAIL, 425 none yet
+  GET /                  a page with every check, its last runs and their reports,
+                         and a button to run it; browsers ask for the token
   GET /metrics           the last report of every check, for Prometheus
   GET /healthz, /readyz  for probes
 
@@ -138,6 +140,12 @@ fn tell(news: &News<'_>) {
         }
         News::Token(Err(error)) => {
             format!("warning: the token file {error}; the token that was read before still counts")
+        }
+        News::History(Ok(())) => "the history is written to serve.state again".to_owned(),
+        News::History(Err(error)) => {
+            format!(
+                "warning: serve.state cannot be written: {error}; the history is kept in memory until it can"
+            )
         }
         News::Ended {
             check,

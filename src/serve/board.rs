@@ -1,19 +1,27 @@
 //! All checks of a gate, and which of them runs next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
 
 use super::answer::{Answer, AnswerVerdict};
 use super::check::{Check, QueueFull, Reply, Step};
+use super::history::{Ended, MOST_RUNS};
 use super::moment::Moment;
 use super::{Limits, NamedCheck};
-use crate::report::Report;
+use crate::report::{Report, VerdictName};
+
+/// Pages of runs that are kept, of all checks together: at some 20 KiB each, 20 MiB.
+const MOST_PAGES: usize = 1000;
 
 /// The checks, by index.
 #[derive(Debug)]
 pub(super) struct Board {
     states: Vec<State>,
     most_runs: usize,
+    /// Pages that are kept of each check's last runs.
+    most_pages: usize,
     /// The check that is looked at first, so that all get their turn.
     first: usize,
 }
@@ -26,7 +34,20 @@ pub(super) struct State {
     report: Option<Report>,
     /// Runs that have ended, by verdict.
     ended: BTreeMap<&'static str, u64>,
+    /// The last of them, the oldest first; those of earlier processes included.
+    history: VecDeque<Past>,
 }
+
+/// A run that has ended, with its page where that is kept.
+#[derive(Debug)]
+pub(super) struct Past {
+    pub(super) ended: Ended,
+    pub(super) page: Option<Page>,
+}
+
+/// A run's report for browsers, packed by gzip.
+#[derive(Debug, Clone)]
+pub(super) struct Page(pub(super) Bytes);
 
 /// An answer, and when its run had ended.
 #[derive(Debug)]
@@ -38,19 +59,31 @@ struct Told {
 /// Begins a run of a check, if one is due.
 type Start = fn(&mut Check<Told>, Moment) -> Option<Step>;
 
-/// What a run brought: its report, or why there was none.
-pub(super) type Brought = Result<Report, String>;
+/// What a run brought: its report with the page of it, or why there was none.
+pub(super) type Brought = Result<(Report, Page), String>;
 
 impl Board {
-    pub(super) fn new(checks: &[NamedCheck], limits: &Limits) -> Self {
-        let state = |check: &NamedCheck| State {
-            check: Check::new(check.step(), limits.interval, limits.max_age),
-            report: None,
-            ended: BTreeMap::new(),
-        };
+    /// Nothing is known but the `history` of earlier processes.
+    pub(super) fn new(checks: &[NamedCheck], limits: &Limits, history: Vec<Ended>) -> Self {
+        let mut states: Vec<State> = checks
+            .iter()
+            .map(|check| State {
+                check: Check::new(check.step(), limits.interval, limits.max_age),
+                report: None,
+                ended: BTreeMap::new(),
+                history: VecDeque::new(),
+            })
+            .collect();
+        for ended in history {
+            let known = checks.iter().position(|check| check.name == ended.check);
+            if let Some(index) = known {
+                states[index].remember(Past { ended, page: None }, 0);
+            }
+        }
         Self {
-            states: checks.iter().map(state).collect(),
+            states,
             most_runs: limits.max_runs.get(),
+            most_pages: (MOST_PAGES / checks.len().max(1)).max(1),
             first: 0,
         }
     }
@@ -108,17 +141,24 @@ impl Board {
         brought: Brought,
         now: Moment,
     ) {
+        let (brought, page) = match brought {
+            Ok((report, page)) => (Ok(report), Some(page)),
+            Err(why) => (Err(why), None),
+        };
         let answer = match &brought {
             Ok(report) => Answer::of_report(&named.name, step, report),
             Err(why) => Answer::of_failure(&named.name, step, why),
         };
-        let state = &mut self.states[index];
-        state.report = brought.ok();
-        let code = state
-            .report
+        let verdict = brought
             .as_ref()
-            .map_or("error", |report| report.verdict.code());
-        *state.ended.entry(code).or_default() += 1;
+            .map_or(VerdictName::Error, |report| report.verdict);
+        let why = answer.reasons.first().map_or("", |reason| &reason.message);
+        let told = (&*answer.expect, why);
+        let ended = Ended::new(&named.name, verdict, now.wall, told);
+        let state = &mut self.states[index];
+        state.remember(Past { ended, page }, self.most_pages);
+        state.report = brought.ok();
+        *state.ended.entry(verdict.code()).or_default() += 1;
         let is_verdict = answer.verdict != AnswerVerdict::Error;
         let told = Told {
             answer,
@@ -130,12 +170,38 @@ impl Board {
     pub(super) fn states(&self) -> &[State] {
         &self.states
     }
+
+    /// The last runs of all checks.
+    pub(super) fn history(&self) -> Vec<Ended> {
+        let all = self.states.iter().flat_map(State::history);
+        all.map(|past| past.ended.clone()).collect()
+    }
 }
 
 impl State {
     /// The report of the last run, unless it is too old to be told.
     pub(super) fn report(&self, now: Moment) -> Option<&Report> {
         self.check.latest(now).and(self.report.as_ref())
+    }
+
+    /// What the last run said, how long ago it ended, and how much longer that may be told.
+    pub(super) fn latest(&self, now: Moment) -> Option<(&Answer, [Duration; 2])> {
+        let (told, left) = self.check.latest(now)?;
+        Some((&told.answer, [told.finished.age(now), left]))
+    }
+
+    /// The last runs, the oldest first.
+    pub(super) fn history(&self) -> impl DoubleEndedIterator<Item = &Past> {
+        self.history.iter()
+    }
+
+    fn remember(&mut self, past: Past, most_pages: usize) {
+        self.history.push_back(past);
+        if self.history.len() > MOST_RUNS {
+            self.history.pop_front();
+        }
+        let older = self.history.iter_mut().rev().skip(most_pages);
+        older.for_each(|past| past.page = None);
     }
 
     pub(super) fn is_running(&self) -> bool {
@@ -176,7 +242,7 @@ mod tests {
             max_age: Duration::from_mins(10),
             max_runs: NonZeroUsize::new(most_runs).unwrap(),
         };
-        Board::new(checks, &limits)
+        Board::new(checks, &limits, Vec::new())
     }
 
     /// The check that begins to run.
@@ -236,5 +302,59 @@ mod tests {
             board.finish((index, &checks[index]), &step, brought, at(second * 10 + 1));
         }
         assert_eq!(order, [0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn the_last_runs_are_remembered_and_those_before_the_start_are_no_verdict() {
+        let checks = checks(&["a", "b"]);
+        let limits = Limits {
+            interval: None,
+            max_age: Duration::from_mins(10),
+            max_runs: NonZeroUsize::MIN,
+        };
+        let past = |check: &str, second| {
+            Ended::new(check, VerdictName::Pass, at(second).wall, ("v1=1", "why"))
+        };
+        let before = vec![past("a", 1), past("gone", 2), past("b", 3)];
+        let mut board = Board::new(&checks, &limits, before);
+        assert_eq!(board.history(), [past("a", 1), past("b", 3)]);
+        assert!(board.states()[0].latest(at(4)).is_none());
+        let step = checks[0].step();
+        for second in 0..100 {
+            let _ = board.ask(
+                (0, &checks[0]),
+                &step,
+                Some(at(second * 2).wall),
+                at(second * 2),
+            );
+            assert_eq!(begun(&mut board, at(second * 2)), Some(0));
+            let brought = Err("no plan".to_owned());
+            board.finish((0, &checks[0]), &step, brought, at(second * 2 + 1));
+        }
+        let [a, b] = board.states() else { panic!() };
+        assert_eq!((a.history().count(), b.history().count()), (MOST_RUNS, 1));
+        let last = &a.history().last().unwrap().ended;
+        assert_eq!((last.verdict, &*last.why), (VerdictName::Error, "no plan"));
+        assert_eq!(last.finished_at, at(199).wall);
+        let (answer, [age, left]) = a.latest(at(200)).unwrap();
+        assert_eq!(answer.verdict, AnswerVerdict::Error);
+        assert_eq!([age, left].map(|time| time.as_secs()), [1, 599]);
+    }
+
+    #[test]
+    fn pages_are_kept_of_the_last_runs_alone() {
+        let mut state = State {
+            check: Check::new(checks(&["a"])[0].step(), None, Duration::from_mins(10)),
+            report: None,
+            ended: BTreeMap::new(),
+            history: VecDeque::new(),
+        };
+        for second in 0..5 {
+            let ended = Ended::new("a", VerdictName::Pass, at(second).wall, ("", ""));
+            let page = Some(Page(Bytes::from_static(b"page")));
+            state.remember(Past { ended, page }, 2);
+        }
+        let kept: Vec<bool> = state.history().map(|past| past.page.is_some()).collect();
+        assert_eq!(kept, [false, false, false, true, true]);
     }
 }

@@ -5,21 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
-    X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::Full;
+use http::{HeaderValue, Method, Request, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use serde::Serialize;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::Shared;
 use super::answer::{Answer, AnswerVerdict};
 use super::body::{self, BodyError};
 use super::call::{Call, CallError, Payload};
@@ -27,8 +23,9 @@ use super::check::QueueFull;
 use super::metrics;
 use super::moment::Moment;
 use super::origin;
+use super::page;
 use super::places::{Metered, Place};
-use super::{Secret, Shared};
+use super::response::{Answered, allowed, json, last, refused, text, with};
 use crate::serving::{self, Stage};
 
 /// A request's head is to be there within this, the wait for it on an idle connection included.
@@ -42,9 +39,6 @@ const LIFETIME: Duration = Duration::from_mins(2);
 
 /// What a response may still take once its connection's time is over.
 const LAST: Duration = Duration::from_secs(5);
-
-/// A response: its body was made beforehand.
-type Answered = Response<Full<Bytes>>;
 
 /// The client went away before its request was there.
 #[derive(Debug, thiserror::Error)]
@@ -116,8 +110,7 @@ async fn read(
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    let is_stranger = |token: &Secret| !token.is_in(&head.headers);
-    if shared.token.as_ref().is_some_and(is_stranger) && !matches!(resource, Resource::Flagger(_)) {
+    if !is_admitted(shared, resource, head, None) && !matches!(resource, Resource::Flagger(_)) {
         return Ok(Bytes::new());
     }
     body::read(&head.headers, body, place).await
@@ -131,6 +124,12 @@ enum Resource<'a> {
     Metrics,
     Verdict(&'a str),
     Flagger(&'a str),
+    /// Every check, for browsers.
+    Page,
+    /// The report of one run, for browsers.
+    Report(&'a str),
+    /// A check to be run now.
+    Run(&'a str),
     Unknown,
 }
 
@@ -140,14 +139,22 @@ impl<'a> Resource<'a> {
             "/healthz" => Self::Health,
             "/readyz" => Self::Readiness,
             "/metrics" => Self::Metrics,
+            "/" => Self::Page,
             _ => {
                 let named = |prefix| path.strip_prefix(prefix);
                 named("/verdict/")
                     .map(Self::Verdict)
                     .or_else(|| named("/flagger/").map(Self::Flagger))
+                    .or_else(|| named("/report/").map(Self::Report))
+                    .or_else(|| named("/run/").map(Self::Run))
                     .unwrap_or(Self::Unknown)
             }
         }
+    }
+
+    /// Whether people open it, whose browsers ask for a password and know no bearer.
+    const fn is_for_browsers(self) -> bool {
+        matches!(self, Self::Page | Self::Report(_) | Self::Run(_))
     }
 
     /// The resource without a caller's words, for the metrics.
@@ -158,6 +165,9 @@ impl<'a> Resource<'a> {
             Self::Metrics => "metrics",
             Self::Verdict(_) => "verdict",
             Self::Flagger(_) => "flagger",
+            Self::Page => "page",
+            Self::Report(_) => "report",
+            Self::Run(_) => "run",
             Self::Unknown => "unknown",
         }
     }
@@ -167,7 +177,7 @@ impl<'a> Resource<'a> {
         match self {
             Self::Health => return probe(head, true),
             Self::Readiness => return probe(head, !shared.is_stopping()),
-            Self::Metrics | Self::Verdict(_) | Self::Flagger(_) | Self::Unknown => {}
+            _ => {}
         }
         if shared.token.is_none() && origin::is_foreign(&head.headers) {
             return refused(
@@ -181,64 +191,70 @@ impl<'a> Resource<'a> {
             _ => None,
         };
         // Before anything else, so that strangers learn no names.
-        if !is_admitted(
-            shared,
-            head,
-            payload.as_ref().and_then(|read| read.as_ref().ok()),
-        ) {
-            let mut response = refused(StatusCode::UNAUTHORIZED, "a bearer token is needed");
-            let scheme = HeaderValue::from_static("Bearer realm=\"lbtest\"");
-            response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
-            return response;
+        let read = payload.as_ref().and_then(|read| read.as_ref().ok());
+        if !is_admitted(shared, self, head, read) {
+            return self.unauthorized();
         }
         let query = head.uri.query().unwrap_or_default();
+        let reading = [Method::GET, Method::HEAD];
+        let methods = match self {
+            Self::Flagger(_) | Self::Run(_) => &[Method::POST][..],
+            _ => &reading,
+        };
+        let is_known = self != Self::Unknown;
+        if let Some(refusal) = allowed(head, methods).filter(|_| is_known) {
+            return refusal;
+        }
         match (self, payload) {
             (Self::Metrics, _) => {
-                allowed(head, &[Method::GET, Method::HEAD]).unwrap_or_else(|| {
-                    let format = metrics::format(&head.headers);
-                    let document = metrics::render(shared, format, Moment::now());
-                    text_response(StatusCode::OK, format.media_type(), document)
-                })
+                let format = metrics::format(&head.headers);
+                let document = metrics::render(shared, format, Moment::now());
+                text(StatusCode::OK, format.media_type(), document)
             }
             (Self::Verdict(name), _) => {
-                let call = || Call::of_query(query);
-                allowed(head, &[Method::GET, Method::HEAD])
-                    .unwrap_or_else(|| told(shared, name, call, |_| StatusCode::OK))
+                told(shared, name, || Call::of_query(query), |_| StatusCode::OK)
             }
             (Self::Flagger(name), Some(payload)) => {
-                let call = || payload?.call(query);
-                allowed(head, &[Method::POST])
-                    .unwrap_or_else(|| told(shared, name, call, flagger_status))
+                told(shared, name, || payload?.call(query), flagger_status)
             }
+            (Self::Page, _) => page::status(shared, Moment::now()),
+            (Self::Report(path), _) => page::report(shared, path, &head.headers),
+            (Self::Run(name), _) => page::run(shared, name, &head.headers),
             _ => refused(
                 StatusCode::NOT_FOUND,
-                "there are /verdict/NAME, /flagger/NAME, /metrics, /healthz and /readyz",
+                "there are the page at /, /verdict/NAME, /flagger/NAME, /metrics, /healthz and /readyz",
             ),
         }
     }
+
+    /// The refusal of who has not presented the token.
+    fn unauthorized(self) -> Answered {
+        let refusal = refused(StatusCode::UNAUTHORIZED, "a bearer token is needed");
+        let refusal = with(refusal, WWW_AUTHENTICATE, "Bearer realm=\"lbtest\"");
+        if self.is_for_browsers() {
+            let scheme =
+                "Basic realm=\"lbtest: any name, the token as password\", charset=\"UTF-8\"";
+            return with(refusal, WWW_AUTHENTICATE, scheme);
+        }
+        refusal
+    }
 }
 
-/// Whether the caller has presented the token, where there is one.
-fn is_admitted(shared: &Shared, head: &Parts, payload: Option<&Payload>) -> bool {
+/// Whether the caller has presented the token, where there is one. That of a browser, which sends it along whoever's page
+/// asks for it, opens only what tells that page nothing.
+fn is_admitted(
+    shared: &Shared,
+    resource: Resource<'_>,
+    head: &Parts,
+    payload: Option<&Payload>,
+) -> bool {
     let Some(token) = &shared.token else {
         return true;
     };
     let in_payload = payload.and_then(Payload::token);
-    token.is_in(&head.headers) || in_payload.is_some_and(|text| token.is(text.as_bytes()))
-}
-
-/// The refusal of a method that is not among these.
-fn allowed(head: &Parts, methods: &[Method]) -> Option<Answered> {
-    if methods.contains(&head.method) {
-        return None;
-    }
-    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
-    let why = format!("this takes {} alone", names.join(" and "));
-    let mut response = refused(StatusCode::METHOD_NOT_ALLOWED, &why);
-    if let Ok(names) = HeaderValue::from_str(&names.join(", ")) {
-        response.headers_mut().insert(ALLOW, names);
-    }
-    Some(response)
+    token.is_in(&head.headers)
+        || resource.is_for_browsers() && token.is_password_in(&head.headers)
+        || in_payload.is_some_and(|text| token.is(text.as_bytes()))
 }
 
 /// The status that Flagger acts on: it advances on 200, and calls again by itself on a 5xx, which would be
@@ -279,54 +295,19 @@ fn told(
             json(status(answer.verdict), &answer)
         }
         Err(error) => {
-            let mut response = refused(StatusCode::TOO_MANY_REQUESTS, &error.to_string());
-            let seconds = HeaderValue::from_static("10");
-            response.headers_mut().insert(RETRY_AFTER, seconds);
-            response
+            let refusal = refused(StatusCode::TOO_MANY_REQUESTS, &error.to_string());
+            with(refusal, RETRY_AFTER, "10")
         }
     }
 }
 
 fn probe(head: &Parts, is_well: bool) -> Answered {
     allowed(head, &[Method::GET, Method::HEAD]).unwrap_or_else(|| {
-        let (status, text) = if is_well {
+        let (status, body) = if is_well {
             (StatusCode::OK, "ok\n")
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
         };
-        text_response(status, "text/plain; charset=utf-8", text)
+        text(status, "text/plain; charset=utf-8", body)
     })
-}
-
-/// Why a request gets no answer.
-#[derive(Debug, Serialize)]
-struct Refusal<'a> {
-    error: &'a str,
-}
-
-fn refused(status: StatusCode, why: &str) -> Answered {
-    json(status, &Refusal { error: why })
-}
-
-/// The refusal of a request whose rest is not read, which is the connection's last.
-fn last(status: StatusCode, why: &str) -> Answered {
-    let mut response = refused(status, why);
-    let close = HeaderValue::from_static("close");
-    response.headers_mut().insert(CONNECTION, close);
-    response
-}
-
-fn json(status: StatusCode, document: &impl Serialize) -> Answered {
-    let mut body = serde_json::to_string(document).expect("the document has text keys alone");
-    body.push('\n');
-    text_response(status, "application/json", body)
-}
-
-fn text_response(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Answered {
-    let mut response = Response::new(Full::new(body.into()));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    response
 }

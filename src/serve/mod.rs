@@ -12,6 +12,9 @@
 //! | `call` | what a request asks for |
 //! | `answer` | the JSON contract |
 //! | `metrics` | what Prometheus scrapes |
+//! | `page` | what people open: every check, and the report of a run |
+//! | `history` | the last runs, kept in a file |
+//! | `response` | how responses are made |
 //! | `moment` | now, by both clocks |
 //! | `origin` | who calls a gate without a token |
 //! | `places` | which connection goes when there are too many, or they hold too much |
@@ -23,16 +26,20 @@ mod body;
 mod call;
 mod check;
 mod exchange;
+mod history;
 mod metrics;
 mod moment;
 mod origin;
+mod page;
 mod places;
+mod response;
 mod runs;
 mod token;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,7 +55,9 @@ use crate::serving;
 use crate::split::Split;
 use board::Board;
 use check::Step;
+pub use history::HistoryError;
 use metrics::Requests;
+use page::Shown;
 use places::Places;
 pub use token::{Secret, TokenError};
 
@@ -85,6 +94,8 @@ pub enum News<'a> {
     },
     /// The file of the token holds another one, which counts from here on; or none, so that the known one stays.
     Token(Result<(), &'a TokenError>),
+    /// The history cannot be written to its file any more, or can again.
+    History(Result<(), &'a std::io::Error>),
 }
 
 /// Why a gate does not start.
@@ -102,6 +113,14 @@ pub enum GateError {
         address: SocketAddr,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// The history cannot be kept there.
+    #[error("serve.state {} {error}", path.display())]
+    History {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: HistoryError,
     },
 }
 
@@ -122,6 +141,9 @@ struct Shared {
     token: Option<Secret>,
     requests: Requests,
     places: Arc<Places>,
+    page: Shown,
+    /// Where the history is kept.
+    state: Option<PathBuf>,
     /// Told when a run may begin.
     wake: Notify,
     is_stopping: AtomicBool,
@@ -139,7 +161,7 @@ impl Gate {
     /// Listens. Connections queue until they are served.
     ///
     /// # Errors
-    /// Others could reach the address and there is no token, or it can't be listened on.
+    /// Others could reach the address and there is no token, or it can't be listened on; the history can't be read.
     ///
     /// # Panics
     /// Outside of a tokio runtime with I/O and time enabled.
@@ -152,6 +174,11 @@ impl Gate {
         if token.is_none() && !address.ip().to_canonical().is_loopback() {
             return Err(GateError::Open(address));
         }
+        let history = serve.state.as_deref().map_or(Ok(Vec::new()), history::load);
+        let history = history.map_err(|error| GateError::History {
+            path: serve.state.clone().unwrap_or_default(),
+            error,
+        })?;
         let (listener, address) =
             serving::listen(address).map_err(|source| GateError::Listen { address, source })?;
         let limits = Limits {
@@ -164,11 +191,13 @@ impl Gate {
             address,
             connections: connections(serve.max_connections),
             shared: Arc::new(Shared {
-                board: Mutex::new(Board::new(&checks, &limits)),
+                board: Mutex::new(Board::new(&checks, &limits, history)),
                 checks,
                 token,
                 requests: Requests::default(),
                 places: Arc::default(),
+                page: Shown::default(),
+                state: serve.state.clone(),
                 wake: Notify::new(),
                 is_stopping: AtomicBool::new(false),
             }),

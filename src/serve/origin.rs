@@ -7,18 +7,23 @@ use http::header::{HOST, ORIGIN};
 use http::uri::Authority;
 
 /// Whether the call may come from a web page: by a name that its own DNS server points here (DNS rebinding), or from
-/// another origin (Fetch Metadata, W3C; RFC 6454 §7 for browsers without it).
+/// another origin.
 pub(super) fn is_foreign(headers: &HeaderMap) -> bool {
-    let text = |name| {
-        headers
-            .get(name)
-            .map(|value: &http::HeaderValue| value.to_str().unwrap_or("?"))
-    };
-    let host = text(HOST.as_str());
+    !text(headers, HOST.as_str()).is_none_or(is_loopback) || is_of_another_origin(headers)
+}
+
+/// Whether a page of another origin asks (Fetch Metadata, W3C; RFC 6454 §7 for browsers without it, and for addresses
+/// without TLS, where they send none).
+pub(super) fn is_of_another_origin(headers: &HeaderMap) -> bool {
+    let host = text(headers, HOST.as_str());
     let is_own_origin = |origin: &str| origin.split_once("://").map(|(_, rest)| rest) == host;
-    !host.is_none_or(is_loopback)
-        || !text("sec-fetch-site").is_none_or(|site| ["none", "same-origin"].contains(&site))
-        || !text(ORIGIN.as_str()).is_none_or(is_own_origin)
+    !text(headers, "sec-fetch-site").is_none_or(|site| ["none", "same-origin"].contains(&site))
+        || !text(headers, ORIGIN.as_str()).is_none_or(is_own_origin)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let value = headers.get(name)?;
+    Some(value.to_str().unwrap_or("?"))
 }
 
 /// Whether this is the loopback's name or address, with a port or without.

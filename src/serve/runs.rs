@@ -9,12 +9,14 @@ use tokio::task::JoinSet;
 
 use super::board::Brought;
 use super::check::Step;
+use super::history::Keeper;
 use super::moment::Moment;
+use super::page;
 use super::token::Secret;
 use super::{NamedCheck, News, Shared};
 use crate::load;
 use crate::plan::settings::Settings;
-use crate::report::Report;
+use crate::report::{Named, Report, html};
 use crate::tally::pods::PodRegistry;
 use crate::verdict;
 
@@ -34,14 +36,18 @@ type Finished = (usize, Step, Brought);
 pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&News<'_>)) {
     let mut runs: JoinSet<Finished> = JoinSet::new();
     let mut looked = Instant::now();
+    let mut keeper = Keeper::new(shared.state.clone());
+    let history = || shared.board().history();
     loop {
         if shared.is_stopping() {
             let last = async {
                 while let Some(Ok(finished)) = runs.join_next().await {
                     take(shared, finished, &mut tell);
+                    keeper.changed();
                 }
             };
             let _ = tokio::time::timeout(LAST, last).await;
+            keeper.finish(history).await;
             return;
         }
         if looked.elapsed() >= LOOK {
@@ -52,13 +58,22 @@ pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&News<'_>)) 
         }
         while let Some((index, step)) = shared.board().start(Moment::now()) {
             begin(&mut runs, shared, index, step);
+            shared.page.forget();
         }
+        keeper.begin(history);
         let idle = shared
             .board()
             .idle_for(Moment::now())
             .map(|idle| idle.min(LOOK));
         tokio::select! {
-            Some(Ok(finished)) = runs.join_next() => take(shared, finished, &mut tell),
+            Some(Ok(finished)) = runs.join_next() => {
+                take(shared, finished, &mut tell);
+                keeper.changed();
+            }
+            written = keeper.written() => if let Some(written) = written {
+                tell(&News::History(written.as_ref().copied()));
+                shared.page.trouble(written.err().map(|error| error.to_string()));
+            },
             () = shared.wake.notified() => {}
             () = tokio::time::sleep(idle.unwrap_or(LOOK)) => {}
         }
@@ -116,7 +131,12 @@ fn measure(check: &NamedCheck, step: &Step) -> Brought {
     let outcome = verdict::judge(&claim, &measured);
     let mut report = Report::of(&claim, &measured, &outcome);
     report.findings.extend(check.findings.iter().cloned());
-    Ok(report)
+    let named = Named {
+        name: Some(&check.name),
+        report: &report,
+    };
+    let page = page::packed(&html::render(&[named], None));
+    Ok((report, page))
 }
 
 fn take(shared: &Shared, (index, step, brought): Finished, tell: &mut impl FnMut(&News<'_>)) {
@@ -124,9 +144,13 @@ fn take(shared: &Shared, (index, step, brought): Finished, tell: &mut impl FnMut
     tell(&News::Ended {
         check: &check.name,
         split: &step.split,
-        brought: brought.as_ref().map_err(String::as_str),
+        brought: match &brought {
+            Ok((report, _)) => Ok(report),
+            Err(why) => Err(why),
+        },
     });
     shared
         .board()
         .finish((index, check), &step, brought, Moment::now());
+    shared.page.forget();
 }

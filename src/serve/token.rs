@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq;
@@ -132,12 +134,24 @@ impl Secret {
 
     /// Whether the `Authorization` header presents it (RFC 6750 §2.1).
     pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
-        let presented = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
-        let presented = presented.and_then(|value| value.split_at_checked("bearer ".len()));
-        presented.is_some_and(|(scheme, token)| {
-            scheme.eq_ignore_ascii_case(b"bearer ") && self.is(token.trim_ascii())
-        })
+        presented(headers, "bearer ").is_some_and(|token| self.is(token))
     }
+
+    /// Whether the header presents it as the password of whatever name (RFC 7617), as a browser does that was asked for one.
+    pub(super) fn is_password_in(&self, headers: &HeaderMap) -> bool {
+        let pair = presented(headers, "basic ").and_then(|text| BASE64_STANDARD.decode(text).ok());
+        let pair = pair.unwrap_or_default();
+        let colon = memchr::memchr(b':', &pair);
+        colon.is_some_and(|colon| self.is(&pair[colon + 1..]))
+    }
+}
+
+/// What the `Authorization` header presents by this scheme.
+fn presented<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a [u8]> {
+    let value = headers.get(AUTHORIZATION)?.as_bytes();
+    let (own, presented) = value.split_at_checked(scheme.len())?;
+    own.eq_ignore_ascii_case(scheme.as_bytes())
+        .then(|| presented.trim_ascii())
 }
 
 #[cfg(test)]
@@ -181,6 +195,38 @@ mod tests {
             assert!(!opens(value), "{value}");
         }
         assert!(!token.is_in(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_browser_presents_it_as_a_password() {
+        let token = Secret::fixed(b"s3:cret").unwrap();
+        let opens = |pair: &str| {
+            let value = format!("Basic {}", BASE64_STANDARD.encode(pair));
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
+            assert!(!token.is_in(&headers));
+            token.is_password_in(&headers)
+        };
+        assert!(opens("anyone:s3:cret") && opens(":s3:cret"));
+        for pair in [
+            "s3:cret",
+            "",
+            ":",
+            "anyone:",
+            "anyone:s3:cre",
+            "s3:cret:anyone",
+        ] {
+            assert!(!opens(pair), "{pair}");
+        }
+        for value in [
+            "Basic",
+            "Basic ",
+            "Basic !",
+            "Basic czM6Y3JldA",
+            "Bearer s3:cret",
+        ] {
+            let headers = HeaderMap::from_iter([(AUTHORIZATION, value.parse().unwrap())]);
+            assert!(!token.is_password_in(&headers), "{value}");
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub mod unmeasured;
 mod within;
 
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::claim::Claim;
 use crate::exit::ExitStatus;
@@ -46,7 +46,7 @@ pub enum Verdict {
 }
 
 /// What a report says in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum VerdictName {
     /// The split is the expected one, within the tolerance.

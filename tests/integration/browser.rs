@@ -1,4 +1,7 @@
-//! The page for browsers, in Debian's Chromium.
+//! The pages for browsers, in Debian's Chromium.
+
+mod chromium;
+mod status;
 
 use std::fs;
 use std::path::Path;

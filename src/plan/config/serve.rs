@@ -32,6 +32,8 @@ pub struct Serve {
     pub max_age: Duration,
     /// A file with the bearer token that callers must present; the variable `LBTEST_TOKEN` may hold it instead.
     pub token_file: Option<PathBuf>,
+    /// A file that keeps the last runs that the page shows over restarts; without it they are forgotten then.
+    pub state: Option<PathBuf>,
     /// Connections that are served at a time (default: 4096).
     #[serde(deserialize_with = "small_count")]
     #[schemars(with = "Quantity")]
@@ -50,6 +52,7 @@ impl Default for Serve {
             interval: Some(Duration::from_mins(5)),
             max_age: Duration::from_mins(10),
             token_file: None,
+            state: None,
             max_connections: count(4096),
             max_runs: count(2),
         }

@@ -4,6 +4,7 @@
 //! `chart`. The page's own policy forbids whatever is not in it, scripts other than its own included.
 
 mod chart;
+pub mod status;
 mod view;
 
 use minijinja::value::Serde;
@@ -18,7 +19,7 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// What the page may load and run: its own style, and the script with this hash (a test compares it).
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
+pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
     script-src 'sha256-QQTJAOI0HVBDkFs+wg0R8/AgZ/QMfJHxbnM1i1j8lUI='; base-uri 'none'; form-action 'none'";
 
 /// Writes a page with what follows from several checks together, and a section for each report.
@@ -28,9 +29,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
 /// all of them.
 #[must_use]
 pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>) -> String {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let environment = environment();
     let page = environment
         .template_from_str(PAGE)
         .expect("the template is valid");
@@ -45,4 +44,12 @@ pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>) -> String {
         sections => Serde(view::sections(reports)),
     })
     .expect("the template uses what the view has")
+}
+
+/// Templates that escape what they are given, and need all that they name.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment
 }

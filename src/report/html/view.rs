@@ -1,17 +1,18 @@
 //! What the page shows, in the words and figures in which it shows it.
 
+mod backends;
 mod facts;
 
 use minijinja::Value;
 use serde::Serialize;
 
 use super::chart::{self, Chart};
-use crate::format::{p_value, percent, points, time};
+use crate::format::{p_value, percent, time};
 use crate::report::checks::ChecksReport;
 use crate::report::escape::terminal;
-use crate::report::standing::{self, Standing, standing};
-use crate::report::text::{MOST_PODS as MOST_ROWS, cut, word};
-use crate::report::{BackendReport, Named, Report, VerdictName};
+use crate::report::text::{cut, word};
+use crate::report::{Named, Report, VerdictName};
+use backends::{BackendRow, backends};
 use facts::{Fact, plan, run, target, test};
 
 /// Pods beyond this number are counted, not listed, which bounds the page's size.
@@ -76,24 +77,6 @@ struct UnmappedRow {
     workload: String,
     observed: u64,
     share: String,
-}
-
-#[derive(Debug, Serialize)]
-struct BackendRow {
-    label: String,
-    workload: String,
-    /// `None` where its share is not judged.
-    standing: Option<&'static str>,
-    expected: String,
-    tolerance: String,
-    observed: u64,
-    share: String,
-    interval: String,
-    p50: String,
-    p99: String,
-    errors: String,
-    /// The same in words.
-    sentence: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -179,15 +162,15 @@ fn name(named: &Named<'_>) -> String {
     }
 }
 
-fn shown(name: &str) -> String {
+pub(super) fn shown(name: &str) -> String {
     cut(&terminal(name), NAME_WIDTH)
 }
 
-fn sentence(text: &str) -> String {
+pub(super) fn sentence(text: &str) -> String {
     cut(&terminal(text), SENTENCE_WIDTH)
 }
 
-fn or_dash(figure: Option<String>) -> String {
+pub(super) fn or_dash(figure: Option<String>) -> String {
     figure.unwrap_or_else(|| "–".to_owned())
 }
 
@@ -243,7 +226,6 @@ impl Section {
                 .find(|(_, backend)| Some(&backend.label) == label.as_ref());
             place.map_or_else(|| "others".to_owned(), |(place, _)| format!("s{place}"))
         };
-        let (symbol, claim) = meaning(report);
         let labels = |label: &Option<String>| or_dash(label.as_deref().map(shown));
         let most = report
             .pods
@@ -262,8 +244,8 @@ impl Section {
             name: name(named),
             verdict: report.verdict.code(),
             word: word(report.verdict),
-            symbol,
-            claim,
+            symbol: symbol(report.verdict),
+            claim: meaning(report),
             promise: report.plan.promise.as_deref().map(sentence),
             reasons: report
                 .reasons
@@ -315,31 +297,37 @@ impl Section {
     }
 }
 
-/// A sign for the verdict, and what it claims.
-fn meaning(report: &Report) -> (&'static str, &'static str) {
+/// A sign for the verdict.
+pub(super) const fn symbol(verdict: VerdictName) -> &'static str {
+    match verdict {
+        VerdictName::Pass => "✓",
+        VerdictName::Fail => "✗",
+        VerdictName::Inconclusive => "?",
+        VerdictName::Error => "!",
+        VerdictName::Measured => "…",
+    }
+}
+
+/// What the verdict claims.
+fn meaning(report: &Report) -> &'static str {
     match report.verdict {
-        VerdictName::Pass if report.stickiness.is_some() => (
-            "✓",
-            "Every session stayed on its backend, and enough of them did. How requests are split is not judged here.",
-        ),
-        VerdictName::Fail if report.stickiness.is_some() => (
-            "✗",
-            "A session left its backend, or a backend does what it must not.",
-        ),
-        VerdictName::Pass => (
-            "✓",
-            "The expected split explains the counts, and what the judge holds against a PASS is ruled out.",
-        ),
-        VerdictName::Fail => (
-            "✗",
-            "The expected split does not explain the counts, or a backend does what it must not.",
-        ),
-        VerdictName::Inconclusive => (
-            "?",
-            "The evidence carries neither a PASS nor a FAIL; the reasons say what would settle it.",
-        ),
-        VerdictName::Error => ("!", "Nothing could be measured."),
-        VerdictName::Measured => ("…", "A part of a larger run: it is judged after merging."),
+        VerdictName::Pass if report.stickiness.is_some() => {
+            "Every session stayed on its backend, and enough of them did. How requests are split is not judged here."
+        }
+        VerdictName::Fail if report.stickiness.is_some() => {
+            "A session left its backend, or a backend does what it must not."
+        }
+        VerdictName::Pass => {
+            "The expected split explains the counts, and what the judge holds against a PASS is ruled out."
+        }
+        VerdictName::Fail => {
+            "The expected split does not explain the counts, or a backend does what it must not."
+        }
+        VerdictName::Inconclusive => {
+            "The evidence carries neither a PASS nor a FAIL; the reasons say what would settle it."
+        }
+        VerdictName::Error => "Nothing could be measured.",
+        VerdictName::Measured => "A part of a larger run: it is judged after merging.",
     }
 }
 
@@ -364,68 +352,6 @@ impl FindingRow {
                 .iter()
                 .map(|(name, figure)| [name.replace('_', " "), format!("{figure:.4}")])
                 .collect(),
-        }
-    }
-}
-
-/// A row for each backend; of pods that are to share equally, sorted by share, those that get most and least.
-fn backends(report: &Report) -> Vec<BackendRow> {
-    let mut backends: Vec<&BackendReport> = report.backends.iter().collect();
-    let row = |backend: &&BackendReport| BackendRow::of(report, backend);
-    if report.evenness.is_some() {
-        backends.sort_by_key(|backend| std::cmp::Reverse(backend.observed));
-    }
-    if report.evenness.is_none() || backends.len() <= MOST_ROWS {
-        return backends.iter().map(row).collect();
-    }
-    let (most, rest) = backends.split_at(MOST_ROWS / 2);
-    let (between, least) = rest.split_at(rest.len() - MOST_ROWS / 2);
-    let mut rows: Vec<BackendRow> = most.iter().map(row).collect();
-    rows.push(BackendRow::folded(between));
-    rows.extend(least.iter().map(row));
-    rows
-}
-
-impl BackendRow {
-    /// Those that have no row of their own.
-    fn folded(backends: &[&BackendReport]) -> Self {
-        let none = || or_dash(None);
-        Self {
-            label: format!("… {} more", backends.len()),
-            workload: none(),
-            standing: None,
-            expected: none(),
-            tolerance: none(),
-            observed: backends.iter().map(|backend| backend.observed).sum(),
-            share: none(),
-            interval: none(),
-            p50: none(),
-            p99: none(),
-            sentence: String::new(),
-            errors: none(),
-        }
-    }
-
-    fn of(report: &Report, backend: &BackendReport) -> Self {
-        let standing = match standing(report, backend) {
-            Standing::Fits => Some("fits"),
-            Standing::Off => Some("off"),
-            Standing::Unsettled => Some("unsettled"),
-            Standing::NotJudged => None,
-        };
-        Self {
-            label: shown(&backend.label),
-            workload: or_dash(backend.workload.as_deref().map(shown)),
-            standing,
-            expected: percent(backend.expected_share),
-            tolerance: points(backend.tolerance_share),
-            observed: backend.observed,
-            share: or_dash(backend.share.map(|share| format!("{:.2} %", share * 100.0))),
-            interval: or_dash(crate::report::text::interval(backend)),
-            p50: or_dash(backend.latency_p50_seconds.map(time)),
-            p99: or_dash(backend.latency_p99_seconds.map(time)),
-            sentence: sentence(&standing::sentence(backend)),
-            errors: or_dash((backend.observed > 0).then(|| backend.errors.to_string())),
         }
     }
 }

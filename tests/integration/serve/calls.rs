@@ -94,7 +94,14 @@ fn a_call_that_cannot_be_answered_says_why() {
     for (path, status, told) in [
         ("/verdict/nope", 404, "no check of this name"),
         ("/verdict/", 404, "no check of this name"),
-        ("/", 404, "/verdict/NAME"),
+        ("/elsewhere", 404, "/verdict/NAME"),
+        (
+            "/report/shop/2026-01-31T12:00:00.000Z",
+            404,
+            "no report of such a run",
+        ),
+        ("/report/shop", 404, "no report of such a run"),
+        ("/report/nope/x", 404, "no report of such a run"),
         ("/verdict/shop?expect=v1=70,v3=30", 400, "v1, v2"),
         ("/verdict/shop?expect=", 400, "no backends given"),
         ("/verdict/shop?exect=v1=70,v2=30", 400, "'exect'"),

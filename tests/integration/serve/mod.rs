@@ -2,6 +2,7 @@
 
 mod calls;
 mod hostile;
+mod page;
 mod prometheus;
 mod rollout;
 
@@ -58,20 +59,7 @@ impl Served {
         for (name, text) in files {
             fs::write(folder.path().join(name), text.replace("URL", &url)).unwrap();
         }
-        let mut child = command(&["serve", "--listen", "0"])
-            .current_dir(folder.path())
-            .envs(environment.iter().copied())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listening = lines.map_while(Result::ok).find_map(|line| {
-            let rest = line.strip_prefix("listening on http://")?;
-            Some(rest.trim_end_matches('/').to_owned())
-        });
-        let Some(address) = listening else {
-            let ran = Ran::from(child.wait_with_output().unwrap());
-            panic!("{ran:?}");
-        };
+        let (child, address) = listening(folder.path(), environment);
         Self {
             child: Some(child),
             address,
@@ -80,8 +68,25 @@ impl Served {
         }
     }
 
+    /// Ends it at once, as `kill -9` does, and starts it anew.
+    fn kill_and_start(&mut self) {
+        let child = self.child.as_mut().unwrap();
+        let pid = child.id();
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let own = children.trim();
+        Command::new("kill").args(["-KILL", own]).status().unwrap();
+        child.wait().unwrap();
+        let (child, address) = listening(self.folder.path(), &[]);
+        (self.child, self.address) = (Some(child), address);
+    }
+
     fn folder(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where its page is.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
     }
 
     pub(crate) fn get(&self, path: &str) -> Response {
@@ -113,6 +118,25 @@ impl Served {
         terminate(&child);
         child.wait_with_output().unwrap().into()
     }
+}
+
+/// Starts it in a folder with an `lbtest.toml`; its address comes back.
+fn listening(folder: &Path, environment: &[(&str, &str)]) -> (Child, String) {
+    let mut child = command(&["serve", "--listen", "0"])
+        .current_dir(folder)
+        .envs(environment.iter().copied())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let listening = lines.map_while(Result::ok).find_map(|line| {
+        let rest = line.strip_prefix("listening on http://")?;
+        Some(rest.trim_end_matches('/').to_owned())
+    });
+    let Some(address) = listening else {
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        panic!("{ran:?}");
+    };
+    (child, address)
 }
 
 impl Drop for Served {
