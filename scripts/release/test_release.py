@@ -25,6 +25,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 SECONDS = 900
 MOST_BYTES = 15_000_000
+# buildah needs that, and a plain chroot has it not.
+ROOT_IS_A_MOUNT = re.search(r"^(\S+ ){4}/ ", Path("/proc/self/mountinfo").read_text(), re.M)
 
 
 def run(*command, **options):
@@ -47,9 +49,10 @@ def setUpModule():
     else:
         DIST = Path(SCRATCH.name) / "dist"
         subprocess.run([HERE / "build", DIST], env={**os.environ, "PROFILE": "dev"}, check=True)
-    started = time.monotonic()
-    subprocess.run([HERE / "image", DIST], check=True)
-    print(f"image: {time.monotonic() - started:.1f} s", file=sys.stderr)
+    if ROOT_IS_A_MOUNT:
+        started = time.monotonic()
+        subprocess.run([HERE / "image", DIST], check=True)
+        print(f"image: {time.monotonic() - started:.1f} s", file=sys.stderr)
 
 
 def tearDownModule():
@@ -212,6 +215,7 @@ class Installation(unittest.TestCase):
         self.assertIn("Package: lbtest\n", run("dpkg-deb", "--field", package).stdout)
 
 
+@unittest.skipUnless(ROOT_IS_A_MOUNT, "/ is no mount here: see what scripts/release/image says")
 class Image(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
