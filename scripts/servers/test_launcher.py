@@ -79,8 +79,9 @@ def wait_until_gone(pids: dict[str, int]) -> list[str]:
 
 
 class EveryKind(unittest.TestCase):
-    def check(self, kind: str, *options: str, exactly: bool = False) -> None:
-        with Server(kind, "--weights", "v1=70,v2=30", "--tls", *options) as server:
+    def check(self, kind: str, *options: str, exactly: bool = False, secured: bool = True) -> None:
+        tls = ["--tls"] if secured else []
+        with Server(kind, "--weights", "v1=70,v2=30", *tls, *options) as server:
             requests = 1000
             answers = server.get(requests)
             self.assertEqual(Counter(status for status, _ in answers), {200: requests})
@@ -89,8 +90,9 @@ class EveryKind(unittest.TestCase):
             allowed = 1 if exactly else DEVIATIONS * math.sqrt(requests * 0.7 * 0.3)
             self.assertLessEqual(abs(counts["v2"] - 0.3 * requests), allowed)
 
-            self.assertEqual(server.get(1, host="other.example"), [(404, "default backend - 404")])
-            for offered in ("h2", "http/1.1"):
+            [(status, body)] = server.get(1, host="other.example")
+            self.assertEqual((status, label(body)), (404, "none"))
+            for offered in ("h2", "http/1.1") if secured else ():
                 self.assertEqual(self.negotiated(server, offered), offered)
             self.assertTrue(self.speaks_http2_in_the_clear(server))
         self.assertEqual(alive(server.about["pids"]), [])
@@ -131,6 +133,12 @@ class EveryKind(unittest.TestCase):
 
     def test_envoy_splits_by_weight(self) -> None:
         self.check("envoy")
+
+    def test_traefik_splits_by_weight_in_turn(self) -> None:
+        self.check("traefik", exactly=True, secured=False)
+
+    def test_caddy_splits_by_weight_in_turn(self) -> None:
+        self.check("caddy", exactly=True, secured=False)
 
 
 class Splits(unittest.TestCase):

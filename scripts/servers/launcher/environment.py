@@ -25,6 +25,15 @@ def program(name: str) -> str:
     return path
 
 
+def packaged(name: str) -> str:
+    """A program that a package of the environment carries."""
+    python()
+    path = VENV / "bin" / name
+    if not path.exists():
+        raise LaunchError(f"no {name} in {VENV}: remove it and run `scripts/test venv`")
+    return str(path)
+
+
 def envoy() -> str:
     """The envoy binary inside the installed package."""
     found = sorted(VENV.glob("lib/python*/site-packages/envoy/_bin/envoy"))

@@ -37,8 +37,11 @@ def command(site: Site) -> list[str]:
     if site.certificates is not None and site.tls_port is not None:
         listeners.append(_listener(site, "tls", site.tls_port, _tls(site)))
     clusters = [_cluster(backend, site.is_grpc) for backend in site.positive()]
+    parts: dict[str, Any] = {"static_resources": {"listeners": listeners, "clusters": clusters}}
+    if site.metrics_port is not None:
+        parts["admin"] = {"address": _address(site.metrics_port)}
     config = site.directory / "envoy.json"
-    config.write_text(json.dumps({"static_resources": {"listeners": listeners, "clusters": clusters}}, indent=2))
+    config.write_text(json.dumps(parts, indent=2))
     flush = ["--file-flush-interval-msec", "100"] if site.access_log else []
     return [envoy(), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning", *flush, "-c", str(config)]
 

@@ -25,6 +25,10 @@ def command(site: Site) -> list[str]:
     tls = ""
     if site.certificates is not None:
         tls = f"    bind 127.0.0.1:{site.tls_port} ssl crt {site.certificates.combined} alpn h2,http/1.1\n"
+    metrics = ""
+    if site.metrics_port is not None:
+        metrics = f"frontend metrics\n    bind 127.0.0.1:{site.metrics_port}\n"
+        metrics += "    http-request use-service prometheus-exporter if { path /metrics }\n"
     files = site.access_logs(*LOGGED)
     log = "    log stdout format raw local1 info\n    option httplog\n" if files else ""
     config = site.directory / "haproxy.cfg"
@@ -39,7 +43,7 @@ defaults
     timeout client 60s
     timeout server 60s
     http-reuse always
-frontend ingress
+{metrics}frontend ingress
 {log}    bind 127.0.0.1:{site.plain_port}
 {tls}    acl routed hdr(host),field(1,:) -i {site.host}
 {chosen}    use_backend apps if routed

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import envoy, haproxy, nginx, stream
+from . import caddy, envoy, haproxy, nginx, stream, traefik
 from .certificates import create, create_for
 from .environment import SERVERS, python
 from .options import Options
@@ -21,9 +21,14 @@ PROXIES = {
     "static": nginx.static_command,
     "haproxy": haproxy.command,
     "envoy": envoy.command,
+    "traefik": traefik.command,
+    "caddy": caddy.command,
 }
 # The formats in which each logs requests.
-LOGGED = {"nginx": nginx.LOGGED, "haproxy": haproxy.LOGGED, "envoy": envoy.LOGGED}
+LOGGED = {kind.__name__.rpartition(".")[2]: kind.LOGGED for kind in (nginx, haproxy, envoy, traefik, caddy)}
+# Where each shows its counters.
+METRICS = {"haproxy": "/metrics", "envoy": "/stats/prometheus", "traefik": "/metrics", "caddy": "/metrics"}
+SILENT = {"nginx": nginx.silent_command, "gunicorn": nginx.gunicorn_command}
 TCP_PROXIES = {"nginx": stream.nginx_command, "haproxy": stream.haproxy_command}
 
 
@@ -65,6 +70,7 @@ class Launch:
             "weights": {backend.label: backend.weight for backend in site.backends},
             "ports": {backend.label: backend.port for backend in site.backends},
             "access_logs": {name: str(file) for name, file in site.access_logs(*logged).items()},
+            "metrics_url": site.metrics_port and f"http://127.0.0.1:{site.metrics_port}{METRICS[self._options.kind]}",
             "pods": {backend.label: backend.pod for backend in site.backends},
             "pids": {process.name: process.pid for process in self._processes},
         }
@@ -117,6 +123,7 @@ class Launch:
             requests_per_connection=options.requests_per_connection,
             rules=options.rules,
             is_grpc=options.grpc is not None,
+            metrics_port=self._ports.take() if options.metrics else None,
             access_log=options.access_log,
         )
 
@@ -135,7 +142,9 @@ class Launch:
             process.wait_ready(backend.port, status, deadline)
         proxy = Process(self._options.kind, command, self._directory / "proxy.log")
         self._processes.append(proxy)
-        proxy.wait_ready(self._site.plain_port, unknown, deadline)
+        # Traefik answers a route of its own for that, and 404 before it has any.
+        ready = 200 if self._options.kind == "traefik" else unknown
+        proxy.wait_ready(self._site.plain_port, ready, deadline)
 
     def _start_app(self, interpreter: str, backend: Backend) -> Process:
         """v1 is the app without a limiter, every other label the one with it."""
@@ -157,8 +166,8 @@ class Launch:
         elif self._options.app_limit is not None:
             environment["RATE_LIMIT"] = self._options.app_limit
         command = [interpreter, "-Bu", str(APPS / program)]
-        if self._options.silent:
-            command = nginx.silent_command(self._site, backend)
+        if self._options.silent is not None:
+            command = SILENT[self._options.silent](self._site, backend)
         process = Process(backend.label, command, self._directory / f"{backend.label}.log", environment)
         self._processes.append(process)
         return process

@@ -4,7 +4,7 @@ import os
 import re
 from dataclasses import replace
 
-from .environment import program
+from .environment import SERVERS, program, python
 from .site import DEFAULT_BACKEND, NODE, Backend, Site
 
 # The static pages serve runs of a million requests over one connection.
@@ -104,6 +104,12 @@ http {{
 }}
 """)
     return [program("nginx"), "-e", "stderr", "-p", str(directory), "-c", str(config)]
+
+
+def gunicorn_command(site: Site, backend: Backend) -> list[str]:
+    """The same as a Flask app behind gunicorn, with its own access log."""
+    options = ["--bind", f"127.0.0.1:{backend.port}", "--worker-class", "gthread", "--threads", "8"]
+    return [python(), "-Bm", "gunicorn", *options, "--access-logfile", "-", "--chdir", str(SERVERS / "apps"), "silent:app"]
 
 
 def _start(site: Site, definitions: str, location: str, requests_per_connection: int | None) -> list[str]:

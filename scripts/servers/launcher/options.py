@@ -4,8 +4,8 @@ import argparse
 import re
 from dataclasses import dataclass
 
-from . import haproxy, nginx
-from .site import Limit, PathRule, Rules
+from . import caddy, envoy, haproxy, nginx, traefik
+from .site import EVERY, Limit, PathRule, Rules
 
 DESCRIPTION = """\
 Starts a real ingress on free ports of 127.0.0.1 with the challenge's apps behind it, waits until it
@@ -19,6 +19,8 @@ kinds:
   static    nginx alone answers the pages itself: for benchmarks
   haproxy   Debian's HAProxy with server weights, before the same apps
   envoy     Envoy with weighted clusters, before the same apps
+  traefik   Traefik with a weighted service, before the same apps
+  caddy     Caddy with weights, before the same apps
 
 COMMAND finds in its environment:
   LBTEST_SERVER_URL       http://127.0.0.1:PORT/
@@ -38,7 +40,7 @@ examples:
 # Which kinds know what to do with an option that not all of them have.
 ONLY = {
     "--limit-rpm": {"nginx"},
-    "--app-limit": {"nginx", "haproxy", "envoy"},
+    "--app-limit": {"nginx", "haproxy", "envoy", "traefik", "caddy"},
     "--balance": {"nginx", "haproxy"},
     "--keepalive-requests": {"nginx", "static", "envoy"},
     "--route-header": {"nginx", "haproxy"},
@@ -47,8 +49,10 @@ ONLY = {
     "--sticky": {"nginx"},
     "--tcp": {"nginx", "haproxy"},
     "--grpc": {"nginx", "envoy"},
-    "--access-log": {"nginx", "haproxy", "envoy"},
+    "--access-log": {"nginx", "haproxy", "envoy", "traefik", "caddy"},
+    "--metrics": {"haproxy", "envoy", "traefik", "caddy"},
     "--silent": {"nginx", "haproxy", "envoy"},
+    "--tls": {"nginx", "static", "haproxy", "envoy"},
 }
 
 
@@ -67,8 +71,9 @@ class Options:
     tcp: bool
     grpc: str | None
     ready_seconds: float
-    access_log: bool
-    silent: bool
+    access_log: str | None
+    metrics: bool
+    silent: str | None
     attached: bool
     command: list[str]
 
@@ -87,7 +92,7 @@ def parse(arguments: list[str]) -> Options:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("kind", metavar="KIND", choices=["nginx", "static", "haproxy", "envoy"], help="see below")
+    parser.add_argument("kind", metavar="KIND", choices=["nginx", "static", "haproxy", "envoy", "traefik", "caddy"], help="see below")
     add = parser.add_argument
     add("--weights", type=_weights, default="v1=70,v2=30", metavar="LABEL=N,...", help="the split (v1=70,v2=30)")
     add("--host", default="edu.challenger-03", help="the host name that is routed (edu.challenger-03)")
@@ -138,9 +143,17 @@ def parse(arguments: list[str]) -> Options:
         choices=["health", "bare"],
         help="nginx, envoy: gRPC servers in place of the apps, with a health service or without; a fault is 503, UNAVAILABLE",
     )
-    add("--access-log", action="store_true", default=None, help="log requests, in every format that the server has")
-    add("--silent", action="store_true", default=None, help="apps that name nobody, and log to LABEL.log of the directory")
-    add("--tls", action="store_true", help="listen with TLS too, HTTP/2 and HTTP/1.1, under an authority of its own")
+    formats = [*nginx.LOGGED, *haproxy.LOGGED, *envoy.LOGGED, *traefik.LOGGED, *caddy.LOGGED, EVERY]
+    add("--access-log", nargs="?", const=EVERY, choices=formats, help="log requests, in a format or in every one that the server has")
+    add("--metrics", action="store_true", default=None, help="show the server's counters, in Prometheus' format")
+    add(
+        "--silent",
+        nargs="?",
+        const="nginx",
+        choices=["nginx", "gunicorn"],
+        help="apps that name nobody, and log to LABEL.log of the directory; gunicorn: Flask behind it",
+    )
+    add("--tls", action="store_true", default=None, help="listen with TLS too, HTTP/2 and HTTP/1.1, under an authority of its own")
     add("--ready-timeout", type=float, default=600.0, metavar="SECONDS", help="give up after this long (600)")
     add(
         "--attached",
@@ -159,6 +172,8 @@ def parse(arguments: list[str]) -> Options:
         parser.error(f"--balance {found.balance}: {found.kind} has {', '.join(algorithms)}")
     if found.balance == "smooth" and (found.grpc or found.sticky or found.route_header or found.route_cookie):
         parser.error("--balance smooth asks neither cookies nor headers, and speaks no gRPC")
+    if found.kind == "traefik" and found.access_log == EVERY:
+        parser.error(f"--access-log: traefik logs in one format at a time, {' or '.join(traefik.LOGGED)}")
     faults = dict(found.fault)
     for label in faults.keys() - found.weights.keys():
         parser.error(f"--fault {label}: no such label in --weights")
@@ -189,12 +204,13 @@ def parse(arguments: list[str]) -> Options:
         balance=found.balance or next(iter(algorithms), ""),
         requests_per_connection=found.keepalive_requests,
         rules=rules,
-        tls=found.tls,
+        tls=bool(found.tls),
         tcp=bool(found.tcp),
         grpc=found.grpc,
         ready_seconds=found.ready_timeout,
-        access_log=bool(found.access_log),
-        silent=bool(found.silent),
+        access_log=found.access_log,
+        metrics=bool(found.metrics),
+        silent=found.silent,
         attached=found.attached,
         command=command,
     )

@@ -7,6 +7,8 @@ from .certificates import Certificates
 
 NODE = "worker-1"
 PODS = {"v1": "challenge-app-6f79ff6b8d-fmzvc", "v2": "challenge-app-v2-6b8464cddd-nnjmj"}
+# Of `--access-log`: all formats that the server has.
+EVERY = "every"
 DEFAULT_BACKEND = "default backend - 404"
 
 
@@ -78,11 +80,13 @@ class Site:
     requests_per_connection: int | None
     rules: Rules
     is_grpc: bool
-    access_log: bool
+    metrics_port: int | None
+    access_log: str | None
 
     def access_logs(self, *formats: str) -> dict[str, Path]:
         """The files that requests are logged to, by the format that lbtest reads them with."""
-        return {name: self.directory / f"{name}.log" for name in formats if self.access_log}
+        wanted = [name for name in formats if self.access_log in (name, EVERY)]
+        return {name: self.directory / f"{name}.log" for name in wanted}
 
     def positive(self) -> list[Backend]:
         """The backends that get traffic; there is at least one."""
