@@ -86,7 +86,7 @@ pub(super) fn is_replica_set(name: &str) -> bool {
 }
 
 /// Whether `name` is that of a Deployment's pod: `NAME-<hash>-<suffix>`.
-pub(super) fn is_deployment_pod(name: &str) -> bool {
+pub(crate) fn is_deployment_pod(name: &str) -> bool {
     match Form::of(name) {
         Form::Generated { owner } => without_hash(owner).is_some(),
         Form::Truncated { .. } | Form::Ordinal { .. } | Form::Plain => false,

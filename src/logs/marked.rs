@@ -14,6 +14,7 @@ use memchr::memmem::Finder;
 use crate::identity::MAX_NAME_LENGTH;
 use crate::identity::assignment::Mappings;
 use crate::identity::log::{LineReader, shown};
+use crate::identity::workload::is_deployment_pod;
 use crate::merge::marked::MarkedRun;
 use crate::tally::pods::{GroupId, Interner, PodRegistry};
 use crate::tally::sequence::Sequence;
@@ -227,15 +228,29 @@ impl MarkedTold {
     }
 }
 
-/// The pod before a line: `[pod/NAME/CONTAINER] ` of kubectl, `NAME  | ` of docker compose.
+/// The pod before a line: `[pod/NAME/CONTAINER] ` of kubectl, `NAME CONTAINER ` of stern for the pods of a Deployment, after the
+/// namespace where it reads several, `NAME  | ` of docker compose.
 fn pod_of_line(line: &[u8]) -> Option<&str> {
-    let head = &line[..line.len().min(MAX_NAME_LENGTH + 64)];
-    let name = if let Some(rest) = head.strip_prefix(b"[pod/") {
+    let head = &line[..line.len().min(2 * MAX_NAME_LENGTH + 64)];
+    if let Some(rest) = head.strip_prefix(b"[pod/") {
         let end = memchr::memchr2(b'/', b']', rest)?;
-        &rest[..end]
-    } else {
-        head[..memchr::memmem::find(head, b" | ")?].trim_ascii_end()
+        return pod(&rest[..end]);
+    }
+    let mut words = head.splitn(4, |&byte| byte == b' ');
+    let (first, second, third) = (words.next()?, words.next()?, words.next()?);
+    let of_stern = |name, container| {
+        pod(name).filter(|name| is_deployment_pod(name) && pod(container).is_some())
     };
+    of_stern(first, second)
+        .or_else(|| of_stern(second, third))
+        .or_else(|| {
+            let end = memchr::memmem::find(head, b" | ")?;
+            pod(head[..end].trim_ascii_end())
+        })
+}
+
+/// What may be the name of a pod.
+fn pod(name: &[u8]) -> Option<&str> {
     let name = std::str::from_utf8(name).ok()?;
     is_pod(name).then_some(name)
 }
@@ -268,6 +283,16 @@ mod tests {
                 Some("shop-7c5d-x7kfd"),
             ),
             ("shop-v2-1  | 10.0.0.1 - -", Some("shop-v2-1")),
+            (
+                "shop-7c5ddbdf54-x7kfd app 10.0.0.1 - - [29/Nov",
+                Some("shop-7c5ddbdf54-x7kfd"),
+            ),
+            (
+                "prod shop-7c5ddbdf54-x7kfd app {}",
+                Some("shop-7c5ddbdf54-x7kfd"),
+            ),
+            ("info request-1 handled", None),
+            ("2026-11-29 02:34:08 GET /", None),
             ("10.0.0.1 - - \"GET /?a | b\"", None),
             ("[pod/\u{1b}[2J/app] x", None),
             ("", None),

@@ -24,21 +24,23 @@ fn analyze(file: &str, format: &str, names: &[String; 2], more: &[&str]) -> Ran 
     output.unwrap().into()
 }
 
-fn observed(report: &Value) -> Vec<u64> {
+pub(crate) fn observed(report: &Value) -> Vec<u64> {
     let backends = report["backends"].as_array().unwrap().iter();
     backends
         .map(|backend| backend["observed"].as_u64().unwrap())
         .collect()
 }
 
-fn agrees(kind: &str) {
-    let server = Server::start(&[kind, "--weights", "v1=70,v2=30", "--access-log"]);
+fn agrees(kind: &str, logging: &[&str]) {
+    let base = [kind, "--weights", "v1=70,v2=30", "--access-log"];
+    let server = Server::start(&[&base, logging].concat());
     let own = server.gate(&["-n", "3000", "--tolerance", "15"]).json();
     let sent = own["requests"]["sent"].as_u64().unwrap();
     assert_eq!(own["requests"]["unattributed"], 0, "{own:#}");
     let ports = &server.about["ports"];
     let addresses = ["v1", "v2"].map(|label| format!("127.0.0.1:{}", ports[label]));
     let services = ["v1", "v2"].map(|label| format!("default-{label}-80"));
+    let of_a_file = ["v1", "v2"].map(|label| format!("{label}@file"));
     let labels = ["v1", "v2"].map(str::to_owned);
     let logs = server.about["access_logs"].as_object().unwrap();
     assert!(!logs.is_empty());
@@ -47,6 +49,7 @@ fn agrees(kind: &str) {
         let names = match format.as_str() {
             "ingress-nginx" => &services,
             "istio" | "haproxy" => &labels,
+            "traefik-json" => &of_a_file,
             _ => &addresses,
         };
         // Envoy writes its logs now and then.
@@ -87,17 +90,28 @@ fn agrees(kind: &str) {
 
 #[test]
 fn the_log_of_nginx_says_what_lbtest_saw() {
-    agrees("nginx");
+    agrees("nginx", &[]);
 }
 
 #[test]
 fn the_log_of_haproxy_says_what_lbtest_saw() {
-    agrees("haproxy");
+    agrees("haproxy", &[]);
 }
 
 #[test]
 fn the_log_of_envoy_says_what_lbtest_saw() {
-    agrees("envoy");
+    agrees("envoy", &[]);
+}
+
+#[test]
+fn the_log_of_caddy_says_what_lbtest_saw() {
+    agrees("caddy", &[]);
+}
+
+#[test]
+fn the_logs_of_traefik_say_what_lbtest_saw() {
+    agrees("traefik", &["traefik"]);
+    agrees("traefik", &["traefik-json"]);
 }
 
 /// Runs a marked run against silent apps behind nginx, and judges it by their logs.
@@ -107,8 +121,9 @@ struct Marked {
 }
 
 impl Marked {
-    fn start(weights: &str) -> Self {
-        let server = Server::start(&["nginx", "--weights", weights, "--silent"]);
+    /// `apps` serves them: nginx or gunicorn.
+    fn start(weights: &str, apps: &str) -> Self {
+        let server = Server::start(&["nginx", "--weights", weights, "--silent", apps]);
         let run = format!("{}/run.json", server.told("directory"));
         let host = server.told("host");
         let options = ["--expect", "v1=70,v2=30", "--identify", "logs"];
@@ -130,6 +145,15 @@ impl Marked {
 
     /// Both logs in one, with the prefixes of kubectl, as `of` leaves them.
     fn judged(&self, of: impl Fn(usize, &String) -> bool) -> Ran {
+        self.judged_behind(|pod| format!("[pod/{pod}/app] "), of)
+    }
+
+    /// The same with other prefixes.
+    fn judged_behind(
+        &self,
+        prefix: impl Fn(&str) -> String,
+        of: impl Fn(usize, &String) -> bool,
+    ) -> Ran {
         let mut text = String::new();
         for label in ["v1", "v2"] {
             let pod = self.server.about["pods"][label].as_str().unwrap();
@@ -139,7 +163,7 @@ impl Marked {
                 .enumerate()
                 .filter(|(place, line)| of(*place, line))
             {
-                let _ = writeln!(text, "[pod/{pod}/app] {line}");
+                let _ = writeln!(text, "{}{line}", prefix(pod));
             }
         }
         lbtest_reading(
@@ -151,7 +175,7 @@ impl Marked {
 
 #[test]
 fn a_marked_run_is_judged_by_the_logs_of_apps_that_name_nobody() {
-    let marked = Marked::start("v1=70,v2=30");
+    let marked = Marked::start("v1=70,v2=30", "nginx");
     let all = marked.judged(|_, _| true);
     assert_eq!(all.status, 0, "{all:?}");
     let report = all.json();
@@ -202,9 +226,33 @@ fn a_marked_run_is_judged_by_the_logs_of_apps_that_name_nobody() {
 
 #[test]
 fn a_marked_run_of_another_split_fails() {
-    let marked = Marked::start("v1=60,v2=40");
+    let marked = Marked::start("v1=60,v2=40", "nginx");
     let all = marked.judged(|_, _| true);
     assert_eq!(all.status, 1, "{all:?}");
     let lossy = marked.judged(|place, _| place % 100 != 7);
     assert_eq!(lossy.status, 1, "{lossy:?}");
+}
+
+#[test]
+fn flask_behind_gunicorn_is_judged_by_its_access_log() {
+    let marked = Marked::start("v1=70,v2=30", "gunicorn");
+    let every = |_: usize, _: &String| true;
+    let all = marked.judged(every);
+    assert_eq!(all.status, 0, "{all:?}");
+    let requests = &all.json()["requests"];
+    let attributed = (&requests["attributed"], &requests["unattributed"]);
+    assert_eq!(attributed, (&3000.into(), &0.into()));
+    let lossy = marked.judged(|place, _| place % 100 != 7);
+    assert_eq!(lossy.status, 0, "{lossy:?}");
+    // As stern prints them.
+    let of_stern = marked.judged_behind(|pod| format!("{pod} app "), every);
+    assert_eq!(
+        observed(&of_stern.json()),
+        observed(&all.json()),
+        "{of_stern:?}"
+    );
+
+    let other = Marked::start("v1=60,v2=40", "gunicorn");
+    assert_eq!(other.judged(every).status, 1);
+    assert_eq!(other.judged(|place, _| place % 100 != 7).status, 1);
 }
