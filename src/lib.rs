@@ -40,6 +40,8 @@ pub mod merge;
 
 pub mod logs;
 
+pub mod counters;
+
 pub mod manifest;
 
 pub mod serving;

@@ -1,4 +1,4 @@
-//! `lbtest analyze`: a verdict from counts, or from a log on stdin; sends nothing.
+//! `lbtest analyze`: a verdict from counts, a log or counters; sends no requests to the ingress.
 
 use std::fmt::Write;
 use std::io::{self, IsTerminal};
@@ -10,7 +10,7 @@ use clap::Args;
 use super::measure::expected;
 use super::options::CriterionArgs;
 use super::output::{OutputArgs, Outputs};
-use super::{CommandError, logs, manifests, marked, output};
+use super::{CommandError, counters, logs, manifests, marked, output};
 use crate::exit::ExitStatus;
 use crate::identity::assignment::{Group, Mappings};
 use crate::identity::log::{self, Answers, Misread};
@@ -51,6 +51,8 @@ pub(super) struct AnalyzeArgs {
     #[command(flatten)]
     log: logs::LogArgs,
     #[command(flatten)]
+    counters: counters::CounterArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -70,6 +72,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         return marked::run(run, &args.logs, settings, &args.output);
     }
     let access_log = args.log.log()?;
+    let counters = args.counters.asked();
     let (mut settings, _) = manifests::resolve(settings)?;
     if access_log.is_some() {
         settings.backend = logs::with_ports(&settings.backend);
@@ -82,18 +85,26 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
             ("--observed", args.observed.is_some()),
             ("--sequential", args.sequential),
             ("--format", access_log.is_some()),
+            ("--metrics", counters == Some("--metrics")),
+            ("--prometheus", counters == Some("--prometheus")),
         ];
         if let Some((flag, _)) = others.into_iter().find(|&(_, is_given)| is_given) {
             return Err(CommandError::usage(SettingsError::EvenWith(flag)));
         }
     }
     let mut outputs = Outputs::open(&args.output)?;
-    let mut findings = Vec::new();
+    let (mut findings, mut assumed) = (Vec::new(), None);
     let mut evidence = match (&args.observed, &access_log) {
         (Some(text), _) => observed(text, args.unattributed, &claim.split)?,
         (None, Some(log)) => {
             let read = logs::read(log, mappings)?;
             findings = read.told.findings(log.is_independent);
+            read.evidence
+        }
+        (None, None) if counters.is_some() => {
+            let read = args.counters.read(mappings)?;
+            findings = read.told.findings();
+            assumed = Some(read.told.assumption());
             read.evidence
         }
         (None, None) => log(&args.identify, mappings, &claim.split)?,
@@ -116,6 +127,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     }
     let claim = claim.naming(evidence.groups.iter());
     let mut outcome = judge_counts(&claim, &evidence);
+    outcome.reasons.extend(assumed);
     outcome.findings.extend(findings);
     let mut report = Report::of_counts(&claim, &evidence, &outcome);
     report.command_line = super::command_line();

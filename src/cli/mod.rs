@@ -8,6 +8,7 @@ mod canary;
 mod checks;
 mod compare;
 mod completions;
+mod counters;
 mod demo;
 mod derive;
 mod follow;

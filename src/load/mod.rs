@@ -14,6 +14,7 @@ pub mod discovery;
 pub mod dispenser;
 mod epoch;
 mod error;
+pub mod fetch;
 pub mod grpc;
 mod harvest;
 pub mod http1;

@@ -271,6 +271,12 @@ fn beside(command: &str, option: &str, taken: &str) -> Vec<String> {
         "plan" if option == "power" => &[["--expect", "v1=70,v2=30"], ["--shift", "5"]],
         "plan" => &[["--expect", "v1=70,v2=30"]],
         "analyze" if ["observed", "identify"].contains(&option) => &[["--expect", "v1=70,v2=30"]],
+        "analyze" if option == "metrics" => &[["--expect", "v1=70,v2=30"]],
+        "analyze" if ["prometheus", "query", "by", "header"].contains(&option) => &[
+            ["--expect", "v1=70,v2=30"],
+            ["--prometheus", "http://127.0.0.1:1/"],
+            ["--query", "requests_total[5m]"],
+        ],
         "analyze" => &[["--expect", "v1=70,v2=30"], ["--format", "nginx"]],
         "compare" => &[
             ["--from", STABLE],
@@ -298,10 +304,12 @@ fn beside(command: &str, option: &str, taken: &str) -> Vec<String> {
 }
 
 /// Options that take any text, or a file's name, so that each of [`ODD`] is a value.
-const ANY_TEXT: [&str; 5] = [
+const ANY_TEXT: [&str; 7] = [
     " --data",
     "demo --data",
     "analyze --path",
+    "analyze --query",
+    "analyze --by",
     "canary --command",
     "canary --args",
 ];

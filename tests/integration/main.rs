@@ -15,6 +15,7 @@ mod challenge_servers;
 mod compare;
 mod config;
 mod corpora;
+mod counter_servers;
 mod dashboards;
 mod demo;
 mod diagnoses;

@@ -11,7 +11,7 @@ use crate::program::lbtest;
 /// A program of Prometheus that listens on a free port, until it is dropped.
 pub(crate) struct Listening {
     child: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Listening {
