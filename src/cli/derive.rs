@@ -51,19 +51,19 @@ pub(super) fn run(args: &ChecksArgs) -> Result<ExitStatus, CommandError> {
 
 /// Runs the checks of the manifests of `--expect-from`.
 pub(super) fn run_all(args: &GateArgs) -> Result<ExitStatus, CommandError> {
-    let from = &args.criterion.expect_from;
+    let from = &args.criterion.expectation.expect_from;
     let derived = derived(
         "--expect-from",
         from,
-        args.criterion.step,
+        args.criterion.expectation.step,
         args.load.target.host.as_deref(),
     )?;
     let text = derived.to_toml().map_err(CommandError::usage)?;
     let config = Config::parse("--expect-from", &text).map_err(CommandError::usage)?;
     // What the checks say of themselves is not said of each once more.
     let mut args = args.clone();
-    args.criterion.expect_from.clear();
-    args.criterion.step = None;
+    args.criterion.expectation.expect_from.clear();
+    args.criterion.expectation.step = None;
     args.load.target.host = None;
     checks::run(&args, &config)
 }

@@ -1,31 +1,37 @@
 //! `lbtest follow`: a stream of objects → a test of each split that they ask for, and when it was live.
 
-use std::collections::BTreeMap;
+mod step;
+mod stream;
+
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde::Serialize;
-use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::options::{CriterionArgs, LoadArgs};
+use super::options::{ConnectionArgs, IdentificationArgs, PaceArgs, PromiseArgs, TargetArgs};
+use super::output::Sink;
 use super::{CommandError, measure, output};
 use crate::exit::ExitStatus;
 use crate::load;
 use crate::load::signals::Pending;
-use crate::manifest::{Choice, Input, Manifests};
+use crate::manifest::Choice;
 use crate::plan::quantity;
 use crate::plan::settings::Settings;
 use crate::report::escape::terminal;
-use crate::report::rollout::{RolloutReport, StepReport};
+use crate::report::html::rollout;
+use crate::report::rollout::{RolloutReport, ShareReport, StepReport};
+use crate::split::Split;
 use crate::tally::pods::PodRegistry;
+use crate::verdict::VerdictName;
 use crate::verdict::checks::{self as together, JudgedCheck};
-use crate::verdict::{Outcome, VerdictName};
+use step::{Desired, Step};
+use stream::{Event, Objects, events};
 
 /// The arguments of `follow`.
 #[derive(Debug, Args)]
@@ -45,10 +51,38 @@ pub(super) struct FollowArgs {
     /// Write a line of JSON for each step, and one for the whole, to a file, or to stdout for '-'
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Write a page for browsers at the end, to a file, or to stdout for '-': what was asked for and what was measured, over time
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     #[command(flatten)]
-    criterion: CriterionArgs,
+    promise: PromiseArgs,
     #[command(flatten)]
-    load: LoadArgs,
+    target: TargetArgs,
+    #[command(flatten)]
+    identification: IdentificationArgs,
+    #[command(flatten)]
+    pace: PaceArgs,
+    #[command(flatten)]
+    connection: ConnectionArgs,
+}
+
+impl FollowArgs {
+    fn writes_stdout(&self) -> bool {
+        self.json
+            .as_ref()
+            .is_some_and(|path| path.as_os_str() == "-")
+    }
+
+    fn settings(&self) -> Settings {
+        let url = Settings {
+            url: self.url.clone(),
+            ..Settings::default()
+        };
+        let asked = self
+            .target
+            .over(self.identification.over(self.promise.over(url)));
+        self.connection.over(self.pace.over(asked))
+    }
 }
 
 /// Between two tests of a split passes this part of the time since it was asked for, within these bounds.
@@ -57,10 +91,6 @@ const SHORTEST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// No test of three backends or more has a smaller error rate; it is reached after nine of one step.
 const LEAST_ALPHA: f64 = 1e-5;
-/// So many objects wait until they are looked at; the stream waits then.
-const MOST_WAITING: usize = 16;
-/// A stream of more objects is none of a rollout: each that comes has all of them read again.
-const MOST_OBJECTS: usize = 1000;
 /// How often what has come meanwhile is looked at.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -69,85 +99,49 @@ fn weight(text: &str) -> Result<f64, String> {
     quantity::percentage(percent).map_err(|error| error.to_string())
 }
 
-/// What the stream brought.
-enum Event {
-    Object(Value),
-    Unread(String),
-    End,
-}
-
-/// A split that is asked for.
-struct Desired {
-    settings: Settings,
-    source: String,
-    /// The last backend's share.
-    last_share: f64,
-}
-
-/// A step under test.
-struct Step {
-    desired: Desired,
-    asked_at: Instant,
-    report: StepReport,
-    p_value: Option<f64>,
-    is_told: bool,
-}
-
-impl Step {
-    /// Takes what a test came to that began so long after the split was asked for.
-    fn take(&mut self, outcome: &Outcome, p_value: f64, begun: Duration) {
-        let first = outcome.reasons.first();
-        self.report.message = first.map_or_else(String::new, |reason| reason.message.clone());
-        match outcome.verdict {
-            VerdictName::Pass => {
-                self.report.verdict = VerdictName::Pass;
-                self.report.live_within_seconds = Some(self.asked_at.elapsed().as_secs_f64());
-                self.p_value = None;
-            }
-            VerdictName::Fail => {
-                self.report.verdict = VerdictName::Fail;
-                self.report.not_live_for_seconds = Some(begun.as_secs_f64());
-                self.p_value = Some(p_value.min(1.0));
-            }
-            VerdictName::Error => self.report.verdict = VerdictName::Error,
-            VerdictName::Inconclusive | VerdictName::Measured => {}
-        }
-    }
-}
-
 struct Follower<'a> {
     args: &'a FollowArgs,
     base: Settings,
+    since: Instant,
     events: Receiver<Event>,
-    objects: BTreeMap<String, Value>,
+    objects: Objects,
     next: Option<Desired>,
     is_over: bool,
     json: Option<Box<dyn Write>>,
+    html: Option<Sink>,
     step: Option<Step>,
+    steps: Vec<StepReport>,
     judged: Vec<JudgedCheck>,
 }
 
 /// Follows the stream to its end.
 pub(super) fn run(args: &FollowArgs) -> Result<ExitStatus, CommandError> {
-    let base = Settings {
-        url: args.url.clone(),
-        ..Settings::default()
-    };
-    let base = args.load.over(args.criterion.over(base));
+    let html = Sink::open_report("--html", args.html.as_deref())?;
+    let is_shared = matches!(html, Some(Sink::Stdout)) && args.writes_stdout();
+    if is_shared {
+        let why = "--json and --html both write to stdout: give one of them a file";
+        return Err(CommandError::usage(why));
+    }
     let json: Option<Box<dyn Write>> = match &args.json {
-        Some(path) if path.as_os_str() == "-" => Some(Box::new(io::stdout())),
-        Some(path) => Some(Box::new(opened(path, |path| File::create(path))?)),
+        Some(_) if args.writes_stdout() => Some(Box::new(io::stdout())),
+        Some(path) => Some(Box::new(File::create(path).map_err(|error| {
+            let path = path.display().to_string();
+            CommandError::usage(format!("--json {}: {error}", terminal(&path)))
+        })?)),
         None => None,
     };
     let mut follower = Follower {
         args,
-        base,
+        base: args.settings(),
+        since: Instant::now(),
         events: events(&args.objects)?,
-        objects: BTreeMap::new(),
+        objects: Objects::default(),
         next: None,
         is_over: false,
         json,
+        html,
         step: None,
+        steps: Vec::new(),
         judged: Vec::new(),
     };
     match follower.follow() {
@@ -159,42 +153,6 @@ pub(super) fn run(args: &FollowArgs) -> Result<ExitStatus, CommandError> {
             }
             Err(error)
         }
-    }
-}
-
-fn opened(path: &Path, open: impl Fn(&Path) -> io::Result<File>) -> Result<File, CommandError> {
-    open(path).map_err(|error| {
-        let path = path.display().to_string();
-        CommandError::usage(format!("{}: {error}", terminal(&path)))
-    })
-}
-
-/// Reads the objects on a thread of its own, which ends with the process.
-fn events(objects: &Path) -> Result<Receiver<Event>, CommandError> {
-    let source: Box<dyn Read + Send> = match objects.to_str() {
-        Some("-") => Box::new(io::stdin()),
-        _ => Box::new(opened(objects, |path| File::open(path))?),
-    };
-    let (send, events) = sync_channel(MOST_WAITING);
-    let begun = std::thread::Builder::new().spawn(move || {
-        let values = serde_json::Deserializer::from_reader(BufReader::new(source));
-        for value in values.into_iter::<Value>() {
-            let event = match value {
-                Ok(value) => Event::Object(value),
-                Err(error) => Event::Unread(error.to_string()),
-            };
-            let is_unread = matches!(event, Event::Unread(_));
-            if send.send(event).is_err() || is_unread {
-                break;
-            }
-        }
-        let _ = send.send(Event::End);
-    });
-    match begun {
-        Ok(_) => Ok(events),
-        Err(error) => Err(CommandError::not_measured(format!(
-            "no thread that reads the objects could start: {error}"
-        ))),
     }
 }
 
@@ -242,7 +200,7 @@ impl Follower<'_> {
     fn has_reached(&self) -> bool {
         let live = self.step.as_ref().filter(|step| step.is_told);
         live.is_some_and(|step| {
-            let share = step.desired.last_share;
+            let share = step.desired.last_share();
             // One backend alone is the end of a rollout, unless it is the beginning.
             let is_weight =
                 |least: f64| share >= least - 1e-9 && (share < 1.0 || step.report.step > 1);
@@ -263,32 +221,15 @@ impl Follower<'_> {
     }
 
     fn take(&mut self, event: Event) -> Result<(), CommandError> {
-        let object = match event {
-            Event::Object(object) => object,
-            Event::Unread(error) => {
-                return Err(CommandError::usage(terminal(&format!(
-                    "the stream of objects is no JSON: {error}; give what kubectl get -o json --watch prints"
-                ))));
-            }
+        let value = match event {
+            Event::Value(value) => value,
+            Event::Unread(why) => return Err(CommandError::usage(terminal(&why))),
             Event::End => {
                 self.is_over = true;
                 return Ok(());
             }
         };
-        let items = match object.get("items") {
-            Some(Value::Array(items)) => items.clone(),
-            _ => vec![object],
-        };
-        for item in items {
-            let name = |field: &str| item.pointer(field).map(Value::to_string);
-            let key = ["/kind", "/metadata/namespace", "/metadata/name"].map(name);
-            self.objects.insert(format!("{key:?}"), item);
-        }
-        if self.objects.len() > MOST_OBJECTS {
-            return Err(CommandError::usage(format!(
-                "the stream has more than {MOST_OBJECTS} objects: watch those of one rollout"
-            )));
-        }
+        self.objects.take(value)?;
         match self.desired() {
             Ok(desired) => {
                 let latest = self
@@ -306,13 +247,7 @@ impl Follower<'_> {
 
     /// What the objects ask for now.
     fn desired(&self) -> Result<Desired, CommandError> {
-        let items: Vec<&Value> = self.objects.values().collect();
-        let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-        let manifests = Manifests::read(&[Input {
-            name: "the stream".to_owned(),
-            bytes: list.to_string().into_bytes(),
-            is_found: false,
-        }])?;
+        let manifests = self.objects.manifests()?;
         let base = &self.base;
         let choice = Choice {
             route: base.route.as_deref(),
@@ -321,37 +256,45 @@ impl Follower<'_> {
             step: None,
         };
         let expectation = manifests.expectation(choice, None)?;
-        let shares = expectation.split.shares();
+        let split = &expectation.split;
+        let shares = split
+            .labels()
+            .iter()
+            .cloned()
+            .zip(split.shares().iter().copied());
         Ok(Desired {
-            last_share: shares.last().copied().unwrap_or(1.0),
+            shares: shares.collect(),
             source: expectation.source.clone(),
             settings: expectation
-                .settings(base.clone())
+                .settings(self.base_of(split))
                 .map_err(CommandError::usage)?,
         })
     }
 
+    /// The settings without the mappings of backends that an earlier step had, and this one has not.
+    fn base_of(&self, split: &Split) -> Settings {
+        let current = self.step.as_ref().map(|step| &step.report);
+        let earlier = self.steps.iter().chain(current);
+        let earlier: Vec<&ShareReport> = earlier.flat_map(|step| &step.expected).collect();
+        let mut base = self.base.clone();
+        base.backend.retain(|mapping| {
+            let label = mapping.split('=').next().unwrap_or_default().trim();
+            let is_gone = split.position(label).is_none();
+            !(is_gone && earlier.iter().any(|share| share.label == label))
+        });
+        base
+    }
+
     fn begin(&mut self, desired: Desired) {
         let step = self.judged.len() as u64 + 1;
-        let expect = desired.settings.expect.clone().unwrap_or_default();
-        output::note(&terminal(&format!("step {step}: {expect} is asked for")));
-        self.step = Some(Step {
-            report: StepReport {
-                step,
-                expect,
-                source: desired.source.clone(),
-                verdict: VerdictName::Inconclusive,
-                live_within_seconds: None,
-                not_live_for_seconds: None,
-                tests: 0,
-                requests: 0,
-                message: "it ended before a test did".to_owned(),
-            },
-            desired,
-            asked_at: Instant::now(),
-            p_value: None,
-            is_told: false,
-        });
+        let step = Step::new(step, desired, self.since);
+        let StepReport {
+            step: number,
+            expect,
+            ..
+        } = &step.report;
+        output::note(&terminal(&format!("step {number}: {expect} is asked for")));
+        self.step = Some(step);
     }
 
     /// Tests the step once, until that is decided or another split is asked for; whether a signal ended it.
@@ -371,7 +314,7 @@ impl Follower<'_> {
             ..step.desired.settings.clone()
         }
         .plan()?;
-        let begun = step.asked_at.elapsed();
+        let begun = step.asked_at.elapsed().as_secs_f64();
         let registry = PodRegistry::shared(plan.mappings.clone());
         let halt = Arc::new(Notify::new());
         let mut taken = Ok(());
@@ -393,7 +336,7 @@ impl Follower<'_> {
         let is_decided = !outcome.interrupted;
         if is_decided {
             let p = outcome.fail_p_value(plan.claim.criterion.alpha);
-            step.take(&outcome, p.unwrap_or(0.0) * parts, begun);
+            step.take(&outcome, &whole, p.unwrap_or(0.0) * parts, begun);
         }
         let is_live = step.report.live_within_seconds.is_some();
         step.is_told = is_live;
@@ -430,21 +373,23 @@ impl Follower<'_> {
             expect,
             verdict,
             ..
-        } = step.report;
+        } = &step.report;
         self.judged.push(JudgedCheck {
             name: format!("step {number} ({expect})"),
             alpha: self.base.alpha.unwrap_or(0.001),
-            verdict,
+            verdict: *verdict,
             p_value: step.p_value,
         });
+        self.steps.push(step.report);
         Ok(())
     }
 
     fn tell(&mut self, document: &impl Serialize, text: &str) -> Result<(), CommandError> {
         let text = terminal(text.trim_end());
-        match &self.args.json {
-            Some(path) if path.as_os_str() == "-" => output::note(&text),
-            _ => output::print(&format!("{text}\n")),
+        if self.args.writes_stdout() || matches!(self.html, Some(Sink::Stdout)) {
+            output::note(&text);
+        } else {
+            output::print(&format!("{text}\n"));
         }
         if let Some(out) = &mut self.json {
             let line = serde_json::to_string(document).map_err(CommandError::usage)?;
@@ -464,8 +409,20 @@ impl Follower<'_> {
         }
         let together = together::judge(&self.judged);
         let steps = self.judged.len() as u64;
-        let report = RolloutReport::new(together.verdict, &together.reasons, steps, interrupted);
+        let seconds = self.since.elapsed().as_secs_f64();
+        let report = RolloutReport::new(
+            together.verdict,
+            &together.reasons,
+            steps,
+            seconds,
+            interrupted,
+        );
         self.tell(&report, &report.text())?;
+        if let Some(sink) = self.html.take() {
+            let page = rollout::render(&report, &self.steps);
+            sink.write(|out| out.write_all(page.as_bytes()))
+                .map_err(|error| CommandError::usage(format!("--html: {error}")))?;
+        }
         Ok(together.verdict.status(interrupted))
     }
 }

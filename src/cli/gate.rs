@@ -13,9 +13,9 @@ pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
         return derive::run_all(args);
     }
     let config = checks::configuration(args.config.as_deref())?;
-    let is_one_check = args.criterion.expect.is_some()
-        || args.criterion.expect_even.is_some()
-        || !args.criterion.expect_from.is_empty();
+    let is_one_check = args.criterion.expectation.expect.is_some()
+        || args.criterion.expectation.expect_even.is_some()
+        || !args.criterion.expectation.expect_from.is_empty();
     let defaults = match config {
         Some(config) if !is_one_check && !config.is_one_check() => {
             return checks::run(args, &config);

@@ -1,27 +1,39 @@
 //! The options of the gate, and of whatever else sends load or judges: what was typed becomes settings.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+mod connection;
+mod load;
+
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
 use super::output::OutputArgs;
 use super::shard::ShardArgs;
 use super::value::JudgeArg;
-use crate::claim::stickiness::SessionBy;
-use crate::plan::pace::Rate;
-use crate::plan::preparation::Warmup;
 use crate::plan::quantity;
 use crate::plan::settings::{ExpectEven, Settings};
+pub(super) use connection::ConnectionArgs;
+use connection::SharingArgs;
+pub(super) use load::PaceArgs;
+use load::{BudgetArgs, GateLimits};
 
 /// The heading of options that say who answered.
 const IDENTIFICATION: &str = "Identification";
 
 /// What the expected split is and what the verdict promises; shared by every command that judges.
 #[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Expectation and promise")]
 pub(super) struct CriterionArgs {
+    #[command(flatten)]
+    pub expectation: ExpectationArgs,
+    #[command(flatten)]
+    pub promise: PromiseArgs,
+}
+
+/// What is expected.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Expectation and promise")]
+pub(super) struct ExpectationArgs {
     /// Expected weights of the backends; 0 means "must get nothing"
     #[arg(long, value_name = "v1=70,v2=30")]
     pub expect: Option<String>,
@@ -31,40 +43,52 @@ pub(super) struct CriterionArgs {
     pub expect_even: Option<ExpectEven>,
     /// The smallest deviation, in percent of a pod's equal share, that a PASS rules out (default: 20%)
     #[arg(long, value_name = "PCT", value_parser = quantity::percentage)]
-    pub even_tolerance: Option<f64>,
+    even_tolerance: Option<f64>,
     /// Read the split, host, path and pods from manifests: a file, a folder, '-' for stdin, or kubectl:NAMESPACE for what
     /// kubectl shows; repeatable
     #[arg(long, value_name = "FILE")]
     pub expect_from: Vec<String>,
-    /// Which route of --expect-from is meant
-    #[arg(long, value_name = "NAMESPACE/NAME[/RULE]")]
-    pub route: Option<String>,
     /// Which step of a Rollout or a Flagger Canary in --expect-from is meant, from 1 (default: what its status says)
     #[arg(long, value_name = "N", value_parser = quantity::small_count, allow_hyphen_values = true)]
     pub step: Option<NonZeroUsize>,
+}
+
+/// What a verdict promises, and of whom.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Expectation and promise")]
+pub(super) struct PromiseArgs {
+    /// Which route of the manifests is meant
+    #[arg(long, value_name = "NAMESPACE/NAME[/RULE]")]
+    route: Option<String>,
     /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often (default: 0.001)
     #[arg(long, value_name = "RATE", value_parser = quantity::error_rate)]
-    pub alpha: Option<f64>,
+    alpha: Option<f64>,
     /// The smallest shift, in percentage points, that a PASS rules out (default: 5)
     #[arg(long, value_name = "PP", value_parser = quantity::percentage_points)]
-    pub tolerance: Option<f64>,
+    tolerance: Option<f64>,
     /// What PASS claims (default: equivalence)
     #[arg(long, value_enum)]
-    pub judge: Option<JudgeArg>,
+    judge: Option<JudgeArg>,
     /// Responses without an identity, in percent, beyond which a run cannot pass (default: 1%)
     #[arg(long, value_name = "PCT", value_parser = quantity::percentage, help_heading = IDENTIFICATION)]
-    pub max_unattributed: Option<f64>,
+    max_unattributed: Option<f64>,
     /// Which workload (name or glob) is which backend; repeatable
     #[arg(long, value_name = "LABEL=WORKLOAD", help_heading = IDENTIFICATION)]
-    pub backend: Vec<String>,
+    backend: Vec<String>,
     /// Seed of Monte Carlo and permutations, and, in demo, of the ingress (default: 1)
     #[arg(long, value_name = "N")]
-    pub seed: Option<u64>,
+    seed: Option<u64>,
 }
 
 impl CriterionArgs {
     /// These settings over others.
     pub(super) fn over(&self, lower: Settings) -> Settings {
+        self.promise.over(self.expectation.over(lower))
+    }
+}
+
+impl ExpectationArgs {
+    fn over(&self, lower: Settings) -> Settings {
         // What is said to be expected here takes the place of what is below.
         let says_split = self.expect.is_some() || !self.expect_from.is_empty();
         let lower = match self.expect_even {
@@ -86,8 +110,17 @@ impl CriterionArgs {
             expect_even: self.expect_even.clone().or(lower.expect_even),
             even_tolerance: self.even_tolerance.or(lower.even_tolerance),
             expect_from: list_over(&self.expect_from, lower.expect_from),
-            route: self.route.clone().or(lower.route),
             step: self.step.or(lower.step),
+            ..lower
+        }
+    }
+}
+
+impl PromiseArgs {
+    /// These settings over others.
+    pub(super) fn over(&self, lower: Settings) -> Settings {
+        Settings {
+            route: self.route.clone().or(lower.route),
             alpha: self.alpha.or(lower.alpha),
             tolerance: self.tolerance.or(lower.tolerance),
             judge: self.judge.map(Into::into).or(lower.judge),
@@ -112,7 +145,11 @@ pub(super) struct LoadArgs {
     #[command(flatten)]
     identification: IdentificationArgs,
     #[command(flatten)]
+    budget: BudgetArgs,
+    #[command(flatten)]
     pace: PaceArgs,
+    #[command(flatten)]
+    sharing: SharingArgs,
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(flatten)]
@@ -123,7 +160,8 @@ impl LoadArgs {
     /// These settings over others.
     pub(super) fn over(&self, lower: Settings) -> Settings {
         let lower = self.target.over(self.identification.over(lower));
-        let lower = self.connection.over(self.pace.over(lower));
+        let lower = self.pace.over(self.budget.over(lower));
+        let lower = self.connection.over(self.sharing.over(lower));
         self.gates.over(lower)
     }
 }
@@ -179,7 +217,8 @@ pub(super) struct TargetArgs {
 }
 
 impl TargetArgs {
-    fn over(&self, lower: Settings) -> Settings {
+    /// These settings over others.
+    pub(super) fn over(&self, lower: Settings) -> Settings {
         let says_what_body = self.data.is_some() || self.data_file.is_some();
         let (data, data_file) = if says_what_body {
             (self.data.clone(), self.data_file.clone())
@@ -206,7 +245,7 @@ impl TargetArgs {
 /// How a response tells which pod answered.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = IDENTIFICATION)]
-struct IdentificationArgs {
+pub(super) struct IdentificationArgs {
     /// How a response names its pod: REGEX on the body (group 1), header:NAME, trailer:NAME, `json:/pointer`,
     /// field:3.1 (a protobuf message's), cert:cn or cert:san; repeatable. With logs, the pods' own logs tell: see analyze --run
     #[arg(long, value_name = "RULE")]
@@ -217,186 +256,11 @@ struct IdentificationArgs {
 }
 
 impl IdentificationArgs {
-    fn over(&self, lower: Settings) -> Settings {
+    /// These settings over others.
+    pub(super) fn over(&self, lower: Settings) -> Settings {
         Settings {
             identify: list_over(&self.identify, lower.identify),
             max_body: self.max_body.or(lower.max_body),
-            ..lower
-        }
-    }
-}
-
-/// How much is sent, and how fast.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Load")]
-struct PaceArgs {
-    /// Requests that must be attributed, such as 500, 10k or 1m (default: computed from the promise)
-    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count, allow_hyphen_values = true)]
-    requests: Option<NonZeroU64>,
-    /// Run for this long
-    #[arg(short = 'z', long, value_name = "D", value_parser = quantity::duration, allow_hyphen_values = true)]
-    duration: Option<Duration>,
-    /// Give up after this long; a run cut short cannot pass (default: 10m)
-    #[arg(long, value_name = "D", value_parser = quantity::duration, allow_hyphen_values = true)]
-    max_duration: Option<Duration>,
-    /// Stop as soon as the evidence is enough
-    #[arg(long)]
-    sequential: bool,
-    /// Open-loop pace of the whole run, such as 500/s or 175/m (default: as fast as responses come)
-    #[arg(short = 'q', long, value_name = "R")]
-    rate: Option<Rate>,
-    /// Requests in flight at once (default: 50)
-    #[arg(short = 'c', long, value_name = "N", value_parser = quantity::small_count, allow_hyphen_values = true)]
-    concurrency: Option<NonZeroUsize>,
-    /// Client threads (default: one a core)
-    #[arg(long, value_name = "N", value_parser = quantity::threads, allow_hyphen_values = true)]
-    threads: Option<NonZeroUsize>,
-    /// Send this first and discard it: a time (2s) or a number of requests (500); both stand in the report
-    #[arg(long, value_name = "N|D")]
-    warmup: Option<Warmup>,
-    /// Poll first until every backend of positive weight has answered, for at most this long
-    #[arg(long, value_name = "D", value_parser = quantity::duration, allow_hyphen_values = true)]
-    wait_ready: Option<Duration>,
-}
-
-impl PaceArgs {
-    fn over(&self, lower: Settings) -> Settings {
-        Settings {
-            requests: self.requests.or(lower.requests),
-            duration: self.duration.or(lower.duration),
-            max_duration: self.max_duration.or(lower.max_duration),
-            sequential: self.sequential.then_some(true).or(lower.sequential),
-            rate: self.rate.or(lower.rate),
-            concurrency: self.concurrency.or(lower.concurrency),
-            threads: self.threads.or(lower.threads),
-            warmup: self.warmup.or(lower.warmup),
-            wait_ready: self.wait_ready.or(lower.wait_ready),
-            ..lower
-        }
-    }
-}
-
-/// How connections are made and used.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a flag of its own on the command line"
-)]
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Connection")]
-struct ConnectionArgs {
-    /// Requests a connection carries; 1 gives independent draws behind any balancer (default: 1)
-    #[arg(long, value_name = "K", value_parser = quantity::count, allow_hyphen_values = true)]
-    requests_per_connection: Option<NonZeroU64>,
-    /// No limit on the requests of a connection
-    #[arg(long, conflicts_with = "requests_per_connection")]
-    keep_alive: bool,
-    /// HTTP/1.1, the default, whatever lbtest.toml says
-    #[arg(long = "http1.1", conflicts_with_all = ["http2", "grpc"])]
-    http1: bool,
-    /// HTTP/2: by ALPN over TLS, else by prior knowledge
-    #[arg(long)]
-    http2: bool,
-    /// Requests in flight at once on each connection, with --http2 and --keep-alive (default: 1)
-    #[arg(long, value_name = "N", value_parser = quantity::small_count, allow_hyphen_values = true)]
-    streams: Option<NonZeroUsize>,
-    /// Time allowed for one exchange (default: 10s)
-    #[arg(short = 't', long, value_name = "D", value_parser = quantity::duration, allow_hyphen_values = true)]
-    timeout: Option<Duration>,
-    /// Time allowed for one dial (default: 3s)
-    #[arg(long, value_name = "D", value_parser = quantity::duration, allow_hyphen_values = true)]
-    connect_timeout: Option<Duration>,
-    /// Dial HOST2:PORT2 in place of HOST1:PORT1, as curl does; repeatable
-    #[arg(long, value_name = "HOST1:PORT1:HOST2:PORT2")]
-    connect_to: Vec<String>,
-    /// The addresses of a name, as curl takes them; repeatable
-    #[arg(long, value_name = "HOST:PORT:ADDRESS,...")]
-    resolve: Vec<String>,
-    /// Dial a Unix domain socket
-    #[arg(long, value_name = "PATH")]
-    unix_socket: Option<PathBuf>,
-    /// The name that TLS asks for (default: that of --host, else the URL's)
-    #[arg(long, value_name = "NAME")]
-    sni: Option<String>,
-    /// Accept any certificate
-    #[arg(short = 'k', long, conflicts_with = "cacert")]
-    insecure: bool,
-    /// Trust the authorities, and the self-signed certificates, in this PEM file alone
-    #[arg(long, value_name = "FILE")]
-    cacert: Option<PathBuf>,
-    /// The client's certificate in PEM form, for an ingress that asks for one (mutual TLS)
-    #[arg(long, value_name = "FILE")]
-    cert: Option<PathBuf>,
-    /// Its private key in PEM form (default: in the file of --cert)
-    #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
-}
-
-impl ConnectionArgs {
-    fn over(&self, lower: Settings) -> Settings {
-        let says_how_they_are_used = self.keep_alive || self.requests_per_connection.is_some();
-        let (keep_alive, requests_per_connection) = if says_how_they_are_used {
-            (Some(self.keep_alive), self.requests_per_connection)
-        } else {
-            (lower.keep_alive, lower.requests_per_connection)
-        };
-        let http2 = match (self.http1, self.http2) {
-            (true, _) => Some(false),
-            (_, true) => Some(true),
-            (false, false) => lower.http2,
-        };
-        let says_whom_to_trust = self.insecure || self.cacert.is_some();
-        let (insecure, cacert) = if says_whom_to_trust {
-            (Some(self.insecure), self.cacert.clone())
-        } else {
-            (lower.insecure, lower.cacert)
-        };
-        Settings {
-            requests_per_connection,
-            keep_alive,
-            http2,
-            streams: self.streams.or(lower.streams),
-            timeout: self.timeout.or(lower.timeout),
-            connect_timeout: self.connect_timeout.or(lower.connect_timeout),
-            connect_to: list_over(&self.connect_to, lower.connect_to),
-            resolve: list_over(&self.resolve, lower.resolve),
-            unix_socket: self.unix_socket.clone().or(lower.unix_socket),
-            sni: self.sni.clone().or(lower.sni),
-            insecure,
-            cacert,
-            cert: self.cert.clone().or(lower.cert),
-            key: self.key.clone().or(lower.key),
-            ..lower
-        }
-    }
-}
-
-/// What else a run can fail by.
-#[derive(Debug, Clone, Args)]
-#[command(next_help_heading = "Gates")]
-struct GateLimits {
-    /// A backend's 99th latency percentile beyond which the run fails; repeatable
-    #[arg(long, value_name = "v2=200ms")]
-    max_p99: Vec<String>,
-    /// A backend's share of responses with a status of 500 or more (of gRPC: one that blames the server) beyond which the run fails; repeatable
-    #[arg(long, value_name = "v2=1%")]
-    max_error: Vec<String>,
-    /// Check that sessions stay on their backends: by all cookies that are set, by cookie:NAME or by header:NAME
-    #[arg(
-        long,
-        value_name = "BY",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "cookies"
-    )]
-    expect_sticky: Option<SessionBy>,
-}
-
-impl GateLimits {
-    fn over(&self, lower: Settings) -> Settings {
-        Settings {
-            max_p99: list_over(&self.max_p99, lower.max_p99),
-            max_error: list_over(&self.max_error, lower.max_error),
-            expect_sticky: self.expect_sticky.clone().or(lower.expect_sticky),
             ..lower
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::VerdictName;
+use super::{BackendReport, VerdictName};
 use crate::format::time;
 use crate::verdict::Reason;
 
@@ -15,6 +15,10 @@ pub struct StepReport {
     pub expect: String,
     /// Which object asked for it.
     pub source: String,
+    /// From when the stream was first read to when the split was asked for.
+    pub asked_after_seconds: f64,
+    /// The shares that were asked for.
+    pub expected: Vec<ShareReport>,
     /// PASS: it came live. FAIL: the last test that ended refutes it.
     pub verdict: VerdictName,
     /// From when the split was asked for to when a test had shown that it is live: it was live no later. Null where none did.
@@ -25,8 +29,62 @@ pub struct StepReport {
     pub tests: u64,
     /// Requests that were attributed in all of them.
     pub requests: u64,
+    /// The tests that came to an end, in turn.
+    pub trials: Vec<TrialReport>,
     /// Why, in words.
     pub message: String,
+}
+
+/// One test of a step that came to an end.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TrialReport {
+    /// From when the split was asked for to when the test began.
+    pub begun_seconds: f64,
+    /// From there to when it ended.
+    pub ended_seconds: f64,
+    /// What it came to.
+    pub verdict: VerdictName,
+    /// Requests that were attributed.
+    pub requests: u64,
+    /// What each backend got.
+    pub backends: Vec<ShareReport>,
+}
+
+/// A backend's share, as it was asked for or as it was measured.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ShareReport {
+    /// The backend.
+    pub label: String,
+    /// Its share; null where nothing was observed.
+    pub share: Option<f64>,
+    /// The 95 % interval of a measured share, which holds although the test stopped when it knew enough.
+    pub interval_low: Option<f64>,
+    /// Its upper end.
+    pub interval_high: Option<f64>,
+}
+
+impl ShareReport {
+    /// A share that is asked for.
+    #[must_use]
+    pub fn expected(label: &str, share: f64) -> Self {
+        Self {
+            label: label.to_owned(),
+            share: Some(share),
+            interval_low: None,
+            interval_high: None,
+        }
+    }
+
+    /// A share that was measured.
+    #[must_use]
+    pub fn observed(backend: &BackendReport) -> Self {
+        Self {
+            label: backend.label.clone(),
+            share: backend.share,
+            interval_low: backend.interval_low,
+            interval_high: backend.interval_high,
+        }
+    }
 }
 
 /// The whole rollout, after its steps.
@@ -40,6 +98,8 @@ pub struct RolloutReport {
     pub interrupted: bool,
     /// How many steps there were.
     pub steps: u64,
+    /// From when the stream was first read to the end.
+    pub duration_seconds: f64,
     /// Why, the most important reason first.
     pub message: String,
 }
@@ -68,7 +128,13 @@ impl StepReport {
 impl RolloutReport {
     /// Judges the whole.
     #[must_use]
-    pub fn new(verdict: VerdictName, reasons: &[Reason], steps: u64, interrupted: bool) -> Self {
+    pub fn new(
+        verdict: VerdictName,
+        reasons: &[Reason],
+        steps: u64,
+        seconds: f64,
+        interrupted: bool,
+    ) -> Self {
         let reasons = reasons
             .iter()
             .map(|reason| reason.message.replace("checks", "steps"));
@@ -77,6 +143,7 @@ impl RolloutReport {
             exit_status: verdict.status(interrupted).code(),
             interrupted,
             steps,
+            duration_seconds: seconds,
             message: reasons.collect::<Vec<_>>().join("; "),
         }
     }

@@ -170,6 +170,171 @@ fn every_step_of_a_rollout_is_judged_and_its_time_to_live_is_bounded() {
     assert_eq!(followed.status(), Some(0));
 }
 
+fn http_route(weight: u64) -> Value {
+    let backend = |name: &str, weight: u64| json!({"name": name, "port": 80, "weight": weight});
+    json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
+        "metadata": {"name": "shop", "namespace": "default"},
+        "spec": {"rules": [{"backendRefs": [backend("shop-stable", 100 - weight), backend("shop-canary", weight)]}]}})
+}
+
+fn virtual_service(weight: u64) -> Value {
+    let route = |host: &str, weight: u64| json!({"destination": {"host": host}, "weight": weight});
+    json!({"apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": {"name": "shop", "namespace": "default"},
+        "spec": {"hosts": ["shop.example"],
+            "http": [{"route": [route("shop-stable", 100 - weight), route("shop-canary", weight)]}]}})
+}
+
+/// An Ingress of ingress-nginx; a canary where it has a weight.
+fn nginx_ingress(service: &str, weight: Option<u64>) -> Value {
+    let mut annotations = json!({});
+    if let Some(weight) = weight {
+        annotations["nginx.ingress.kubernetes.io/canary"] = "true".into();
+        annotations["nginx.ingress.kubernetes.io/canary-weight"] = weight.to_string().into();
+    }
+    let backend = json!({"service": {"name": service, "port": {"number": 80}}});
+    json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": service, "namespace": "default", "annotations": annotations},
+        "spec": {"ingressClassName": "nginx", "rules": [{"host": "shop.example",
+            "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]}}]}})
+}
+
+#[test]
+fn routes_of_the_gateway_api_and_of_istio_are_followed() {
+    for object in [http_route, virtual_service] {
+        let mut ingress = Moving::start(5);
+        let mut followed = Followed::start(&ingress, "shop", &["--until", "weight=50"]);
+        for weight in [5, 50] {
+            followed.feed(&object(weight));
+            ingress.shift(weight);
+            let told = followed.line();
+            let expect = format!("shop-stable={},shop-canary={weight}", 100 - weight);
+            assert_eq!(told["expect"], expect.as_str(), "{told}");
+            assert_eq!(told["verdict"], "pass", "{told}");
+        }
+        assert_eq!(followed.line()["steps"], 2);
+        assert_eq!(followed.status(), Some(0));
+    }
+}
+
+#[test]
+fn a_canary_ingress_is_followed_until_it_is_deleted() {
+    let mut ingress = Moving::start(5);
+    let mut followed = Followed::start(&ingress, "shop", &[]);
+    let event = |kind: &str, object: &Value| json!({"type": kind, "object": object});
+    followed.feed(&event("ADDED", &nginx_ingress("shop-stable", None)));
+    followed.feed(&event("ADDED", &nginx_ingress("shop-canary", Some(5))));
+    // Until the canary is there, its mapping waits.
+    let told = followed.line();
+    assert_eq!(
+        (&told["expect"], &told["verdict"]),
+        (&"shop-stable=95,shop-canary=5".into(), &"pass".into()),
+        "{told}"
+    );
+    let canary = nginx_ingress("shop-canary", Some(50));
+    ingress.shift(50);
+    followed.feed(&event("MODIFIED", &canary));
+    let told = followed.line();
+    assert_eq!(
+        (&told["expect"], &told["verdict"]),
+        (&"shop-stable=50,shop-canary=50".into(), &"pass".into()),
+        "{told}"
+    );
+    ingress.shift(0);
+    followed.feed(&event("DELETED", &canary));
+    let told = followed.line();
+    assert_eq!(
+        (&told["expect"], &told["verdict"]),
+        (&"shop-stable=100".into(), &"pass".into()),
+        "{told}"
+    );
+    drop(followed.stdin.take());
+    let whole = followed.line();
+    assert_ne!(whole["verdict"], "fail", "{whole}");
+}
+
+#[test]
+fn the_page_has_the_staircase_and_options_that_make_no_sense_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("rollout.html");
+    let mut ingress = Moving::start(5);
+    let options = ["--until", "weight=50", "--html", page.to_str().unwrap()];
+    let mut followed = Followed::start(&ingress, "shop", &options);
+    followed.feed(&rollout(5));
+    let first = followed.line();
+    let trial = &first["trials"][0];
+    let canary = &trial["backends"][1];
+    let [low, share, high] =
+        ["interval_low", "share", "interval_high"].map(|key| canary[key].as_f64().unwrap());
+    assert!(
+        low < 0.05 && 0.05 < high && low <= share && share <= high,
+        "{first}"
+    );
+    assert!(
+        trial["ended_seconds"].as_f64() > trial["begun_seconds"].as_f64(),
+        "{first}"
+    );
+    ingress.shift(50);
+    followed.feed(&rollout(50));
+    let second = followed.line();
+    assert!(
+        second["asked_after_seconds"].as_f64() > first["asked_after_seconds"].as_f64(),
+        "{second}"
+    );
+    followed.line();
+    assert_eq!(followed.status(), Some(0));
+    let html = std::fs::read_to_string(page).unwrap();
+    let marks = html.matches("class=\"fits\"").count();
+    assert!(
+        marks >= 2 && html.contains("shop-stable=50,shop-canary=50"),
+        "{html}"
+    );
+    assert!(
+        html.contains("class=\"expected\"") && html.contains("interval fits"),
+        "{html}"
+    );
+
+    for option in [
+        "-n=5",
+        "-z=5s",
+        "--sequential",
+        "--warmup=5",
+        "--wait-ready=1s",
+        "--keep-alive",
+        "--streams=2",
+        "--expect=a=1",
+        "--expect-even",
+        "--step=2",
+        "--max-error=a=1%",
+        "--expect-sticky",
+    ] {
+        let refused = crate::program::lbtest(&["follow", "http://127.0.0.1:1/", "-", option]);
+        assert!(
+            refused.status == 2 && refused.stderr.contains("there is no option"),
+            "{refused:?}"
+        );
+    }
+    let both = crate::program::lbtest(&[
+        "follow",
+        "http://127.0.0.1:1/",
+        "--json",
+        "-",
+        "--html",
+        "-",
+    ]);
+    assert!(
+        both.status == 2 && both.stderr.contains("both write to stdout"),
+        "{both:?}"
+    );
+    let long = format!("{{\"a\":\"{}\"}}", "x".repeat(9 << 20));
+    let long =
+        crate::program::lbtest_reading(&["follow", "http://127.0.0.1:1/", "-"], long.as_bytes());
+    assert!(
+        long.status == 2 && long.stderr.contains("longer than 8 MiB"),
+        "{long:?}"
+    );
+}
+
 #[test]
 fn a_step_that_never_comes_live_fails_and_is_named() {
     let ingress = Moving::start(5);

@@ -4,6 +4,7 @@
 //! `chart`. The page's own policy forbids whatever is not in it, scripts other than its own included.
 
 mod chart;
+pub mod rollout;
 pub mod status;
 mod view;
 

@@ -7,6 +7,7 @@ mod axis;
 mod latency;
 mod running;
 mod shift;
+pub(super) mod staircase;
 mod svg;
 mod windows;
 

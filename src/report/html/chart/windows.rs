@@ -30,7 +30,7 @@ impl Bar {
 }
 
 /// A time since the start, in the unit and with the digits that suit `last`, the latest of its axis.
-fn elapsed(seconds: f64, last: f64) -> String {
+pub(super) fn elapsed(seconds: f64, last: f64) -> String {
     let (value, last, unit) = match last {
         ..0.1 => (seconds * 1e3, last * 1e3, "ms"),
         0.1..300.0 => (seconds, last, "s"),
