@@ -7,6 +7,10 @@ from .environment import envoy
 from .site import DEFAULT_BACKEND, Backend, Site
 
 TYPES = "type.googleapis.com/envoy"
+# `clusters` has a cluster for each app, with the weights; the others one cluster of all apps, and are what it balances them by.
+ALGORITHMS = ("clusters", "ROUND_ROBIN", "LEAST_REQUEST", "RANDOM", "RING_HASH")
+# The header that RING_HASH goes by.
+KEY = "x-key"
 # What each format is: Envoy's own where there is nothing, one line of text, or an object.
 ISTIO = (
     '[%START_TIME%] "%REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL%" %RESPONSE_CODE% %RESPONSE_FLAGS% '
@@ -36,7 +40,10 @@ def command(site: Site) -> list[str]:
     listeners = [_listener(site, "plain", site.plain_port, None)]
     if site.certificates is not None and site.tls_port is not None:
         listeners.append(_listener(site, "tls", site.tls_port, _tls(site)))
-    clusters = [_cluster(backend, site.is_grpc) for backend in site.positive()]
+    if site.balance == "clusters":
+        clusters = [_cluster(backend.label, [backend], site.is_grpc) for backend in site.positive()]
+    else:
+        clusters = [{**_cluster("apps", site.positive(), site.is_grpc), "lb_policy": site.balance}]
     parts: dict[str, Any] = {"static_resources": {"listeners": listeners, "clusters": clusters}}
     if site.metrics_port is not None:
         parts["admin"] = {"address": _address(site.metrics_port)}
@@ -51,6 +58,8 @@ def _listener(site: Site, name: str, port: int, transport: dict[str, Any] | None
     # As Istio has it: a connection to an app that breaks before an answer is no answer of the app's.
     retries = {"retry_on": "connect-failure,refused-stream,reset", "num_retries": 2}
     route = {"weighted_clusters": {"clusters": weights}, "retry_policy": retries}
+    if site.balance != "clusters":
+        route = {"cluster": "apps", "hash_policy": [{"header": {"header_name": KEY}}], "retry_policy": retries}
     apps = {"match": {"prefix": "/"}, "route": route}
     unknown = {"match": {"prefix": "/"}, "direct_response": {"status": 404, "body": {"inline_string": DEFAULT_BACKEND}}}
     manager: dict[str, Any] = {
@@ -104,15 +113,15 @@ def _tls(site: Site) -> dict[str, Any]:
     }
 
 
-def _cluster(backend: Backend, is_grpc: bool) -> dict[str, Any]:
+def _cluster(name: str, backends: list[Backend], is_grpc: bool) -> dict[str, Any]:
     """Idle connections are given up long before the app does so, which is 120 s for waitress."""
-    assert backend.port is not None
     protocol = "http2_protocol_options" if is_grpc else "http_protocol_options"
-    endpoint = {"endpoint": {"address": _address(backend.port)}}
+    ports = [backend.port for backend in backends if backend.port is not None]
+    endpoints = [{"endpoint": {"address": _address(port)}} for port in ports]
     return {
-        "name": backend.label,
+        "name": name,
         "connect_timeout": "30s",
-        "load_assignment": {"cluster_name": backend.label, "endpoints": [{"lb_endpoints": [endpoint]}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]},
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": f"{TYPES}.extensions.upstreams.http.v3.HttpProtocolOptions",

@@ -33,8 +33,15 @@ LOGGED = {
     + " $upstream_response_time $upstream_status $request_id",
 }
 
-# `drawn` draws for every request; `smooth` deals requests out in turn, as an upstream of weighted servers does.
-ALGORITHMS = ("drawn", "smooth")
+# `drawn` draws for every request; what the others say in an upstream of weighted servers, which deals in turn where it says
+# nothing.
+ALGORITHMS = {
+    "drawn": "",
+    "smooth": "",
+    "least_conn": "least_conn; ",
+    "random-two": "random two; ",
+    "hash": "hash $remote_addr; ",
+}
 
 TEMPORARY = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
 
@@ -46,8 +53,8 @@ def command(site: Site) -> list[str]:
         for backend in site.backends
     )
     weighted = "".join(f"server 127.0.0.1:{each.port} weight={each.weight}; " for each in site.positive())
-    upstreams += f"    upstream in_turn {{ {weighted}keepalive 64; }}\n"
-    chosen = "in_turn" if site.balance == "smooth" else "$backend"
+    upstreams += f"    upstream all {{ {ALGORITHMS[site.balance]}{weighted}keepalive 64; }}\n"
+    chosen = "$backend" if site.balance == "drawn" else "all"
     zone = limit = ""
     if site.limit is not None:
         rate = site.limit.requests_per_minute

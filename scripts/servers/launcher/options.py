@@ -41,7 +41,7 @@ examples:
 ONLY = {
     "--limit-rpm": {"nginx"},
     "--app-limit": {"nginx", "haproxy", "envoy", "traefik", "caddy"},
-    "--balance": {"nginx", "haproxy"},
+    "--balance": {"nginx", "haproxy", "envoy"},
     "--keepalive-requests": {"nginx", "static", "envoy"},
     "--route-header": {"nginx", "haproxy"},
     "--route-cookie": {"nginx", "haproxy"},
@@ -107,7 +107,7 @@ def parse(arguments: list[str]) -> Options:
     add("--limit-rpm", type=_positive, metavar="R", help="nginx: ingress-nginx's limiter, R requests a minute, 503")
     add("--burst-multiplier", type=_positive, metavar="M", help="with --limit-rpm: a burst of R·M requests (5)")
     add("--app-limit", metavar="LIMIT", help="Flask-Limiter's limit of v2, such as '100 per minute': 429")
-    add("--balance", help="the algorithm; nginx: drawn or smooth (drawn), haproxy: its own name for it (roundrobin)")
+    add("--balance", help="the algorithm; nginx: drawn, smooth, least_conn, random-two or hash (drawn); haproxy: its own name for it (roundrobin); envoy: clusters, or its own name for that of one cluster (clusters)")
     add(
         "--keepalive-requests",
         type=_positive,
@@ -167,11 +167,11 @@ def parse(arguments: list[str]) -> Options:
             parser.error(f"{option} is for {', '.join(sorted(kinds))}, not for {found.kind}")
     if found.burst_multiplier is not None and found.limit_rpm is None:
         parser.error("--burst-multiplier needs --limit-rpm")
-    algorithms = {"nginx": nginx.ALGORITHMS, "haproxy": haproxy.ALGORITHMS}.get(found.kind, ())
+    algorithms = {"nginx": nginx.ALGORITHMS, "haproxy": haproxy.ALGORITHMS, "envoy": envoy.ALGORITHMS}.get(found.kind, ())
     if found.balance is not None and found.balance not in algorithms:
         parser.error(f"--balance {found.balance}: {found.kind} has {', '.join(algorithms)}")
-    if found.balance == "smooth" and (found.grpc or found.sticky or found.route_header or found.route_cookie):
-        parser.error("--balance smooth asks neither cookies nor headers, and speaks no gRPC")
+    if found.kind == "nginx" and found.balance not in (None, "drawn") and (found.grpc or found.sticky or found.route_header or found.route_cookie):
+        parser.error(f"--balance {found.balance} asks neither cookies nor headers, and speaks no gRPC")
     if found.kind == "traefik" and found.access_log == EVERY:
         parser.error(f"--access-log: traefik logs in one format at a time, {' or '.join(traefik.LOGGED)}")
     faults = dict(found.fault)
