@@ -4,7 +4,8 @@
 //! from here. Every family is a gauge, as a run is over when it is reported; unit suffixes follow
 //! Prometheus (<https://prometheus.io/docs/practices/naming/>).
 
-use super::{BackendReport, Report, VerdictName};
+use super::text::MOST_PODS;
+use super::{BackendEvennessReport, BackendReport, PodReport, Report, VerdictName};
 
 /// A gauge with all its samples of one report.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +50,7 @@ const fn family(
 }
 
 /// Every family, in the order in which they are written.
-pub const FAMILIES: [Family; 31] = [
+pub const FAMILIES: [Family; 36] = [
     family(
         "lbtest_verdict",
         "1 for the verdict of the run, 0 for the others.",
@@ -273,7 +274,113 @@ pub const FAMILIES: [Family; 31] = [
             })
         },
     ),
+    family(
+        "lbtest_pods",
+        "Pods that are to share the requests equally, or those of their backend.",
+        |report| {
+            let by_state = |part: &Evenness| {
+                let counts = [("expected", part.expected), ("seen", part.seen)];
+                counts.map(|(state, count)| (state, count, part.labels.clone()))
+            };
+            let samples = evenness(report)
+                .iter()
+                .flat_map(by_state)
+                .collect::<Vec<_>>();
+            let sample =
+                |(state, count, labels): (&str, u64, Vec<(&'static str, String)>)| Sample {
+                    labels: [labels, vec![("state", state.to_owned())]].concat(),
+                    value: count as f64,
+                };
+            samples.into_iter().map(sample).collect()
+        },
+    ),
+    family(
+        "lbtest_pods_tolerance_ratio",
+        "The deviation, as a part of an equal share, that a PASS rules out.",
+        |report| of_evenness(report, |part| Some(part.tolerance)),
+    ),
+    family(
+        "lbtest_pods_hottest_ratio",
+        "What the pod with most requests gets of an equal share.",
+        |report| of_evenness(report, |part| part.hottest),
+    ),
+    family(
+        "lbtest_pods_coldest_ratio",
+        "What the pod with fewest requests gets of an equal share.",
+        |report| of_evenness(report, |part| part.coldest),
+    ),
+    family(
+        "lbtest_pod_equal_share_ratio",
+        "What a pod gets of its equal share; of more than 20 pods, the 10 that get most and the 10 that get least.",
+        |report| {
+            let ratio = |pod: &PodReport| pod.equal_share_ratio.unwrap_or_default();
+            let known = report
+                .pods
+                .iter()
+                .filter(|pod| pod.equal_share_ratio.is_some());
+            let mut pods: Vec<&PodReport> = known.collect();
+            pods.sort_by(|a, b| ratio(b).total_cmp(&ratio(a)));
+            let between = pods.len().saturating_sub(MOST_PODS);
+            let most = pods.iter().take(MOST_PODS / 2);
+            let least = pods.iter().skip(MOST_PODS / 2 + between);
+            let sample = |pod: &&PodReport| {
+                let backend = pod.label.clone().filter(|_| report.evenness.is_none());
+                let backend = backend.map(|label| ("backend", label));
+                Sample {
+                    labels: backend
+                        .into_iter()
+                        .chain([("pod", pod.name.clone())])
+                        .collect(),
+                    value: ratio(pod),
+                }
+            };
+            most.chain(least).map(sample).collect()
+        },
+    ),
 ];
+
+/// Pods that are to share equally: of the whole run, or of a backend.
+struct Evenness {
+    labels: Vec<(&'static str, String)>,
+    expected: u64,
+    seen: u64,
+    tolerance: f64,
+    hottest: Option<f64>,
+    coldest: Option<f64>,
+}
+
+fn evenness(report: &Report) -> Vec<Evenness> {
+    let whole = report.evenness.iter().map(|whole| Evenness {
+        labels: Vec::new(),
+        expected: whole.pods_expected,
+        seen: whole.pods_seen,
+        tolerance: whole.tolerance_ratio,
+        hottest: whole.hottest_ratio,
+        coldest: whole.coldest_ratio,
+    });
+    let part = |part: &BackendEvennessReport| Evenness {
+        labels: vec![("backend", part.label.clone())],
+        expected: part.pods_expected,
+        seen: part.pods_seen,
+        tolerance: part.tolerance_ratio,
+        hottest: part.hottest_ratio,
+        coldest: part.coldest_ratio,
+    };
+    whole
+        .chain(report.evenness_by_backend.iter().map(part))
+        .collect()
+}
+
+fn of_evenness(report: &Report, value: impl Fn(&Evenness) -> Option<f64>) -> Vec<Sample> {
+    let sample = |part: Evenness| {
+        let value = value(&part)?;
+        Some(Sample {
+            labels: part.labels,
+            value,
+        })
+    };
+    evenness(report).into_iter().filter_map(sample).collect()
+}
 
 fn one(value: f64) -> Vec<Sample> {
     vec![Sample {

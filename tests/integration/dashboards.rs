@@ -73,6 +73,10 @@ name = "split"
 [[check]]
 name = "sessions"
 expect_sticky = true
+
+[[check]]
+name = "pods"
+expect_even = {v1 = 1, v2 = 1}
 "#;
 
 /// The labels of every metric that the program writes.

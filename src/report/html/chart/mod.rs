@@ -5,6 +5,7 @@
 
 mod axis;
 mod latency;
+mod pods;
 mod running;
 mod shift;
 pub(super) mod staircase;
@@ -42,7 +43,9 @@ pub(super) struct Chart {
 /// Every chart that the report has the figures for; `section` tells the page's reports apart.
 pub(super) fn charts(report: &Report, section: usize) -> Vec<Chart> {
     let charts = [
-        shift::chart(report, section),
+        // Of pods their own chart shows more than the first few.
+        shift::chart(report, section).filter(|_| report.evenness.is_none()),
+        pods::chart(report, section),
         // Its funnel is for responses that are independent.
         running::chart(report, section).filter(|_| report.stickiness.is_none()),
         windows::chart(report, section),
