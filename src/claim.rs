@@ -89,7 +89,11 @@ impl Claim {
         if let Some(within) = &self.within {
             let pods = self.pods_seen(groups);
             let tolerance = within.tolerance;
-            return self.with_pods(Within { pods, tolerance });
+            return self.with_pods(Within {
+                pods,
+                names: Vec::new(),
+                tolerance,
+            });
         }
         let least = NonZeroUsize::MIN.saturating_add(1);
         let pods = NonZeroUsize::new(groups.len()).map_or(least, |pods| pods.max(least));

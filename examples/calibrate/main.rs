@@ -1,7 +1,7 @@
 //! Measures how often the verdict is wrong, and writes the table: `cargo run --release --example calibrate`.
 //!
 //! `--quick` makes it from fewer seeded runs; `--output DIRECTORY` writes elsewhere than to `docs`; `--only PART`
-//! measures `dependent`, `even`, `pinned` or `sequential` anew, and leaves the rest of the table as it is.
+//! measures `dependent`, `even`, `pinned`, `sequential`, `two` or `within` anew, and leaves the rest of the table as it is.
 
 mod suite;
 mod table;
@@ -19,7 +19,7 @@ use suite::sequential::{LARGE_ALPHA, TRUTHS};
 use suite::{ALPHA, Effort, Expectation, SPLITS};
 
 /// What can be measured by itself.
-const PARTS: [&str; 5] = ["dependent", "even", "pinned", "sequential", "two"];
+const PARTS: [&str; 6] = ["dependent", "even", "pinned", "sequential", "two", "within"];
 
 /// What the arguments ask for.
 struct Options {
@@ -74,6 +74,7 @@ fn main() -> ExitCode {
         Some("pinned") => pinned(options.effort),
         Some("sequential") => sequential(options.effort),
         Some("two") => two(options.effort),
+        Some("within") => within(options.effort),
         _ => measured(options.effort),
     };
     let written = match options.only {
@@ -155,6 +156,7 @@ fn measured(effort: Effort) -> Vec<Row> {
     part("dependent", &mut || dependent(effort));
     part("pinned", &mut || pinned(effort));
     part("even", &mut even);
+    part("within", &mut || within(effort));
     part("two", &mut || two(effort));
     part("curves", &mut || {
         let mut rows = suite::curves::size_by_requests(&[70.0, 30.0]);
@@ -210,6 +212,13 @@ fn dependent(effort: Effort) -> Vec<Row> {
 fn even() -> Vec<Row> {
     let pods = suite::even::PODS.into_iter();
     pods.flat_map(suite::even::errors).collect()
+}
+
+/// The same of the pods of a split's backends.
+fn within(effort: Effort) -> Vec<Row> {
+    let pods = suite::within::PODS.into_iter();
+    pods.flat_map(|pods| suite::within::errors(pods, effort))
+        .collect()
 }
 
 /// Two ingresses that are asked the same.

@@ -17,6 +17,8 @@ use crate::stats::{evenness, sample_size};
 pub struct Within {
     /// How many pods backend `i` of the split has; `None` where nothing is asserted of them.
     pub pods: Vec<Option<NonZeroUsize>>,
+    /// What the pods of backend `i` are called, where that is known before they answer; else empty.
+    pub names: Vec<Vec<String>>,
     /// The smallest deviation that a PASS rules out, as a part of a pod's equal share.
     pub tolerance: f64,
 }
@@ -59,7 +61,9 @@ impl Claim {
     pub fn of_backend(&self, backend: usize) -> Option<Self> {
         let within = self.within.as_ref()?;
         let pods = within.pods.get(backend).copied().flatten()?;
-        let split = Split::of_pods(pods).ok()?;
+        let names = within.names.get(backend).filter(|names| !names.is_empty());
+        let split = names.map_or_else(|| Split::of_pods(pods), |names| Split::of_named_pods(names));
+        let split = split.ok()?;
         let criterion = Criterion {
             alpha: within.part_of(self.criterion.alpha),
             tolerance: within.tolerance / pods.get() as f64,
@@ -134,6 +138,7 @@ mod tests {
         let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
         let within = Within {
             pods: pods.map(|pods| pods.and_then(NonZeroUsize::new)).to_vec(),
+            names: Vec::new(),
             tolerance: 0.2,
         };
         Claim::new(split, criterion, 1).with_pods(within).unwrap()

@@ -99,7 +99,7 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
 /// What a check sends, and what its manifests have wrong.
 fn plan(args: &GateArgs, check: &Check) -> Result<(Plan, Vec<Finding>), CommandError> {
     let (settings, manifests) = manifests::resolve(args.over(check.settings.clone()))?;
-    let plan = settings.plan()?;
+    let plan = args.shard.comparing(settings.plan()?)?;
     let findings = manifests.map(|manifests| manifests.findings(&plan));
     Ok((plan, findings.transpose()?.unwrap_or_default()))
 }

@@ -10,12 +10,14 @@ use super::kubectl::{self, Fetch};
 use super::{CommandError, output};
 use crate::manifest::{
     self, Choice, Expectation, Input, MAX_BYTES, ManifestError, Manifests, PassedOver, PlannedRun,
+    Pods,
 };
 use crate::plan::Plan;
 use crate::plan::settings::{ExpectEven, Settings};
 use crate::plan::target::Protocol;
 use crate::report::Finding;
 use crate::report::escape::terminal;
+use crate::split::Split;
 
 /// What standard input is called.
 const STDIN: &str = "standard input";
@@ -112,7 +114,13 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
         path,
         step: settings.step,
     };
-    let expectation = manifests.expectation(choice, expected.as_ref())?;
+    let (expectation, pods) = match settings.expect_even {
+        Some(_) => manifests.pods_within(choice, expected.as_ref())?,
+        None => (
+            manifests.expectation(choice, expected.as_ref())?,
+            Vec::new(),
+        ),
+    };
     output::note(&terminal(&format!(
         "expecting {} from {}",
         expectation.split, expectation.source
@@ -120,6 +128,7 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
     let settings = expectation
         .settings(settings)
         .map_err(CommandError::usage)?;
+    let settings = even_within(settings, &expectation.split, &pods)?;
     Ok((
         settings,
         Some(Resolved {
@@ -127,6 +136,72 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
             expectation,
         }),
     ))
+}
+
+/// Settings with the pods of each backend of `split`, as the manifests count them.
+fn even_within(
+    settings: Settings,
+    split: &Split,
+    pods: &[Option<Pods>],
+) -> Result<Settings, CommandError> {
+    let backends = split.labels().iter().zip(split.shares()).zip(pods);
+    let positive = backends.filter(|&((_, &share), _)| share > 0.0);
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for ((label, _), pods) in positive {
+        let counted = pods.as_ref();
+        let number = counted.and_then(|pods| NonZeroUsize::new(pods.number));
+        match counted.zip(number) {
+            Some((pods, number)) => known.push((label.clone(), number, pods)),
+            None => unknown.push(label.as_str()),
+        }
+    }
+    let expect_even = match settings.expect_even {
+        Some(ExpectEven::Backends(given)) => {
+            for (label, number, pods) in &known {
+                let is_other =
+                    |(own, asked): &&(String, NonZeroUsize)| own == label && asked != number;
+                if let Some((_, asked)) = given.iter().find(is_other) {
+                    return Err(CommandError::usage(terminal(&format!(
+                        "--expect-even={label}={asked}, but {} of {label} in the manifests are {number}: drop one of \
+                         them",
+                        pods.source
+                    ))));
+                }
+            }
+            ExpectEven::Backends(given)
+        }
+        Some(ExpectEven::WhoAnswers) if unknown.is_empty() => {
+            let told = known
+                .iter()
+                .map(|(label, number, pods)| format!("{number} pods of {label} ({})", pods.source));
+            let told: Vec<String> = told.collect();
+            output::note(&terminal(&format!(
+                "expecting equal shares of {}",
+                told.join(", ")
+            )));
+            let counted = known
+                .iter()
+                .map(|(label, number, _)| (label.clone(), *number));
+            ExpectEven::Backends(counted.collect())
+        }
+        Some(ExpectEven::WhoAnswers) => {
+            output::note(&terminal(&format!(
+                "the manifests do not say how many pods {} has: those that answer are counted",
+                unknown.join(", ")
+            )));
+            ExpectEven::WhoAnswers
+        }
+        Some(of_which) => of_which,
+        None => return Ok(settings),
+    };
+    let names = known
+        .into_iter()
+        .map(|(label, _, pods)| (label, pods.names.clone()));
+    Ok(Settings {
+        expect_even: Some(expect_even),
+        pods_by_backend: names.collect(),
+        ..settings
+    })
 }
 
 /// Settings with the pods of the manifests, and with the route to them where there is one.

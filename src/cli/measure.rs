@@ -1,13 +1,11 @@
 //! A plan → load → verdict → report, for every command that sends load.
 
-use std::borrow::Cow;
-
 use super::announcement;
+use super::connections::compare;
 use super::notices::Notices;
 use super::output::{OutputArgs, Outputs, Sink};
 use super::probe::probe;
 use super::{CommandError, output};
-use crate::claim::Claim;
 use crate::exit::ExitStatus;
 use crate::format;
 use crate::load::discovery::Discovery;
@@ -49,16 +47,9 @@ pub(super) fn measure(
 
 /// What follows from what was measured, and the report of it.
 pub(super) fn concluded(plan: &Plan, measured: &Measured) -> (Outcome, Report) {
-    let (claim, outcome) = judged(plan, measured);
+    let (claim, outcome) = verdict::judge_named(&plan.claim, measured);
     let report = Report::of(&claim, measured, &outcome);
     (outcome, report)
-}
-
-fn judged<'a>(plan: &'a Plan, measured: &Measured) -> (Cow<'a, Claim>, Outcome) {
-    let groups = measured.counted.groups.iter();
-    let claim = plan.claim.naming(groups.map(|counted| &counted.group));
-    let outcome = verdict::judge(&claim, measured);
-    (claim, outcome)
 }
 
 /// Sends the load and judges what came back.
@@ -113,9 +104,10 @@ fn run(plan: &Plan, args: &OutputArgs, discovery: Option<Discovery>) -> (Outcome
     if let Some(discovery) = discovery {
         discovery.add_to(&mut measured);
     }
-    let (claim, mut outcome) = judged(plan, &measured);
+    let (claim, mut outcome) = verdict::judge_named(&plan.claim, &measured);
     if plan.shard.is_none() {
         probe(plan, &measured, &mut outcome, args);
+        compare(plan, &mut outcome, args);
     }
     let report = Report::of(&claim, &measured, &outcome);
     (outcome, report)

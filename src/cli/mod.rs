@@ -8,6 +8,7 @@ mod canary;
 mod checks;
 mod compare;
 mod completions;
+mod connections;
 mod counters;
 mod demo;
 mod derive;

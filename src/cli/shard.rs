@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::output::Sink;
-use super::{CommandError, output};
+use super::{CommandError, connections, output};
 use crate::plan::mark::MarkError;
 use crate::plan::settings::Settings;
 use crate::plan::shard::{Shard, ShardError};
@@ -38,6 +38,9 @@ pub(super) struct ShardArgs {
     /// Write down what was measured so far every PERIOD (default: 1m), for lbtest merge: what a killed run leaves
     #[arg(long, value_name = "FILE[,PERIOD]", value_parser = snapshot)]
     snapshot: Option<(PathBuf, Duration)>,
+    /// Run twice, over fresh connections and over kept ones, and tell whether a connection keeps its pod
+    #[arg(long, help_heading = "Connection")]
+    compare_connections: bool,
 }
 
 impl ShardArgs {
@@ -63,6 +66,15 @@ impl ShardArgs {
         let common = common.map(|sharding| format!("unnamed-{}", sharding.digest));
         plan.run_id = self.run_id.clone().or(common);
         plan.snapshot = self.snapshot(settings, &plan)?;
+        self.comparing(plan)
+    }
+
+    /// The plan, to be tried over both kinds of connections where that is asked for.
+    pub(super) fn comparing(&self, mut plan: Plan) -> Result<Plan, CommandError> {
+        plan.compares_connections = self.compare_connections;
+        if plan.compares_connections {
+            connections::check(&plan)?;
+        }
         Ok(plan)
     }
 
@@ -71,6 +83,7 @@ impl ShardArgs {
         let unknown = [
             ("--shard", self.shard.is_some()),
             ("--snapshot", self.snapshot.is_some()),
+            ("--compare-connections", self.compare_connections),
         ];
         if let Some((flag, _)) = unknown.into_iter().find(|&(_, is_given)| is_given) {
             return Err(CommandError::usage(MarkError::Unknown(flag)));

@@ -31,6 +31,8 @@ pub struct Expectation {
     pub is_grpc: bool,
     /// Whether a canary of ingress-nginx makes the split.
     pub is_nginx_canary: bool,
+    /// The label of each backend of the route, an index into the split.
+    pub(super) labels: Vec<usize>,
     /// The indices of the objects that it comes from.
     pub(super) objects: Vec<usize>,
 }
@@ -110,6 +112,7 @@ impl Expectation {
             conditions: route.conditions.iter().map(ToString::to_string).collect(),
             is_grpc: route.is_grpc,
             is_nginx_canary: rule::is_ingress(route.object) && !route.related.is_empty(),
+            labels: order,
             objects: origins(route, workloads),
         })
     }
@@ -214,6 +217,7 @@ mod tests {
             conditions: Vec::new(),
             is_grpc: false,
             is_nginx_canary: false,
+            labels: Vec::new(),
             objects: Vec::new(),
         }
     }

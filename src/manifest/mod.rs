@@ -217,6 +217,27 @@ impl Manifests {
         Ok((pods::ready(&self.objects, &workloads, route)?, expectation))
     }
 
+    /// What [`Manifests::expectation`] says, and the pods of each backend of its split, where the objects tell.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn pods_within(
+        &self,
+        choice: Choice<'_>,
+        expected: Option<&Split>,
+    ) -> Result<(Expectation, Vec<Option<Pods>>), ManifestError> {
+        let expectation = self.expectation(choice, expected)?;
+        let reading = kind::read(&self.objects, choice.step.map(NonZeroUsize::get));
+        let workloads = Workloads::read(&self.objects);
+        let routes = join::joined(reading.routes, &workloads)?;
+        let route = choice::chosen(&routes, &self.objects, choice)?;
+        let mut pods = vec![None; expectation.split.len()];
+        for (backend, &label) in route.backends.iter().zip(&expectation.labels) {
+            pods[label] = pods::of_backend(&self.objects, &workloads, backend)?;
+        }
+        Ok((expectation, pods))
+    }
+
     /// The canary that `options` ask for, derived from the stable objects.
     ///
     /// # Errors

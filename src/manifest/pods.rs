@@ -2,7 +2,7 @@
 
 use super::ManifestError;
 use super::object::Object;
-use super::route::Route;
+use super::route::{Backend, Route};
 use super::workload::{Workload, Workloads};
 
 /// The pods that are to share requests.
@@ -25,15 +25,34 @@ pub(super) fn ready(
     workloads: &Workloads<'_>,
     route: Option<&Route<'_>>,
 ) -> Result<Option<Pods>, ManifestError> {
-    let found: Vec<&Workload<'_>> = match route {
-        None => workloads.all().iter().collect(),
-        Some(route) => {
-            let positive = route.backends.iter().filter(|backend| backend.weight > 0.0);
-            let found: Result<Vec<Vec<_>>, _> =
-                positive.map(|backend| workloads.of(backend)).collect();
-            found?.concat()
-        }
+    let Some(route) = route else {
+        let found: Vec<&Workload<'_>> = workloads.all().iter().collect();
+        return counted(&found, || endpoints(objects, |_| true));
     };
+    let positive = route.backends.iter().filter(|backend| backend.weight > 0.0);
+    let found: Result<Vec<Vec<_>>, _> = positive.map(|backend| workloads.of(backend)).collect();
+    let is_of = |service: &str| route.backends.iter().any(|backend| backend.name == service);
+    counted(&found?.concat(), || endpoints(objects, is_of))
+}
+
+/// The same behind one backend.
+///
+/// # Errors
+/// A field that can't be used.
+pub(super) fn of_backend(
+    objects: &[Object],
+    workloads: &Workloads<'_>,
+    backend: &Backend<'_>,
+) -> Result<Option<Pods>, ManifestError> {
+    // The slices of a Service don't tell its subsets apart.
+    let is_of = |service: &str| backend.variant.is_none() && backend.name == service;
+    counted(&workloads.of(backend)?, || endpoints(objects, is_of))
+}
+
+fn counted(
+    found: &[&Workload<'_>],
+    endpoints: impl FnOnce() -> Result<Vec<String>, ManifestError>,
+) -> Result<Option<Pods>, ManifestError> {
     let mut names = Vec::new();
     let pods = found.iter().filter(|found| found.is_pod());
     let mut has_pods = false;
@@ -45,7 +64,7 @@ pub(super) fn ready(
     }
     let mut source = "the ready Pods";
     if !has_pods {
-        names = endpoints(objects, route)?;
+        names = endpoints()?;
         source = "the ready endpoints";
     }
     names.sort_unstable();
@@ -88,19 +107,18 @@ fn is_ready(pod: &Object) -> Result<bool, ManifestError> {
     Ok(true)
 }
 
-/// The pods of the ready endpoints of `EndpointSlices`.
-fn endpoints(objects: &[Object], route: Option<&Route<'_>>) -> Result<Vec<String>, ManifestError> {
+/// The pods of the ready endpoints of the `EndpointSlices` of these services.
+fn endpoints(
+    objects: &[Object],
+    is_of: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, ManifestError> {
     let mut names = Vec::new();
     for slice in objects {
         if !slice.is("EndpointSlice", &["discovery.k8s.io"]) {
             continue;
         }
         let service = slice.labels()?.get("kubernetes.io/service-name").copied();
-        let is_of = |route: &Route<'_>| {
-            let mut backends = route.backends.iter();
-            backends.any(|backend| service == Some(backend.name.as_str()))
-        };
-        if !route.is_none_or(is_of) {
+        if !is_of(service.unwrap_or_default()) {
             continue;
         }
         for endpoint in slice.root().at("endpoints")?.items()? {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 
 use super::decode::DecodeError;
+use crate::claim::within::Within;
 use crate::claim::{Claim, Criterion, CriterionError, Limit};
 use crate::measured::{Address, Ending, Measured, PartCounts, RateLimit, Trial};
 use crate::plan::preparation::Preparation;
@@ -65,10 +66,37 @@ pub(super) fn claim(shared: &SharedPlan) -> Result<Claim, SharedPlanError> {
         Some((backend, limit))
     };
     let limits: Option<Vec<_>> = shared.limits.iter().map(limit).collect();
-    Ok(Claim {
-        limits: limits.ok_or(SharedPlanError::Field("limits"))?,
-        ..Claim::new(split, criterion, shared.seed)
-    })
+    within(
+        shared,
+        Claim {
+            limits: limits.ok_or(SharedPlanError::Field("limits"))?,
+            ..Claim::new(split, criterion, shared.seed)
+        },
+    )
+}
+
+/// The claim with what is asserted of the pods within backends.
+fn within(shared: &SharedPlan, claim: Claim) -> Result<Claim, SharedPlanError> {
+    let refused = || SharedPlanError::Field("even_within");
+    let Some(tolerance) = shared.even_tolerance_ratio else {
+        return Ok(claim);
+    };
+    let backends = claim.split.len();
+    let (mut pods, mut names) = (vec![None; backends], vec![Vec::new(); backends]);
+    for own in &shared.even_within {
+        let backend = claim.split.position(&own.label).ok_or_else(refused)?;
+        let number = usize::try_from(own.pods).ok().and_then(NonZeroUsize::new);
+        let is_whole =
+            own.names.is_empty() || Some(own.names.len()) == number.map(NonZeroUsize::get);
+        pods[backend] = Some(number.filter(|_| is_whole).ok_or_else(refused)?);
+        names[backend].clone_from(&own.names);
+    }
+    let within = Within {
+        pods,
+        names,
+        tolerance,
+    };
+    claim.with_pods(within).map_err(|_| refused())
 }
 
 /// How the whole run was tried.

@@ -53,6 +53,8 @@ pub struct Plan {
     pub run_id: Option<String>,
     /// Where it writes down what it has measured while it goes on.
     pub snapshot: Option<Snapshot>,
+    /// Whether it is tried once more, over connections that are used in the other way.
+    pub compares_connections: bool,
     /// What marks its requests, where the pods' logs tell who answered.
     pub mark: Option<Mark>,
     /// Whether the split comes from a canary of ingress-nginx.

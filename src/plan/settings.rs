@@ -64,6 +64,9 @@ pub struct Settings {
     /// The names of these pods, where manifests say them.
     #[serde(skip)]
     pub pods: Vec<String>,
+    /// The same of the backends of a split, by label.
+    #[serde(skip)]
+    pub pods_by_backend: Vec<(String, Vec<String>)>,
     /// The smallest deviation from an equal share, in percent of it, that a PASS rules out (default: 20%).
     #[serde(deserialize_with = "read::percentage")]
     #[schemars(with = "Quantity")]
@@ -328,6 +331,7 @@ impl Settings {
             shard: None,
             run_id: None,
             snapshot: None,
+            compares_connections: false,
             mark: None,
             is_nginx_canary: self.is_nginx_canary,
         })

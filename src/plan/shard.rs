@@ -63,12 +63,6 @@ pub enum ShardError {
         "--shard needs the number of pods, since each shard would count them by itself: say it with --expect-even=N"
     )]
     Even,
-    /// A shard's report does not say what is expected of the pods within backends.
-    #[error(
-        "--shard and --expect-even beside --expect exclude each other: make two runs of them, one with --expect and one \
-         with --expect-even"
-    )]
-    EvenWithin,
     /// What the whole run was asked for is no plan.
     #[error(transparent)]
     Settings(#[from] SettingsError),
@@ -182,9 +176,6 @@ impl Settings {
         }
         if plan.claim.sessions.is_some() {
             return Err(ShardError::Sticky);
-        }
-        if plan.claim.within.is_some() {
-            return Err(ShardError::EvenWithin);
         }
         if plan.preparation.discovers_pods {
             return Err(ShardError::Even);

@@ -17,6 +17,17 @@ pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: u
     deserializer.deserialize_seq(Bounded::<T, MOST>(PhantomData))
 }
 
+/// A list of at most `MOST` names.
+pub(super) fn names<'de, D: Deserializer<'de>, const MOST: usize>(
+    deserializer: D,
+) -> Result<Vec<String>, D::Error> {
+    let names: Vec<Name> = list::<D, Name, MOST>(deserializer)?;
+    Ok(names.into_iter().map(|Name(name)| name).collect())
+}
+
+#[derive(serde::Deserialize)]
+struct Name(#[serde(deserialize_with = "name")] String);
+
 /// A map of at most `MOST`, from names.
 pub(super) fn map<'de, D: Deserializer<'de>, T: Deserialize<'de>, const MOST: usize>(
     deserializer: D,

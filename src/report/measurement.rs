@@ -80,6 +80,12 @@ pub struct SharedPlan {
     /// How many pods are to share the requests equally; null for a split.
     #[serde(default)]
     pub even_pods: Option<u64>,
+    /// The pods that are to share the requests of their backend equally, beside the split.
+    #[serde(default, deserialize_with = "bounded::list::<_, _, MOST_LIMITS>")]
+    pub even_within: Vec<EvenWithinMeasurement>,
+    /// The deviation that a PASS rules out for them, as a part of an equal share; null without them.
+    #[serde(default)]
+    pub even_tolerance_ratio: Option<f64>,
     /// The expected weights, such as `v1=70,v2=30`; empty for pods whose names are not known.
     #[serde(deserialize_with = "bounded::text")]
     pub expect: String,
@@ -111,6 +117,19 @@ pub struct SharedPlan {
     /// Differs where any other setting does: headers, identification, mappings, time limits, and so on.
     #[serde(deserialize_with = "bounded::text")]
     pub settings_digest: String,
+}
+
+/// The pods of a backend that are to share its requests equally.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EvenWithinMeasurement {
+    /// The backend.
+    #[serde(deserialize_with = "bounded::text")]
+    pub label: String,
+    /// How many.
+    pub pods: u64,
+    /// What they are called; empty where that is not known.
+    #[serde(default, deserialize_with = "bounded::names::<_, MOST_PODS>")]
+    pub names: Vec<String>,
 }
 
 /// A limit on a backend's health; one of the two is set.

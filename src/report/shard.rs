@@ -1,14 +1,15 @@
 //! A shard's report: what it measured, for `lbtest merge` to judge.
 
 use std::io::Write;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use super::build::{by_name, named, status_named, statuses, timestamp};
 use super::measurement::{
-    AddressMeasurement, DependenceMeasurement, DifferingShard, GroupMeasurement, LimitMeasurement,
-    LimiterMeasurement, Measurement, SetAsideMeasurement, ShardAgreementReport, ShardMeasurement,
-    ShardReport, SharedPlan, SignsMeasurement, WindowMeasurement,
+    AddressMeasurement, DependenceMeasurement, DifferingShard, EvenWithinMeasurement,
+    GroupMeasurement, LimitMeasurement, LimiterMeasurement, Measurement, SetAsideMeasurement,
+    ShardAgreementReport, ShardMeasurement, ShardReport, SharedPlan, SignsMeasurement,
+    WindowMeasurement,
 };
 use super::{Report, VerdictName};
 use crate::claim::{Claim, Limit};
@@ -55,6 +56,8 @@ impl SharedPlan {
             host: trial.host.clone(),
             protocol: Some(trial.protocol.name().to_owned()),
             even_pods: claim.split.is_of_pods().then(|| claim.split.len() as u64),
+            even_within: even_within(claim),
+            even_tolerance_ratio: claim.within.as_ref().map(|within| within.tolerance),
             expect: if claim.split.is_of_pods() && !claim.split.are_named() {
                 String::new()
             } else {
@@ -92,6 +95,22 @@ impl SharedPlan {
             settings_digest: sharding.digest.clone(),
         }
     }
+}
+
+/// What is asserted of the pods within backends.
+fn even_within(claim: &Claim) -> Vec<EvenWithinMeasurement> {
+    let Some(within) = &claim.within else {
+        return Vec::new();
+    };
+    let backends = claim.split.labels().iter().zip(&within.pods);
+    let own = |(backend, (label, pods)): (usize, (&String, &Option<NonZeroUsize>))| {
+        Some(EvenWithinMeasurement {
+            label: label.clone(),
+            pods: (*pods)?.get() as u64,
+            names: within.names.get(backend).cloned().unwrap_or_default(),
+        })
+    };
+    backends.enumerate().filter_map(own).collect()
 }
 
 impl ShardMeasurement {

@@ -126,9 +126,7 @@ fn measure(check: &NamedCheck, step: &Step) -> Brought {
     if let Some(discovery) = discovery {
         discovery.add_to(&mut measured);
     }
-    let groups = measured.counted.groups.iter();
-    let claim = plan.claim.naming(groups.map(|counted| &counted.group));
-    let outcome = verdict::judge(&claim, &measured);
+    let (claim, outcome) = verdict::judge_named(&plan.claim, &measured);
     let mut report = Report::of(&claim, &measured, &outcome);
     report.findings.extend(check.findings.iter().cloned());
     let named = Named {

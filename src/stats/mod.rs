@@ -13,6 +13,7 @@ pub mod binomial;
 mod cells;
 pub mod change_point;
 pub mod chi_square;
+pub mod dealing;
 pub mod density;
 pub mod dependence;
 pub mod dispatch_order;

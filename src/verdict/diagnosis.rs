@@ -32,7 +32,8 @@
 //! | `cookie_affinity` | a `Set-Cookie`, or a `Cookie` of the user's own |
 //! | `addresses_differ` | one address of a name splits otherwise than the others |
 //! | `per_connection_balancing` | the same backend within a connection |
-//! | `pinned_by_connection` | the same backend on the only connection |
+//! | `pinned_by_connection` | the same backend on the only connection, or on kept ones beside fresh ones |
+//! | `connections_compared` | fresh and kept connections, where neither keeps a backend |
 //! | `answers_in_bursts` | answers repeat the backend of their neighbours |
 //! | `backend_errors` | one backend answers with more errors than the others |
 //! | `weighted_round_robin` | more regular than independent draws |
@@ -42,13 +43,16 @@
 //! | `one_pod_alone` | of pods that are to share equally, one answered everything |
 //! | `pod_cold`, `pod_hot` | one pod is off, and the others share the rest equally |
 //! | `hottest_pod` | what unevenness costs |
+//! | `balancer_round_robin`, `balancer_random`, `balancer_least_request`, `balancer_hash`, `balancer_unknown` | how a pod is chosen, from the order of answers |
 //! | `share_depends_on_load` | a backend that is slow got less than its share, or gets it with one request in flight |
 //! | `unexplained` | none of these |
 
 mod addresses;
+mod balancer;
 mod cause;
 mod change;
 mod client;
+mod connections;
 mod constant;
 mod evenness;
 mod fit;
@@ -61,6 +65,7 @@ mod notes;
 #[cfg(test)]
 mod tests;
 
+pub use connections::compared;
 pub use gather::diagnose_run;
 pub use load::{alone, is_to_be_probed};
 
@@ -211,7 +216,10 @@ pub fn diagnose(symptoms: &Symptoms<'_>) -> Vec<Finding> {
         findings.extend(cookie);
     }
     findings.extend(notes::backend_errors(symptoms));
-    findings.extend(notes::regular(symptoms));
+    // Of pods the order says more.
+    if !symptoms.split.is_of_pods() {
+        findings.extend(notes::regular(symptoms));
+    }
     findings
 }
 

@@ -5,6 +5,7 @@ use super::Change;
 use super::decision::{Cause, Judged};
 use crate::claim::Claim;
 use crate::format::{p_value, percent};
+use crate::split::Split;
 use crate::stats::evenness::most_of_silent_pod;
 use crate::stats::judge::Judge;
 
@@ -108,6 +109,27 @@ fn farthest(claim: &Claim, judged: &Judged) -> String {
 
 /// So many pods whose share changed are named.
 const NAMED: usize = 3;
+
+/// What pods got of a part of a run, the largest shares by name.
+pub(super) fn shares_told(split: &Split, shares: &[f64]) -> String {
+    let mut pods: Vec<(&String, f64)> = split.labels().iter().zip(shares.iter().copied()).collect();
+    pods.retain(|&(_, share)| share > 0.0);
+    pods.sort_by(|a, b| b.1.total_cmp(&a.1));
+    let named: Vec<String> = pods
+        .iter()
+        .take(NAMED)
+        .map(|(pod, share)| format!("{pod} {:.1} %", 100.0 * share))
+        .collect();
+    let rest = match pods.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(", {more} more with less each"),
+    };
+    let silent = match split.len() - pods.len() {
+        0 => String::new(),
+        silent => format!(", and nothing of {silent} others"),
+    };
+    format!("{}{rest}{silent}", named.join(", "))
+}
 
 /// That the shares of pods changed during the run, and where.
 pub(super) fn changed(claim: &Claim, change: &Change) -> String {

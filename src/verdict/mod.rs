@@ -20,6 +20,8 @@ pub mod unidentified;
 pub mod unmeasured;
 mod within;
 
+use std::borrow::Cow;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -181,9 +183,18 @@ pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
     outcome.hold_to_limits(claim, measured);
     // What follow-ups look like together says nothing about how requests are split.
     if claim.sessions.is_none() || attributed == 0 {
-        outcome.findings = diagnose_run(&claim.of_split(), measured, &judgement);
+        outcome.findings = diagnose_run(&claim.of_split(), measured, &evidence, &judgement);
     }
     outcome
+}
+
+/// Judges what was measured, with the claim as it is called once pods have said their names.
+#[must_use]
+pub fn judge_named<'a>(claim: &'a Claim, measured: &Measured) -> (Cow<'a, Claim>, Outcome) {
+    let groups = measured.counted.groups.iter();
+    let claim = claim.naming(groups.map(|counted| &counted.group));
+    let outcome = judge(&claim, measured);
+    (claim, outcome)
 }
 
 /// Judges counts that were taken elsewhere.

@@ -487,24 +487,33 @@ pub(super) fn parts_differ(
     let Claim {
         split, criterion, ..
     } = claim;
+    let told = |shares: &[f64]| {
+        if split.is_of_pods() {
+            evenness::shares_told(split, shares)
+        } else {
+            observed_shares(split, shares)
+        }
+    };
     let differing = &agreement.differing;
     let named: Vec<String> = differing
         .iter()
         .take(NAMED_PARTS)
-        .map(|&(index, ref shares)| {
-            format!("{} saw {}", name(index), observed_shares(split, shares))
-        })
+        .map(|&(index, ref shares)| format!("{} saw {}", name(index), told(shares)))
         .collect();
     let more = match differing.len().saturating_sub(NAMED_PARTS) {
         0 => String::new(),
         more => format!(", and {more} more differ"),
     };
     let others = agreement.others.as_ref().map_or(String::new(), |shares| {
-        format!("; the others saw {}", observed_shares(split, shares))
+        format!("; the others saw {}", told(shares))
     });
+    let question = if split.is_of_pods() {
+        "does each lead to pods of its own: those of its zone or node, or another list of pods?"
+    } else {
+        "does every replica of the ingress have the same weights?"
+    };
     format!(
-        "the {parts} saw different splits: {}{more}{others} (p {} ≤ {}); does every replica of the \
-         ingress have the same weights?",
+        "the {parts} saw different splits: {}{more}{others} (p {} ≤ {}); {question}",
         named.join("; "),
         p_value(agreement.homogeneity.p_value),
         criterion.alpha

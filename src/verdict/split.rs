@@ -341,7 +341,7 @@ impl Evidence {
     }
 
     /// The backends of the first identified responses, in dispatch order; `u16::MAX` stands for none.
-    fn labels(&self, backends: &[Backend]) -> Vec<u16> {
+    pub(super) fn labels(&self, backends: &[Backend]) -> Vec<u16> {
         let label = |group: usize| {
             let backend = backends.get(group).copied().flatten();
             backend.map_or(u16::MAX, |backend| {

@@ -134,6 +134,7 @@ mod tests {
             .of_single_pods();
         let within = Within {
             pods: pods.map(NonZeroUsize::new).to_vec(),
+            names: Vec::new(),
             tolerance: 0.2,
         };
         let claim = Claim::new(split, criterion, 1).with_pods(within).unwrap();
@@ -222,6 +223,7 @@ mod tests {
         let criterion = Criterion::new(&split, 0.05, 0.1, Judge::Equivalence, 0.01).unwrap();
         let within = Within {
             pods: [3, 2].map(NonZeroUsize::new).to_vec(),
+            names: Vec::new(),
             tolerance: 0.4,
         };
         let claim = Claim::new(split, criterion, 1).with_pods(within).unwrap();

@@ -1,5 +1,8 @@
 //! `--expect-even` beside `--expect`: pods that are to share the requests of their backend equally.
 
+use std::fmt::Write;
+
+use lbtest::ingress::{Config, Ingress};
 use serde_json::Value;
 
 use crate::program::{codes, lbtest, lbtest_reading};
@@ -151,8 +154,8 @@ fn what_says_nothing_of_pods_within_backends_is_refused_beside_them() {
             "--expect-even and --keep-alive exclude",
         ),
         (
-            &["--expect-even=v1=3", "--shard", "0/2"],
-            "make two runs of them",
+            &["--expect-even", "--shard", "0/2"],
+            "--shard needs the number of pods",
         ),
     ] {
         let ran = lbtest(&[&["demo", "--expect", "v1=70,v2=30"], arguments].concat());
@@ -196,4 +199,130 @@ fn a_configuration_file_and_counts_may_expect_even_pods_within_backends() {
     std::fs::write(&file, table).unwrap();
     let ran = lbtest(&["--config", file.to_str().unwrap()]);
     assert_eq!(ran.status, 4, "{ran:?}");
+}
+
+#[test]
+fn shards_of_a_split_with_even_pods_are_judged_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let merged = |pods: &str| {
+        let config = Config {
+            pods: pods.parse().unwrap(),
+            ..Config::new("v1=70,v2=30".parse().unwrap())
+        };
+        let ingress = Ingress::start(&config).unwrap();
+        let url = format!("http://{}/", ingress.addr());
+        let base = [&*url, "--expect", "v1=70,v2=30", "--expect-even=v1=3,v2=1"];
+        let mut merge = vec!["merge".to_owned(), "--json".to_owned(), "-".to_owned()];
+        for index in 0..3 {
+            let file = folder.path().join(format!("{index}.json"));
+            let (file, shard) = (file.to_str().unwrap(), format!("{index}/3"));
+            let own = ["--shard", &shard, "--run-id", "r", "--json", file];
+            let ran = lbtest(&[&base[..], &own].concat());
+            assert_eq!(ran.status, 0, "{ran:?}");
+            merge.push(file.to_owned());
+        }
+        let merge: Vec<&str> = merge.iter().map(String::as_str).collect();
+        let ran = lbtest(&merge);
+        (ran.status, ran.json())
+    };
+    let (status, report) = merged("v1=3,v2=1");
+    assert_eq!(
+        (status, codes(&report)),
+        (0, vec!["split_matches", "pods_even", "pods_even"]),
+        "{report:#}"
+    );
+    assert_eq!(report["requests"]["attributed"], 4126);
+    let (status, report) = merged("v1=2,v2=1");
+    assert_eq!(
+        (status, codes(&report)[0]),
+        (1, "pod_never_answered"),
+        "{report:#}"
+    );
+}
+
+/// The pods of a demo, by workload.
+fn names() -> Vec<String> {
+    let (_, report) = within(&[]);
+    let pods = report["pods"].as_array().unwrap().iter();
+    pods.map(|pod| pod["name"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+/// A route of 70/30 to two Services, and these pods behind them, of which `unready` is not ready.
+fn manifests(names: &[String], unready: &str) -> String {
+    let mut text = String::from(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: shop}\nspec:\n  rules:\n  - backendRefs:\n    \
+         - {name: v1, port: 80, weight: 70}\n    - {name: v2, port: 80, weight: 30}\n",
+    );
+    for version in ["v1", "v2"] {
+        let _ = write!(
+            text,
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {version}}}\nspec: {{selector: {{version: {version}}}}}\n"
+        );
+    }
+    for name in names {
+        let version = if name.contains("-v2-") { "v2" } else { "v1" };
+        let ready = if name == unready { "False" } else { "True" };
+        let _ = write!(
+            text,
+            "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {{version: {version}}}}}\nstatus: {{conditions: [{{type: \
+             Ready, status: '{ready}'}}]}}\n"
+        );
+    }
+    text
+}
+
+#[test]
+fn manifests_count_the_pods_of_each_backend_and_name_the_one_that_is_silent() {
+    let names = names();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.yaml");
+    let path = file.to_str().unwrap();
+    let run = |unready: &str, more: &[&str]| {
+        std::fs::write(&file, manifests(&names, unready)).unwrap();
+        let base = ["demo", "--expect", "v1=70,v2=30", "--expect-from", path];
+        lbtest(&[&base[..], &["--json", "-"], more].concat())
+    };
+    let ran = run("", &["--expect-even"]);
+    let report = ran.json();
+    assert_eq!(
+        (ran.status, codes(&report)),
+        (0, vec!["split_matches", "pods_even", "pods_even"]),
+        "{report:#}"
+    );
+    assert!(
+        ran.stderr.contains(
+            "expecting equal shares of 3 pods of v1 (the ready Pods), 1 pods of v2 (the ready Pods)"
+        ),
+        "{}",
+        ran.stderr
+    );
+
+    let ran = run("", &["--expect-even", "--pods", "v1=2,v2=1"]);
+    let report = ran.json();
+    assert_eq!((ran.status, codes(&report)[0]), (1, "pod_never_answered"));
+    let told = message(&report, "reasons");
+    let silent = names.iter().find(|name| told.contains(&***name));
+    assert!(
+        silent.is_some() && told.starts_with("within v1: 2 of 3 pods answered"),
+        "{told}"
+    );
+
+    let ran = run(&names[0], &["--expect-even"]);
+    let report = ran.json();
+    assert_eq!((ran.status, codes(&report)[0]), (1, "unexpected_pod"));
+    assert!(
+        message(&report, "reasons").contains(&names[0]),
+        "{report:#}"
+    );
+
+    let refused = run("", &["--expect-even=v1=5,v2=1"]);
+    assert_eq!(refused.status, 2);
+    assert!(
+        refused.stderr.contains(
+            "--expect-even=v1=5, but the ready Pods of v1 in the manifests are 3: drop one of them"
+        ),
+        "{}",
+        refused.stderr
+    );
 }

@@ -147,7 +147,7 @@ fn a_pod_at_half_its_share_fails_and_is_named() {
         .iter()
         .map(|finding| finding["code"].as_str().unwrap())
         .collect();
-    assert_eq!(findings, ["pod_cold", "hottest_pod"]);
+    assert_eq!(findings, ["pod_cold", "hottest_pod", "balancer_random"]);
     let cost = report["findings"][1]["message"].as_str().unwrap();
     assert!(
         cost.contains("it is full when the fleet runs at 86 %"),
@@ -186,7 +186,11 @@ fn a_pod_that_goes_away_is_told_as_a_change() {
         "{told}"
     );
     assert!(told.contains(" to 0.0 %"), "{told}");
-    assert!(findings(&report).is_empty(), "{report:#}");
+    assert_eq!(
+        findings(&report)[0]["code"],
+        "balancer_unknown",
+        "{report:#}"
+    );
 }
 
 #[test]

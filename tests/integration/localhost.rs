@@ -116,3 +116,33 @@ fn an_address_that_splits_otherwise_than_the_other_is_named() {
     let text = lbtest(&base).stdout;
     assert_eq!(text.matches("saw different splits").count(), 1, "{text}");
 }
+
+/// Two replicas of an ingress, each of which leads to pods of its own.
+#[test]
+fn addresses_that_lead_to_pods_of_their_own_are_told_as_groups() {
+    let pods = |address: [u8; 4], port, zone: &str| Config {
+        listen: SocketAddr::new(Ipv4Addr::from(address).into(), port),
+        pods: format!("{zone}=2").parse().unwrap(),
+        ..Config::new(format!("{zone}=1").parse().unwrap())
+    };
+    let first = Ingress::start(&pods([127, 0, 0, 1], 0, "east")).unwrap();
+    let port = first.addr().port();
+    let _second = Ingress::start(&pods([127, 0, 0, 2], port, "west")).unwrap();
+    let url = format!("http://app.example:{port}/");
+    let resolve = format!("app.example:{port}:127.0.0.1,127.0.0.2");
+    let base = [&*url, "--resolve", &resolve, "--json", "-"];
+    let ran = lbtest(&[&base[..], &["--expect-even=4"]].concat());
+    let report = ran.json();
+    assert_eq!(
+        (ran.status, codes(&report)[0]),
+        (3, "addresses_differ"),
+        "{report:#}"
+    );
+    let message = report["reasons"][0]["message"].as_str().unwrap();
+    assert!(
+        message.contains(&format!("127.0.0.2:{port} saw challenge-app-"))
+            && message.contains(", and nothing of 2 others")
+            && message.contains("of its zone or node"),
+        "{message}"
+    );
+}

@@ -7,6 +7,7 @@
 
 mod allocation;
 mod analyze;
+mod balancer;
 mod book;
 mod browser;
 mod calibration;

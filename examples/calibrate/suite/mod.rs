@@ -20,6 +20,7 @@ pub(crate) mod rule;
 pub(crate) mod sequential;
 pub(crate) mod stopping;
 pub(crate) mod two;
+pub(crate) mod within;
 
 use lbtest::claim::{Claim, Criterion};
 use lbtest::split::Split;

@@ -91,8 +91,18 @@ impl Settings {
             Some(ExpectEven::Pods(_)) => return Err(SettingsError::EvenOfWhich),
             Some(ExpectEven::WhoAnswers) | None => vec![None; claim.split.len()],
         };
+        let names_of = |label: &String| {
+            let mut known = self.pods_by_backend.iter();
+            let names = known.find(|(own, _)| own == label);
+            names.map_or_else(Vec::new, |(_, names)| names.clone())
+        };
+        let names = claim.split.labels().iter().map(names_of).collect();
         claim
-            .with_pods(Within { pods, tolerance })
+            .with_pods(Within {
+                pods,
+                names,
+                tolerance,
+            })
             .map_err(SettingsError::Within)
     }
 

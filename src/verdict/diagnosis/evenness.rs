@@ -43,8 +43,8 @@ pub(super) fn causes(symptoms: &Symptoms<'_>) -> Vec<Finding> {
 fn alone(symptoms: &Symptoms<'_>, pod: usize) -> Finding {
     let message = format!(
         "every request was answered by {}: is there one ready pod, or is the balancer sticky by what all \
-         requests share: the client's address, a header, a cookie, a connection? Vary it with --header, \
-         --cookie, or machines of other addresses, and drop --keep-alive",
+         requests share: the client's address, a header, a cookie, a connection? All of lbtest's requests come from one address \
+         and look alike: vary that with --header, --cookie, or --shard on machines of other addresses, and drop --keep-alive",
         symptoms.label(pod)
     );
     Finding::new("one_pod_alone", message)

@@ -2,21 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use super::{Finding, Symptoms, addresses, client, diagnose, evenness, header, limiter};
+use super::{Finding, Symptoms, addresses, balancer, client, diagnose, evenness, header, limiter};
 use crate::claim::Claim;
 use crate::identity::assignment::Backend;
 use crate::measured::Measured;
 use crate::observation::Failure;
 use crate::tally::latency::Latency;
 use crate::verdict::decision::{Counts, Judged, Likeness, Method};
-use crate::verdict::{Judgement, Part};
+use crate::verdict::{Evidence, Judgement, Part};
 
 /// A balancer that decides for a connection makes its responses correlated by more than this.
 const KEPT: f64 = 0.9;
 
 /// Diagnoses a run from what it counted and what was judged of it.
 #[must_use]
-pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -> Vec<Finding> {
+pub fn diagnose_run(
+    claim: &Claim,
+    measured: &Measured,
+    evidence: &Evidence,
+    judgement: &Judgement,
+) -> Vec<Finding> {
     let counted = &measured.counted;
     let (assigned, backends) = (&judgement.assignment.fixed[..], claim.split.len());
     let mut errors = vec![0; backends];
@@ -76,6 +81,7 @@ pub fn diagnose_run(claim: &Claim, measured: &Measured, judgement: &Judgement) -
     let found = header::beside(claim, measured, judgement, found);
     let found = addresses::beside(claim, measured, judgement, found);
     let mut findings = limiter::before(measured, found);
+    findings.extend(balancer::note(claim, measured, evidence, judgement));
     findings.extend(client::findings(measured));
     findings
 }
