@@ -27,7 +27,13 @@ impl Asked {
 
 /// Serves until the test ends; `choose` says which pod answers, after so many milliseconds. Its address.
 fn serve(choose: impl Fn(&Asked) -> (usize, u64) + Copy + Send + 'static) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    serve_at(TcpListener::bind("127.0.0.1:0").unwrap(), choose)
+}
+
+fn serve_at(
+    listener: TcpListener,
+    choose: impl Fn(&Asked) -> (usize, u64) + Copy + Send + 'static,
+) -> String {
     let address = listener.local_addr().unwrap();
     let open = Arc::new(AtomicU64::new(0));
     std::thread::spawn(move || {
@@ -210,4 +216,34 @@ fn a_page_shows_the_answers_that_name_no_pod_where_they_came() {
     assert_eq!(Some(missing), report["requests"]["unattributed"].as_u64());
     let html = std::fs::read_to_string(path).unwrap();
     assert!(html.contains("<title>names no pod</title>"), "{html}");
+}
+
+#[test]
+fn connections_that_a_full_backlog_keeps_waiting_are_told() {
+    // Two connections fit; the first packets of the others are dropped, and sent again after a second.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .unwrap();
+    let bound = runtime.block_on(async {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind("127.0.0.1:0".parse().unwrap())?;
+        socket.listen(1)?.into_std()
+    });
+    let listener = bound.unwrap();
+    listener.set_nonblocking(false).unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(500));
+        serve_at(listener, |asked| (usize::from(asked.draw() < 30), 0));
+    });
+    let url = format!("http://{address}/");
+    let run = ["--expect", "v1=70,v2=30", "--identify", "header:X-Pod"];
+    let short = [&url, "-n", "200", "-c", "20", "--json", "-"];
+    let report = lbtest(&[&short, &run[..]].concat()).json();
+    let findings = report["findings"].as_array().unwrap();
+    let slow = findings.iter().find(|found| found["code"] == "slow_dials");
+    let slow = slow.unwrap_or_else(|| panic!("{report}"));
+    let connections = slow["evidence"]["connections"].as_f64().unwrap();
+    assert!((1.0..=20.0).contains(&connections), "{slow}");
 }
