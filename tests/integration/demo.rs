@@ -185,6 +185,26 @@ fn a_backend_of_weight_zero_must_get_nothing() {
 }
 
 #[test]
+fn a_workload_of_no_label_has_a_share_of_its_own_and_fails_where_every_label_is_bound() {
+    let (status, report) = demo(&[
+        "--expect",
+        "v1=70,v2=30",
+        "--split",
+        "v1=60,v2=30,v3=10",
+        "--backend",
+        "v1=challenge-app",
+        "--backend",
+        "v2=challenge-app-v2",
+    ]);
+    assert_eq!((status, codes(&report)[0]), (1, "unexpected_backend"));
+    let (own, foreign) = (&report["backends"][0], &report["unmapped"][0]);
+    for (row, share) in [(own, 0.6), (foreign, 0.1)] {
+        let told = row["share"].as_f64().unwrap();
+        assert!((told - share).abs() < 0.02, "{row}");
+    }
+}
+
+#[test]
 fn a_backend_that_always_answers_503_never_answered() {
     let (status, report) = demo(&["--expect", "v1=70,v2=30", "--fault", "v2=503:100%"]);
     assert_eq!(status, 1);
