@@ -272,7 +272,8 @@ const SCENARIOS: &[Scenario] = &[
         "--split v1=60,v2=40",
         FEW,
         FAIL,
-        "unexplained",
+        // A machine that stands still makes one backend's median answer seem slow.
+        "unexplained|share_depends_on_load",
     ),
     row(
         "wrong Host",
