@@ -105,9 +105,8 @@ fn sessions_announcement(plan: &Plan, stickiness: &Stickiness) -> String {
 pub(super) fn port_shortage(shortage: PortShortage) -> String {
     let PortShortage { connections, ports } = shortage;
     format!(
-        "the run opens {connections} connections, and this machine has {ports} local ports for each address, \
-         taken for up to a minute after a connection that it closes first: where they run out dials wait; \
-         --keep-alive, --requests-per-connection K or a --rate below {:.0}/s avoid that",
+        "the run opens {connections} connections, and this machine has {ports} local ports for each address; one \
+         stays taken for up to a minute after its connection, and when all are, dials wait: --keep-alive, --requests-per-connection K or a --rate below {:.0}/s avoid that",
         ports as f64 / 60.0
     )
 }

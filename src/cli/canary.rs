@@ -13,7 +13,7 @@ pub(super) struct CanaryArgs {
     /// The stable manifests: files, folders, or '-' for standard input
     #[arg(value_name = "FILE", required = true)]
     file: Vec<String>,
-    /// What names, and the label that tells the pods apart, get behind a '-'
+    /// What is appended, after a '-', to names and to the label that tells the pods apart
     #[arg(long, value_name = "v2")]
     suffix: String,
     /// The canary's image

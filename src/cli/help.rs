@@ -75,7 +75,8 @@ pub(super) fn arranged(command: Command) -> Command {
             let is_shown = OF_DEMO.contains(&arg.get_id().as_str());
             arg.hide_short_help(!is_shown)
         })
-        .after_help("Every option of lbtest counts here too, and more of the ingress: --help shows them all.")
+        .after_help("Every other option of lbtest works here too, and more of the ingress: --help shows them all.")
+        .after_long_help("Every other option of lbtest works here too.")
     });
     let listed = command.clone().help_template("{all-args}");
     let long = format!(

@@ -20,7 +20,7 @@ use crate::split::Split;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Embedded ingress")]
 pub(super) struct BehaviourArgs {
-    /// The split that is really applied (demo: the expected one)
+    /// The split that the ingress applies (default in demo: the expected one)
     #[arg(long, value_name = "v1=70,v2=30")]
     pub split: Option<String>,
     /// How many pods each backend has
@@ -29,14 +29,14 @@ pub(super) struct BehaviourArgs {
     /// What a request's backend depends on: random, round-robin, per-connection, per-client or sticky
     #[arg(long, value_name = "NAME", default_value = "random")]
     pub discipline: Discipline,
-    /// Over what the draw is made: weights or pods
+    /// What a backend is drawn by: its weight, or its number of pods (weights or pods)
     #[arg(long, value_name = "NAME", default_value = "weights")]
     pub route_by: RouteBy,
-    /// A header that leads to the canary (the split's second backend): its value always does, never leads to the
-    /// primary; with NAME=VALUE that value alone does
+    /// A header that chooses: its value always leads to the canary (the split's second backend), never to the primary;
+    /// with NAME=VALUE, that value alone leads to the canary
     #[arg(long, value_name = "NAME[=VALUE]")]
     pub route_header: Option<HeaderRule>,
-    /// A cookie that does, with the values always and never, where the header says nothing
+    /// A cookie that chooses by the values always and never, where the header does not
     #[arg(long, value_name = "NAME")]
     pub route_cookie: Option<CookieRule>,
     /// A path with weights of its own; repeatable
@@ -54,7 +54,7 @@ pub(super) struct BehaviourArgs {
     /// How the limiter rejects: 503 or 429
     #[arg(long, value_name = "STATUS", default_value = "503")]
     pub limit_status: LimitStatus,
-    /// The one backend that is limited, behind the split
+    /// Limit this backend alone, behind the split
     #[arg(long, value_name = "LABEL")]
     pub limit_backend: Option<String>,
     /// Answers that fail: LABEL=KIND:SHARE, KIND a status, error, close or reset; repeatable
@@ -63,7 +63,7 @@ pub(super) struct BehaviourArgs {
     /// Answers that come late; repeatable
     #[arg(long, value_name = "v2=50ms")]
     pub delay: Vec<Delay>,
-    /// A split that applies from some request on; repeatable
+    /// A split that applies from this request on; repeatable
     #[arg(long, value_name = "1500:v1=50,v2=50")]
     pub shift: Vec<Shift>,
     /// Requests after which a connection is closed

@@ -108,7 +108,7 @@ impl Fetch {
             return Ok(());
         }
         Err(failed(&format!(
-            "it ended with {status}; it says above why"
+            "it ended with {status}; its own message stands above"
         )))
     }
 }

@@ -29,26 +29,27 @@ pub(super) struct LogArgs {
     /// Only requests of this host
     #[arg(long, value_name = "NAME", requires = "format")]
     host: Option<String>,
-    /// Only requests whose path begins so
+    /// Only requests whose path begins with this
     #[arg(long, value_name = "PREFIX", requires = "format")]
     path: Option<String>,
-    /// Only requests that were answered so: 200, 2xx, 200-399, or several with commas between
+    /// Only requests with this status: 200, 2xx, 200-399, or several with commas between
     #[arg(long, value_name = "STATUS", requires = "format")]
     status: Option<Statuses>,
-    /// Only requests from then on, such as 2026-11-29T02:34:00Z
+    /// Only requests from this time on, such as 2026-11-29T02:34:00Z
     #[arg(long, value_name = "TIME", requires = "format", value_parser = time)]
     since: Option<SystemTime>,
-    /// Only requests before then
+    /// Only requests before this time
     #[arg(long, value_name = "TIME", requires = "format", value_parser = time)]
     until: Option<SystemTime>,
-    /// Take each line for a draw of its own, as of a load test, whichever client it came from
+    /// Treat each line as an independent draw, as in a load test, whichever client it came from
     #[arg(long, requires = "format")]
     independent: bool,
 }
 
 fn time(text: &str) -> Result<SystemTime, String> {
-    parse_time(text)
-        .ok_or_else(|| "it is no time: write 2026-11-29T02:34:00Z, or as the log does".to_owned())
+    parse_time(text).ok_or_else(|| {
+        "it is not a time: write 2026-11-29T02:34:00Z, or as the log does".to_owned()
+    })
 }
 
 impl LogArgs {

@@ -63,8 +63,8 @@ struct Cli {
 enum Command {
     /// Check an ingress embedded in this process: no set-up needed
     ///
-    /// The ingress does what its options say, by default what --expect says (itself v1=70,v2=30 by default). At the
-    /// end, unless --no-progress is given, stderr has what happened and what to try next.
+    /// The ingress splits as its own options say, or else as --expect says (default: v1=70,v2=30). At the end stderr
+    /// explains what happened and what to try next, unless --no-progress is given.
     Demo(Box<demo::DemoArgs>),
     /// Run the embedded ingress alone, until Ctrl-C
     Ingress(ingress::IngressArgs),

@@ -37,8 +37,7 @@ pub(super) struct ExpectationArgs {
     /// Expected weights of the backends; 0 means "must get nothing"
     #[arg(long, value_name = "v1=70,v2=30")]
     pub expect: Option<String>,
-    /// The pods share the requests equally: so many, those of --expect-from, or those that answer; beside --expect those of
-    /// each backend
+    /// Expect equal shares of N pods, of the pods of --expect-from, or of all that answer; with --expect, within each backend
     #[arg(long, value_name = "N|v1=3,v2=1", require_equals = true, num_args = 0..=1, default_missing_value = "")]
     pub expect_even: Option<ExpectEven>,
     /// The smallest deviation, in percent of a pod's equal share, that a PASS rules out (default: 20%)
@@ -211,7 +210,7 @@ pub(super) struct TargetArgs {
         default_missing_value = "grpc.health.v1.Health/Check"
     )]
     grpc: Option<String>,
-    /// What goes first on a tcp:// or tls:// connection; \\r, \\n, \\t, \\0, \\\\ and \\xHH are escapes
+    /// What is sent first on a tcp:// or tls:// connection; escapes are \r, \n, \t, \0, \\ and \xHH
     #[arg(long, value_name = "TEXT")]
     send: Option<String>,
 }

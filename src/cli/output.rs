@@ -31,7 +31,7 @@ pub(super) struct OutputArgs {
     /// Write JUnit XML to a file, or to stdout for '-'
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
-    /// Write Markdown to a file, or to stdout for '-'; a GitHub step summary is appended to
+    /// Write Markdown to a file, or to stdout for '-'; a GitHub step summary is kept and added to
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
     /// Write metrics to a file, or to stdout for '-'

@@ -57,7 +57,7 @@ pub(super) struct PairArgs {
     /// Time allowed for one exchange (default: 10s)
     #[arg(short = 't', long, value_name = "D", value_parser = quantity::duration, requires = "from")]
     timeout: Option<Duration>,
-    /// Take any certificate
+    /// Accept any certificate
     #[arg(short = 'k', long, conflicts_with = "cacert", requires = "from")]
     insecure: bool,
     /// Trust the authorities in this PEM file alone

@@ -35,7 +35,7 @@ pub(super) struct ShardArgs {
     /// Name of the run; shards merge only with those of the same run
     #[arg(long, value_name = "ID", env = "LBTEST_RUN_ID", value_parser = run_id)]
     run_id: Option<String>,
-    /// Write down what was measured so far every PERIOD (default: 1m), for lbtest merge: what a killed run leaves
+    /// Save what was measured so far every PERIOD (default: 1m), so that lbtest merge can judge a run that was killed
     #[arg(long, value_name = "FILE[,PERIOD]", value_parser = snapshot)]
     snapshot: Option<(PathBuf, Duration)>,
     /// Run twice, over fresh connections and over kept ones, and tell whether a connection keeps its pod

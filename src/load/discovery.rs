@@ -112,7 +112,7 @@ impl Discovery {
             return Err(Unmeasured {
                 code: "one_pod_alone",
                 message: format!(
-                    "one pod answered all {} requests, and what is even takes two: is it the only one that is ready, \
+                    "one pod answered all {} requests, and evenness takes two: is it the only one that is ready, \
                      or does the balancer go by what all requests share, the client's address, a header, a cookie? \
                      Vary that with --header, --cookie or machines of other addresses, or say how many pods there \
                      must be with --expect-even=N",

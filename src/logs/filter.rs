@@ -47,7 +47,7 @@ impl FromStr for Statuses {
         let ranges: Option<Vec<_>> = text.split(',').map(range).collect();
         ranges.map(Self).ok_or_else(|| {
             format!(
-                "'{}' is no status: write 200, 2xx, 200-399, or several with commas between",
+                "'{}' is not a status: write 200, 2xx, 200-399, or several with commas between",
                 text.escape_debug()
             )
         })

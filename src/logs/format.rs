@@ -160,7 +160,7 @@ enum Layout {
 pub enum FormatError {
     /// It is no name, and has no fields.
     #[error(
-        "--format '{0}' is no format: it is one of {names}, or what the server's own log format says, such as \
+        "--format '{0}' is not a format: write one of {names}, or what the server's own log format says, such as \
          '$remote_addr [$time_local] \"$request\" $status $upstream_addr'",
         names = NAMES.join(", ")
     )]
@@ -174,7 +174,7 @@ pub enum FormatError {
     #[error("--format {0} does not say which field names who answered: say so with --field NAME")]
     NoIdentity(String),
     /// The named field is not there.
-    #[error("--field '{field}' is none of the format's: it has {known}")]
+    #[error("--field '{field}' is not in the format, which has {known}")]
     NoSuchField {
         /// What was asked for, escaped.
         field: String,

@@ -91,7 +91,7 @@ pub struct Settings {
     pub tolerance: Option<f64>,
     /// What PASS claims.
     pub judge: Option<Judge>,
-    /// Responses without an identity, in percent, beyond which a run cannot pass.
+    /// The percentage of responses without an identity above which a run cannot pass.
     #[serde(deserialize_with = "read::percentage")]
     #[schemars(with = "Quantity")]
     pub max_unattributed: Option<f64>,
@@ -157,9 +157,9 @@ pub struct Settings {
     pub unix_socket: Option<PathBuf>,
     /// The name that TLS asks for (default: that of `host`, else the URL's).
     pub sni: Option<String>,
-    /// Whether any certificate is taken.
+    /// Whether any certificate is accepted.
     pub insecure: Option<bool>,
-    /// A PEM file with the authorities that alone are trusted.
+    /// A PEM file with the only authorities that are trusted.
     pub cacert: Option<PathBuf>,
     /// A PEM file with the client's certificate, for an ingress that asks for one.
     pub cert: Option<PathBuf>,
@@ -193,17 +193,17 @@ pub struct Settings {
     pub data_file: Option<PathBuf>,
     /// The method of unary gRPC calls, such as "grpc.health.v1.Health/Check", in place of plain requests.
     pub grpc: Option<String>,
-    /// What goes first on a connection of a tcp:// or tls:// URL; \\r, \\n, \\t, \\0, \\\\ and \\xHH are escapes.
+    /// What is sent first on a connection of a tcp:// or tls:// URL; escapes are `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH`.
     pub send: Option<String>,
     /// How much of a response is read to identify the pod, such as "64KiB".
     #[serde(deserialize_with = "read::bytes")]
     #[schemars(with = "Quantity")]
     pub max_body: Option<usize>,
-    /// Backends' 99th latency percentiles beyond which the run fails: "v2=200ms", a list of such, or {v2 = "200ms"}.
+    /// The 99th latency percentile of a backend above which the run fails: "v2=200ms", a list of such, or {v2 = "200ms"}.
     #[serde(deserialize_with = "read::pairs")]
     #[schemars(with = "Texts")]
     pub max_p99: Vec<String>,
-    /// Backends' shares of responses with a status of 500 or more (of gRPC: one that blames the server) beyond which the run fails: "v2=1%", a list of such, or {v2 = "1%"}.
+    /// The share of a backend's responses with a status of 500 or above (gRPC: one that blames the server) above which the run fails: "v2=1%", a list of such, or {v2 = "1%"}.
     #[serde(deserialize_with = "read::pairs")]
     #[schemars(with = "Texts")]
     pub max_error: Vec<String>,

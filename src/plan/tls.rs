@@ -58,7 +58,7 @@ pub enum Trust {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// Neither a DNS name nor an address.
-    #[error("{flag} '{name}' is no DNS name that TLS could ask for: give one with --sni NAME")]
+    #[error("{flag} '{name}' is not a DNS name that TLS can ask for: give one with --sni NAME")]
     ServerName {
         /// Where the name comes from.
         flag: &'static str,

@@ -96,7 +96,7 @@ pub fn check(label: &str, limit: Limit, health: Health) -> Result<(), Breach> {
     let Some(p99) = p99.filter(|_| responses > 0) else {
         return Err(Breach::Unknown(Reason::new(
             "health_unknown",
-            format!("{label} brought no response to hold against its limit"),
+            format!("no response of {label} came to hold against its limit"),
         )));
     };
     let exceeded = match limit {

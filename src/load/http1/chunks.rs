@@ -12,7 +12,7 @@ const MOST_TRAILERS: usize = 100;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ChunksError {
     /// A size is no hexadecimal number of 64 bits, or something else stands beside it.
-    #[error("the size of a chunk is no number")]
+    #[error("the size of a chunk is not a number")]
     Size,
     /// A line does not end as it should.
     #[error("a chunk does not end where it should")]
@@ -24,7 +24,7 @@ pub enum ChunksError {
     #[error("the trailers go on beyond 16 KiB or 100 lines")]
     Trailers,
     /// What follows the last chunk is not made of header lines.
-    #[error("the trailers are no header lines")]
+    #[error("the trailers are not header lines")]
     Syntax,
 }
 

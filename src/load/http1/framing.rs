@@ -19,7 +19,7 @@ pub enum Framing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum FramingError {
     /// A length is no number, or one that no body has.
-    #[error("its Content-Length is no number")]
+    #[error("its Content-Length is not a number")]
     BadLength,
     /// There is more than one length.
     #[error("it has more than one Content-Length")]

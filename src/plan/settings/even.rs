@@ -49,7 +49,7 @@ impl FromStr for ExpectEven {
     }
 }
 
-/// How many pods there are, of each backend where a split stands beside.
+/// How many pods there are; beside a split, of each backend.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Written {

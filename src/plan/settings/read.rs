@@ -67,7 +67,7 @@ impl<'de> Deserialize<'de> for Quantity {
     }
 }
 
-/// What sessions stay on their backends by.
+/// What keeps a session on its backend.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum Switch {

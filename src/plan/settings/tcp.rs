@@ -16,7 +16,7 @@ pub enum TcpError {
     )]
     NotTcp,
     /// A backslash with something behind it that means nothing.
-    #[error("--send '{0}' has an escape that is none: write \\r, \\n, \\t, \\0, \\\\ or \\xHH")]
+    #[error("--send '{0}' has an unknown escape: write \\r, \\n, \\t, \\0, \\\\ or \\xHH")]
     Escape(String),
 }
 

@@ -27,7 +27,7 @@ pub(super) fn beside(
     let remedy = if value == "always" {
         "check that a rule goes by this header or cookie"
     } else {
-        "ingress-nginx knows the values always and never alone, unless canary-by-header-value or \
+        "ingress-nginx knows only the values always and never, unless canary-by-header-value or \
          canary-by-header-pattern has another"
     };
     let message = format!(
