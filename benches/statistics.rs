@@ -4,8 +4,9 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use lbtest::stats::exact::binomial_p_value;
+use lbtest::stats::expected::Expected;
 use lbtest::stats::judge::Judge;
-use lbtest::stats::monte_carlo::monte_carlo_p_value;
+use lbtest::stats::monte_carlo::{StatisticsError, monte_carlo_p_value};
 use lbtest::stats::multinomial::{MOST_LINES, multinomial_p_value};
 use lbtest::stats::power::requests_for_exact_power;
 use lbtest::stats::prospects::Prospect;
@@ -38,6 +39,15 @@ fn simulated(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn prospect(shares: &[f64], requests: u64) -> Result<Prospect, StatisticsError> {
+    let expected = Expected {
+        shares,
+        tolerance: 0.05,
+        alpha: 0.001,
+    };
+    Prospect::new(&expected, requests, Judge::Equivalence, 1)
+}
+
 fn planned(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("plan");
     group.sample_size(10);
@@ -46,21 +56,14 @@ fn planned(criterion: &mut Criterion) {
     });
     group.bench_function("verdict chances, 70/30", |bencher| {
         bencher.iter(|| {
-            Prospect::new(
-                black_box(&[0.7, 0.3]),
-                3664,
-                0.05,
-                0.001,
-                Judge::Equivalence,
-                1,
-            )
-            .map(|prospect| prospect.verdict_probabilities(&[0.65, 0.35]))
+            prospect(black_box(&[0.7, 0.3]), 3664)
+                .map(|prospect| prospect.verdict_probabilities(&[0.65, 0.35]))
         });
     });
     group.bench_function("verdict chances, 50/30/20", |bencher| {
         let shares = [0.5, 0.3, 0.2];
         bencher.iter(|| {
-            Prospect::new(black_box(&shares), 4752, 0.05, 0.001, Judge::Equivalence, 1)
+            prospect(black_box(&shares), 4752)
                 .map(|prospect| prospect.verdict_probabilities(&shares))
         });
     });

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use crate::identity::assignment::Group;
 use crate::split::Split;
+use crate::stats::equivalence;
 use crate::stats::evenness;
-use crate::stats::judge::Judge;
+use crate::stats::expected::Expected;
+pub use crate::stats::judge::Judge;
 use crate::stats::sample_size;
 use crate::stats::sequential::cap;
-use crate::stats::student::Expected;
 use stickiness::Stickiness;
 use within::{Within, WithinError};
 
@@ -65,7 +66,7 @@ impl Claim {
         NonZeroU64::new(n).unwrap_or(NonZeroU64::MIN)
     }
 
-    /// What the tests over connections and over the order of dispatch judge against.
+    /// What counts are tested against.
     #[must_use]
     pub fn expected(&self) -> Expected<'_> {
         Expected {
@@ -73,6 +74,18 @@ impl Claim {
             tolerance: self.criterion.tolerance,
             alpha: self.criterion.alpha,
         }
+    }
+
+    /// The shift that a PASS rules out for each backend, as [`equivalence::tolerances`].
+    #[must_use]
+    pub fn tolerances(&self) -> Vec<f64> {
+        equivalence::tolerances(self.split.shares(), self.criterion.tolerance)
+    }
+
+    /// The largest share that a backend can have which must get nothing, and got nothing in `n` responses.
+    #[must_use]
+    pub fn leak_ruled_out(&self, n: u64) -> f64 {
+        equivalence::leak_ruled_out(n, self.criterion.alpha)
     }
 
     /// The tolerance as a part of a pod's equal share.

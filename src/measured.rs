@@ -306,9 +306,9 @@ pub struct UnidentifiedSample {
 pub struct RateLimit {
     /// What it lets through, in requests a second.
     pub per_second: f64,
-    /// The accepted requests from which that is known …
+    /// The accepted requests from which that is known.
     pub accepted: u64,
-    /// … and the time in which they were.
+    /// The time in which they were accepted.
     pub over: Duration,
     /// The pace that is kept, in requests a second.
     pub pace_per_second: f64,

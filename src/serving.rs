@@ -18,6 +18,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 /// The listener's queue; the kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
+/// How long requests in flight may take once a server stops.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// How far a server is in its life, as its connections are told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -50,14 +53,13 @@ pub fn listen(address: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
 }
 
 /// Serves at most `connections` at a time until `shutdown` completes; then takes none any more, and lets
-/// what is in flight end within `grace`. While all places are taken further connections wait in the
+/// what is in flight end within 2 s. While all places are taken further connections wait in the
 /// listener's queue, and `make_room` is called before each.
 ///
 /// Dropping the future tells the connections that it is over.
 pub async fn serve_until<F: Future<Output = ()> + Send + 'static>(
     listener: TcpListener,
     connections: u32,
-    grace: Duration,
     serve: impl Fn(TcpStream, IpAddr, watch::Receiver<Stage>) -> F,
     make_room: impl Fn(),
     shutdown: impl Future<Output = ()>,
@@ -85,7 +87,7 @@ pub async fn serve_until<F: Future<Output = ()> + Send + 'static>(
     stage.send_replace(Stage::Draining);
     // Every place is free again when the last connection has ended.
     let every = places.acquire_many(connections);
-    if tokio::time::timeout(grace, every).await.is_err() {
+    if tokio::time::timeout(GRACE, every).await.is_err() {
         stage.send_replace(Stage::Over);
     }
 }

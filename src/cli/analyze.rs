@@ -118,7 +118,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     }
     if settings.expect_even == Some(ExpectEven::WhoAnswers) {
         if claim.within.is_none() && evidence.groups.len() < 2 {
-            let why = "one pod answered everything, and what is even takes two";
+            let why = "one pod answered everything, and evenness takes two";
             return Err(CommandError::not_measured(why));
         }
         claim = claim

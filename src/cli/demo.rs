@@ -60,20 +60,7 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     let split = measure::expected(&settings)?;
     // What is wrong with it is told before the pods are made that it asks for.
     settings.claim(split.clone())?;
-    let host = settings.host.clone();
-    let is_counted = settings.expect_even != Some(ExpectEven::WhoAnswers);
-    let mut config = match &settings.expect_even {
-        Some(_) if is_even => {
-            let pods = NonZeroUsize::new(split.len()).filter(|_| is_counted);
-            let pods = pods.unwrap_or(PODS);
-            args.behaviour.config_of_pods(pods, host, settings.seed())?
-        }
-        Some(ExpectEven::Backends(pods)) if args.behaviour.pods.is_none() => Config {
-            pods: pod_counts(pods),
-            ..args.behaviour.config(Some(&split), host, settings.seed())?
-        },
-        _ => args.behaviour.config(Some(&split), host, settings.seed())?,
-    };
+    let mut config = config(args, &settings, &split, is_even)?;
     if settings.grpc.is_some() {
         config.page = Page::Grpc;
         if settings.identify.is_empty() {
@@ -113,12 +100,38 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     Ok(status)
 }
 
+/// The ingress that is to be measured.
+fn config(
+    args: &DemoArgs,
+    settings: &Settings,
+    split: &Split,
+    is_even: bool,
+) -> Result<Config, CommandError> {
+    let (host, seed) = (settings.host.clone(), settings.seed());
+    let config = match &settings.expect_even {
+        Some(_) if is_even => {
+            let pods = counted(settings, split).unwrap_or(PODS);
+            args.behaviour.config_of_pods(pods, host, seed)?
+        }
+        Some(ExpectEven::Backends(pods)) if args.behaviour.pods.is_none() => Config {
+            pods: pod_counts(pods),
+            ..args.behaviour.config(Some(split), host, seed)?
+        },
+        _ => args.behaviour.config(Some(split), host, seed)?,
+    };
+    Ok(config)
+}
+
+/// How many pods are to share equally, where that is said.
+fn counted(settings: &Settings, split: &Split) -> Option<NonZeroUsize> {
+    let is_said = settings.expect_even != Some(ExpectEven::WhoAnswers);
+    NonZeroUsize::new(split.len()).filter(|_| is_said)
+}
+
 /// The lesson that fits what was asked for.
 fn lesson_of(args: &DemoArgs, settings: &Settings, split: &Split, status: ExitStatus) -> String {
     if split.is_of_pods() {
-        let counted = NonZeroUsize::new(split.len());
-        let pods = counted.filter(|_| settings.expect_even != Some(ExpectEven::WhoAnswers));
-        return lesson_of_pods(pods.unwrap_or(PODS), status);
+        return lesson_of_pods(counted(settings, split).unwrap_or(PODS), status);
     }
     if settings.expect_sticky.is_some() {
         return lesson_of_sessions(status);

@@ -68,7 +68,7 @@ pub(super) struct PromiseArgs {
     /// What PASS claims (default: equivalence)
     #[arg(long, value_enum)]
     judge: Option<JudgeArg>,
-    /// Responses without an identity, in percent, beyond which a run cannot pass (default: 1%)
+    /// The percentage of responses without an identity above which a run cannot pass (default: 1%)
     #[arg(long, value_name = "PCT", value_parser = quantity::percentage, help_heading = IDENTIFICATION)]
     max_unattributed: Option<f64>,
     /// Which workload (name or glob) is which backend; repeatable

@@ -92,47 +92,27 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
     let Claim {
         split, criterion, ..
     } = claim;
-    let expected = split.shares();
-    let positive = expected.iter().filter(|&&share| share > 0.0).count();
-    let asked = shift_and_power(args, criterion)?;
-    let requests = match asked {
-        Some((shift, power)) => requests_for_power(expected, shift, criterion.alpha, power),
-        None => args
-            .requests
-            .unwrap_or_else(|| claim.planned_requests())
-            .get(),
-    };
-    let requests_exact = asked.and_then(|(shift, power)| {
-        requests_for_exact_power(expected, shift, criterion.alpha, power)
-    });
-    let shift = asked.map_or(criterion.tolerance, |(shift, _)| shift);
-    let largest_variance = expected
-        .iter()
-        .map(|share| share * (1.0 - share))
-        .fold(0.0, f64::max);
-    let noncentrality = match asked {
-        _ if positive < 2 => 0.0,
-        Some((_, power)) => noncentrality(positive - 1, criterion.alpha, power),
-        None => requests as f64 * shift * shift / largest_variance,
-    };
+    let Cost {
+        requests,
+        requests_exact,
+        shift,
+        noncentrality,
+    } = cost(args, claim)?;
     let judged = NonZeroU64::new(requests_exact.unwrap_or(requests)).unwrap_or(NonZeroU64::MIN);
-    let own = tolerances(expected, criterion.tolerance);
-    let power = forecast(
-        &claim.of_split(),
-        judged,
-        claim.seed,
-        &told_shifts(match asked {
-            Some(_) => shift,
-            None => smallest(&own).min(shift),
-        }),
-    );
+    let own = claim.tolerances();
+    let told = if args.shift.is_some() {
+        shift
+    } else {
+        smallest(&own).min(shift)
+    };
+    let power = forecast(&claim.of_split(), judged, claim.seed, &told_shifts(told));
     let seconds = |n: u64| args.rate.map(|rate| n as f64 / rate.per_second());
     Ok(ForecastReport {
         schema_version: SCHEMA_VERSION,
         backends: (0..split.len())
             .map(|index| ForecastBackend {
                 label: split.labels()[index].clone(),
-                expected_share: expected[index],
+                expected_share: split.shares()[index],
                 tolerance_share: own[index],
             })
             .collect(),
@@ -158,6 +138,44 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
                 }
             })
             .collect(),
+    })
+}
+
+/// The requests that are asked for, and the shift that they notice.
+struct Cost {
+    requests: u64,
+    /// By the exact test, where a power is asked for.
+    requests_exact: Option<u64>,
+    shift: f64,
+    noncentrality: f64,
+}
+
+fn cost(args: &PlanArgs, claim: &Claim) -> Result<Cost, CommandError> {
+    let Criterion {
+        alpha, tolerance, ..
+    } = claim.criterion;
+    let shares = claim.split.shares();
+    let positive = shares.iter().filter(|&&share| share > 0.0).count();
+    let asked = shift_and_power(args, &claim.criterion)?;
+    let requests = match asked {
+        Some((shift, power)) => requests_for_power(shares, shift, alpha, power),
+        None => args
+            .requests
+            .unwrap_or_else(|| claim.planned_requests())
+            .get(),
+    };
+    let shift = asked.map_or(tolerance, |(shift, _)| shift);
+    let variances = shares.iter().map(|share| share * (1.0 - share));
+    Ok(Cost {
+        requests,
+        requests_exact: asked
+            .and_then(|(shift, power)| requests_for_exact_power(shares, shift, alpha, power)),
+        shift,
+        noncentrality: match asked {
+            _ if positive < 2 => 0.0,
+            Some((_, power)) => noncentrality(positive - 1, alpha, power),
+            None => requests as f64 * shift * shift / variances.fold(0.0, f64::max),
+        },
     })
 }
 

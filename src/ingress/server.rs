@@ -29,9 +29,6 @@ const MAX_CONNECTIONS: u32 = 20_000;
 /// nginx's default `keepalive_timeout`, which covers the wait for a request's head here.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// How long requests in flight may take once the ingress stops.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// Why an ingress did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum IngressError {
@@ -165,7 +162,6 @@ impl Ingress {
         let http = serving::serve_until(
             self.listener,
             MAX_CONNECTIONS,
-            GRACE,
             |stream, client, stage| serve(stream, connection(client), stage),
             wait,
             wait_for_stop(),
@@ -174,7 +170,7 @@ impl Ingress {
             if let Some((listener, _)) = self.tcp {
                 let greet = |stream, client, stage| tcp::serve(stream, connection(client), stage);
                 let stop = wait_for_stop();
-                serving::serve_until(listener, MAX_CONNECTIONS, GRACE, greet, wait, stop).await;
+                serving::serve_until(listener, MAX_CONNECTIONS, greet, wait, stop).await;
             }
         };
         let shutdown = async {

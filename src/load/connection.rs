@@ -16,7 +16,7 @@ use super::http1::exchange::{Broken, Exchanges, SendError};
 use super::http2::Streams;
 use super::outgoing::Outgoing;
 use super::tcp::Bytestream;
-use super::transport::Transport;
+use super::transport::{self, Transport};
 use crate::headers::Headers;
 use crate::identity::rule::Answer;
 use crate::measured::Address;
@@ -70,7 +70,7 @@ impl Connection {
         let allowance = Allowance::default();
         let lender = lender.clone();
         let transport = dialler.open(address, allowance.clone(), deadline).await?;
-        let certificate = transport.certificate().map(Rc::new);
+        let certificate = transport::certificate(&transport).map(Rc::new);
         let wire = match dialler.protocol() {
             Protocol::Http1 => Wire::Http1(Exchanges::new(transport, lender, allowance)),
             protocol @ (Protocol::Http2 | Protocol::Grpc) => {

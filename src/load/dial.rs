@@ -171,7 +171,7 @@ impl Dialler {
         };
         let socket = Metered::new(socket, allowance);
         let Some((connector, server_name)) = &self.tls else {
-            return Ok(Transport::Plain(socket));
+            return Ok(Transport::Left(socket));
         };
         let secured = {
             let handshake = pin!(connector.connect(server_name.clone(), socket));
@@ -195,7 +195,7 @@ impl Dialler {
         {
             return Err(DialError::new(Failure::Tls, message));
         }
-        Ok(Transport::Secured(Box::new(stream)))
+        Ok(Transport::Right(Box::new(stream)))
     }
 
     /// Connects, if need be as soon as a local port is free again.
@@ -231,9 +231,9 @@ async fn connect(address: &Address) -> io::Result<Socket> {
         Address::Ip(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(Socket::Tcp(stream))
+            Ok(Socket::Left(stream))
         }
-        Address::UnixSocket(path) => UnixStream::connect(path).await.map(Socket::Unix),
+        Address::UnixSocket(path) => UnixStream::connect(path).await.map(Socket::Right),
     }
 }
 

@@ -25,6 +25,13 @@ const IN_THE_LOGS: &str = "(in the logs)";
 /// How many bytes of an unidentified body are kept to show a person.
 const SAMPLE_BYTES: usize = 200;
 
+/// A response that was read, as far as HTTP goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Received {
+    pub status: u16,
+    pub end: BodyEnd,
+}
+
 /// Counts, and what else a person may want to know.
 #[derive(Debug)]
 pub(super) struct Harvest {
@@ -70,8 +77,8 @@ impl Harvest {
 
     /// Sets aside what was counted in an epoch that has ended; the number of the present one.
     pub(super) fn keep_up(&mut self, shared: &Shared) -> u32 {
-        if self.epoch_number != shared.epochs.number.load(Ordering::Relaxed) {
-            (self.epoch_number, self.epoch) = shared.epochs.present();
+        if self.epoch_number != shared.turnstile.epochs.number.load(Ordering::Relaxed) {
+            (self.epoch_number, self.epoch) = shared.turnstile.epochs.present();
             self.set_aside.add(Reason::BeforePacing, &self.tally);
             self.tally.start_over(Arc::clone(&self.epoch.sequence));
             self.addresses.start_over();
@@ -139,9 +146,8 @@ impl Harvest {
         &mut self,
         shared: &Shared,
         ticket: u64,
-        status: u16,
+        Received { status, end }: Received,
         answer: Answer<'_>,
-        end: BodyEnd,
     ) -> Option<PodId> {
         let Answer { headers, body, .. } = answer;
         self.signs.record(headers);

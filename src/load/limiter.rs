@@ -29,9 +29,9 @@ use crate::measured::RateLimit;
 use measure::{Measure, Measured};
 use trial::{Finding, Trial};
 
-/// So many rejections begin a measurement …
+/// So many rejections begin a measurement, if they are close together.
 const SUSPECTS: usize = 5;
-/// … if they lie within so many requests: with fewer than 1 % of the requests rejected a run can pass.
+/// Within so many requests, that is: with fewer than 1 % of the requests rejected a run can pass.
 const SUSPECT_SPAN: u64 = 500;
 /// Rejections that end by themselves (a reload) are measured at most so often.
 const MEASUREMENTS: u32 = 3;
@@ -58,14 +58,28 @@ pub enum Answer {
     /// Anything but a rejection.
     Accepted,
     /// 429, or a 503 that names no pod.
-    Rejected {
-        /// 429, which no broken backend answers by itself.
-        is_explicit: bool,
-        /// `Retry-After`; zero without one.
-        retry_after: Duration,
-    },
+    Rejected(Rejection),
     /// No whole response.
     Failed,
+}
+
+/// What a rejection says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejection {
+    /// 429, which no broken backend answers by itself.
+    pub is_explicit: bool,
+    /// `Retry-After`; zero without one.
+    pub retry_after: Duration,
+}
+
+impl Rejection {
+    /// The same, of which no more is believed than a run can wait.
+    fn bounded(self) -> Self {
+        Self {
+            retry_after: self.retry_after.min(LONGEST_PAUSE),
+            ..self
+        }
+    }
 }
 
 /// What may be sent.
@@ -153,8 +167,7 @@ impl Limiter {
         &mut self,
         ticket: u64,
         now: Duration,
-        is_explicit: bool,
-        retry_after: Duration,
+        rejection: Rejection,
         identified: bool,
     ) -> Option<Change> {
         let State::Free(suspects) = &mut self.state else {
@@ -171,15 +184,8 @@ impl Limiter {
         }
         self.measurements += 1;
         let share = SUSPECTS as f64 / span as f64;
-        let retry_after = retry_after.min(LONGEST_PAUSE);
-        let measure = Measure::new(
-            now,
-            is_explicit,
-            retry_after,
-            share,
-            identified,
-            self.concurrency,
-        );
+        let rejection = rejection.bounded();
+        let measure = Measure::new(now, rejection, share, identified, self.concurrency);
         self.enter(State::Measuring(measure));
         Some(Change::Suspected)
     }
@@ -216,13 +222,7 @@ impl Limiter {
             return None;
         }
         let answer = match answer {
-            Answer::Rejected {
-                is_explicit,
-                retry_after,
-            } => Answer::Rejected {
-                is_explicit,
-                retry_after: retry_after.min(LONGEST_PAUSE),
-            },
+            Answer::Rejected(rejection) => Answer::Rejected(rejection.bounded()),
             other => other,
         };
         match &mut self.state {
@@ -232,7 +232,7 @@ impl Limiter {
                 Some(self.measured(now, measured))
             }
             State::Trial(trial) => {
-                if let Answer::Rejected { retry_after, .. } = answer {
+                if let Answer::Rejected(Rejection { retry_after, .. }) = answer {
                     self.next_slot = self.next_slot.max(now + retry_after);
                 }
                 let finding = trial.answered(answer)?;
@@ -240,7 +240,7 @@ impl Limiter {
             }
             State::Paced(paced) => {
                 let change = paced.answered(answer);
-                if let Answer::Rejected { retry_after, .. } = answer {
+                if let Answer::Rejected(Rejection { retry_after, .. }) = answer {
                     let pause = pause(&paced.found).max(retry_after);
                     self.next_slot = self.next_slot.max(now + pause);
                 }
@@ -323,7 +323,7 @@ impl Paced {
         self.sum += match answer {
             Answer::Failed => 0.0,
             Answer::Accepted => ((1.0 - unusual) / (1.0 - usual)).ln(),
-            Answer::Rejected { .. } => (unusual / usual).ln(),
+            Answer::Rejected(_) => (unusual / usual).ln(),
         };
         self.sum = self.sum.max(0.0);
         if self.sum < SLOWER_BOUND {

@@ -50,7 +50,6 @@ use allowance::Allowance;
 pub use board::SoFar;
 use deadline::Deadline;
 use dial::Dialler;
-use dispenser::Dispenser;
 pub use error::LoadError;
 use harvest::Harvest;
 use preparation::Prepared;
@@ -173,12 +172,8 @@ async fn control(
     let dialler = Arc::new(Dialler::new(plan)?);
     let mut prepared = Prepared::default();
     let addresses = prepare(plan, &dialler, &mut signals, &mut prepared).await?;
-    let requests = plan.budget.requests.map(NonZeroU64::get);
-    let dispenser = Dispenser::new(requests, plan.budget.replacements());
-    let plan = plan.clone();
-    let shared = Arc::new(Shared::new(
-        plan, dialler, addresses, dispenser, registry, None,
-    ));
+    let shared = Shared::new(plan.clone(), dialler, addresses, registry, None);
+    let shared = Arc::new(shared);
     let begun = Begun {
         shared: &shared,
         snapshots: Arc::default(),
@@ -235,7 +230,7 @@ fn ending(shared: &Shared, stopped_by: Option<Ending>, attributed: u64) -> Endin
         }
         Some(ending) => ending,
         None if shared.hopeless.load(Ordering::Relaxed) => Ending::NothingIdentified,
-        None if shared.dispenser.is_exhausted() => Ending::ReplacementsSpent,
+        None if shared.turnstile.dispenser.is_exhausted() => Ending::ReplacementsSpent,
         None => Ending::Complete,
     }
 }

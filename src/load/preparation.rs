@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::dial::Dialler;
-use super::dispenser::Dispenser;
 use super::shared::Shared;
 use super::signals::Signals;
 use super::{LoadError, drive, reachable_addresses};
@@ -68,7 +67,7 @@ pub(super) async fn wait_ready(
     prepared
         .send(&shared, Reason::WaitReady, signals, &mut || {
             if missing(plan, &registry).is_empty() {
-                shared.dispenser.stop();
+                shared.turnstile.dispenser.stop();
             }
         })
         .await?;
@@ -167,13 +166,11 @@ pub(super) fn stage(
     reason: Reason,
 ) -> (Arc<PodRegistry>, Arc<Shared>) {
     let registry = PodRegistry::shared(plan.mappings.clone());
-    let requests = plan.budget.requests.map(std::num::NonZeroU64::get);
-    let dispenser = Dispenser::new(requests, 0);
+    let addresses = addresses.to_vec();
     let shared = Shared::new(
         plan,
         Arc::clone(dialler),
-        addresses.to_vec(),
-        dispenser,
+        addresses,
         &registry,
         Some(reason),
     );

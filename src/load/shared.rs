@@ -5,6 +5,7 @@
 //! spoils nothing. A run ends early only when so many of them in a row brought no identity that no backend of
 //! the split can be healthy; one bad response, or a bad moment, ends nothing.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -12,11 +13,10 @@ use std::time::{Duration, Instant};
 use super::board::Board;
 use super::dial::Dialler;
 use super::dispenser::Dispenser;
-use super::epoch::Epoch;
 use super::limiter::Answer;
 use super::outgoing::Outgoing;
 use super::session::SessionSource;
-use super::turnstile::{Epochs, Turnstile};
+use super::turnstile::Turnstile;
 use super::{Doubt, Progress};
 use crate::identity::finder::Finder;
 use crate::measured::Address;
@@ -45,9 +45,7 @@ pub(super) struct Shared {
     /// The plan's request; sessions add to it.
     pub outgoing: Outgoing,
     pub addresses: Vec<Address>,
-    pub dispenser: Dispenser,
     pub turnstile: Turnstile,
-    pub epochs: Epochs,
     pub registry: Arc<PodRegistry>,
     /// The sessions, in a run that consists of some.
     pub sessions: Option<Arc<SessionSource>>,
@@ -64,9 +62,9 @@ pub(super) struct Shared {
     pub cached: AtomicBool,
     /// Set when the first requests brought no identity.
     pub hopeless: AtomicBool,
-    /// So many requests make up the first ones …
+    /// So many requests make up the first ones.
     first: u64,
-    /// … and so many of them ended without an identity.
+    /// So many of the first ones ended without an identity.
     first_unidentified: AtomicU64,
     doubt: OnceLock<Doubt>,
 }
@@ -76,10 +74,16 @@ impl Shared {
         plan: Plan,
         dialler: Arc<Dialler>,
         addresses: Vec<Address>,
-        dispenser: Dispenser,
         registry: &Arc<PodRegistry>,
         set_aside_as: Option<Reason>,
     ) -> Self {
+        let budget = &plan.budget;
+        let requests = budget.requests.map(NonZeroU64::get);
+        let replacements = match set_aside_as {
+            Some(_) => 0,
+            None => budget.replacements(),
+        };
+        let dispenser = Dispenser::new(requests, replacements);
         let sessions = plan
             .claim
             .sessions
@@ -89,9 +93,7 @@ impl Shared {
             outgoing: Outgoing::new(plan.request.clone()),
             dialler,
             addresses,
-            dispenser,
-            turnstile: Turnstile::new(&plan),
-            epochs: Epochs::new(Epoch::new(&plan, registry, 0)),
+            turnstile: Turnstile::new(&plan, dispenser, registry),
             registry: Arc::clone(registry),
             sessions,
             set_aside_as,
@@ -113,7 +115,7 @@ impl Shared {
         let elapsed = self.started.elapsed();
         let is_doubtful = elapsed >= PATIENCE && !self.identified.load(Ordering::Relaxed);
         Progress {
-            dispatched: self.dispenser.progress(),
+            dispatched: self.turnstile.dispenser.progress(),
             limiter: self.turnstile.found(),
             doubt: is_doubtful.then(|| self.doubt.get().cloned().unwrap_or(Doubt::Silent)),
             is_cached: self.cached.load(Ordering::Relaxed),
@@ -137,25 +139,18 @@ impl Shared {
 
     /// Tells the limiter how a request with a permit ended.
     pub(super) fn answered(&self, permit: u32, now: Duration, answer: Answer) {
-        let (dispenser, epochs) = (&self.dispenser, &self.epochs);
-        let of_run = (&self.plan, &self.registry);
-        self.turnstile
-            .answered(dispenser, epochs, of_run, permit, now, answer);
+        self.turnstile.answered(&self.plan, permit, now, answer);
     }
 
     /// Tells the limiter of a rejection of a request that needed no permit.
     pub(super) fn rejected(&self, ticket: u64, now: Duration, answer: Answer) {
         // A probe would be a session's request, whose follow-ups can't be told apart.
         let is_kept_to = self.sessions.is_none() && self.set_aside_as.is_none();
-        if let Answer::Rejected {
-            is_explicit,
-            retry_after,
-        } = answer
+        if let Answer::Rejected(rejection) = answer
             && is_kept_to
         {
             let identified = self.identified.load(Ordering::Relaxed);
-            self.turnstile
-                .rejected(ticket, now, is_explicit, retry_after, identified);
+            self.turnstile.rejected(ticket, now, rejection, identified);
         }
     }
 
@@ -169,14 +164,13 @@ impl Shared {
 
     /// Has a request that got no identity sent again, unless the target is hopeless.
     pub(super) fn replace(&self, ticket: u64) {
-        self.turnstile
-            .replace(&self.dispenser, &self.epochs, ticket);
+        self.turnstile.replace(ticket);
         if self.set_aside_as.is_some() {
             return;
         }
         if self.finder.is_in_doubt() {
             self.hopeless.store(true, Ordering::Relaxed);
-            self.dispenser.stop();
+            self.turnstile.dispenser.stop();
         }
         if self.identified.load(Ordering::Relaxed) {
             return;
@@ -190,7 +184,7 @@ impl Shared {
         // While rejections are looked into, what comes of that decides.
         if unidentified >= self.first && is_time && !self.turnstile.is_closed() {
             self.hopeless.store(true, Ordering::Relaxed);
-            self.dispenser.stop();
+            self.turnstile.dispenser.stop();
         }
     }
 }

@@ -45,7 +45,7 @@ impl Snapshots {
             return None;
         }
         asked.is_open = false;
-        let mut whole = Harvest::new(shared.registry.clone(), shared.epochs.present());
+        let mut whole = Harvest::new(shared.registry.clone(), shared.turnstile.epochs.present());
         let given = std::mem::take(&mut asked.given);
         // What was counted before a limiter was kept to is set aside with the next request.
         let is_one = |harvest: &Harvest| harvest.epoch_number == whole.epoch_number;

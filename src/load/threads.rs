@@ -43,7 +43,7 @@ impl Threads {
         handles
             .map(|handles| Self { handles, ended })
             .map_err(|source| {
-                shared.dispenser.stop();
+                shared.turnstile.dispenser.stop();
                 phase.send_replace(Phase::Quit);
                 LoadError::Threads { threads, source }
             })
@@ -78,18 +78,18 @@ impl Threads {
                         Phase::Run => Phase::Drain,
                         Phase::Drain | Phase::Quit => Phase::Quit,
                     };
-                    shared.dispenser.stop();
+                    shared.turnstile.dispenser.stop();
                     phase.send_replace(next);
                     ending = Some(Ending::Interrupted);
                 }
-                () = tokio::time::sleep(left), if !shared.dispenser.is_stopped() => {
-                    shared.dispenser.stop();
+                () = tokio::time::sleep(left), if !shared.turnstile.dispenser.is_stopped() => {
+                    shared.turnstile.dispenser.stop();
                     phase.send_replace(if is_poll { Phase::Quit } else { Phase::Drain });
                     ending = at_limit;
                 }
                 _ = tick.tick() => {
                     progress(shared.progress());
-                    if is_poll && shared.dispenser.is_stopped() {
+                    if is_poll && shared.turnstile.dispenser.is_stopped() {
                         phase.send_replace(Phase::Quit);
                     }
                 }
@@ -99,7 +99,7 @@ impl Threads {
 
     pub(super) fn join(self, shared: &Shared) -> std::io::Result<Harvest> {
         let registry = Arc::clone(&shared.registry);
-        let mut whole = Harvest::new(registry, shared.epochs.present());
+        let mut whole = Harvest::new(registry, shared.turnstile.epochs.present());
         for handle in self.handles {
             let harvest = handle
                 .join()

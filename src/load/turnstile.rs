@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::dispenser::Dispenser;
 use super::epoch::Epoch;
-use super::limiter::{Answer, Change, Limiter, Permit};
+use super::limiter::{Answer, Change, Limiter, Permit, Rejection};
 use crate::measured::RateLimit;
 use crate::plan::Plan;
 use crate::plan::pace::Rate;
@@ -58,9 +58,12 @@ pub(super) enum Entry {
     Spent,
 }
 
-/// A [`Limiter`] that the threads of a run share.
+/// A [`Limiter`] that the threads of a run share, and what it governs.
 #[derive(Debug)]
 pub(super) struct Turnstile {
+    pub dispenser: Dispenser,
+    pub epochs: Epochs,
+    registry: Arc<PodRegistry>,
     is_closed: AtomicBool,
     /// Held by the loop at the head of the queue.
     pub head: tokio::sync::Mutex<()>,
@@ -77,9 +80,12 @@ struct State {
 }
 
 impl Turnstile {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(super) fn new(plan: &Plan, dispenser: Dispenser, registry: &Arc<PodRegistry>) -> Self {
         let rate = plan.load.rate.map(Rate::per_second);
         Self {
+            dispenser,
+            epochs: Epochs::new(Epoch::new(plan, registry, 0)),
+            registry: Arc::clone(registry),
             is_closed: AtomicBool::new(false),
             head: tokio::sync::Mutex::new(()),
             state: Mutex::new(State {
@@ -124,15 +130,9 @@ impl Turnstile {
 
     /// What the loop at the head may do at `now`; `held` is a place in the dispatch order that it has taken
     /// already.
-    pub(super) fn entry(
-        &self,
-        dispenser: &Dispenser,
-        epochs: &Epochs,
-        held: Option<u64>,
-        now: Duration,
-    ) -> Entry {
+    pub(super) fn entry(&self, held: Option<u64>, now: Duration) -> Entry {
         let mut state = lock(&self.state);
-        if dispenser.is_stopped() {
+        if self.dispenser.is_stopped() {
             return Entry::Spent;
         }
         match state.limiter.permit(now) {
@@ -140,9 +140,9 @@ impl Turnstile {
             Permit::Wait(until) => Entry::Wait(until),
             Permit::Probe(permit) => Entry::Probe(permit),
             Permit::Request(permit) => {
-                let first = epochs.present().1.first_ticket;
+                let first = self.epochs.present().1.first_ticket;
                 let held = held.filter(|&ticket| ticket >= first);
-                match held.or_else(|| dispenser.take()) {
+                match held.or_else(|| self.dispenser.take()) {
                     Some(ticket) => Entry::Request(ticket, permit),
                     None => Entry::Spent,
                 }
@@ -151,14 +151,14 @@ impl Turnstile {
     }
 
     /// Allows another request in place of this one, unless its epoch has ended.
-    pub(super) fn replace(&self, dispenser: &Dispenser, epochs: &Epochs, ticket: u64) {
+    pub(super) fn replace(&self, ticket: u64) {
         if !self.is_closed() {
-            dispenser.replace();
+            self.dispenser.replace();
             return;
         }
         let _state = lock(&self.state);
-        if ticket >= epochs.present().1.first_ticket {
-            dispenser.replace();
+        if ticket >= self.epochs.present().1.first_ticket {
+            self.dispenser.replace();
         }
     }
 
@@ -167,14 +167,13 @@ impl Turnstile {
         &self,
         ticket: u64,
         now: Duration,
-        is_explicit: bool,
-        retry_after: Duration,
+        rejection: Rejection,
         identified: bool,
     ) {
         let mut state = lock(&self.state);
         let limiter = &mut state.limiter;
         if limiter
-            .rejected(ticket, now, is_explicit, retry_after, identified)
+            .rejected(ticket, now, rejection, identified)
             .is_some()
         {
             state.closed_at = now;
@@ -184,15 +183,7 @@ impl Turnstile {
 
     /// Takes the answer to what came by with a permit. Where it shows a limiter, a new epoch begins with a
     /// budget of its own.
-    pub(super) fn answered(
-        &self,
-        dispenser: &Dispenser,
-        epochs: &Epochs,
-        (plan, registry): (&Plan, &Arc<PodRegistry>),
-        permit: u32,
-        now: Duration,
-        answer: Answer,
-    ) {
+    pub(super) fn answered(&self, plan: &Plan, permit: u32, now: Duration, answer: Answer) {
         let mut state = lock(&self.state);
         match state.limiter.answered(permit, now, answer) {
             None | Some(Change::Suspected) => {}
@@ -202,12 +193,13 @@ impl Turnstile {
                 self.is_closed.store(false, Ordering::Relaxed);
             }
             Some(Change::Paced(found)) => {
-                if dispenser.is_stopped() {
+                if self.dispenser.is_stopped() {
                     return;
                 }
                 state.found = Some(found);
-                let first = dispenser.restart(&plan.budget);
-                epochs.begin(Epoch::new(plan, registry, first));
+                let first = self.dispenser.restart(&plan.budget);
+                let epoch = Epoch::new(plan, &self.registry, first);
+                self.epochs.begin(epoch);
             }
         }
     }

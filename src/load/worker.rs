@@ -18,7 +18,7 @@ use super::Phase;
 use super::buffer::{BodyEnd, Lender};
 use super::connection::{Connection, ExchangeError};
 use super::deadline::{Deadline, Elapsed};
-use super::harvest::Harvest;
+use super::harvest::{Harvest, Received};
 use super::limiter::Answer;
 use super::session::SessionLoop;
 use super::shared::{NO_TICKET, Shared};
@@ -46,7 +46,7 @@ pub(super) fn run(
         .build_local(LocalOptions::default())?;
     let harvest = Rc::new(RefCell::new(Harvest::new(
         Arc::clone(&shared.registry),
-        shared.epochs.present(),
+        shared.turnstile.epochs.present(),
     )));
     let lender = Lender::default();
     let kept = Rc::new(RefCell::new(Vec::new()));
@@ -253,8 +253,11 @@ impl RequestLoop {
                 }
                 Ok(Err(ExchangeError::Failed(failure, message))) => Err((failure, message)),
                 Err(Elapsed) if open.connection.has_heard() => {
-                    let told = (status::ANSWERED, BodyEnd::Whole);
-                    Ok(self.responded(&open.connection, ticket, told))
+                    let received = Received {
+                        status: status::ANSWERED,
+                        end: BodyEnd::Whole,
+                    };
+                    Ok(self.responded(&open.connection, ticket, received))
                 }
                 Err(Elapsed) => {
                     self.discard(&open).await;
@@ -302,7 +305,7 @@ impl RequestLoop {
         let limit = shared.plan.load.max_body;
         let (end, of_call) = connection.read_body(limit, names).await?;
         let status = of_call.unwrap_or(status);
-        let responded = self.responded(connection, ticket, (status, end));
+        let responded = self.responded(connection, ticket, Received { status, end });
         connection.finish();
         Ok(responded)
     }

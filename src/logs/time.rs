@@ -35,7 +35,8 @@ fn of_clf(text: &str) -> Option<SystemTime> {
 fn offset(zone: &str) -> Option<i64> {
     let digits: String = zone.chars().filter(char::is_ascii_digit).collect();
     let number = |range: std::ops::Range<usize>| digits.get(range)?.parse::<i64>().ok();
-    let seconds = number(0..2)? * 3600 + number(2..4)? * 60;
+    let (hours, minutes) = (number(0..2)?, number(2..4)?);
+    let seconds = (hours < 24 && minutes < 60).then_some(hours * 3600 + minutes * 60)?;
     Some(if zone.starts_with('-') {
         -seconds
     } else {
@@ -68,6 +69,7 @@ mod tests {
             "2026-11-29T03:34:08+01:00",
             "2026-11-29 02:34:08",
             "1795919648",
+            "1795919648.0",
         ] {
             assert_eq!(parse(text), Some(moment), "{text}");
         }
@@ -76,6 +78,12 @@ mod tests {
             "yesterday",
             "29/Foo/2026:02:34:08",
             "-5",
+            "NaN",
+            "inf",
+            "1e300",
+            "2026-11-29",
+            "2026-11-29T03:34:08+25:00",
+            "\u{e4}\u{e4}:\u{e4}\u{e4}",
             "29/Nov/2026:02:34:08 +",
         ] {
             assert_eq!(parse(text), None, "{text}");

@@ -340,7 +340,7 @@ fn set_aside(measured: &SetAsideMeasurement) -> Result<SetAside, DecodeError> {
 fn limiter(measured: LimiterMeasurement) -> Result<RateLimit, DecodeError> {
     let is_rate = |rate: f64| rate.is_finite() && rate > 0.0;
     if !is_rate(measured.per_second) || !is_rate(measured.pace_per_second) {
-        return Err(wrong("limiter", "has a rate that is none"));
+        return Err(wrong("limiter", "has an impossible rate"));
     }
     Ok(RateLimit {
         per_second: measured.per_second,
@@ -358,7 +358,7 @@ fn statuses(
 ) -> Result<BTreeMap<u16, u64>, DecodeError> {
     let row = |(status, &responses): (&String, &u64)| {
         let number = status::parse(status);
-        let status = number.ok_or_else(|| wrong(part, "has a status that is none"))?;
+        let status = number.ok_or_else(|| wrong(part, "has an impossible status"))?;
         Ok((status, count(part, responses)?))
     };
     by_status.iter().map(row).collect()

@@ -4,14 +4,12 @@ use std::collections::HashMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-
 use super::decode::DecodeError;
 use crate::claim::within::Within;
 use crate::claim::{Claim, Criterion, CriterionError, Limit};
 use crate::measured::{Address, Ending, Measured, PartCounts, RateLimit, Trial};
 use crate::plan::preparation::Preparation;
-use crate::plan::target::{self, Dialling, Protocol, TargetError};
+use crate::plan::target::{Destination, Dialling, Protocol, TargetError};
 use crate::plan::{Budget, ConnectionUse};
 use crate::report::measurement::{LimitMeasurement, ShardMeasurement, SharedPlan};
 use crate::split::{Split, SplitError};
@@ -115,17 +113,10 @@ pub(super) fn trial(shared: &SharedPlan) -> Result<Trial, SharedPlanError> {
     let protocol = shared.protocol.as_deref().map(Protocol::named);
     let protocol = protocol.unwrap_or(Some(Protocol::Http1));
     let protocol = protocol.ok_or(SharedPlanError::Field("protocol"))?;
-    let (target, _) = target::target(
-        &shared.url,
-        Some(&shared.host),
-        "GET",
-        &[],
-        Bytes::new(),
-        &Dialling {
-            protocol,
-            ..Dialling::default()
-        },
-    )?;
+    let target = Destination::parse(&shared.url, Some(&shared.host))?.target(&Dialling {
+        protocol,
+        ..Dialling::default()
+    })?;
     let per_connection = count("requests_per_connection", shared.requests_per_connection)?;
     Ok(Trial {
         url: target.url,

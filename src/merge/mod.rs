@@ -5,8 +5,10 @@
 //! and judged once. Shards of other runs or plans, shards that came twice and shards that are missing are
 //! named, and then nothing is judged.
 
+mod chosen;
 pub mod decode;
 pub mod documents;
+mod error;
 pub mod fold;
 pub mod marked;
 
@@ -18,90 +20,20 @@ use serde_json::Value;
 
 use crate::claim::Claim;
 use crate::format::{TOLD, cut};
-use crate::measured::{Ending, Trial};
+use crate::measured::Trial;
 use crate::plan::shard::MAX_SHARDS;
 use crate::report::measurement::{MarksReport, Measurement, ShardMeasurement, SharedPlan};
 use crate::report::{Report, SCHEMA_VERSION};
 use crate::verdict::Reason;
 use crate::verdict::shards::{Gathered, judge_shards};
-use decode::{DecodeError, decode};
+use chosen::{Chosen, listed};
+use decode::decode;
 use documents::{DocumentsError, Found};
+pub use error::MergeError;
 use fold::{Fold, SharedPlanError};
 
 /// What is kept of all reports together, in bytes of JSON.
 const MOST_KEPT: usize = 64 << 20;
-/// At most so many of a kind are named.
-const NAMED: usize = 8;
-
-/// Why what was read cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum MergeError {
-    /// A source cannot be read.
-    #[error("{name}: {error}")]
-    Read {
-        /// The source.
-        name: String,
-        /// Why.
-        error: DocumentsError,
-    },
-    /// A source has no report.
-    #[error("{0} holds no report of a shard: write them with --shard I/N --json FILE")]
-    NoReport(String),
-    /// A source has a part of a report.
-    #[error("{0} holds only a report that is cut off: was the shard stopped while it wrote it?")]
-    CutOff(String),
-    /// A source has a report of a whole run.
-    #[error("{0} holds a report that is not of a shard: only runs with --shard I/N can be merged")]
-    NotAShard(String),
-    /// A source has a report of a marked run.
-    #[error("{0} holds a marked run: judge it by the pods' logs with lbtest analyze --run {0}")]
-    Marked(String),
-    /// A source has a report of a run that is not marked.
-    #[error("{0} holds no report of a marked run: write one with --identify logs --json {0}")]
-    NotMarked(String),
-    /// A report follows a later contract.
-    #[error(
-        "{name} holds a report of version {version}, which this program does not know: use a newer one"
-    )]
-    Version {
-        /// The source.
-        name: String,
-        /// The version of the contract.
-        version: u64,
-    },
-    /// A report does not follow the contract.
-    #[error("{name}: the report's {path} is not what a report has there: {what}")]
-    Field {
-        /// The source.
-        name: String,
-        /// The field.
-        path: String,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// What the shards share is no plan.
-    #[error("{name}: the report's measurement.plan cannot be used: {error}")]
-    Plan {
-        /// The source.
-        name: String,
-        /// Why.
-        error: SharedPlanError,
-    },
-    /// A shard's measurement contradicts itself.
-    #[error("{name}: the measurement of shard {index} cannot be used: {error}")]
-    Shard {
-        /// The source.
-        name: String,
-        /// The shard.
-        index: u32,
-        /// Why.
-        error: DecodeError,
-    },
-    /// There is more than is kept.
-    #[error("the reports take more than 64 MiB: merge fewer shards, with fewer pods each")]
-    TooMuch,
-}
-
 /// Shards of a run, and where each came from.
 #[derive(Debug, Default)]
 pub struct Collection {
@@ -227,7 +159,7 @@ impl Collection {
                 return Err(MergeError::Field {
                     name: name.to_owned(),
                     path: "measurement.shards".to_owned(),
-                    what: format!("shard {index} of {} is none", plan.shards),
+                    what: format!("there is no shard {index} of {}", plan.shards),
                 });
             }
             let name = name.to_owned();
@@ -300,117 +232,6 @@ fn usable(name: &str, shared: &SharedPlan) -> Result<(Claim, Trial), MergeError>
         name: name.to_owned(),
         error,
     })
-}
-
-/// One measurement of each shard, and what keeps the run from being judged.
-struct Chosen {
-    measured: Vec<Given>,
-    /// One report of each shard that could not measure.
-    unmeasured: Vec<Given>,
-    repeated: Vec<Reason>,
-    gaps: Vec<Reason>,
-    notes: Vec<Reason>,
-    /// Whether there is some report of every shard.
-    is_complete: bool,
-}
-
-impl Chosen {
-    /// Of a shard that was started again, the complete measurement counts: what could not measure has
-    /// counted nothing, and what was interrupted was so whatever it had counted.
-    fn of(mut shards: BTreeMap<u32, Vec<Given>>, count: u32) -> Self {
-        let mut chosen = Self {
-            measured: Vec::new(),
-            unmeasured: Vec::new(),
-            repeated: Vec::new(),
-            gaps: Vec::new(),
-            notes: Vec::new(),
-            is_complete: false,
-        };
-        let (mut missing, mut retried, mut repeated) = (Vec::new(), Vec::new(), Vec::new());
-        for index in 0..count {
-            let given = shards.remove(&index).unwrap_or_default();
-            let reports = given.len();
-            let (mut unmeasured, measured): (Vec<_>, Vec<_>) = given
-                .into_iter()
-                .partition(|given| given.shard.unmeasured.is_some());
-            let (mut interrupted, mut complete): (Vec<_>, Vec<_>) =
-                measured.into_iter().partition(|given| {
-                    given.shard.ending.as_deref() == Some(Ending::Interrupted.code())
-                });
-            let best = if complete.is_empty() {
-                &mut interrupted
-            } else {
-                &mut complete
-            };
-            if best.len() > 1 {
-                let names: Vec<&str> = best.iter().map(|given| given.name.as_str()).collect();
-                repeated.push(format!("shard {index} in {}", listed(&names)));
-            } else if let Some(given) = best.pop() {
-                if reports > 1 {
-                    retried.push(index.to_string());
-                }
-                chosen.measured.push(given);
-            } else if let Some(given) = unmeasured.pop() {
-                chosen.unmeasured.push(given);
-            } else {
-                missing.push(index.to_string());
-            }
-        }
-        chosen.is_complete = missing.is_empty();
-        if !repeated.is_empty() {
-            chosen.repeated.push(Reason::new(
-                "shards_repeated",
-                format!(
-                    "measured more than once: {}; merge each shard once",
-                    listed(&repeated)
-                ),
-            ));
-        }
-        if !missing.is_empty() {
-            chosen.gaps.push(Reason::new(
-                "shards_missing",
-                format!(
-                    "{} of {count} shards missing: {}; merge the reports of all of them",
-                    missing.len(),
-                    listed(&missing)
-                ),
-            ));
-        }
-        let failed = chosen.unmeasured.iter().map(|given| {
-            let why = given.shard.unmeasured.as_deref().unwrap_or_default();
-            format!("shard {} ({})", given.shard.index, cut(why, TOLD))
-        });
-        let failed: Vec<String> = failed.collect();
-        if !failed.is_empty() {
-            chosen.gaps.push(Reason::new(
-                "shards_unmeasured",
-                format!(
-                    "{} of {count} shards could not measure: {}",
-                    failed.len(),
-                    listed(&failed)
-                ),
-            ));
-        }
-        if !retried.is_empty() {
-            chosen.notes.push(Reason::new(
-                "shards_retried",
-                format!(
-                    "started again, since it could not measure or was interrupted: shard {}",
-                    listed(&retried)
-                ),
-            ));
-        }
-        chosen
-    }
-}
-
-/// The first few of a list, and how many there are beyond.
-fn listed<T: AsRef<str>>(all: &[T]) -> String {
-    let shown: Vec<&str> = all.iter().take(NAMED).map(AsRef::as_ref).collect();
-    match all.len().saturating_sub(NAMED) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
 }
 
 /// Names the first field in which two plans differ.

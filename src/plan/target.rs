@@ -156,125 +156,157 @@ fn printable(text: &str) -> String {
     text.escape_debug().to_string()
 }
 
-/// Reads the URL, how it is dialled, and what is sent to it.
-///
-/// `host` replaces the URL's authority in the `Host` header; `headers` are `Name: value` texts.
-///
-/// # Errors
-/// Names the part that cannot be used.
-pub fn target(
-    url: &str,
-    host: Option<&str>,
-    method: &str,
-    headers: &[String],
-    body: Bytes,
-    dialling: &Dialling,
-) -> Result<(Target, RequestTemplate), TargetError> {
-    let refused = || TargetError::Url(printable(url));
-    let written = if url.contains("://") {
-        url.to_owned()
-    } else {
-        format!("http://{url}")
-    };
-    if !url.is_ascii() && written.parse::<Uri>().is_err() {
-        return Err(TargetError::NotAscii(printable(url)));
+/// Where requests go: a URL, and the name that they ask for there.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    url: String,
+    uri: Uri,
+    scheme: Scheme,
+    authority: Authority,
+    port: u16,
+    /// What `--host` asks for in place of the URL's authority.
+    host: Option<Authority>,
+}
+
+impl Destination {
+    /// Reads a URL; `host` replaces its authority in the `Host` header.
+    ///
+    /// # Errors
+    /// Names the part that cannot be used.
+    pub fn parse(url: &str, host: Option<&str>) -> Result<Self, TargetError> {
+        let refused = || TargetError::Url(printable(url));
+        let written = if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("http://{url}")
+        };
+        if !url.is_ascii() && written.parse::<Uri>().is_err() {
+            return Err(TargetError::NotAscii(printable(url)));
+        }
+        let uri: Uri = written.parse().map_err(|_| refused())?;
+        let scheme = uri.scheme().cloned().ok_or_else(refused)?;
+        let usual_port = match scheme.as_str() {
+            "http" => Some(80),
+            "https" => Some(443),
+            "tcp" | "tls" => None,
+            other => return Err(TargetError::Scheme(printable(other))),
+        };
+        let authority = uri.authority().cloned().ok_or_else(refused)?;
+        if authority.as_str().contains('@') {
+            return Err(TargetError::Credentials);
+        }
+        let port = match &authority.as_str()[authority.host().len()..] {
+            "" => usual_port,
+            written => written[1..].parse().ok().filter(|&port: &u16| port > 0),
+        };
+        let is_bare = uri.query().is_none() && matches!(uri.path(), "" | "/");
+        if usual_port.is_none() && (port.is_none() || !is_bare) {
+            return Err(TargetError::Tcp(printable(url)));
+        }
+        let has_name = !unbracketed(authority.host()).is_empty();
+        Ok(Self {
+            port: port.filter(|_| has_name).ok_or_else(refused)?,
+            host: host.map(host_authority).transpose()?,
+            url: written,
+            uri,
+            scheme,
+            authority,
+        })
     }
-    let uri: Uri = written.parse().map_err(|_| refused())?;
-    let scheme = uri.scheme().ok_or_else(refused)?;
-    let (protocol, usual_port) = match scheme.as_str() {
-        "http" => (dialling.protocol, Some(80)),
-        "https" => (dialling.protocol, Some(443)),
-        "tcp" | "tls" => (Protocol::Tcp, None),
-        other => return Err(TargetError::Scheme(printable(other))),
-    };
-    let authority = uri.authority().ok_or_else(refused)?;
-    if authority.as_str().contains('@') {
-        return Err(TargetError::Credentials);
+
+    /// How it is dialled.
+    ///
+    /// # Errors
+    /// Names the part that cannot be used.
+    pub fn target(&self, dialling: &Dialling) -> Result<Target, TargetError> {
+        let name = unbracketed(self.authority.host());
+        Ok(Target {
+            url: self.url.clone(),
+            host: name.to_owned(),
+            port: self.port,
+            endpoint: dialling.detours.endpoint(name, self.port)?,
+            tls: self.tls(dialling)?,
+            protocol: match self.scheme.as_str() {
+                "tcp" | "tls" => Protocol::Tcp,
+                _ => dialling.protocol,
+            },
+        })
     }
-    let name = unbracketed(authority.host());
-    let port = match &authority.as_str()[authority.host().len()..] {
-        "" => usual_port,
-        written => written[1..].parse().ok().filter(|&port: &u16| port > 0),
-    };
-    let is_bare = uri.query().is_none() && matches!(uri.path(), "" | "/");
-    if protocol == Protocol::Tcp && (port.is_none() || !is_bare) {
-        return Err(TargetError::Tcp(printable(url)));
+
+    /// What is sent to it; `headers` are `Name: value` texts.
+    ///
+    /// # Errors
+    /// Names the part that cannot be used.
+    pub fn request(
+        &self,
+        protocol: Protocol,
+        method: &str,
+        headers: &[String],
+        body: Bytes,
+    ) -> Result<RequestTemplate, TargetError> {
+        let asked = self.host.as_ref().unwrap_or(&self.authority);
+        let path = self.uri.path_and_query().cloned();
+        let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
+        Ok(RequestTemplate {
+            method: Method::from_bytes(method.as_bytes())
+                .map_err(|_| TargetError::Method(printable(method)))?,
+            headers: request_headers(asked, headers)?,
+            uri: match protocol {
+                Protocol::Http1 | Protocol::Tcp => path.into(),
+                Protocol::Http2 | Protocol::Grpc => {
+                    absolute(self.scheme.clone(), asked.clone(), path)
+                }
+            },
+            body,
+        })
     }
-    let port = port.filter(|_| !name.is_empty()).ok_or_else(refused)?;
-    let method = Method::from_bytes(method.as_bytes())
-        .map_err(|_| TargetError::Method(printable(method)))?;
-    let asked = host_authority(host.unwrap_or(authority.as_str()))?;
-    let path = uri.path_and_query().cloned();
-    let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let target = Target {
-        url: written.clone(),
-        host: name.to_owned(),
-        port,
-        endpoint: dialling.detours.endpoint(name, port)?,
-        tls: tls(&uri, host.map(|_| &asked), dialling)?,
-        protocol,
-    };
-    let request = RequestTemplate {
-        method,
-        headers: request_headers(&asked, headers)?,
-        uri: match protocol {
-            Protocol::Http1 | Protocol::Tcp => path.into(),
-            Protocol::Http2 | Protocol::Grpc => absolute(scheme.clone(), asked, path),
-        },
-        body,
-    };
-    Ok((target, request))
+
+    /// How connections are secured: for the name of `--sni`, else that of `--host`, else the URL's.
+    fn tls(&self, dialling: &Dialling) -> Result<Option<Tls>, TargetError> {
+        let Dialling {
+            sni,
+            trust,
+            identity,
+            ..
+        } = dialling;
+        let secured = match self.scheme.as_str() {
+            "https" | "tls" => None,
+            "tcp" => Some("tls"),
+            _ => Some("https"),
+        };
+        if let Some(secured) = secured {
+            let flag = match (sni, trust, identity) {
+                (Some(_), _, _) => "--sni",
+                (None, Some(Trust::Anyone), _) => "-k",
+                (None, Some(_), _) => "--cacert",
+                (None, None, Some(_)) => "--cert",
+                (None, None, None) => return Ok(None),
+            };
+            let rest = self.uri.to_string();
+            let rest = rest.split_once("://").map_or("", |(_, rest)| rest);
+            let rest = rest
+                .strip_suffix('/')
+                .filter(|_| secured == "tls")
+                .unwrap_or(rest);
+            let written = format!("{secured}://{rest}");
+            return Err(TargetError::NotSecured(flag, printable(&written)));
+        }
+        let (flag, name) = match (sni, &self.host) {
+            (Some(sni), _) => ("--sni", sni.as_str()),
+            (None, Some(host)) => ("--host", unbracketed(host.host())),
+            (None, None) => ("the URL's host", unbracketed(self.authority.host())),
+        };
+        Ok(Some(Tls {
+            identity: identity.clone(),
+            ..Tls::new(flag, name, trust.clone().unwrap_or_default())?
+        }))
+    }
 }
 
 fn absolute(scheme: Scheme, authority: Authority, path: PathAndQuery) -> Uri {
     let parts = Uri::builder().scheme(scheme).authority(authority);
     let uri = parts.path_and_query(path).build();
     uri.expect("scheme, authority and path, each of them valid, make a URI")
-}
-
-/// How connections to `uri` are secured: for the name of `--sni`, else that of `--host`, else the URL's.
-fn tls(
-    uri: &Uri,
-    host: Option<&Authority>,
-    dialling: &Dialling,
-) -> Result<Option<Tls>, TargetError> {
-    let Dialling {
-        sni,
-        trust,
-        identity,
-        ..
-    } = dialling;
-    let secured = match uri.scheme_str() {
-        Some("https" | "tls") => None,
-        Some("tcp") => Some("tls"),
-        _ => Some("https"),
-    };
-    if let Some(secured) = secured {
-        let flag = match (sni, trust, identity) {
-            (Some(_), _, _) => "--sni",
-            (None, Some(Trust::Anyone), _) => "-k",
-            (None, Some(_), _) => "--cacert",
-            (None, None, Some(_)) => "--cert",
-            (None, None, None) => return Ok(None),
-        };
-        let rest = uri.to_string();
-        let rest = rest.split_once("://").map_or("", |(_, rest)| rest);
-        let rest = rest
-            .strip_suffix('/')
-            .filter(|_| secured == "tls")
-            .unwrap_or(rest);
-        let written = format!("{secured}://{rest}");
-        return Err(TargetError::NotSecured(flag, printable(&written)));
-    }
-    let (flag, name) = match (sni, host) {
-        (Some(sni), _) => ("--sni", sni.as_str()),
-        (None, Some(host)) => ("--host", unbracketed(host.host())),
-        (None, None) => ("the URL's host", unbracketed(uri.host().unwrap_or(""))),
-    };
-    Ok(Some(Tls {
-        identity: identity.clone(),
-        ..Tls::new(flag, name, trust.clone().unwrap_or_default())?
-    }))
 }
 
 fn unbracketed(host: &str) -> &str {
@@ -332,14 +364,10 @@ mod tests {
         headers: &[&str],
     ) -> Result<(Target, RequestTemplate), TargetError> {
         let headers: Vec<String> = headers.iter().map(ToString::to_string).collect();
-        target(
-            url,
-            host,
-            "GET",
-            &headers,
-            Bytes::new(),
-            &Dialling::default(),
-        )
+        let destination = Destination::parse(url, host)?;
+        let target = destination.target(&Dialling::default())?;
+        let request = destination.request(target.protocol, "GET", &headers, Bytes::new())?;
+        Ok((target, request))
     }
 
     #[test]
@@ -408,7 +436,8 @@ mod tests {
                 sni: sni.map(str::to_owned),
                 ..Dialling::default()
             };
-            let (target, _) = target(url, host, "GET", &[], Bytes::new(), &dialling).unwrap();
+            let destination = Destination::parse(url, host).unwrap();
+            let target = destination.target(&dialling).unwrap();
             (
                 target.tls.unwrap().server_name.to_str().into_owned(),
                 target.port,
@@ -443,7 +472,8 @@ mod tests {
             trust: Some(Trust::Anyone),
             ..Dialling::default()
         };
-        let error = target("http://x/a", None, "GET", &[], Bytes::new(), &dialling).unwrap_err();
+        let destination = Destination::parse("http://x/a", None).unwrap();
+        let error = destination.target(&dialling).unwrap_err();
         assert_eq!(
             error.to_string(),
             "-k is about TLS, and the URL is not: write it as https://x/a"
@@ -473,20 +503,9 @@ mod tests {
 
     #[test]
     fn http2_asks_for_the_absolute_url_of_the_host_that_is_meant() {
-        let dialling = Dialling {
-            protocol: Protocol::Http2,
-            ..Dialling::default()
-        };
-        let host = Some("shop.example");
-        let (_, request) = target(
-            "https://10.0.0.7/a?b",
-            host,
-            "GET",
-            &[],
-            Bytes::new(),
-            &dialling,
-        )
-        .unwrap();
+        let destination = Destination::parse("https://10.0.0.7/a?b", Some("shop.example")).unwrap();
+        let request = destination.request(Protocol::Http2, "GET", &[], Bytes::new());
+        let request = request.unwrap();
         assert_eq!(request.uri, "https://shop.example/a?b");
     }
 

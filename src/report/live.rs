@@ -16,12 +16,9 @@ use super::escape::terminal;
 use super::text::cut;
 use crate::format::time;
 use crate::plan::Plan;
-use crate::stats::equivalence::tolerances;
-use crate::stats::intervals;
+use crate::verdict::intervals;
 use scale::Scale;
 
-/// Intervals miss the share that they are for at most this often, at one look.
-const INTERVAL_ERROR_RATE: f64 = 0.05;
 /// The width of the bar that says how much is done.
 const BAR: usize = 10;
 /// Of two backends each is as far off as the other, but for rounding.
@@ -234,7 +231,7 @@ impl Live {
                 100.0 * count as f64 / total as f64
             );
             if detail.intervals && is_independent {
-                let interval = intervals::wilson(count, total, INTERVAL_ERROR_RATE);
+                let interval = intervals::of_independent(count, total);
                 let ends = [interval.low, interval.high].map(|end| format!("{:.1}", 100.0 * end));
                 let _ = write!(told, " ({})", ends.join(" to "));
             }
@@ -260,9 +257,9 @@ impl Live {
     /// The scale of each backend that is to get something, where shares are judged.
     fn scales(&self, plan: &Plan, total: u64) -> Vec<Option<Scale>> {
         let shares = plan.claim.split.shares();
-        let own = tolerances(shares, plan.claim.criterion.tolerance);
+        let own = plan.claim.tolerances();
         let scale = |((&count, &expected), own): ((&u64, &f64), f64)| {
-            let interval = intervals::wilson(count, total, INTERVAL_ERROR_RATE);
+            let interval = intervals::of_independent(count, total);
             let shift = |share: f64| (share - expected) / own;
             (own > 0.0 && plan.claim.sessions.is_none()).then(|| Scale {
                 share: shift(count as f64 / total as f64),

@@ -11,11 +11,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::bounded;
+use crate::claim::Judge;
 use crate::plan::shard::MAX_SHARDS;
 use crate::split::MAX_BACKENDS;
-use crate::stats::dependence::ConnectionSums;
-use crate::stats::judge::Judge;
-use crate::tally::connections::SAMPLED;
+use crate::tally::connections::{MAX_CELLS, SAMPLED};
 use crate::tally::pods::{MAX_GROUPS, MAX_PODS};
 use crate::tally::windows::MAX_BLOCKS;
 
@@ -24,7 +23,7 @@ const MOST_GROUPS: usize = 3 * MAX_GROUPS;
 /// Pods of a shard: those that it tells apart, and one of each group for the others.
 const MOST_PODS: usize = MAX_PODS + MOST_GROUPS;
 /// Pairs of cells.
-const MOST_PRODUCTS: usize = ConnectionSums::MAX_CELLS * (ConnectionSums::MAX_CELLS + 1) / 2;
+const MOST_PRODUCTS: usize = MAX_CELLS * (MAX_CELLS + 1) / 2;
 /// Two limits for each backend.
 const MOST_LIMITS: usize = 2 * MAX_BACKENDS;
 const MOST_SHARDS: usize = MAX_SHARDS as usize;

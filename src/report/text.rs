@@ -1,5 +1,6 @@
 //! The text rendering: the verdict first, then a small table, then the totals.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -366,16 +367,18 @@ fn pace(report: &Report) -> String {
     }
 }
 
+/// `429 × 3, 503 × 1`.
+fn listed(counts: &BTreeMap<String, u64>) -> String {
+    let told: Vec<String> = counts
+        .iter()
+        .map(|(name, count)| format!("{name} × {count}"))
+        .collect();
+    told.join(", ")
+}
+
 fn totals(out: &mut String, report: &Report) {
     let requests = &report.requests;
     let rate = pace(report);
-    let listed = |counts: &std::collections::BTreeMap<String, u64>| {
-        let told: Vec<String> = counts
-            .iter()
-            .map(|(name, count)| format!("{name} × {count}"))
-            .collect();
-        told.join(", ")
-    };
     let set_aside = if requests.set_aside > 0 {
         format!(" + {} set aside", requests.set_aside)
     } else {
@@ -403,17 +406,12 @@ fn totals(out: &mut String, report: &Report) {
             ),
         );
     }
-    if !requests.by_status.is_empty() {
-        line(
-            out,
-            format_args!("statuses: {}", listed(&requests.by_status)),
-        );
-    }
-    if !requests.by_failure.is_empty() {
-        line(
-            out,
-            format_args!("failures: {}", listed(&requests.by_failure)),
-        );
+    let by_kind = [
+        ("statuses", &requests.by_status),
+        ("failures", &requests.by_failure),
+    ];
+    for (kind, counts) in by_kind.into_iter().filter(|(_, counts)| !counts.is_empty()) {
+        line(out, format_args!("{kind}: {}", listed(counts)));
     }
     if let Some(connections) = &report.connections {
         line(

@@ -61,9 +61,6 @@ use page::Shown;
 use places::Places;
 pub use token::{Secret, TokenError};
 
-/// How long requests in flight may take once the gate stops.
-const GRACE: Duration = Duration::from_secs(2);
-
 /// How long new connections are still taken once `/readyz` says 503: until then others send callers here.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -238,7 +235,7 @@ impl Gate {
         };
         let make_room = || shared.places.make_room();
         tokio::join!(
-            serving::serve_until(listener, connections, GRACE, connect, make_room, stopping),
+            serving::serve_until(listener, connections, connect, make_room, stopping),
             runs::keep(&shared, tell),
         );
     }

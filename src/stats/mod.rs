@@ -23,6 +23,7 @@ mod equal_shares;
 pub mod equivalence;
 pub mod evenness;
 pub mod exact;
+pub mod expected;
 pub mod goodness_of_fit;
 pub mod holm;
 pub mod homogeneity;

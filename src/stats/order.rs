@@ -10,8 +10,9 @@
 //!   Bunzel 2000; Shao 2010).
 
 use super::drift::{clumped_p_value, drift};
+use super::expected::Expected;
 use super::runs::runs;
-use super::student::{Cell, Expected, Shown};
+use super::student::{Cell, Shown};
 
 /// The number of batches that the run is cut into.
 const BATCHES: usize = 32;

@@ -14,6 +14,7 @@ use super::density::ln_multinomial;
 use super::equal_shares::EqualShares;
 use super::equivalence::tolerances;
 use super::exact::TIE;
+use super::expected::Expected;
 use super::goodness_of_fit::Method;
 use super::judge::{Decision, Judge};
 use super::monte_carlo::{Sampler, StatisticsError, TabledDensity, draws_for, fold_draws};
@@ -70,19 +71,21 @@ enum Decisive {
 }
 
 impl Prospect {
-    /// Prepares the run: `requests` attributed to backends that are to get `shares`, judged by `judge` at
-    /// significance level `alpha` and `tolerance` (a share). `seed` serves the simulation.
+    /// Prepares the run: `requests` attributed to backends, judged by `judge`. `seed` serves the simulation.
     ///
     /// # Errors
     /// The test that would gate is Monte Carlo, and `alpha` is too small for it.
     pub fn new(
-        shares: &[f64],
+        expected: &Expected<'_>,
         requests: u64,
-        tolerance: f64,
-        alpha: f64,
         judge: Judge,
         seed: u64,
     ) -> Result<Self, StatisticsError> {
+        let Expected {
+            shares,
+            tolerance,
+            alpha,
+        } = *expected;
         let kept = positive(shares);
         let ranges = || -> Vec<CountRange> {
             kept.iter()
@@ -336,7 +339,16 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
 
     fn prospect(shares: &[f64], requests: u64) -> Prospect {
-        Prospect::new(shares, requests, 0.05, 0.001, Judge::Equivalence, 1).unwrap()
+        let expected = expected(shares, 0.05, 0.001);
+        Prospect::new(&expected, requests, Judge::Equivalence, 1).unwrap()
+    }
+
+    fn expected(shares: &[f64], tolerance: f64, alpha: f64) -> Expected<'_> {
+        Expected {
+            shares,
+            tolerance,
+            alpha,
+        }
     }
 
     #[test]
@@ -353,7 +365,8 @@ mod tests {
     #[test]
     fn chances_for_three_backends_agree_with_judging_each_draw() {
         let (shares, truth) = ([0.5, 0.3, 0.2], [0.53, 0.29, 0.18]);
-        let planned = Prospect::new(&shares, 600, 0.1, 0.05, Judge::Equivalence, 1).unwrap();
+        let expected = expected(&shares, 0.1, 0.05);
+        let planned = Prospect::new(&expected, 600, Judge::Equivalence, 1).unwrap();
         let chances = planned.verdict_probabilities(&truth);
         let sampler = Sampler::new(&truth);
         let mut random = ChaCha8Rng::seed_from_u64(9);
@@ -404,7 +417,8 @@ mod tests {
         let few = [0.05; 20];
         let uneven = [0.4, 0.3, 0.2, 0.05, 0.05];
         for (shares, n) in [(&few[..], 100), (&few[..], 2400), (&uneven[..], 400)] {
-            let planned = Prospect::new(shares, n, 0.05, 0.05, Judge::Significance, 1).unwrap();
+            let expected = expected(shares, 0.05, 0.05);
+            let planned = Prospect::new(&expected, n, Judge::Significance, 1).unwrap();
             let chances = planned.verdict_probabilities(shares);
             assert!((0.04..0.056).contains(&chances.fail), "{n} {chances:?}");
         }
@@ -421,7 +435,8 @@ mod tests {
             (Judge::Tolerance, 1.18),
             (Judge::Significance, 1.1),
         ] {
-            let planned = Prospect::new(&shares, n, 0.2 / 25.0, 0.001, judge, 1).unwrap();
+            let expected = expected(&shares, 0.2 / 25.0, 0.001);
+            let planned = Prospect::new(&expected, n, judge, 1).unwrap();
             let moved = ratio / 25.0;
             let mut truth = vec![(1.0 - moved) / 24.0; pods];
             truth[24] = moved;

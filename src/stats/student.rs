@@ -3,17 +3,7 @@
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 use super::equivalence::faces;
-
-/// The expected split that a run is judged against.
-#[derive(Debug, Clone, Copy)]
-pub struct Expected<'a> {
-    /// Its shares.
-    pub shares: &'a [f64],
-    /// The tolerance, a share.
-    pub tolerance: f64,
-    /// The promised error rate, beyond which a drift is one.
-    pub alpha: f64,
-}
+use super::expected::Expected;
 
 /// One backend's share, and what the run shows of its variance.
 #[derive(Debug, Clone, Copy)]

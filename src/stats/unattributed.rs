@@ -12,6 +12,7 @@ use super::cells::{Cells, positive, total};
 use super::chi_square;
 use super::density::ln_multinomial;
 use super::equivalence::{equivalence_p_value_with_unattributed, tolerances};
+use super::expected::Expected;
 use super::goodness_of_fit::{GoodnessOfFit, Method, goodness_of_fit};
 use super::judge::{Decision, Judge};
 use super::monte_carlo::StatisticsError;
@@ -42,11 +43,14 @@ impl Bounds {
     pub fn new(
         observed: &[u64],
         unattributed: u64,
-        shares: &[f64],
-        tolerance: f64,
-        alpha: f64,
+        expected: &Expected<'_>,
         seed: u64,
     ) -> Result<Option<Self>, StatisticsError> {
+        let Expected {
+            shares,
+            tolerance,
+            alpha,
+        } = *expected;
         let most_favourable = most_favourable(observed, unattributed, shares, alpha, seed)?;
         let least_favourable = if unattributed == 0 {
             most_favourable
@@ -63,7 +67,7 @@ impl Bounds {
                 shares,
                 tolerance,
             ),
-            can_be_equivalent: can_be_equivalent(observed, unattributed, shares, tolerance, alpha),
+            can_be_equivalent: can_be_equivalent(observed, unattributed, expected),
         }))
     }
 
@@ -90,13 +94,12 @@ impl Bounds {
 }
 
 /// Whether some way of attributing the responses gives every backend a count that refutes its shifts.
-fn can_be_equivalent(
-    observed: &[u64],
-    unattributed: u64,
-    shares: &[f64],
-    tolerance: f64,
-    alpha: f64,
-) -> bool {
+fn can_be_equivalent(observed: &[u64], unattributed: u64, expected: &Expected<'_>) -> bool {
+    let Expected {
+        shares,
+        tolerance,
+        alpha,
+    } = *expected;
     let cells = Cells::new(observed, shares);
     let n = cells.total().saturating_add(unattributed);
     if cells.leaked > 0 {
@@ -282,7 +285,12 @@ mod tests {
     use crate::stats::equivalence::equivalence_p_value;
 
     fn bounds(observed: &[u64], unattributed: u64, shares: &[f64]) -> Bounds {
-        Bounds::new(observed, unattributed, shares, 0.05, 0.001, 1)
+        let expected = Expected {
+            shares,
+            tolerance: 0.05,
+            alpha: 0.001,
+        };
+        Bounds::new(observed, unattributed, &expected, 1)
             .unwrap()
             .unwrap()
     }
@@ -294,6 +302,11 @@ mod tests {
     #[test]
     fn a_verdict_holds_for_every_attribution_or_is_inconclusive() {
         let (shares, tolerance, alpha) = ([0.7, 0.3], 0.1, 0.05);
+        let expected = Expected {
+            shares: &shares,
+            tolerance,
+            alpha,
+        };
         let mut seen = Vec::new();
         for first in (150..=290).step_by(2) {
             for unattributed in [0, 1, 5, 30] {
@@ -308,7 +321,7 @@ mod tests {
                         })
                         .collect()
                 };
-                let found = Bounds::new(&observed, unattributed, &shares, tolerance, alpha, 1);
+                let found = Bounds::new(&observed, unattributed, &expected, 1);
                 let found = found.unwrap().unwrap();
                 for judge in Judge::ALL {
                     let all = decisions(judge);
@@ -317,8 +330,8 @@ mod tests {
                         .all(|decision| *decision == all[0])
                         .then_some(all[0]);
                     let decision = found.decide(judge, alpha);
-                    let expected = common.unwrap_or(Decision::Inconclusive);
-                    assert_eq!(decision, expected, "{observed:?} {unattributed} {judge:?}");
+                    let wanted = common.unwrap_or(Decision::Inconclusive);
+                    assert_eq!(decision, wanted, "{observed:?} {unattributed} {judge:?}");
                     seen.push((judge, decision));
                 }
             }

@@ -5,6 +5,9 @@ use crate::stats::dependence::ConnectionSums;
 /// How many connections are kept one by one, for the permutation test of their homogeneity.
 pub const SAMPLED: usize = 4096;
 
+/// Groups beyond this number are counted together.
+pub const MAX_CELLS: usize = ConnectionSums::MAX_CELLS;
+
 /// The responses of one open connection.
 #[derive(Debug, Clone, Default)]
 pub struct OneConnection {

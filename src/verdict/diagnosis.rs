@@ -49,6 +49,7 @@
 
 mod addresses;
 mod balancer;
+mod candidate;
 mod cause;
 mod change;
 mod client;

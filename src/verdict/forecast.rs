@@ -3,7 +3,7 @@
 
 use std::num::NonZeroU64;
 
-use crate::claim::{Claim, Criterion};
+use crate::claim::Claim;
 use crate::split::Split;
 use crate::stats::equivalence::tolerances;
 use crate::stats::prospects::{Prospect, VerdictProbabilities};
@@ -24,17 +24,9 @@ pub struct Chances {
 /// notice, and the other backends of positive weight make up for it in proportion to their shares.
 #[must_use]
 pub fn forecast(claim: &Claim, requests: NonZeroU64, seed: u64, shifts: &[f64]) -> Vec<Chances> {
-    let Claim {
-        split, criterion, ..
-    } = claim;
-    let Criterion {
-        alpha,
-        tolerance,
-        judge,
-        ..
-    } = *criterion;
-    let shares = split.shares();
-    let prospect = Prospect::new(shares, requests.get(), tolerance, alpha, judge, seed)
+    let shares = claim.split.shares();
+    let (expected, judge) = (claim.expected(), claim.criterion.judge);
+    let prospect = Prospect::new(&expected, requests.get(), judge, seed)
         .expect("Criterion refuses an alpha that Monte Carlo cannot resolve");
     let at = |&shift: &f64| {
         let signed: &[f64] = if shift == 0.0 {
@@ -96,6 +88,7 @@ pub fn affordable_tolerance(split: &Split, alpha: f64, most: u64) -> Option<f64>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::Criterion;
     use crate::stats::judge::Judge;
 
     fn plan(expect: &str) -> Claim {

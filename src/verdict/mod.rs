@@ -4,17 +4,21 @@
 //! the report writes down as it is.
 
 pub mod checks;
+pub mod clusters;
 pub mod decision;
 pub mod diagnosis;
 mod evenness;
+mod evidence;
 pub mod forecast;
 pub mod health;
+pub mod intervals;
 mod order;
 pub mod pair;
 pub mod promise;
 pub mod reason;
 pub mod shards;
 pub mod split;
+mod steadiness;
 pub mod stickiness;
 pub mod unidentified;
 pub mod unmeasured;
@@ -31,9 +35,11 @@ use crate::identity::assignment::Assignment;
 use crate::measured::{Ending, Measured, Unmeasured};
 use decision::{Counts, Judged};
 use diagnosis::{Finding, diagnose_run};
+pub use evidence::{Evidence, OrderedBy};
 use health::Held;
 pub use reason::Reason;
-pub use split::{Agreement, Change, Evidence, Judgement, OrderedBy, Part};
+pub use split::{Judgement, Part};
+pub use steadiness::{Agreement, Change};
 use stickiness::Kept;
 
 /// What the evidence carries.

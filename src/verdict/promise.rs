@@ -32,14 +32,7 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
         ..
     } = *criterion;
     if judge == Judge::Significance {
-        let shift = power::detectable_shift(split.shares(), requests.get(), alpha, 0.99);
-        let detects = match shift {
-            Some(shift) => format!(
-                "a shift of {} fails in 99 % of the runs",
-                points(to_thousandth(shift))
-            ),
-            None => "no shift is found with certainty at this number".to_owned(),
-        };
+        let detects = detected(claim, requests);
         return format!("a correct split fails at most {often}; {detects}");
     }
     let planned = claim.planned_requests();
@@ -86,6 +79,18 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
         );
     }
     told
+}
+
+/// What the classical test finds.
+fn detected(claim: &Claim, requests: NonZeroU64) -> String {
+    let shares = claim.split.shares();
+    match power::detectable_shift(shares, requests.get(), claim.criterion.alpha, 0.99) {
+        Some(shift) => format!(
+            "a shift of {} fails in 99 % of the runs",
+            points(to_thousandth(shift))
+        ),
+        None => "no shift is found with certainty at this number".to_owned(),
+    }
 }
 
 /// The pods that are to share equally: `5 pods`, or `3 pods of v1, 1 pod of v2`.

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::decision::{Cause, Judged, Likeness, Method, Shared};
+use super::decision::{Cause, Counts, Judged, Likeness, Method, Shared};
 use super::promise::smallest_tolerance;
-use super::{Agreement, Change, Evidence, Verdict, evenness};
+use super::{Evidence, Verdict, evenness};
 use crate::claim::Claim;
 use crate::format::{
     observed_shares, p_value, p_value_with_log10, percent, points, shares, slashed, to_thousandth,
@@ -13,11 +13,13 @@ use crate::format::{
 use crate::identity::assignment::{Assignment, Backend};
 use crate::split::Split;
 use crate::stats::dependence::Clustering;
-use crate::stats::equivalence::leak_ruled_out;
 use crate::stats::judge::Judge;
 use crate::stats::power;
 use crate::stats::sequential::Look;
 use crate::stats::unattributed::unattributed_limit;
+
+/// At most so many of a kind are named one by one.
+pub(super) const MOST_NAMED: usize = 8;
 
 /// Why a verdict is what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,16 +70,8 @@ pub fn reasons(
     if counts.unattributed > 0 && judged.cause != Cause::TooManyUnattributed {
         let limit = unattributed_limit(split.shares(), criterion.tolerance);
         let smallest = limit.min(criterion.max_unattributed);
-        reasons.push(Reason::new(
-            "unattributed",
-            format!(
-                "{} of {} requests ({}) have no identity; a PASS allows at most {}",
-                counts.unattributed,
-                counts.unattributed + counts.attributed(),
-                percent(counts.unattributed_share()),
-                percent(smallest)
-            ),
-        ));
+        let message = without_identity(counts) + "; a PASS allows at most " + &percent(smallest);
+        reasons.push(Reason::new("unattributed", message));
     }
     reasons
 }
@@ -127,16 +121,7 @@ fn cause(claim: &Claim, judged: &Judged) -> Reason {
         ),
         Cause::Off => Reason::new("split_off", off(split, judged, &told_p, alpha)),
         Cause::Fits => Reason::new("split_matches", fits(claim, judged, p)),
-        Cause::TooFew => Reason::new(
-            "too_few_requests",
-            format!(
-                "{}: fits {}, but {attributed} requests cannot rule out a shift of {}; {}",
-                observed(claim, judged),
-                slashed(split),
-                smallest_tolerance(split, criterion.tolerance),
-                settling(claim, judged)
-            ),
-        ),
+        Cause::TooFew => Reason::new("too_few_requests", too_few(claim, judged)),
         Cause::Between => Reason::new("between", off(split, judged, &told_p, alpha)),
         Cause::Unattributed => Reason::new(
             "unattributed_decide",
@@ -145,18 +130,38 @@ fn cause(claim: &Claim, judged: &Judged) -> Reason {
                 counts.unattributed
             ),
         ),
-        Cause::TooManyUnattributed => Reason::new(
-            "too_many_unattributed",
-            format!(
-                "{} of {} requests ({}) have no identity; --max-unattributed allows {}",
-                counts.unattributed,
-                counts.unattributed + attributed,
-                percent(counts.unattributed_share()),
-                percent(criterion.max_unattributed)
-            ),
-        ),
+        Cause::TooManyUnattributed => {
+            let allowed = percent(criterion.max_unattributed);
+            let message = without_identity(counts) + "; --max-unattributed allows " + &allowed;
+            Reason::new("too_many_unattributed", message)
+        }
         Cause::Clumped => Reason::new("clumped_answers", clumped(judged)),
     }
+}
+
+/// That the counts fit, and are too few to tell more.
+fn too_few(claim: &Claim, judged: &Judged) -> String {
+    let Claim {
+        split, criterion, ..
+    } = claim;
+    format!(
+        "{}: fits {}, but {} requests cannot rule out a shift of {}; {}",
+        observed(claim, judged),
+        slashed(split),
+        judged.counts.attributed(),
+        smallest_tolerance(split, criterion.tolerance),
+        settling(claim, judged)
+    )
+}
+
+/// How many requests got no identity.
+fn without_identity(counts: &Counts) -> String {
+    format!(
+        "{} of {} requests ({}) have no identity",
+        counts.unattributed,
+        counts.unattributed + counts.attributed(),
+        percent(counts.unattributed_share())
+    )
 }
 
 /// That answers repeat the backend before them, and what they are worth.
@@ -257,7 +262,7 @@ fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
         let _ = write!(
             told,
             "; backends of weight 0 got nothing, and a leak of more than {} is ruled out",
-            percent(leak_ruled_out(n, alpha))
+            percent(claim.leak_ruled_out(n))
         );
     }
     told
@@ -382,14 +387,14 @@ pub(super) fn foreign(claim: &Claim, evidence: &Evidence, backends: &[Backend]) 
     }
     let named: Vec<String> = by_workload
         .iter()
-        .take(NAMED_PARTS)
+        .take(MOST_NAMED)
         .map(|(workload, observed)| format!("{workload} ({observed})"))
         .collect();
     if claim.split.are_named() {
         return Reason::new(
             "unexpected_pod",
             format!(
-                "pods answered that are none of the {} expected ones: {}; are the manifests of now?",
+                "pods answered that are not among the {} expected: {}; are the manifests up to date?",
                 claim.split.len(),
                 named.join(", ")
             ),
@@ -425,97 +430,12 @@ pub(super) fn doubtful_assignment(evidence: &Evidence, assignment: &Assignment) 
         .map(|ambiguity| evidence.groups[ambiguity.group].workload.as_str())
         .collect();
     names.dedup();
-    let shown = names[..names.len().min(8)].join(", ");
+    let shown = names[..names.len().min(MOST_NAMED)].join(", ");
     Reason::new(
         "ambiguous_assignment",
         format!(
             "which backend {shown} is cannot be told from the name; add {}",
             assignment.suggestions.join(" ")
         ),
-    )
-}
-
-/// That the split changed during the run, and where.
-pub(super) fn drifted(claim: &Claim, change: &Change) -> Reason {
-    let Claim {
-        split, criterion, ..
-    } = claim;
-    if split.is_of_pods() {
-        return Reason::new("drift", evenness::changed(claim, change));
-    }
-    let p = p_value(change.drift.p_value);
-    let alpha = criterion.alpha;
-    let told = |shares: &[f64]| observed_shares(split, shares);
-    let message = match &change.point {
-        Some(point) => format!(
-            "the split changed at about request {}: {} before, {} after (p {p} ≤ {alpha})",
-            point.index,
-            told(&point.before),
-            told(&point.after)
-        ),
-        None => format!("the split changed during the run (p {p} ≤ {alpha})"),
-    };
-    Reason::new("drift", message)
-}
-
-/// At most so many parts of a run are named one by one.
-const NAMED_PARTS: usize = 8;
-
-/// That some shards saw another split than the others, and which.
-pub(super) fn shards_differ(claim: &Claim, agreement: &Agreement) -> Reason {
-    let name = |index| format!("shard {index}");
-    Reason::new(
-        "shards_differ",
-        parts_differ("shards", name, claim, agreement),
-    )
-}
-
-/// That some addresses of the target split otherwise than the others.
-pub(super) fn addresses_differ(claim: &Claim, names: &[String], agreement: &Agreement) -> Reason {
-    let name = |index: u32| names.get(index as usize).cloned().unwrap_or_default();
-    let message = parts_differ("addresses", name, claim, agreement);
-    Reason::new("addresses_differ", message)
-}
-
-/// That some parts of a run saw another split than the others, and which.
-pub(super) fn parts_differ(
-    parts: &str,
-    name: impl Fn(u32) -> String,
-    claim: &Claim,
-    agreement: &Agreement,
-) -> String {
-    let Claim {
-        split, criterion, ..
-    } = claim;
-    let told = |shares: &[f64]| {
-        if split.is_of_pods() {
-            evenness::shares_told(split, shares)
-        } else {
-            observed_shares(split, shares)
-        }
-    };
-    let differing = &agreement.differing;
-    let named: Vec<String> = differing
-        .iter()
-        .take(NAMED_PARTS)
-        .map(|&(index, ref shares)| format!("{} saw {}", name(index), told(shares)))
-        .collect();
-    let more = match differing.len().saturating_sub(NAMED_PARTS) {
-        0 => String::new(),
-        more => format!(", and {more} more differ"),
-    };
-    let others = agreement.others.as_ref().map_or(String::new(), |shares| {
-        format!("; the others saw {}", told(shares))
-    });
-    let question = if split.is_of_pods() {
-        "does each lead to pods of its own: those of its zone or node, or another list of pods?"
-    } else {
-        "does every replica of the ingress have the same weights?"
-    };
-    format!(
-        "the {parts} saw different splits: {}{more}{others} (p {} ≤ {}); {question}",
-        named.join("; "),
-        p_value(agreement.homogeneity.p_value),
-        criterion.alpha
     )
 }

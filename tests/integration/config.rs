@@ -1,5 +1,6 @@
 //! `lbtest.toml`: several checks in one run.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -339,6 +340,50 @@ fn a_file_that_cannot_be_used_is_one_sentence_and_status_2() {
         ran.status == 2 && ran.stderr.contains("--config"),
         "{ran:?}"
     );
+}
+
+/// Flags of a run that say nothing of what is tried: where things are read from and go, and what is shown.
+const OF_A_RUN_ALONE: [&str; 20] = [
+    "all",
+    "check",
+    "color",
+    "compare-connections",
+    "config",
+    "help",
+    "html",
+    // The default, over `http2 = true`.
+    "http1.1",
+    "json",
+    "junit",
+    "markdown",
+    "no-progress",
+    "openmetrics",
+    "output",
+    "quiet",
+    "run-id",
+    "shard",
+    "snapshot",
+    "verbose",
+    "version",
+];
+
+#[test]
+fn every_option_is_a_flag_and_a_key_of_the_same_name() {
+    let mut command = lbtest::cli::command();
+    command.build();
+    let flags = command.get_arguments().filter_map(clap::Arg::get_long);
+    let mut flags: BTreeSet<String> = flags.map(str::to_owned).collect();
+    for flag in OF_A_RUN_ALONE {
+        assert!(flags.remove(flag), "--{flag} is no flag");
+    }
+    let schema = lbtest::plan::config::Config::schema();
+    let keys = schema["$defs"]["Settings"]["properties"]
+        .as_object()
+        .unwrap();
+    let keys = keys.keys().map(|key| key.replace('_', "-"));
+    // The URL stands by itself.
+    let keys: BTreeSet<String> = keys.filter(|key| key != "url").collect();
+    assert_eq!(flags, keys);
 }
 
 #[test]

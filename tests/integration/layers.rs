@@ -19,6 +19,9 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// Where a file's own tests begin.
+const TESTS: &str = "#[cfg(test)]\nmod tests {";
+
 /// Every source file below `src` with its text, without comments.
 fn files() -> BTreeMap<Module, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
@@ -67,7 +70,7 @@ fn paths(prefix: &[String], tree: &str, found: &mut Vec<Module>) {
 /// The files that a file imports, other than itself; `own` is its module.
 fn imports(own: &Module, text: &str, known: &BTreeMap<Module, String>) -> BTreeSet<Module> {
     // What tests need besides is no part of the program.
-    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let text = text.split(TESTS).next().unwrap();
     let mut found = Vec::new();
     for (index, _) in text.match_indices("use ") {
         let tree = text[index + 4..].split(';').next().unwrap();
@@ -144,6 +147,23 @@ fn files_do_not_import_each_other_in_circles() {
         }
     }
     assert!(open.is_empty(), "circles among {open:#?}");
+}
+
+/// The report takes its figures from the verdict, and the verdict from what was measured.
+#[test]
+fn what_is_reported_is_computed_elsewhere() {
+    let files = files();
+    for (own, text) in &files {
+        let taboo: &[&str] = match &*own[0] {
+            _ if own.last().is_some_and(|name| name == "tests") => &[],
+            "report" => &["stats", "load"],
+            "verdict" => &["load"],
+            _ => &[],
+        };
+        for other in imports(own, text, &files) {
+            assert!(!taboo.contains(&&*other[0]), "{own:?} imports {other:?}");
+        }
+    }
 }
 
 #[test]

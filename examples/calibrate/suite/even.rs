@@ -1,6 +1,7 @@
 //! The verdict on pods that are to share the requests equally.
 
 use lbtest::stats::evenness::sample_size;
+use lbtest::stats::expected::Expected;
 use lbtest::stats::judge::Judge;
 use lbtest::stats::prospects::{Prospect, SIMULATED_RUNS};
 
@@ -22,7 +23,12 @@ pub(crate) fn errors(pods: usize) -> Vec<Row> {
     let equal = 1.0 / pods as f64;
     let shares = vec![equal; pods];
     let judge = Judge::Equivalence;
-    let prospect = Prospect::new(&shares, n, TOLERANCE * equal, ALPHA, judge, SEED)
+    let expected = Expected {
+        shares: &shares,
+        tolerance: TOLERANCE * equal,
+        alpha: ALPHA,
+    };
+    let prospect = Prospect::new(&expected, n, judge, SEED)
         .expect("the counts are large enough for Pearson's test");
     let runs = (pods > 2).then_some(SIMULATED_RUNS);
     let mut rows = Vec::new();

@@ -2,9 +2,8 @@
 
 use lbtest::stats::dependence::ConnectionSums;
 use lbtest::verdict::Verdict;
-use lbtest::verdict::decision::{
-    Clusters, Counts, Likeness, MOST_CORRELATION, Shared, judge, judge_clustered,
-};
+use lbtest::verdict::clusters::{Clusters, MOST_CORRELATION, judge_clustered};
+use lbtest::verdict::decision::{Counts, Likeness, Shared, judge};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};

@@ -25,7 +25,7 @@ pub(super) struct BudgetArgs {
     /// Stop as soon as the evidence is enough
     #[arg(long)]
     sequential: bool,
-    /// Send this first and discard it: a time (2s) or a number of requests (500); both stand in the report
+    /// Send load first that does not count: for a time (2s) or so many requests (500)
     #[arg(long, value_name = "N|D")]
     warmup: Option<Warmup>,
     /// Poll first until every backend of positive weight has answered, for at most this long

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, KEPT};
+use super::{Answer, KEPT, Rejection};
 use crate::measured::RateLimit;
 
 /// The first pause; it doubles while nothing is let through after it.
@@ -106,12 +106,15 @@ pub(super) struct Measure {
 impl Measure {
     pub(super) fn new(
         now: Duration,
-        is_explicit: bool,
-        retry_after: Duration,
+        rejection: Rejection,
         share: f64,
         identified: bool,
         concurrency: u32,
     ) -> Self {
+        let Rejection {
+            is_explicit,
+            retry_after,
+        } = rejection;
         let fewest = if is_explicit {
             ENDED_MOST
         } else {
@@ -175,10 +178,10 @@ impl Measure {
                     return Some(Measured::Ended);
                 }
             }
-            Answer::Rejected {
+            Answer::Rejected(Rejection {
                 is_explicit,
                 retry_after,
-            } => {
+            }) => {
                 self.is_explicit |= is_explicit;
                 self.retry_after = retry_after;
                 self.rejected += 1;

@@ -56,10 +56,10 @@ fn broken(share: f64, seed: u64) -> Server {
 }
 
 fn rejected(is_explicit: bool, seconds: f64) -> Answer {
-    Answer::Rejected {
+    Answer::Rejected(Rejection {
         is_explicit,
         retry_after: Duration::from_secs_f64(seconds.ceil()),
-    }
+    })
 }
 
 impl Server {
@@ -182,13 +182,9 @@ fn play(
             identified |= answer == Answer::Accepted;
             let is_rejected = answer != Answer::Accepted;
             let change = match (sent, answer) {
-                (
-                    Sent::Planned(ticket),
-                    Answer::Rejected {
-                        is_explicit,
-                        retry_after,
-                    },
-                ) => limiter.rejected(ticket, time(at), is_explicit, retry_after, identified),
+                (Sent::Planned(ticket), Answer::Rejected(rejection)) => {
+                    limiter.rejected(ticket, time(at), rejection, identified)
+                }
                 (Sent::Planned(_), _) => None,
                 (Sent::Permitted(number, is_probe), _) => {
                     if is_probe {
@@ -353,8 +349,12 @@ fn a_pace_above_the_limit_is_lowered_to_it_and_never_exceeded() {
 #[test]
 fn a_few_rejections_far_apart_are_not_looked_into() {
     let mut limiter = Limiter::new(None, 50);
+    let rejection = Rejection {
+        is_explicit: false,
+        retry_after: Duration::ZERO,
+    };
     for ticket in (0..100_000).step_by(200) {
-        let change = limiter.rejected(ticket, Duration::ZERO, false, Duration::ZERO, true);
+        let change = limiter.rejected(ticket, Duration::ZERO, rejection, true);
         assert_eq!(change, None);
     }
 }
@@ -362,9 +362,12 @@ fn a_few_rejections_far_apart_are_not_looked_into() {
 #[test]
 fn an_absurd_retry_after_does_not_hold_the_run_for_ever() {
     let mut limiter = Limiter::new(None, 50);
-    let forever = Duration::MAX;
+    let forever = Rejection {
+        is_explicit: true,
+        retry_after: Duration::MAX,
+    };
     let changes =
-        (0..5).filter_map(|ticket| limiter.rejected(ticket, Duration::ZERO, true, forever, true));
+        (0..5).filter_map(|ticket| limiter.rejected(ticket, Duration::ZERO, forever, true));
     assert_eq!(changes.collect::<Vec<_>>(), [Change::Suspected]);
     assert_eq!(limiter.permit(Duration::ZERO), Permit::Wait(LONGEST_PAUSE));
     assert!(matches!(limiter.permit(LONGEST_PAUSE), Permit::Probe(_)));

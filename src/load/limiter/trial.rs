@@ -110,7 +110,7 @@ impl Trial {
 
     pub(super) fn answered(&mut self, answer: Answer) -> Option<Finding> {
         let may_wait = self.answers == 0 && self.refill.found.is_explicit;
-        if matches!(answer, Answer::Rejected { .. })
+        if matches!(answer, Answer::Rejected(_))
             && may_wait
             && (self.waited as f64) < LONGEST_WINDOW_SECONDS * self.pace()
         {
@@ -120,7 +120,7 @@ impl Trial {
         self.evidence += match answer {
             Answer::Failed => return None,
             Answer::Accepted => self.weight_of_accepted(),
-            Answer::Rejected { .. } => 10_f64.ln(),
+            Answer::Rejected(_) => 10_f64.ln(),
         };
         self.answers += 1;
         self.rejected += u64::from(answer != Answer::Accepted);

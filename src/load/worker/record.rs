@@ -8,8 +8,8 @@ use super::start::Start;
 use super::{Failed, NO_TICKET, RequestLoop, Responded};
 use crate::load::buffer::BodyEnd;
 use crate::load::connection::Connection;
-use crate::load::harvest::Harvest;
-use crate::load::limiter::{self, Answer};
+use crate::load::harvest::{Harvest, Received};
+use crate::load::limiter::{self, Answer, Rejection};
 use crate::observation::{Failure, Observation, Outcome, PodId, status};
 use crate::stats::sequential::Look;
 use crate::tally::connections::OneConnection;
@@ -45,20 +45,21 @@ impl RequestLoop {
         &self,
         connection: &Connection,
         ticket: u64,
-        (status, end): (u16, BodyEnd),
+        received: Received,
     ) -> Responded {
         let told = connection.answer();
         let mut harvest = self.harvest.borrow_mut();
-        let pod = harvest.identify(&self.shared, ticket, status, told, end);
+        let pod = harvest.identify(&self.shared, ticket, received, told);
+        let Received { status, end } = received;
         let answer = match (status, pod) {
             (status, pod)
                 if status::is_too_many(status)
                     || (pod.is_none() && status::is_unavailable(status)) =>
             {
-                Answer::Rejected {
+                Answer::Rejected(Rejection {
                     is_explicit: status::is_too_many(status),
                     retry_after: limiter::retry_after(told.headers, SystemTime::now()),
-                }
+                })
             }
             _ => Answer::Accepted,
         };
@@ -137,7 +138,7 @@ impl RequestLoop {
         };
         let mut monitor = monitor.lock().unwrap_or_else(PoisonError::into_inner);
         if monitor.place(place, seen) != Look::Continue {
-            self.shared.dispenser.stop();
+            self.shared.turnstile.dispenser.stop();
         }
     }
 }

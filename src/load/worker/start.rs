@@ -30,7 +30,7 @@ impl RequestLoop {
             }
             let ticket = match self.held.take() {
                 Some(ticket) => ticket,
-                None => self.shared.dispenser.take()?,
+                None => self.shared.turnstile.dispenser.take()?,
             };
             let due = self.wait_until_due(ticket).await?;
             if !self.shared.turnstile.is_closed() {
@@ -54,14 +54,13 @@ impl RequestLoop {
         };
         loop {
             let now = Instant::now();
-            let (dispenser, epochs) = (&shared.dispenser, &shared.epochs);
             let since = now - shared.started;
             let start = |ticket, permit| Start {
                 ticket,
                 due: now,
                 permit: Some(permit),
             };
-            match shared.turnstile.entry(dispenser, epochs, self.held, since) {
+            match shared.turnstile.entry(self.held, since) {
                 Entry::Open => return Some(None),
                 Entry::Spent => return None,
                 Entry::Probe(permit) => return Some(Some(start(NO_TICKET, permit))),

@@ -11,7 +11,7 @@ use http::{HeaderValue, Uri};
 use super::file::read;
 use super::tcp::TcpError;
 use super::{Settings, SettingsError, grpc, tcp};
-use crate::plan::target::{self, Protocol, RequestTemplate, Target};
+use crate::plan::target::{Destination, Protocol, RequestTemplate, Target};
 
 impl Settings {
     /// Where the ingress listens, and what it is asked.
@@ -20,14 +20,10 @@ impl Settings {
         let method = self.method.as_deref().unwrap_or("GET");
         let headers = self.headers()?;
         let body = self.body()?;
-        let (target, mut request) = target::target(
-            url,
-            self.host.as_deref(),
-            method,
-            &headers,
-            body,
-            &self.dialling()?,
-        )?;
+        let dialling = self.dialling()?;
+        let destination = Destination::parse(url, self.host.as_deref())?;
+        let target = destination.target(&dialling)?;
+        let mut request = destination.request(target.protocol, method, &headers, body)?;
         match (target.protocol, &self.send) {
             (Protocol::Tcp, _) => tcp::check(self)?,
             (Protocol::Http1 | Protocol::Http2 | Protocol::Grpc, None) => {}

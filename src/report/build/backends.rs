@@ -12,14 +12,10 @@ use crate::report::{
     PodReport, UnmappedReport,
 };
 use crate::split::Split;
-use crate::stats::equivalence::{leak_ruled_out, tolerances};
-use crate::stats::intervals;
 use crate::tally::counted::Counted;
-use crate::verdict::decision::{Counts, Judged};
+use crate::verdict::decision::Counts;
+use crate::verdict::intervals::ERROR_RATE;
 use crate::verdict::{Outcome, Part, health};
-
-/// Intervals miss the share that they are for at most this often.
-const INTERVAL_ERROR_RATE: f64 = 0.05;
 
 impl BackendReport {
     /// Adds what the groups assigned to this backend tell beside their number.
@@ -39,21 +35,19 @@ impl BackendReport {
 }
 
 pub(super) fn backends(claim: &Claim, groups: &[Group], outcome: &Outcome) -> Vec<BackendReport> {
-    let Claim {
-        split, criterion, ..
-    } = claim;
+    let Claim { split, .. } = claim;
     let counts = &outcome.counts;
     let n = counts.attributed();
-    let tolerances = tolerances(split.shares(), criterion.tolerance);
+    let tolerances = claim.tolerances();
     // The responses of a session depend on each other.
     let has_intervals = n > 0 && outcome.sessions.is_none();
-    let basis = basis(outcome);
+    let basis = outcome.interval_basis();
     // Goodman's intervals are those of each share at its part of the error rate.
-    let each = INTERVAL_ERROR_RATE / split.len() as f64;
+    let each = ERROR_RATE / split.len() as f64;
     let row = |backend: usize| {
         let observed = counts.observed[backend];
         let expected = split.shares()[backend];
-        let interval = has_intervals.then(|| basis.interval(observed, n, INTERVAL_ERROR_RATE));
+        let interval = has_intervals.then(|| basis.interval(observed, n, ERROR_RATE));
         let simultaneous = has_intervals.then(|| basis.interval(observed, n, each));
         let silent = expected == 0.0 && observed == 0 && has_intervals;
         BackendReport {
@@ -67,7 +61,7 @@ pub(super) fn backends(claim: &Claim, groups: &[Group], outcome: &Outcome) -> Ve
             interval_high: interval.map(|interval| interval.high),
             simultaneous_low: simultaneous.map(|interval| interval.low),
             simultaneous_high: simultaneous.map(|interval| interval.high),
-            leak_ruled_out_share: silent.then(|| leak_ruled_out(n, criterion.alpha)),
+            leak_ruled_out_share: silent.then(|| claim.leak_ruled_out(n)),
             errors: 0,
             error_share: None,
             latency_p50_seconds: None,
@@ -145,21 +139,12 @@ pub(super) fn assignment(
     rows
 }
 
-/// What the intervals of an outcome's shares rest on.
-fn basis(outcome: &Outcome) -> intervals::Basis {
-    outcome
-        .test
-        .as_ref()
-        .map_or(intervals::Basis::Independent, Judged::interval_basis)
-}
-
 pub(super) fn pods(claim: &Claim, counted: &Counted, outcome: &Outcome) -> Vec<PodReport> {
     let (mut rows, split) = (Vec::new(), &claim.split);
     let n = counted.attributed();
-    let basis = basis(outcome);
+    let basis = outcome.interval_basis();
     let interval = |observed| {
-        (n > 0 && claim.sessions.is_none())
-            .then(|| basis.interval(observed, n, INTERVAL_ERROR_RATE))
+        (n > 0 && claim.sessions.is_none()).then(|| basis.interval(observed, n, ERROR_RATE))
     };
     let ratio = |backend: Option<usize>, observed: u64| {
         if split.is_of_pods() {

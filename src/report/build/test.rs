@@ -1,18 +1,27 @@
 //! What the tests say.
 
 use crate::report::{ChangeReport, ChiSquareReport, SequentialReport, TestReport};
-use crate::stats::chi_square::ChiSquare;
 use crate::tally::monitor::Standing;
 use crate::verdict::Change;
 use crate::verdict::decision::Judged;
 
 pub(super) fn test(judged: &Judged) -> Option<TestReport> {
+    let chi_square = judged.fit.as_ref()?.chi_square;
+    let statistic = finite(chi_square.statistic);
     Some(TestReport {
         method: judged.method?.code(),
         p_value: judged.p_value,
         fail_p_value: judged.fail_p_value(),
         log10_p_value: finite(judged.log10_p_value),
-        chi_square: chi_square(&judged.fit.as_ref()?.chi_square),
+        chi_square: ChiSquareReport {
+            statistic_reason: statistic
+                .is_none()
+                .then(|| "infinite: a backend of weight 0 answered".to_owned()),
+            statistic,
+            degrees_of_freedom: u64::try_from(chi_square.degrees_of_freedom).unwrap_or(u64::MAX),
+            p_value: chi_square.p_value,
+            log10_p_value: finite(chi_square.log10_p_value),
+        },
         equivalence_p_value: judged.equivalence_p_value,
         design_effect: judged.clustering.map(|clustering| clustering.design_effect),
         effective_responses: judged
@@ -39,19 +48,6 @@ pub(super) fn change(change: &Change) -> ChangeReport {
         request: point.map(|point| point.index),
         shares_before: point.map_or_else(Vec::new, |point| point.before.clone()),
         shares_after: point.map_or_else(Vec::new, |point| point.after.clone()),
-    }
-}
-
-fn chi_square(test: &ChiSquare) -> ChiSquareReport {
-    let statistic = finite(test.statistic);
-    ChiSquareReport {
-        statistic_reason: statistic
-            .is_none()
-            .then(|| "infinite: a backend of weight 0 answered".to_owned()),
-        statistic,
-        degrees_of_freedom: u64::try_from(test.degrees_of_freedom).unwrap_or(u64::MAX),
-        p_value: test.p_value,
-        log10_p_value: finite(test.log10_p_value),
     }
 }
 

@@ -4,7 +4,7 @@ use super::{Finding, UNEXPLAINED};
 use crate::claim::Claim;
 use crate::measured::Measured;
 use crate::verdict::Judgement;
-use crate::verdict::reason::parts_differ;
+use crate::verdict::steadiness::parts_differ;
 
 /// Puts it first, and in place of no known cause, where the split is off, and last where it is not.
 pub(super) fn beside(

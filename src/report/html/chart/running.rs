@@ -5,7 +5,7 @@ use super::svg::{Anchor, Svg};
 use super::{Chart, MARGIN, MOST_SERIES, WIDTH, short};
 use crate::format::percent;
 use crate::report::{BackendReport, Report, WindowReport};
-use crate::stats::chi_square::critical_value;
+use crate::verdict::intervals::critical_chi_square;
 
 const HEIGHT: f64 = 150.0;
 /// Room for the share's axis, at the left.
@@ -40,18 +40,17 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
     } else {
         positive.into_iter().take(MOST_SERIES).collect()
     };
-    let degrees = report
+    let backends = report
         .backends
         .iter()
         .filter(|backend| backend.expected_share > 0.0)
-        .count()
-        - 1;
+        .count();
     let design_effect = report
         .test
         .as_ref()
         .and_then(|test| test.design_effect)
         .unwrap_or(1.0);
-    let critical = critical_value(degrees, report.plan.alpha) * design_effect.max(1.0);
+    let critical = critical_chi_square(backends, report.plan.alpha, design_effect);
     let mut svg = Svg::default();
     let mut described = Vec::new();
     let mut top = 0.0;

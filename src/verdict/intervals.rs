@@ -1,0 +1,59 @@
+//! Figures to show beside a verdict, none of which gates: intervals of shares, and where a share's path would leave.
+
+use super::Outcome;
+use super::decision::{Judged, Likeness, Method};
+use crate::stats::chi_square::critical_value;
+use crate::stats::intervals::{Basis, Interval, wilson};
+use crate::stats::order::Order;
+
+/// Intervals miss the share that they are for at most this often.
+pub const ERROR_RATE: f64 = 0.05;
+
+/// The interval of the share of `hits` of `n` independent responses, at one look.
+#[must_use]
+pub fn of_independent(hits: u64, n: u64) -> Interval {
+    wilson(hits, n, ERROR_RATE)
+}
+
+/// The χ² of a share at which a correct split of so many backends is refuted at `alpha`, where responses that depend
+/// on each other inflate it by `design_effect`.
+#[must_use]
+pub fn critical_chi_square(backends: usize, alpha: f64, design_effect: f64) -> f64 {
+    critical_value(backends.saturating_sub(1), alpha) * design_effect.max(1.0)
+}
+
+impl Outcome {
+    /// What intervals of the shares rest on.
+    #[must_use]
+    pub fn interval_basis(&self) -> Basis {
+        let test = self.test.as_ref();
+        test.map_or(Basis::Independent, Judged::interval_basis)
+    }
+}
+
+impl Judged {
+    fn interval_basis(&self) -> Basis {
+        let order = self.order.filter(Order::is_clumped);
+        let by_order = order.map_or(1.0, |order| order.design_effect);
+        if self.method == Some(Method::EValue) {
+            return Basis::Stopped {
+                design_effect: by_order,
+            };
+        }
+        let connections = self.clustering.map(|clustering| {
+            let freedom = clustering.connections.saturating_sub(1) as f64;
+            (clustering.design_effect, freedom.max(1.0))
+        });
+        let in_step = self.likeness == Likeness::InStep;
+        let by_connection = connections.filter(|_| !in_step);
+        let order = order.map(|order| (order.design_effect, Order::FREEDOM));
+        let widest = [by_connection, order].into_iter().flatten();
+        widest.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(
+            Basis::Independent,
+            |(design_effect, freedom)| Basis::Clustered {
+                design_effect,
+                freedom,
+            },
+        )
+    }
+}

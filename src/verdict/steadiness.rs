@@ -1,0 +1,224 @@
+//! Whether a run saw one split: over time, over its shards, over the addresses of its target.
+
+use super::decision::{Judged, Method};
+use super::evidence::{Doubtful, counts};
+use super::reason::MOST_NAMED;
+use super::{Evidence, OrderedBy, Reason, evenness};
+use crate::claim::Claim;
+use crate::format::{observed_shares, p_value};
+use crate::identity::assignment::Backend;
+use crate::measured::PartCounts;
+use crate::stats::change_point::{ChangePoint, change_point};
+use crate::stats::drift::{Drift, drift, drift_as_ended};
+use crate::stats::homogeneity::{Homogeneity, homogeneity};
+
+/// Whether a run saw one split, in each way in which it may not have; `None` where that cannot be told.
+#[derive(Debug)]
+pub(super) struct Steadiness {
+    pub(super) change: Option<Change>,
+    pub(super) shards: Option<Agreement>,
+    pub(super) addresses: Option<Agreement>,
+}
+
+impl Steadiness {
+    pub(super) fn of(
+        claim: &Claim,
+        evidence: &Evidence,
+        backends: &[Backend],
+        judged: &Judged,
+    ) -> Self {
+        Self {
+            change: Change::of(claim, evidence, backends, judged),
+            shards: Agreement::of(claim, backends, &evidence.shards),
+            addresses: Agreement::of(claim, backends, &evidence.addresses),
+        }
+    }
+
+    /// That it did not: each way in which it did not, significantly at the promised error rate.
+    pub(super) fn reasons(&self, claim: &Claim, names: &[String]) -> Vec<Reason> {
+        let refuted = |agreement: &&Agreement| agreement.is_refuted;
+        let change = self.change.as_ref().filter(|change| change.is_significant);
+        let shards = self.shards.as_ref().filter(refuted);
+        let addresses = self.addresses.as_ref().filter(refuted);
+        let told = [
+            change.map(|change| drifted(claim, change)),
+            shards.map(|agreement| shards_differ(claim, agreement)),
+            addresses.map(|agreement| addresses_differ(claim, names, agreement)),
+        ];
+        told.into_iter().flatten().collect()
+    }
+}
+
+/// Whether the parts of a run saw one split.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agreement {
+    /// The tests.
+    pub homogeneity: Homogeneity,
+    /// Whether they saw different splits, significantly at the promised error rate.
+    pub is_refuted: bool,
+    /// The parts that differ from the others, and their shares by backend.
+    pub differing: Vec<(u32, Vec<f64>)>,
+    /// The shares of all others together; `None` where no majority agrees.
+    pub others: Option<Vec<f64>>,
+}
+
+impl Agreement {
+    /// Tests whether the parts saw one split; `None` where they could not differ.
+    fn of(claim: &Claim, backends: &[Backend], parts: &[PartCounts]) -> Option<Self> {
+        let Claim {
+            split, criterion, ..
+        } = claim;
+        let row = |part: &PartCounts| {
+            let counts = counts(split, &part.observed, 0, backends, Doubtful::Foreign);
+            let mut row = counts.observed;
+            row.push(counts.foreign);
+            row
+        };
+        let rows: Vec<Vec<u64>> = parts.iter().map(row).collect();
+        let homogeneity = homogeneity(&rows, criterion.alpha)?;
+        let shares = |of: &dyn Fn(usize) -> bool| {
+            let mut sums = vec![0; split.len()];
+            for (_, row) in rows.iter().enumerate().filter(|&(place, _)| of(place)) {
+                for (sum, count) in sums.iter_mut().zip(row) {
+                    *sum += count;
+                }
+            }
+            let total = sums.iter().sum::<u64>().max(1) as f64;
+            sums.iter().map(|&sum| sum as f64 / total).collect()
+        };
+        let outliers = &homogeneity.outliers;
+        let differing = outliers
+            .iter()
+            .map(|&place| (parts[place].index, shares(&|other| other == place)));
+        let others = |place| !outliers.contains(&place);
+        let has_others = (0..rows.len())
+            .any(|place| others(place) && rows[place].iter().any(|&count| count > 0));
+        Some(Self {
+            is_refuted: homogeneity.p_value <= criterion.alpha,
+            differing: differing.collect(),
+            others: has_others.then(|| shares(&others)),
+            homogeneity,
+        })
+    }
+}
+
+/// Whether and where the split changed during the run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// The tests.
+    pub drift: Drift,
+    /// The likeliest place; its index counts identified responses in dispatch order.
+    pub point: Option<ChangePoint>,
+    /// Whether the drift is significant at the promised error rate.
+    pub is_significant: bool,
+}
+
+impl Change {
+    /// Tests whether the split changed. Connections that keep to a backend make waves of their own, which
+    /// are no drift, nor do answers that come in bursts: then it cannot be told.
+    fn of(
+        claim: &Claim,
+        evidence: &Evidence,
+        backends: &[Backend],
+        judged: &Judged,
+    ) -> Option<Self> {
+        let comes_in_bursts = judged.order.is_some_and(|order| order.is_short_range());
+        if judged.method == Some(Method::FirstResponse) || comes_in_bursts {
+            return None;
+        }
+        let windows = evidence.observed_windows(&claim.split, backends);
+        let drift = match evidence.ordered_by {
+            OrderedBy::Dispatch => drift(&windows),
+            OrderedBy::End => drift_as_ended(&windows),
+        }?;
+        let is_significant = drift.p_value <= claim.criterion.alpha;
+        let point = || change_point(&windows, &evidence.labels(backends));
+        Some(Self {
+            point: is_significant.then(point).flatten(),
+            drift,
+            is_significant,
+        })
+    }
+}
+
+/// That the split changed during the run, and where.
+fn drifted(claim: &Claim, change: &Change) -> Reason {
+    let Claim {
+        split, criterion, ..
+    } = claim;
+    if split.is_of_pods() {
+        return Reason::new("drift", evenness::changed(claim, change));
+    }
+    let p = p_value(change.drift.p_value);
+    let alpha = criterion.alpha;
+    let told = |shares: &[f64]| observed_shares(split, shares);
+    let message = match &change.point {
+        Some(point) => format!(
+            "the split changed at about request {}: {} before, {} after (p {p} ≤ {alpha})",
+            point.index,
+            told(&point.before),
+            told(&point.after)
+        ),
+        None => format!("the split changed during the run (p {p} ≤ {alpha})"),
+    };
+    Reason::new("drift", message)
+}
+
+/// That some shards saw another split than the others, and which.
+fn shards_differ(claim: &Claim, agreement: &Agreement) -> Reason {
+    let name = |index| format!("shard {index}");
+    Reason::new(
+        "shards_differ",
+        parts_differ("shards", name, claim, agreement),
+    )
+}
+
+/// That some addresses of the target split otherwise than the others.
+fn addresses_differ(claim: &Claim, names: &[String], agreement: &Agreement) -> Reason {
+    let name = |index: u32| names.get(index as usize).cloned().unwrap_or_default();
+    let message = parts_differ("addresses", name, claim, agreement);
+    Reason::new("addresses_differ", message)
+}
+
+/// That some parts of a run saw another split than the others, and which.
+pub(super) fn parts_differ(
+    parts: &str,
+    name: impl Fn(u32) -> String,
+    claim: &Claim,
+    agreement: &Agreement,
+) -> String {
+    let Claim {
+        split, criterion, ..
+    } = claim;
+    let told = |shares: &[f64]| {
+        if split.is_of_pods() {
+            evenness::shares_told(split, shares)
+        } else {
+            observed_shares(split, shares)
+        }
+    };
+    let differing = &agreement.differing;
+    let named: Vec<String> = differing
+        .iter()
+        .take(MOST_NAMED)
+        .map(|&(index, ref shares)| format!("{} saw {}", name(index), told(shares)))
+        .collect();
+    let more = match differing.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(", and {more} more differ"),
+    };
+    let others = agreement.others.as_ref().map_or(String::new(), |shares| {
+        format!("; the others saw {}", told(shares))
+    });
+    let question = if split.is_of_pods() {
+        "does each lead to pods of its own: those of its zone or node, or another list of pods?"
+    } else {
+        "does every replica of the ingress have the same weights?"
+    };
+    format!(
+        "the {parts} saw different splits: {}{more}{others} (p {} ≤ {}); {question}",
+        named.join("; "),
+        p_value(agreement.homogeneity.p_value),
+        criterion.alpha
+    )
+}
