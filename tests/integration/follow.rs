@@ -141,33 +141,48 @@ fn rollout(weight: u64) -> Value {
         "status": {"currentStepIndex": 1}})
 }
 
+/// A Canary of Flagger at this weight.
+fn canary(weight: u64) -> Value {
+    json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary",
+        "metadata": {"name": "flagger", "namespace": "default"},
+        "spec": {"targetRef": {"kind": "Deployment", "name": "flagger"}, "service": {"port": 80},
+            "analysis": {"stepWeight": 5, "maxWeight": 100}},
+        "status": {"phase": "Progressing", "canaryWeight": weight}})
+}
+
 #[test]
 fn every_step_of_a_rollout_is_judged_and_its_time_to_live_is_bounded() {
-    let mut ingress = Moving::start(5);
-    let mut followed = Followed::start(&ingress, "shop", &["--until", "weight=100"]);
-    for (step, weight) in (1..).zip([5, 25, 50, 100]) {
-        followed.feed(&rollout(weight));
-        // Status moves without the weight: no step of its own.
-        followed.feed(&rollout(weight));
-        ingress.shift(weight);
-        let told = followed.line();
-        assert_eq!(told["step"], step, "{told}");
-        assert_eq!(told["verdict"], "pass", "{told}");
-        let expect = format!("shop-stable={},shop-canary={weight}", 100 - weight);
-        assert_eq!(told["expect"], expect.as_str(), "{told}");
-        assert!(
-            told["live_within_seconds"].as_f64().unwrap() > 0.0,
-            "{told}"
+    let of_argo: fn(u64) -> Value = rollout;
+    for (object, prefix, stable) in [
+        (of_argo, "shop", "shop-stable"),
+        (canary, "flagger", "flagger-primary"),
+    ] {
+        let mut ingress = Moving::start(5);
+        let mut followed = Followed::start(&ingress, prefix, &["--until", "weight=100"]);
+        for (step, weight) in (1..).zip([5, 25, 50, 100]) {
+            followed.feed(&object(weight));
+            // Status moves without the weight: no step of its own.
+            followed.feed(&object(weight));
+            ingress.shift(weight);
+            let told = followed.line();
+            assert_eq!(told["step"], step, "{told}");
+            assert_eq!(told["verdict"], "pass", "{told}");
+            let expect = format!("{stable}={},{prefix}-canary={weight}", 100 - weight);
+            assert_eq!(told["expect"], expect.as_str(), "{told}");
+            assert!(
+                told["live_within_seconds"].as_f64().unwrap() > 0.0,
+                "{told}"
+            );
+            assert!(told["requests"].as_u64().unwrap() > 0, "{told}");
+        }
+        let whole = followed.line();
+        assert_eq!(
+            (&whole["verdict"], &whole["steps"]),
+            (&"pass".into(), &4.into()),
+            "{whole}"
         );
-        assert!(told["requests"].as_u64().unwrap() > 0, "{told}");
+        assert_eq!(followed.status(), Some(0));
     }
-    let whole = followed.line();
-    assert_eq!(
-        (&whole["verdict"], &whole["steps"]),
-        (&"pass".into(), &4.into()),
-        "{whole}"
-    );
-    assert_eq!(followed.status(), Some(0));
 }
 
 fn http_route(weight: u64) -> Value {
@@ -371,13 +386,7 @@ fn a_step_that_never_comes_live_fails_and_is_named() {
 fn a_canary_of_flagger_is_followed_until_its_split_is_live() {
     let ingress = Moving::start(25);
     let mut followed = Followed::start(&ingress, "flagger", &["--until-live"]);
-    followed.feed(
-        &json!({"apiVersion": "flagger.app/v1beta1", "kind": "Canary",
-        "metadata": {"name": "flagger", "namespace": "default"},
-        "spec": {"targetRef": {"kind": "Deployment", "name": "flagger"}, "service": {"port": 80},
-            "analysis": {"stepWeight": 5, "maxWeight": 50}},
-        "status": {"phase": "Progressing", "canaryWeight": 25}}),
-    );
+    followed.feed(&canary(25));
     assert_eq!(followed.line()["verdict"], "pass");
     assert_eq!(followed.line()["steps"], 1);
     assert_eq!(followed.status(), Some(0));
