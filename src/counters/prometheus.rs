@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::CountersError;
+use super::error::CountersError;
 use super::increase::Series;
 use super::selector::{Labels, NAME};
 
