@@ -55,6 +55,7 @@ fn median_nanoseconds(mut call: impl FnMut()) -> f64 {
     clippy::print_stdout,
     reason = "a bench reports its ratio where criterion reports times"
 )]
+#[expect(clippy::too_many_lines, reason = "the benchmarks, one after the other")]
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let is_test = std::env::args().any(|argument| argument == "--test");

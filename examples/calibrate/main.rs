@@ -98,6 +98,10 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(!broken.is_empty()))
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "the parts of the suite, one after the other"
+)]
 fn measured(effort: Effort) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut part = |name: &str, made: &mut dyn FnMut() -> Vec<Row>| {

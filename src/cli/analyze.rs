@@ -60,6 +60,10 @@ pub(super) struct AnalyzeArgs {
 const MOST: u64 = 1_000_000_000_000_000;
 
 /// Judges the counts.
+#[expect(
+    clippy::too_many_lines,
+    reason = "where counts come from, one way after the other"
+)]
 pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
     let settings = args.criterion.over(Settings::default());

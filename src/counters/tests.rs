@@ -133,6 +133,7 @@ fn another_label_and_other_counters_can_be_meant() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_says_nothing_of_who_answered_is_explained() {
     let told = |query: &str, by: &[&str], before: &str, after: &str| {
         let error = between(&asked(query, by), before, after).unwrap_err();

@@ -207,6 +207,7 @@ impl<'l> Reading<'l> {
 impl Told {
     /// What the reader of a verdict should know of the log.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "each call is a finding")]
     pub fn findings(&self, is_independent: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut add = |code, count: u64, message: String| {

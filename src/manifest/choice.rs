@@ -27,6 +27,10 @@ const MAX_LISTED: usize = 12;
 ///
 /// # Errors
 /// No route at all, none that fits, or several that do.
+#[expect(
+    clippy::too_many_lines,
+    reason = "each way to choose is told apart from the others"
+)]
 pub(super) fn chosen<'r, 'a>(
     routes: &'r [Route<'a>],
     objects: &[Object],

@@ -42,6 +42,10 @@ impl Expectation {
     ///
     /// # Errors
     /// Weights of which none is positive; an `expected` split that is another.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "each field is read from the route in its order"
+    )]
     pub(super) fn new(
         route: &Route<'_>,
         workloads: &Workloads<'_>,

@@ -96,6 +96,10 @@ fn read(
     Ok(())
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "each kind of document is told apart in turn"
+)]
 fn add(value: Value, origin: Origin, objects: &mut Vec<Object>) -> Result<(), ManifestError> {
     let refused = |path: &str, problem: String| ManifestError::Field {
         place: origin.to_string(),

@@ -317,6 +317,7 @@ pub(super) fn names(backends: &[Vec<&Workload<'_>>]) -> Vec<Vec<String>> {
 }
 
 /// `object` as a workload, if it is one that may have pods.
+#[expect(clippy::too_many_lines, reason = "each arm is a kind of workload")]
 fn read(object: &Object) -> Result<Option<Workload<'_>>, ManifestError> {
     let root = object.root();
     let name = object.name.clone();

@@ -127,6 +127,7 @@ impl ConnectionSums {
     /// `None` where no connections could have them: lists of other lengths, more cells than [`Self::MAX_CELLS`],
     /// sums that are not finite, or sizes that contradict the counts.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "the parts of the sums")]
     pub fn restore(
         connections: u64,
         unidentified_first: u64,

@@ -166,6 +166,31 @@ fn what_is_reported_is_computed_elsewhere() {
     }
 }
 
+/// A file without its tests has no more lines; clippy holds functions and their parameters to limits of their own.
+const MOST_LINES: usize = 450;
+
+/// What is longer, and why.
+const LONGER: [(&str, &str); 1] = [(
+    "manifest/table.rs",
+    "the order in which kinds let rules compete, in one place",
+)];
+
+#[test]
+fn a_file_holds_one_idea() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    let longer = found.iter().filter_map(|path| {
+        let text = fs::read_to_string(path).unwrap();
+        let name = path.strip_prefix(&root).unwrap().display().to_string();
+        let lines = text.split(TESTS).next().unwrap().lines().count();
+        (lines > MOST_LINES && !name.ends_with("tests.rs")).then_some(name)
+    });
+    let longer: BTreeSet<String> = longer.collect();
+    let known = LONGER.map(|(name, _)| name.to_owned());
+    assert_eq!(longer, known.into());
+}
+
 #[test]
 fn main_is_short_and_clap_is_known_to_the_command_line_alone() {
     for (module, text) in files() {

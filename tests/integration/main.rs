@@ -4,6 +4,10 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking, helpers included"
 )]
+#![expect(
+    clippy::too_many_lines,
+    reason = "a table of cases is as long as there are cases"
+)]
 
 mod allocation;
 mod analyze;

@@ -23,6 +23,7 @@ fn block_size(requests: u64) -> u64 {
 
 /// The rate of each verdict over `runs` seeded runs of the planned number of requests, the first half with the
 /// true shares `truths[0]`, the second half with `truths[1]`.
+#[expect(clippy::too_many_lines, reason = "a table of cells")]
 pub(crate) fn verdicts(expectation: &Expectation, truths: [&[f64]; 2], runs: u64) -> Vec<Row> {
     let claim = &expectation.claim;
     let split = &claim.split;

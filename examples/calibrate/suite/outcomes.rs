@@ -126,6 +126,7 @@ fn likely(
 /// probability `missing`.
 ///
 /// Backends of equal expected share are interchangeable: their counts are sorted, so that fewer differ.
+#[expect(clippy::too_many_arguments, reason = "a cell of the suite")]
 pub(crate) fn sampled(
     expectation: &Expectation,
     truth: &[f64],

@@ -108,6 +108,7 @@ struct Ended {
 
 /// How often a correct split fails, or one that is off passes, by the rule for connections, by the test of
 /// the first responses alone, and by the test that takes all responses for independent.
+#[expect(clippy::too_many_lines, reason = "a table of cells")]
 pub(crate) fn errors(
     expectation: &Expectation,
     truth: &[f64],

@@ -103,6 +103,7 @@ fn the_challenge_apps_are_told_apart_by_token_and_stem() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn names_that_leave_no_doubt_are_fixed() {
     assert_fixed(&[
         // The canary alone; the primary then never answered.

@@ -214,6 +214,7 @@ fn pod_labels(deployment: &Object) -> Result<BTreeMap<&str, &str>, ManifestError
 
 /// The labels whose values are to be the canary's own: one that every Service selects by, and one that the
 /// Deployment does, which is the same where possible; and those of the version.
+#[expect(clippy::too_many_lines, reason = "each case is a shape of selectors")]
 fn own_labels(
     deployment: &Object,
     services: &[&Object],

@@ -22,6 +22,10 @@ pub(super) const KIND: Kind = Kind {
 };
 
 /// The rules of all Ingresses, a canary's together with its primary's.
+#[expect(
+    clippy::too_many_lines,
+    reason = "each branch is a rule of one controller"
+)]
 fn routes<'a>(objects: &[&'a Object], context: &Context<'a>, reading: &mut Reading<'a>) {
     let mut primaries = Vec::new();
     let mut canaries = Vec::new();

@@ -39,6 +39,7 @@ fn routes<'a>(own: &[&'a Object], context: &Context<'a>, reading: &mut Reading<'
 }
 
 /// The rules of `object`, and in their places those that it delegates to, which go to `reached`.
+#[expect(clippy::too_many_lines, reason = "each arm is a field")]
 fn read<'a>(
     object: &'a Object,
     own: &[&'a Object],
@@ -327,6 +328,7 @@ impl Match {
             && (self.authority.is_none() || self.authority == other.authority)
     }
 }
+#[expect(clippy::too_many_lines, reason = "each arm is a field")]
 fn read_match(field: &Field<'_>) -> Result<Match, ManifestError> {
     let mut read = Match::any();
     for key in field.keys()? {

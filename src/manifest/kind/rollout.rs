@@ -20,6 +20,10 @@ pub(super) const KIND: Kind = Kind {
     read: Read::Each(routes),
 };
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "each branch is a way to route that Argo knows"
+)]
 fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
     let root = object.root();
     let strategy = root.along(&["spec", "strategy"])?;

@@ -82,6 +82,7 @@ pub(super) struct Findings {
 }
 
 impl Findings {
+    #[expect(clippy::too_many_arguments, reason = "the columns of a finding")]
     fn add(
         &mut self,
         severity: Severity,

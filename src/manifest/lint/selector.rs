@@ -25,6 +25,10 @@ pub(super) fn lint<'a>(
 
 type Key = (Option<String>, String);
 
+#[expect(
+    clippy::too_many_arguments,
+    reason = "what a rule of lint looks at, and where it writes"
+)]
 fn services<'a>(
     route: &Route<'a>,
     managed: &[(Option<&str>, &str)],

@@ -217,6 +217,7 @@ impl Section {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "each line is a field of the page")]
     fn of(index: usize, named: &Named<'_>) -> Self {
         let report = named.report;
         let series = |label: &Option<String>| {

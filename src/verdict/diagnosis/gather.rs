@@ -16,6 +16,7 @@ const KEPT: f64 = 0.9;
 
 /// Diagnoses a run from what it counted and what was judged of it.
 #[must_use]
+#[expect(clippy::too_many_lines, reason = "each line is a symptom")]
 pub fn diagnose_run(
     claim: &Claim,
     measured: &Measured,

@@ -69,6 +69,10 @@ impl Axis {
     }
 
     /// Draws ticks with their labels below `y`, and lines up to `top`.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "where it stands, and what it says"
+    )]
     pub(super) fn draw(
         &self,
         svg: &mut Svg,

@@ -13,6 +13,7 @@ const LEFT: f64 = 52.0;
 /// The funnel is drawn at so many places.
 const STEPS: usize = 40;
 
+#[expect(clippy::too_many_lines, reason = "the chart from top to bottom")]
 pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
     let counts: Vec<&[u64]> = report
         .windows

@@ -27,6 +27,7 @@ pub(super) struct Svg {
 
 impl Svg {
     /// A rectangle.
+    #[expect(clippy::too_many_arguments, reason = "the attributes of SVG")]
     pub(super) fn rect(&mut self, class: &str, x: f64, y: f64, width: f64, height: f64) {
         let [x, y, width, height] = [x, y, width.max(0.0), height.max(0.0)].map(tenth);
         self.element(format_args!(

@@ -63,6 +63,7 @@ pub(in crate::report::html) fn bars(report: &Report) -> Vec<Bar> {
         .collect()
 }
 
+#[expect(clippy::too_many_lines, reason = "the chart from top to bottom")]
 pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
     let bars = bars(report);
     if bars.len() < 2 {
