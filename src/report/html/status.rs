@@ -21,7 +21,7 @@ const SCRIPT: &str = include_str!("status.js");
 
 /// What the page may load, run and send: its own styles and its script by their hashes (a test compares them), its icon, and
 /// what it asks of its own server.
-pub const POLICY: &str = "default-src 'none'; style-src 'sha256-zz7raBmjZ4HQCubUC+KmTZD/JAzMrBpLMTf7x8lYLn4=' 'sha256-qj6V1Ss6cr1b2yuEkLEFXssHzRVYUUR/rJKT1s3LKLk='; \
+pub const POLICY: &str = "default-src 'none'; style-src 'sha256-dNTeKwO5XD68xV3HKPWWvKMaOa+8x6xPDHgEw6xybyk=' 'sha256-qj6V1Ss6cr1b2yuEkLEFXssHzRVYUUR/rJKT1s3LKLk='; \
     script-src 'sha256-lwd+ilLMjbfP/4YLG4ABSQ9BfS3wgvzmiRJZLPH9o5c='; img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'";
 
 /// Backends of a check that have a row.
