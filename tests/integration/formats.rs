@@ -418,7 +418,7 @@ fn a_page_of_fifty_checks_is_small_and_begins_with_what_fails() {
     ))
     .unwrap();
     let mut text = format!(
-        "[target]\nurl = \"http://{}/\"\nrequests = 600\ntolerance = 20\n",
+        "[target]\nurl = \"http://{}/\"\nrequests = 800\ntolerance = 25\nalpha = 1e-8\n",
         ingress.addr()
     );
     for check in 0..50 {

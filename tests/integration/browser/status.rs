@@ -14,6 +14,7 @@ interval = "off"
 [target]
 url = "URL"
 tolerance = 10
+alpha = 1e-8
 [[check]]
 name = "right"
 expect = "v1=70,v2=30"

@@ -31,7 +31,7 @@ pub(crate) struct Served {
     folder: TempDir,
 }
 
-/// One check that is run when it is asked for alone.
+/// One check that is run when it is asked for alone, and whose verdict no chance turns.
 pub(crate) const ONE: &str = r#"
 [serve]
 interval = "off"
@@ -40,6 +40,8 @@ interval = "off"
 name = "shop"
 url = "URL"
 expect = "v1=70,v2=30"
+tolerance = 10
+alpha = 1e-8
 "#;
 
 impl Served {

@@ -17,6 +17,7 @@ interval = "1s"
 [target]
 url = "URL"
 tolerance = 10
+alpha = 1e-8
 
 [[check]]
 name = "right"

@@ -24,6 +24,7 @@ name = "shop"
 url = "URL"
 expect = "stable=100,canary=0"
 tolerance = 10
+alpha = 1e-8
 "#;
 
 /// An ingress that goes from one step to the next after so many requests.
