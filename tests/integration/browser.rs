@@ -23,23 +23,8 @@ fn render(file: &Path, width: u32) -> Rendered {
     let profile = tempfile::tempdir().unwrap();
     let mut command = Command::new("timeout");
     command
-        .args([
-            "900",
-            "chromium",
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-        ])
-        .args([
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-        ])
-        .args([
-            "--disable-component-update",
-            "--disable-sync",
-            "--disable-dev-shm-usage",
-        ])
+        .args(["900", "chromium"])
+        .args(chromium::FLAGS)
         .args([
             "--enable-logging=stderr",
             "--virtual-time-budget=2000",

@@ -14,7 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::outcomes::in_parallel;
-use super::row::Row;
+use super::row::{Row, standard_error};
 use super::{ALPHA, Expectation, seed_of, written};
 
 /// How a balancer chooses the backend of a request.
@@ -164,7 +164,7 @@ pub(crate) fn verdicts(
             },
             outcome,
             value,
-            standard_error: Some((value * (1.0 - value) / runs as f64).sqrt()),
+            standard_error: Some(standard_error(value, runs)),
             runs: Some(runs),
             bound: (is_bound && order.is_promised()).then_some(ALPHA),
         }

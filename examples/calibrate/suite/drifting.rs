@@ -9,7 +9,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::outcomes::in_parallel;
-use super::row::Row;
+use super::row::{Row, standard_error};
 use super::{ALPHA, Expectation, seed_of, written};
 
 /// Requests to a block of the dispatch order: the program doubles it while there are too many blocks.
@@ -78,7 +78,7 @@ pub(crate) fn verdicts(expectation: &Expectation, truths: [&[f64]; 2], runs: u64
             method: "lbtest",
             outcome,
             value,
-            standard_error: Some((value * (1.0 - value) / runs as f64).sqrt()),
+            standard_error: Some(standard_error(value, runs)),
             runs: Some(runs),
             bound,
         }

@@ -6,7 +6,7 @@ use lbtest::stats::judge::Judge;
 use lbtest::stats::prospects::{Prospect, SIMULATED_RUNS};
 
 use super::ALPHA;
-use super::row::Row;
+use super::row::{Row, standard_error};
 use super::rule::SEED;
 
 /// The numbers of pods that are looked at.
@@ -42,7 +42,6 @@ pub(crate) fn errors(pods: usize) -> Vec<Row> {
             ("fail", rates.fail, is_even.then_some(ALPHA)),
             ("inconclusive", rates.inconclusive, None),
         ];
-        let standard_error = |value: f64, runs| (value * (1.0 - value) / runs as f64).sqrt();
         rows.extend(outcomes.map(|(outcome, value, bound)| Row {
             part: "even",
             split: format!("{pods} pods"),
@@ -56,7 +55,7 @@ pub(crate) fn errors(pods: usize) -> Vec<Row> {
             method: "lbtest",
             outcome,
             value,
-            standard_error: runs.map(|runs: u64| standard_error(value, runs)),
+            standard_error: runs.map(|runs| standard_error(value, runs)),
             runs,
             bound,
         }));

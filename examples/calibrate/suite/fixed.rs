@@ -3,7 +3,7 @@
 use lbtest::stats::judge::Judge;
 
 use super::outcomes::{Memo, Rates, Weighted, enumerated, sampled};
-use super::row::Row;
+use super::row::{Row, standard_error};
 use super::rule::Rule;
 use super::{ALPHA, Effort, Expectation, seed_of, written};
 
@@ -136,7 +136,7 @@ impl Cell<'_> {
             method: self.rule.name(),
             outcome,
             value,
-            standard_error: runs.map(|runs| (value * (1.0 - value) / runs as f64).sqrt()),
+            standard_error: runs.map(|runs| standard_error(value, runs)),
             runs,
             bound,
         }

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
 
 use super::outcomes::in_parallel;
-use super::row::Row;
+use super::row::{Row, standard_error};
 use super::{ALPHA, Expectation, drawn, seed_of, written};
 
 /// What is promised with several requests to a connection: the variance between them is an estimate, so that
@@ -143,7 +143,7 @@ pub(crate) fn errors(
             method,
             outcome,
             value,
-            standard_error: Some((value * (1.0 - value) / runs as f64).sqrt()),
+            standard_error: Some(standard_error(value, runs)),
             runs: Some(runs),
             bound,
         }

@@ -33,6 +33,11 @@ pub(crate) struct Row {
 /// alone does that about once in 10,000 tables.
 pub(crate) const STANDARD_ERRORS: f64 = 4.5;
 
+/// The standard error of a rate that was simulated in so many runs.
+pub(crate) fn standard_error(rate: f64, runs: u64) -> f64 {
+    (rate * (1.0 - rate) / runs as f64).sqrt()
+}
+
 impl Row {
     pub(crate) const HEADER: &'static str =
         "part,split,requests,setting,truth,method,outcome,value,standard_error,runs,bound,holds";

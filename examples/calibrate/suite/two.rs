@@ -10,7 +10,7 @@ use lbtest::tally::counted::GroupCounted;
 use lbtest::tally::latency::Latency;
 use lbtest::verdict::pair::{Side, judge, planned};
 
-use super::row::Row;
+use super::row::{Row, standard_error};
 use super::{ALPHA, Effort, Expectation, seed_of, written};
 
 /// Each verdict on two ingresses of which one splits as expected and the other by `truth`, at the planned number of
@@ -57,7 +57,7 @@ fn cell(expectation: &Expectation, truth: &[f64], n: u64, runs: u64) -> Vec<Row>
             method: "lbtest",
             outcome,
             value,
-            standard_error: Some((value * (1.0 - value) / runs as f64).sqrt()),
+            standard_error: Some(standard_error(value, runs)),
             runs: Some(runs),
             bound: is_error.then_some(ALPHA),
         }

@@ -11,7 +11,7 @@ use lbtest::identity::assignment::Group;
 use lbtest::stats::monte_carlo::Sampler;
 use lbtest::verdict::{Evidence, Verdict, decide};
 
-use super::row::Row;
+use super::row::{Row, standard_error};
 use super::{ALPHA, Effort, Expectation, seed_of};
 
 /// The numbers of pods of each backend that are looked at.
@@ -92,7 +92,7 @@ fn cell(
             method: "lbtest",
             outcome,
             value,
-            standard_error: Some((value * (1.0 - value) / runs as f64).sqrt()),
+            standard_error: Some(standard_error(value, runs)),
             runs: Some(runs),
             bound: is_error.then_some(ALPHA),
         }

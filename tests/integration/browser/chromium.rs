@@ -10,6 +10,19 @@ use tempfile::TempDir;
 /// Whatever is awaited comes within this.
 const PATIENCE: Duration = Duration::from_mins(10);
 
+/// For a browser without a screen that asks nothing of the network by itself.
+pub(super) const FLAGS: [&str; 9] = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+];
+
 /// A browser with one page.
 pub(super) struct Chromium {
     child: Child,
@@ -29,24 +42,8 @@ impl Chromium {
         let run = "exec timeout 900 chromium \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1";
         let mut command = Command::new("sh");
         command
-            .args([
-                "-c",
-                run,
-                "sh",
-                "--headless",
-                "--no-sandbox",
-                "--disable-gpu",
-            ])
-            .args([
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-            ])
-            .args([
-                "--disable-component-update",
-                "--disable-sync",
-                "--disable-dev-shm-usage",
-            ])
+            .args(["-c", run, "sh"])
+            .args(FLAGS)
             .arg("--remote-debugging-pipe")
             .arg(format!("--user-data-dir={}", profile.path().display()))
             .stdin(Stdio::piped())
