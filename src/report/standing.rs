@@ -93,7 +93,7 @@ pub fn sentence(backend: &BackendReport) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::claim::{Claim, Criterion};
     use crate::identity::assignment::Mappings;
@@ -101,7 +101,8 @@ mod tests {
     use crate::stats::judge::Judge;
     use crate::verdict::{Evidence, judge_counts};
 
-    fn standings(expect: &str, observed: &[(&str, u64)]) -> Vec<Standing> {
+    /// What follows from counts of pods that are named as their backends are.
+    pub(in crate::report) fn report(expect: &str, observed: &[(&str, u64)]) -> Report {
         let split: Split = expect.parse().unwrap();
         let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
         let mappings = Mappings::parse(split.labels(), &[]).unwrap();
@@ -114,7 +115,11 @@ mod tests {
             ..Evidence::default()
         };
         let claim = Claim::new(split, criterion, 1);
-        let report = Report::of_counts(&claim, &evidence, &judge_counts(&claim, &evidence));
+        Report::of_counts(&claim, &evidence, &judge_counts(&claim, &evidence))
+    }
+
+    fn standings(expect: &str, observed: &[(&str, u64)]) -> Vec<Standing> {
+        let report = report(expect, observed);
         let of = |backend| standing(&report, backend);
         report.backends.iter().map(of).collect()
     }

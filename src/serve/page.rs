@@ -74,7 +74,7 @@ pub(super) fn status(shared: &Shared, now: Moment) -> Answered {
         made.page = Some((now.steady + fresh, page.clone()));
         page
     };
-    browsable(text(StatusCode::OK, HTML, page), html::status::POLICY)
+    browsable(text(StatusCode::OK, HTML, page), &html::status::POLICY)
 }
 
 /// The page, and how long it may be shown.
@@ -147,7 +147,7 @@ pub(super) fn report(shared: &Shared, named: &str, headers: &HeaderMap) -> Answe
             .expect("what was packed here is whole");
         text(StatusCode::OK, HTML, page)
     };
-    browsable(response, html::POLICY)
+    browsable(response, &html::POLICY)
 }
 
 /// Has a check run as it is configured, from now on, and leads back to the page.

@@ -19,8 +19,12 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// Where a file's own tests begin.
-const TESTS: &str = "#[cfg(test)]\nmod tests {";
+/// A file without its own tests, which other files' tests may use.
+fn without_tests(text: &str) -> &str {
+    let ends =
+        ["", "pub(super) "].map(|public| text.find(&format!("#[cfg(test)]\n{public}mod tests {{")));
+    &text[..ends.into_iter().flatten().min().unwrap_or(text.len())]
+}
 
 /// Every source file below `src` with its text, without comments.
 fn files() -> BTreeMap<Module, String> {
@@ -70,7 +74,7 @@ fn paths(prefix: &[String], tree: &str, found: &mut Vec<Module>) {
 /// The files that a file imports, other than itself; `own` is its module.
 fn imports(own: &Module, text: &str, known: &BTreeMap<Module, String>) -> BTreeSet<Module> {
     // What tests need besides is no part of the program.
-    let text = text.split(TESTS).next().unwrap();
+    let text = without_tests(text);
     let mut found = Vec::new();
     for (index, _) in text.match_indices("use ") {
         let tree = text[index + 4..].split(';').next().unwrap();
@@ -183,7 +187,7 @@ fn a_file_holds_one_idea() {
     let longer = found.iter().filter_map(|path| {
         let text = fs::read_to_string(path).unwrap();
         let name = path.strip_prefix(&root).unwrap().display().to_string();
-        let lines = text.split(TESTS).next().unwrap().lines().count();
+        let lines = without_tests(&text).lines().count();
         (lines > MOST_LINES && !name.ends_with("tests.rs")).then_some(name)
     });
     let longer: BTreeSet<String> = longer.collect();

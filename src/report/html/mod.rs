@@ -8,20 +8,37 @@ pub mod rollout;
 pub mod status;
 mod view;
 
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, context};
+use ring::digest::{SHA256, digest};
 
 use super::Named;
 use super::checks::ChecksReport;
 use view::Whole;
 
+/// How the pages that are files begin.
+const HEAD: &str = include_str!("head.html");
 const PAGE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
-/// What the page may load and run: its own style, and the script with this hash (a test compares it).
-pub const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
-    script-src 'sha256-QQTJAOI0HVBDkFs+wg0R8/AgZ/QMfJHxbnM1i1j8lUI='; base-uri 'none'; form-action 'none'";
+/// What the page may load and run: its own style, and its script by its hash.
+pub static POLICY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "default-src 'none'; style-src 'unsafe-inline'; script-src {}; base-uri 'none'; form-action 'none'",
+        hash(SCRIPT)
+    )
+});
+
+/// A part of a page, as a content security policy names it.
+fn hash(part: &str) -> String {
+    let digest = digest(&SHA256, part.as_bytes());
+    format!("'sha256-{}'", BASE64_STANDARD.encode(digest))
+}
 
 /// Writes a page with what follows from several checks together, and a section for each report.
 ///
@@ -35,7 +52,7 @@ pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>) -> String {
         .template_from_str(PAGE)
         .expect("the template is valid");
     page.render(context! {
-        policy => POLICY,
+        policy => POLICY.as_str(),
         style => STYLE,
         script => SCRIPT,
         version => env!("CARGO_PKG_VERSION"),
@@ -52,5 +69,8 @@ fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment
+        .add_template("head.html", HEAD)
+        .expect("the template is valid");
     environment
 }

@@ -1,11 +1,11 @@
 //! The page of a rollout that was followed: its verdict, the staircase, and a row for each step.
 
 use minijinja::value::Serde;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{Value, context};
 use serde::Serialize;
 
 use super::chart::staircase;
-use super::{POLICY, SCRIPT, STYLE};
+use super::{POLICY, SCRIPT, STYLE, environment};
 use crate::format::time;
 use crate::report::escape::terminal;
 use crate::report::rollout::{RolloutReport, StepReport};
@@ -56,25 +56,24 @@ impl Row {
 /// Never for lack of anything in the reports: the template is part of the program, and a test renders it.
 #[must_use]
 pub fn render(report: &RolloutReport, steps: &[StepReport]) -> String {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    let environment = environment();
     let page = environment
         .template_from_str(PAGE)
         .expect("the template is valid");
     let chart = staircase::chart(steps, report.duration_seconds);
     let rows: Vec<Row> = steps.iter().map(Row::of).collect();
     page.render(context! {
-        policy => POLICY,
+        policy => POLICY.as_str(),
         style => STYLE,
         script => SCRIPT,
         version => env!("CARGO_PKG_VERSION"),
         verdict => report.verdict.code(),
+        title => format!("{}: a rollout of {} steps", word(report.verdict), steps.len()),
         word => word(report.verdict),
         message => cut(&terminal(&report.message), SENTENCE_WIDTH),
         interrupted => report.interrupted,
         took => time(report.duration_seconds),
-        title => chart.as_ref().map(|chart| chart.title.clone()),
+        chart_title => chart.as_ref().map(|chart| chart.title.clone()),
         caption => chart.as_ref().map(|chart| chart.caption.clone()),
         svg => chart.map(|chart| Value::from_safe_string(chart.svg)),
         steps => Serde(rows),

@@ -2,6 +2,7 @@
 //! it up to date.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use minijinja::context;
@@ -9,7 +10,7 @@ use minijinja::value::Serde;
 use serde::Serialize;
 
 use super::view::{or_dash, sentence, shown, symbol};
-use super::{STYLE, environment};
+use super::{STYLE, environment, hash};
 use crate::format::percent;
 use crate::report::standing::{self, Standing, standing};
 use crate::report::text::{interval, word};
@@ -19,10 +20,15 @@ const PAGE: &str = include_str!("status.html");
 const OWN_STYLE: &str = include_str!("status.css");
 const SCRIPT: &str = include_str!("status.js");
 
-/// What the page may load, run and send: its own styles and its script by their hashes (a test compares them), its icon, and
-/// what it asks of its own server.
-pub const POLICY: &str = "default-src 'none'; style-src 'sha256-dNTeKwO5XD68xV3HKPWWvKMaOa+8x6xPDHgEw6xybyk=' 'sha256-qj6V1Ss6cr1b2yuEkLEFXssHzRVYUUR/rJKT1s3LKLk='; \
-    script-src 'sha256-lwd+ilLMjbfP/4YLG4ABSQ9BfS3wgvzmiRJZLPH9o5c='; img-src data:; connect-src 'self'; form-action 'self'; base-uri 'none'";
+/// What the page may load, run and send: its own styles and its script by their hashes, its icon, and what it asks of its
+/// own server.
+pub static POLICY: LazyLock<String> = LazyLock::new(|| {
+    let [style, own_style, script] = [STYLE, OWN_STYLE, SCRIPT].map(hash);
+    format!(
+        "default-src 'none'; style-src {style} {own_style}; script-src {script}; img-src data:; connect-src 'self'; \
+         form-action 'self'; base-uri 'none'"
+    )
+});
 
 /// Backends of a check that have a row.
 const MOST_ROWS: usize = 8;
@@ -312,27 +318,7 @@ fn ago(age: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claim::{Claim, Criterion};
-    use crate::identity::assignment::Mappings;
-    use crate::split::Split;
-    use crate::stats::judge::Judge;
-    use crate::verdict::{Evidence, judge_counts};
-
-    fn report(expect: &str, observed: &[(&str, u64)]) -> Report {
-        let split: Split = expect.parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
-        let evidence = Evidence {
-            groups: observed
-                .iter()
-                .map(|(pod, _)| mappings.group(pod))
-                .collect(),
-            observed: observed.iter().map(|&(_, count)| count).collect(),
-            ..Evidence::default()
-        };
-        let claim = Claim::new(split, criterion, 1);
-        Report::of_counts(&claim, &evidence, &judge_counts(&claim, &evidence))
-    }
+    use crate::report::standing::tests::report;
 
     fn at(seconds: u64) -> SystemTime {
         SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
