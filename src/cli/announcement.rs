@@ -9,13 +9,14 @@ use crate::load::machine::PortShortage;
 use crate::plan::Plan;
 use crate::plan::preparation::Warmup;
 use crate::verdict::promise::{
-    grey_zone_in_words, promise, remedy_for_time, sequential_saving, sessions_promise,
+    grey_zone_in_words, promise, promise_in_short, remedy_for_time, sequential_saving,
+    sessions_promise, sessions_promise_in_short,
 };
 
-/// What is said before load is sent: how much, what it promises, how long it takes, and whether it can
-/// come to a verdict at all.
+/// What is said before load is sent: how much, how often the verdict is wrong, how long it takes, and whether there can be one
+/// at all. In detail it is what the promise says of each error, and of small shifts.
 pub(super) fn announcement(plan: &Plan, detail: Detail) -> String {
-    let mut told = planned(plan);
+    let mut told = planned(plan, detail);
     if let (Detail::Verbose, Some(requests)) = (detail, plan.budget.requests) {
         let of_the_run = plan.shard.as_ref().and_then(|sharding| sharding.requests);
         let zone = grey_zone_in_words(&plan.claim, of_the_run.unwrap_or(requests));
@@ -44,9 +45,9 @@ pub(super) fn announcement(plan: &Plan, detail: Detail) -> String {
     told
 }
 
-fn planned(plan: &Plan) -> String {
+fn planned(plan: &Plan, detail: Detail) -> String {
     if let Some(stickiness) = &plan.claim.sessions {
-        return sessions_announcement(plan, stickiness);
+        return sessions_announcement(plan, stickiness, detail);
     }
     let Some(requests) = plan.budget.requests else {
         let duration = plan.budget.duration.unwrap_or(plan.budget.max_duration);
@@ -65,7 +66,10 @@ fn planned(plan: &Plan) -> String {
     };
     let of_the_run = plan.shard.as_ref().and_then(|sharding| sharding.requests);
     let judged = of_the_run.unwrap_or(requests);
-    told.push_str(&promise(&plan.claim, judged));
+    told.push_str(&match detail {
+        Detail::Short => promise_in_short(&plan.claim, judged),
+        Detail::Verbose => promise(&plan.claim, judged),
+    });
     if let Some(rate) = plan.load.rate {
         let seconds = requests.get() as f64 / rate.per_second();
         let _ = write!(told, "; {} at {rate}", time(seconds));
@@ -87,17 +91,19 @@ pub(super) fn can_stop_early(plan: &Plan) -> bool {
     !plan.sequential && plan.shard.is_none() && plan.load.connection_use.is_fresh()
 }
 
-fn sessions_announcement(plan: &Plan, stickiness: &Stickiness) -> String {
+fn sessions_announcement(plan: &Plan, stickiness: &Stickiness, detail: Detail) -> String {
     let each = 1 + stickiness.follow_ups();
     let many = match stickiness.sessions {
         Some(sessions) => format!("{sessions} sessions"),
         None => "sessions".to_owned(),
     };
+    let promised = match detail {
+        Detail::Short => sessions_promise_in_short(stickiness, &plan.claim.criterion),
+        Detail::Verbose => sessions_promise(stickiness, &plan.claim.criterion),
+    };
     format!(
-        "{many} of {each} requests to {}, carried by {}: {}",
-        plan.target,
-        stickiness.by,
-        sessions_promise(stickiness, &plan.claim.criterion)
+        "{many} of {each} requests to {}, carried by {}: {promised}",
+        plan.target, stickiness.by
     )
 }
 

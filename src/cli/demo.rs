@@ -152,13 +152,14 @@ fn pod_counts(pods: &[(String, NonZeroUsize)]) -> PodCounts {
 /// The same where pods are to share equally.
 fn lesson_of_pods(pods: NonZeroUsize, status: ExitStatus) -> String {
     format!(
-        "\nWhat happened: an ingress in this process sent requests to its pods; lbtest read from every response\n\
-         which pod answered, tested the counts against equal shares of {pods} pods, and ends with exit status {}.\n\
+        "\nWhat happened: an ingress in this process sent requests to its pods; lbtest\n\
+         read from every response which pod answered, and tested the counts against\n\
+         equal shares of {pods} pods. The exit status is {}.\n\
          Try next:\n  \
          lbtest demo --expect-even={pods} --split app=9,slow=1 --pods app={}\n      \
          one pod gets too little: FAIL, exit status 1\n  \
          lbtest plan --expect-even={pods}\n      \
-         what the promise costs, and how likely each verdict is; sends nothing\n  \
+         what the promise costs, and how likely each verdict is\n  \
          lbtest http://ADDRESS/ --host NAME --expect-even={pods}\n      \
          your own ingress",
         status.code(),
@@ -169,8 +170,9 @@ fn lesson_of_pods(pods: NonZeroUsize, status: ExitStatus) -> String {
 /// The same where sessions are to stay on their backends.
 fn lesson_of_sessions(status: ExitStatus) -> String {
     format!(
-        "\nWhat happened: an ingress in this process answered sessions of several requests; lbtest sent back what the first\n\
-         response of each had set, looked whether the same backend answers the others, and ends with exit status {}.\n\
+        "\nWhat happened: an ingress in this process answered sessions of several requests;\n\
+         lbtest sent back what the first response of each had set, and looked whether the\n\
+         same backend answers the others. The exit status is {}.\n\
          Try next:\n  \
          lbtest demo --expect v1=70,v2=30 --expect-sticky --discipline sticky\n      \
          an ingress that keeps its sessions by a cookie: PASS, exit status 0\n  \
@@ -202,7 +204,7 @@ fn lesson(asked: &str, expected: &Split, applied: Option<&str>, status: ExitStat
     let next = own.into_iter().chain([
         (
             format!("lbtest plan --expect {expect}"),
-            "what the promise costs, and how likely each verdict is; sends nothing",
+            "what the promise costs, and how likely each verdict is",
         ),
         (
             format!("lbtest http://ADDRESS/ --host NAME --expect {expect}"),
@@ -210,8 +212,9 @@ fn lesson(asked: &str, expected: &Split, applied: Option<&str>, status: ExitStat
         ),
     ]);
     let mut lesson = format!(
-        "\nWhat happened: an ingress in this process split the requests {told}; lbtest read from every\n\
-         response which pod answered, tested the counts against {}, and ends with exit status {}.\nTry next:",
+        "\nWhat happened: an ingress in this process split the requests {told};\n\
+         lbtest read from every response which pod answered, and tested the counts\n\
+         against {}. The exit status is {}.\nTry next:",
         format::shares(expected),
         status.code()
     );

@@ -5,8 +5,10 @@ mod documents;
 mod progress;
 mod reports;
 mod sink;
+mod wrapped;
 
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anstream::ColorChoice;
@@ -52,7 +54,7 @@ pub(super) struct OutputArgs {
     /// Print the verdict alone, on one line, and no notes (-q is --rate, as oha has it)
     #[arg(long)]
     pub quiet: bool,
-    /// Say before the run how likely small shifts are to FAIL
+    /// Say before the run what it promises, and how likely small shifts are to FAIL
     #[arg(short = 'v', long, conflicts_with = "quiet")]
     pub verbose: bool,
 }
@@ -91,7 +93,7 @@ pub(super) fn color(choice: ColorArg) {
 
 /// A result on stdout, in words. A stdout that cannot be written to is no reason to fail.
 pub(super) fn print(text: &str) {
-    if let Err(error) = written(&for_people(text)) {
+    if let Err(error) = written(&fitting(&io::stdout(), &for_people(text))) {
         warn(&format!("the result could not be printed: {error}"));
     }
 }
@@ -113,12 +115,21 @@ fn written(text: &str) -> io::Result<()> {
 
 /// What is said before load is sent, or after the result.
 pub(super) fn note(message: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", for_people(message));
+    let told = fitting(&io::stderr(), &for_people(message));
+    let _ = writeln!(anstream::stderr(), "{told}");
 }
 
 /// Whether GitHub Actions reads what is printed, and takes some of it for commands.
 fn is_github() -> bool {
     std::env::var_os("GITHUB_ACTIONS").is_some_and(|value| value == "true")
+}
+
+/// A text in lines that fit the terminal, where it goes to one.
+fn fitting(stream: &impl AsFd, text: &str) -> String {
+    match terminal_size::terminal_size_of(stream) {
+        Some((terminal_size::Width(width @ 1..), _)) => wrapped::wrapped(text, usize::from(width)),
+        _ => text.to_owned(),
+    }
 }
 
 /// A text as the terminal shows it, and no CI job takes it for a command.

@@ -30,7 +30,7 @@ pub(super) fn probe(plan: &Plan, measured: &Measured, outcome: &mut Outcome, arg
     }
     if !args.quiet {
         output::note(&format!(
-            "the split is off: a probe of at most {REQUESTS} requests, one at a time, tells whether that depends on the load"
+            "the split is off: up to {REQUESTS} requests, one at a time, tell whether the load matters"
         ));
     }
     let probe = of_one(plan);

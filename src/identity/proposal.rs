@@ -123,12 +123,13 @@ fn spots(sample: &Sample) -> BTreeMap<String, String> {
     spots
 }
 
-/// Keys that name who answered, as a rule.
-const TELLING: [&str; 9] = [
-    "pod", "version", "host", "instance", "backend", "server", "name", "color", "colour",
+/// Keys that name who answered, as a rule, the surest first.
+const TELLING: [&str; 10] = [
+    "pod", "hostname", "version", "instance", "backend", "server", "host", "name", "color",
+    "colour",
 ];
 
-/// Rules that read the texts of a JSON body, and the texts; those behind telling keys come first.
+/// Rules that read the texts of a JSON body, and the texts; those behind telling keys come first, the most telling before others.
 #[must_use]
 pub fn json_values(body: &[u8]) -> Vec<(String, String)> {
     let mut values = Vec::new();
@@ -136,12 +137,14 @@ pub fn json_values(body: &[u8]) -> Vec<(String, String)> {
     if let Some(document) = whole.or_else(|| serde_json::from_slice(&mended(body)?).ok()) {
         walk(&document, "json:", &mut values);
     }
-    let is_telling = |(rule, _): &(String, String)| {
+    let place = |(rule, _): &(String, String)| {
         let key = rule.rsplit('/').next().unwrap_or_default();
-        let key = key.to_ascii_lowercase();
-        TELLING.iter().any(|word| key.contains(word))
+        // Of all pods alike.
+        let key = key.to_ascii_lowercase().replace("namespace", "");
+        let found = TELLING.iter().position(|word| key.contains(word));
+        found.unwrap_or(TELLING.len())
     };
-    values.sort_by_key(|value| !is_telling(value));
+    values.sort_by_key(place);
     values
 }
 
@@ -362,6 +365,10 @@ mod tests {
         let cut = &body[..body.len() - 5];
         assert_eq!(rules(cut), expected[..3]);
         assert_eq!(rules(r#"{"a":{"pod":"x, }","b":["y\"#), ["json:/a/pod"]);
+        assert_eq!(
+            rules(r#"{"namespace":"shop","host":"a","podName":"x"}"#),
+            ["json:/podName", "json:/host", "json:/namespace"]
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ use crate::tally::signs::Signs;
 /// Stands for whoever answered a marked request, until the logs tell.
 const IN_THE_LOGS: &str = "(in the logs)";
 /// How many bytes of an unidentified body are kept to show a person.
-const SAMPLE_BYTES: usize = 200;
+const SAMPLE_BYTES: usize = 2048;
 
 /// A response that was read, as far as HTTP goes.
 #[derive(Debug, Clone, Copy)]

@@ -39,7 +39,8 @@ pub struct BackendReport {
     pub latency_p50_seconds: Option<f64>,
     /// 99 % of its responses came within this; null when not measured.
     pub latency_p99_seconds: Option<f64>,
-    /// The whole distribution of its latencies, encoded as `latency.histogram`; null when not measured.
+    /// The whole distribution of its latencies, encoded as `latency.histogram`; null when not measured. It is
+    /// long, and last: `jq '.backends[] | del(.latency_histogram)'` leaves it out.
     pub latency_histogram: Option<String>,
 }
 
@@ -122,6 +123,16 @@ pub struct AssignmentReport {
     pub label: Option<String>,
     /// Why.
     pub reason: String,
+}
+
+impl AssignmentReport {
+    /// Why, in words: manifests and the demo give backends their workloads as `--backend` does.
+    pub(super) fn basis(&self) -> &str {
+        match &*self.reason {
+            "--backend" => "given",
+            reason => reason,
+        }
+    }
 }
 
 /// What one address of the target brought.

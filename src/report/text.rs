@@ -6,6 +6,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::escape::terminal;
+use super::next::next_step;
 use super::{AddressReport, BackendReport, PodReport, Report, UnmappedReport, VerdictName};
 use crate::format::{p_value, p_value_with_log10, percent, time};
 
@@ -45,6 +46,9 @@ pub fn render(report: &Report) -> String {
     }
     assignment(&mut out, report);
     totals(&mut out, report);
+    if let Some(step) = next_step(report) {
+        line(&mut out, format_args!("next: {step}"));
+    }
     out
 }
 
@@ -65,7 +69,7 @@ fn test(out: &mut String, report: &Report) {
         // The classical test alone decides.
         "significance" => String::new(),
         _ => format!(
-            "; larger shift p {} (PASS at ≤ {alpha})",
+            "\n  larger shift p {} (PASS at ≤ {alpha})",
             p_value(test.equivalence_p_value)
         ),
     };
@@ -338,11 +342,7 @@ fn assignment(out: &mut String, report: &Report) {
         .filter(|row| row.label.as_ref() != Some(&row.workload))
         .map(|row| {
             let label = row.label.as_deref().unwrap_or("?");
-            let basis = match &*row.reason {
-                "--backend" => "given",
-                reason => reason,
-            };
-            format!("{} is {label} ({basis})", terminal(&row.workload))
+            format!("{} is {label} ({})", terminal(&row.workload), row.basis())
         })
         .collect();
     if !guessed.is_empty() {

@@ -63,22 +63,49 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
         "a correct split fails at most {often}; a split off by {} or more passes at most {often}",
         smallest_tolerance(split, tolerance)
     );
-    // With more backends the chances take a simulation, which `lbtest plan` has time for.
-    if split.shares().iter().filter(|&&share| share > 0.0).count() > 2 {
-        return told;
-    }
-    let chances = forecast(claim, requests, SEED, &[0.0]);
-    if let Some(correct) = chances
-        .first()
-        .filter(|row| row.verdicts.inconclusive > 0.01)
-    {
+    if let Some(chance) = chance_of_none(claim, requests) {
         let _ = write!(
             told,
-            " (a correct split is INCONCLUSIVE in {} of the runs; -n {planned} avoids that)",
-            percent(to_thousandth(correct.verdicts.inconclusive))
+            " (a correct split is INCONCLUSIVE in {chance} of the runs; -n {planned} avoids that)"
         );
     }
     told
+}
+
+/// The same on one short line: how often the verdict is wrong, and whether one can come at all.
+#[must_use]
+pub fn promise_in_short(claim: &Claim, requests: NonZeroU64) -> String {
+    let Criterion {
+        alpha,
+        tolerance,
+        judge,
+        ..
+    } = claim.criterion;
+    let often = frequency(alpha);
+    if judge == Judge::Significance {
+        return format!("a correct split fails at most {often}");
+    }
+    let planned = claim.planned_requests();
+    if !can_pass(requests.get(), claim.split.shares(), tolerance, alpha) {
+        return format!("too few to PASS, which takes -n {planned}");
+    }
+    let wrong = format!("wrong in at most {often}");
+    match chance_of_none(claim, requests) {
+        Some(chance) => format!("{wrong}, INCONCLUSIVE in {chance} (-n {planned} avoids that)"),
+        None => wrong,
+    }
+}
+
+/// How often a correct split gets no verdict, where that is told.
+fn chance_of_none(claim: &Claim, requests: NonZeroU64) -> Option<String> {
+    let positive = claim.split.shares().iter().filter(|&&share| share > 0.0);
+    // With more backends the chances take a simulation, which `lbtest plan` has time for.
+    if claim.within.is_some() || claim.split.is_of_pods() || positive.count() > 2 {
+        return None;
+    }
+    let chances = forecast(claim, requests, SEED, &[0.0]);
+    let none = chances.first()?.verdicts.inconclusive;
+    (none > 0.01).then(|| percent(to_thousandth(none)))
 }
 
 /// What the classical test finds.
@@ -177,6 +204,20 @@ pub fn sequential_saving(claim: &Claim, per_second: f64, seconds: f64) -> String
         (mean / digits).round() * digits,
         time(mean / per_second)
     )
+}
+
+/// The same on one short line.
+#[must_use]
+pub fn sessions_promise_in_short(stickiness: &Stickiness, criterion: &Criterion) -> String {
+    match stickiness.sessions {
+        Some(sessions) if sessions.get() < stickiness.needed => format!(
+            "too few to PASS, which takes -n {}",
+            stickiness
+                .needed
+                .saturating_mul(1 + stickiness.follow_ups())
+        ),
+        _ => format!("wrong in at most {}", frequency(criterion.alpha)),
+    }
 }
 
 /// What a verdict on sessions promises.

@@ -57,8 +57,7 @@ pub fn unidentified(
     if let Some(doubt) = in_doubt(naming) {
         return doubt;
     }
-    let body = String::from_utf8_lossy(&sample.body);
-    let shown = body.escape_debug();
+    let shown = beginning(sample);
     let remedy = match Proposal::of(split.labels(), split.shares(), &naming.samples) {
         Some(proposal) => proposed(&proposal),
         None => rule_for(sample),
@@ -80,6 +79,16 @@ pub fn unidentified(
             status::name(sample.status)
         ),
     )
+}
+
+/// As much of a body is told.
+const MOST_SHOWN: usize = 200;
+
+/// The beginning of its body, escaped.
+fn beginning(sample: &UnidentifiedSample) -> String {
+    let told = &sample.body[..sample.body.len().min(MOST_SHOWN)];
+    let told = String::from_utf8_lossy(told);
+    told.trim_end().escape_debug().to_string()
 }
 
 /// How to say where such a response names its pod.
@@ -174,7 +183,7 @@ pub fn naming(place: &Place) -> String {
 /// What answered in place of a pod, as far as a code and a sentence can say.
 fn from_before_the_pods(host: &str, sample: &UnidentifiedSample) -> Option<(&'static str, String)> {
     let body = String::from_utf8_lossy(&sample.body);
-    let shown = body.escape_debug();
+    let shown = beginning(sample);
     let status = sample.status;
     match status {
         404 if body.contains("default backend") => Some((
@@ -259,7 +268,7 @@ fn no_rule(sample: &UnidentifiedSample, host: &str) -> String {
     let shown = if body.is_empty() {
         "without a body".to_owned()
     } else {
-        format!("\"{}\"", body.trim_end().escape_debug())
+        format!("\"{}\"", beginning(sample))
     };
     let otherwise = if is_proxys {
         ""

@@ -101,7 +101,7 @@ fn a_share_that_depends_on_the_load_is_told_by_a_probe_of_one_at_a_time() {
         "{message}"
     );
     assert!(
-        stderr.contains("a probe of at most 400 requests, one at a time"),
+        stderr.contains("up to 400 requests, one at a time"),
         "{stderr}"
     );
 }

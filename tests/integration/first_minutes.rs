@@ -249,13 +249,46 @@ fn the_first_line_says_what_was_observed_and_quiet_leaves_it_alone() {
 }
 
 #[test]
-fn the_chance_of_small_shifts_to_fail_is_said_when_asked() {
+fn a_run_is_announced_on_one_short_line_and_in_full_when_asked() {
     for (arguments, is_said) in [(&["demo"][..], false), (&["demo", "-v"], true)] {
         let output = command(arguments).output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let first = told.lines().next().unwrap();
+        assert!(
+            first.starts_with("3664 requests to http://127.0.0.1:"),
+            "{first}"
+        );
+        assert_eq!(first.chars().count() <= 80, !is_said, "{first}");
+        assert_eq!(
+            first.ends_with("wrong in at most 1 run in 1000"),
+            !is_said,
+            "{first}"
+        );
+        assert_eq!(
+            first.contains("passes at most 1 run in 1000"),
+            is_said,
+            "{first}"
+        );
         let zone = "shifts between 1 pp and 4 pp fail in 2, 25, 73, 97 % of the runs";
         assert_eq!(told.contains(zone), is_said, "{told}");
     }
+}
+
+#[test]
+fn a_run_that_fails_says_what_to_do_next_and_one_that_passes_nothing() {
+    let next = |more: &[&str]| {
+        let told = lbtest(&[&["demo", "--expect", "v1=70,v2=30"], more].concat()).stdout;
+        told.lines().last().unwrap().to_owned()
+    };
+    assert_eq!(
+        next(&["--split", "v1=60,v2=40"]),
+        "next: see which weights the ingress has; lbtest lint FILES tells what it ignores"
+    );
+    assert_eq!(
+        next(&["--split", "v1=30,v2=70"]),
+        "next: see which backend is which, and then its weight"
+    );
+    assert!(next(&[]).starts_with("connections: "));
 }
 
 #[test]
@@ -366,25 +399,28 @@ fn the_environment_names_a_file_of_checks_and_says_whether_to_colour() {
 
 #[test]
 fn a_rule_that_finds_nothing_is_named_and_one_that_would_is_proposed() {
-    let told = lbtest(&[
-        "demo",
-        "--identify",
-        "json:/nope",
-        "--page",
-        "podinfo",
-        "-n",
-        "20",
-    ]);
-    assert_eq!(told.status, 4, "{told:?}");
-    assert!(
-        told.stdout
-            .contains("--identify json:/nope matched nothing in them"),
-        "{told:?}"
-    );
-    assert!(
-        told.stdout.contains("--identify json:/hostname"),
-        "{told:?}"
-    );
+    for (page, proposed) in [
+        ("podinfo", ": --identify json:/hostname"),
+        // Its pod stands behind what is shown of it.
+        ("echo", ": --identify json:/pod or "),
+    ] {
+        let told = lbtest(&[
+            "demo",
+            "--identify",
+            "json:/nope",
+            "--page",
+            page,
+            "-n",
+            "20",
+        ]);
+        assert_eq!(told.status, 4, "{told:?}");
+        assert!(
+            told.stdout
+                .contains("--identify json:/nope matched nothing in them"),
+            "{told:?}"
+        );
+        assert!(told.stdout.contains(proposed), "{told:?}");
+    }
 }
 
 #[test]

@@ -117,6 +117,24 @@ fn eighty_columns_have_a_scale_of_the_share_and_a_log_has_none() {
 }
 
 #[test]
+fn what_is_said_on_a_terminal_is_broken_between_words() {
+    for run in [
+        "demo --no-progress",
+        "demo --expect v1=70,v2=30 --split v1=60,v2=40",
+        "demo -v -n 1500 --page echo --identify json:/nope",
+    ] {
+        let (screen, _) = Terminal::wide(80, run, &[("NO_COLOR", "1")]).finish();
+        let lines: Vec<&str> = screen.split(['\r', '\n']).collect();
+        assert!(lines.len() > 5, "{screen}");
+        for line in lines {
+            // What is to be pasted stays whole.
+            let is_command = line.starts_with("  lbtest ");
+            assert!(line.chars().count() <= 80 || is_command, "{line}");
+        }
+    }
+}
+
+#[test]
 fn ctrl_c_takes_the_line_away_and_reports_what_there_is() {
     let run = "demo --expect v1=70,v2=30 -z 60s --rate 500/s";
     let mut terminal = Terminal::run(run, &[]);

@@ -1,10 +1,10 @@
 //! The reports of one command: any number of formats at once.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::{OutputArgs, Sink, ascii, is_github, warn};
+use super::{OutputArgs, Sink, ascii, fitting, is_github, warn};
 use crate::cli::CommandError;
 use crate::report::checks::ChecksReport;
 use crate::report::escape::workflow_log;
@@ -149,11 +149,15 @@ impl Outputs {
             told = workflow_log(&told);
             told.extend(annotation::render(named));
         }
+        // On a terminal what was said before stands apart.
+        if !self.is_quiet && io::stdout().is_terminal() && io::stderr().is_terminal() {
+            told.insert(0, '\n');
+        }
         let told = ascii::shown(&told);
         let printed = if self.text_on_stderr {
-            anstream::stderr().write_all(told.as_bytes())
+            anstream::stderr().write_all(fitting(&io::stderr(), &told).as_bytes())
         } else {
-            anstream::stdout().write_all(told.as_bytes())
+            anstream::stdout().write_all(fitting(&io::stdout(), &told).as_bytes())
         };
         // A reader that went away (`| head`) has seen what it wanted; the exit status still tells.
         if let Err(error) = printed

@@ -288,7 +288,13 @@ impl Section {
             assignment: report
                 .assignment
                 .iter()
-                .map(|row| [shown(&row.workload), labels(&row.label), row.reason.clone()])
+                .map(|row| {
+                    [
+                        shown(&row.workload),
+                        labels(&row.label),
+                        row.basis().to_owned(),
+                    ]
+                })
                 .collect(),
             target: target(report),
             plan: plan(&report.plan),
