@@ -4,10 +4,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use lbtest::ingress::{Config, Ingress};
-use lbtest::plan::settings::Settings;
-use lbtest::split::Split;
-use lbtest::tally::pods::PodRegistry;
+use lbtest::parts::{Config, Ingress, PodRegistry, Settings, Split};
 
 const REQUESTS: u64 = 2000;
 
@@ -32,7 +29,7 @@ fn end_to_end(criterion: &mut Criterion) {
     group.bench_function("keep-alive", |bencher| {
         bencher.iter(|| {
             let registry = PodRegistry::shared(plan.mappings.clone());
-            let run = lbtest::load::run(&plan, &registry, &mut |_| {}).expect("it is reachable");
+            let run = lbtest::parts::run(&plan, &registry, &mut |_| {}).expect("it is reachable");
             assert_eq!(run.counted.attributed(), REQUESTS);
         });
     });

@@ -9,12 +9,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput};
 use http::HeaderMap;
-use lbtest::identity::assignment::Mappings;
-use lbtest::identity::rule::Rules;
-use lbtest::observation::{Observation, Outcome};
-use lbtest::tally::Tally;
-use lbtest::tally::pods::PodRegistry;
-use lbtest::tally::sequence::Sequence;
+use lbtest::parts::{Mappings, Observation, Outcome, PodRegistry, Rules, Sequence, Tally};
 use memchr::memmem::Finder;
 
 const POD: &str = "challenge-app-6f79ff6b8d-fmzvc";

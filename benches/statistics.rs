@@ -3,13 +3,10 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use lbtest::stats::exact::binomial_p_value;
-use lbtest::stats::expected::Expected;
-use lbtest::stats::judge::Judge;
-use lbtest::stats::monte_carlo::{StatisticsError, monte_carlo_p_value};
-use lbtest::stats::multinomial::{MOST_LINES, multinomial_p_value};
-use lbtest::stats::power::requests_for_exact_power;
-use lbtest::stats::prospects::Prospect;
+use lbtest::parts::{
+    Expected, Judge, MOST_LINES, Prospect, StatisticsError, binomial_p_value, monte_carlo_p_value,
+    multinomial_p_value, requests_for_exact_power,
+};
 
 fn exact(criterion: &mut Criterion) {
     for n in [1_000, 100_000, 1_000_000_000] {

@@ -3,11 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use lbtest::claim::{self, Claim};
-use lbtest::identity::assignment::Mappings;
-use lbtest::split::Split;
-use lbtest::stats::judge::Judge;
-use lbtest::verdict::{Evidence, decide};
+use lbtest::parts::{Claim, Evidence, Judge, Mappings, Split, decide};
 
 fn verdict(criterion: &mut Criterion) {
     for (name, expect, observed) in [
@@ -15,7 +11,7 @@ fn verdict(criterion: &mut Criterion) {
         ("three backends", "a=50,b=30,c=20", &[2352, 1445, 955][..]),
     ] {
         let split: Split = expect.parse().expect("a split");
-        let promise = claim::Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01)
+        let promise = lbtest::parts::Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01)
             .expect("the default criterion");
         let mappings = Mappings::parse(split.labels(), &[]).expect("no mappings");
         let evidence = Evidence {

@@ -4,5 +4,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    lbtest::cli::run()
+    lbtest::run()
 }

@@ -4,22 +4,12 @@
 
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderName, HeaderValue};
-use lbtest::headers::Headers;
-use lbtest::identity::MAX_NAME_LENGTH;
-use lbtest::identity::assignment::Mappings;
-use lbtest::identity::encoding;
-use lbtest::identity::log;
-use lbtest::identity::rule::{Answer, Rules};
-use lbtest::load::buffer::BodyEnd;
-use lbtest::load::grpc as call;
-use lbtest::load::http1::body::Gathering;
-use lbtest::load::http1::chunks::ChunksError;
-use lbtest::load::http1::framing::Framing;
-use lbtest::load::http1::head::{Asked, Head};
-use lbtest::logs::{Filter, Format, Log, NAMES, parse_time};
-use lbtest::manifest::{CanaryOptions, Choice, Input, ManifestError, Manifests, to_yaml};
-use lbtest::merge::Collection;
-use lbtest::plan::config::Config;
+use lbtest::parts::{
+    Answer, Asked, BodyEnd, CanaryOptions, Choice, ChunksError, Collection, ConfigFile as Config,
+    Filter, Format, Framing, Gathering, Head, Headers, Input, LOG_FORMATS as NAMES, Log,
+    MAX_NAME_LENGTH, ManifestError, Manifests, Mappings, Rules, decoded, grpc_message, grpc_status,
+    lint, not_undone, parse_time, read_log, to_yaml,
+};
 
 /// A target of the fuzzer.
 type Target = fn(&[u8]);
@@ -130,10 +120,10 @@ pub(crate) fn grpc(data: &[u8]) {
     headers.insert("grpc-encoding", HeaderValue::from_static(coding));
     if let Ok(status) = HeaderValue::from_bytes(&body[..body.len().min(4)]) {
         headers.insert("grpc-status", status);
-        let known = call::status(&headers, &HeaderMap::new()).expect("a status is given");
+        let known = grpc_status(&headers, &HeaderMap::new()).expect("a status is given");
         assert!(known <= 16, "{known}");
     }
-    let message = match call::message(&headers, body, LIMIT) {
+    let message = match grpc_message(&headers, body, LIMIT) {
         Ok(message) => message,
         Err(error) => return is_a_sentence(&error),
     };
@@ -238,9 +228,9 @@ pub(crate) fn encoding(data: &[u8]) {
     let mut headers = HeaderMap::new();
     let coding = CODINGS[usize::from(first) % CODINGS.len()];
     headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding));
-    match encoding::decoded(&headers, body, LIMIT) {
+    match decoded(&headers, body, LIMIT) {
         Some(plain) => assert!(plain.len() <= LIMIT, "{} bytes", plain.len()),
-        None => assert!(encoding::not_undone(&headers).is_some()),
+        None => assert!(not_undone(&headers).is_some()),
     }
 }
 
@@ -259,7 +249,7 @@ pub(crate) fn identity(data: &[u8]) {
 /// A saved log: names and counts, or a word on why it is not judged.
 pub(crate) fn log(data: &[u8]) {
     let rules = Rules::builtin();
-    match log::read(data, &rules, &[]) {
+    match read_log(data, &rules, &[]) {
         Ok(answers) => answers.named.keys().for_each(|name| is_a_name(name)),
         Err(misread) => assert!(!misread.to_string().is_empty()),
     }
@@ -272,7 +262,7 @@ pub(crate) fn manifests(data: &[u8]) {
         Err(error) => return is_a_sentence(&error),
     };
     let _ = manifests.expectation(Choice::default(), None);
-    let _ = lbtest::manifest::lint(manifests.objects(), None);
+    let _ = lint(manifests.objects(), None);
     let options = CanaryOptions {
         suffix: "v2".to_owned(),
         image: "app:v2".to_owned(),

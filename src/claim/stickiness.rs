@@ -11,7 +11,7 @@ use crate::stats::stickiness;
 
 /// Follow-ups of a session: one right after its first response, and one that shows whether what a follow-up
 /// brought still keeps it.
-const FOLLOW_UPS: u64 = 2;
+pub const FOLLOW_UPS: u64 = 2;
 
 /// What a client sends back to stay on its backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,12 +103,6 @@ impl Stickiness {
     pub fn requests(&self) -> Option<NonZeroU64> {
         let sessions = self.sessions?.get();
         NonZeroU64::new(sessions.saturating_mul(1 + FOLLOW_UPS))
-    }
-
-    /// The follow-ups of a session.
-    #[must_use]
-    pub fn follow_ups(&self) -> u64 {
-        FOLLOW_UPS
     }
 }
 

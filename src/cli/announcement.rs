@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::output::Detail;
-use crate::claim::stickiness::Stickiness;
+use crate::claim::stickiness::{FOLLOW_UPS, Stickiness};
 use crate::format::{frequency, time};
 use crate::load::machine::PortShortage;
 use crate::plan::Plan;
@@ -92,7 +92,7 @@ pub(super) fn can_stop_early(plan: &Plan) -> bool {
 }
 
 fn sessions_announcement(plan: &Plan, stickiness: &Stickiness, detail: Detail) -> String {
-    let each = 1 + stickiness.follow_ups();
+    let each = 1 + FOLLOW_UPS;
     let many = match stickiness.sessions {
         Some(sessions) => format!("{sessions} sessions"),
         None => "sessions".to_owned(),

@@ -22,6 +22,10 @@ const TOKEN: &str = "LBTEST_TOKEN";
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
 #[command(after_help = ROUTES)]
+#[allow(
+    rustdoc::broken_intra_doc_links,
+    reason = "[serve] is a table of the file"
+)]
 pub(super) struct ServeArgs {
     /// The file with the checks and with [serve] (default: lbtest.toml)
     #[arg(long, value_name = "FILE", env = "LBTEST_CONFIG")]

@@ -24,8 +24,8 @@ pub use error::CountersError;
 use exposition::Exposition;
 use increase::{Increase, Series, Target, increase, target};
 use known::{COUNT_NO_UPSTREAM, KNOWN};
+pub use selector::Selector;
 use selector::{Labels, NAME};
-pub use selector::{Selector, SelectorError};
 
 /// Which counters are meant.
 #[derive(Debug, Default)]

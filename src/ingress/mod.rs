@@ -59,14 +59,12 @@ mod tcp;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Config, DEFAULT_BURST_MULTIPLIER};
-pub use counts::{BackendCount, Counts, PodCount};
+pub use config::Config;
 pub use discipline::{Discipline, RouteBy};
-pub use error::ConfigError;
-pub use fault::{Delay, Fault, FaultKind};
+pub use fault::{Delay, Fault};
 pub use limiter::LimitStatus;
 pub use option::{ExtraHeader, Shift};
 pub use page::Page;
-pub use pods::{Backend, PodCounts};
+pub use pods::PodCounts;
 pub use rule::{CookieRule, HeaderRule, PathRule};
 pub use server::{Handle, Ingress, IngressError};

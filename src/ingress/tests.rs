@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::counts::{BackendCount, Counts};
 use super::*;
 
 fn config(split: &str) -> Config {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use http::header::{COOKIE, HOST, SET_COOKIE};
 use http::{HeaderMap, HeaderValue};
 
-use crate::claim::stickiness::{SessionBy, Stickiness};
+use crate::claim::stickiness::{FOLLOW_UPS, SessionBy, Stickiness};
 use crate::headers::Headers;
 use crate::observation::PodId;
 use crate::plan::Plan;
@@ -24,7 +24,6 @@ const SHOWN_BYTES: usize = 120;
 #[derive(Debug)]
 pub(super) struct SessionSource {
     by: SessionBy,
-    follow_ups: u64,
     remaining: AtomicU64,
     begun: AtomicU64,
     /// What every request sends of cookies anyway.
@@ -58,7 +57,6 @@ impl SessionSource {
             .collect();
         Self {
             by: stickiness.by.clone(),
-            follow_ups: stickiness.follow_ups(),
             remaining: AtomicU64::new(stickiness.sessions.map_or(u64::MAX, NonZeroU64::get)),
             begun: AtomicU64::new(0),
             own_cookies,
@@ -195,7 +193,7 @@ impl SessionLoop {
                 carried: session.jar.shown(&self.source.by),
             });
         }
-        if follow_up < self.source.follow_ups {
+        if follow_up < FOLLOW_UPS {
             self.current = Some(session);
         } else {
             sessions.close(&session.course);

@@ -30,7 +30,7 @@ use crate::verdict::{Evidence, OrderedBy};
 use clients::Clients;
 use entry::{Entry, Named};
 pub use filter::{Filter, Statuses};
-pub use format::{Format, FormatError, NAMES};
+pub use format::{Format, NAMES};
 pub use marked::{MarkedLogs, MarkedTold};
 pub use time::parse as parse_time;
 

@@ -29,14 +29,14 @@ mod template;
 mod workload;
 
 pub use canary::{Canary, CanaryOptions};
-pub use checks::{Derived, DerivedCheck};
+pub use checks::Derived;
 pub use choice::Choice;
 pub use document::{MAX_BYTES, patches, to_yaml};
 pub use expectation::{Expectation, path_of};
 pub use input::{Input, PassedOver};
-pub use kind::{ALL as KINDS, Kind};
-pub use lint::{CODES, Checked, Finding, PlannedRun, Severity, lint};
-pub use object::{Object, Origin};
+pub use kind::ALL as KINDS;
+pub use lint::{CODES, Finding, PlannedRun, Severity, lint};
+pub use object::Object;
 pub use sets::Sets;
 
 use std::num::NonZeroUsize;

@@ -149,12 +149,6 @@ impl Config {
                 || target.expect_even.is_some()
                 || !target.expect_from.is_empty())
     }
-
-    /// The JSON Schema of the file.
-    #[must_use]
-    pub fn schema() -> serde_json::Value {
-        schemars::schema_for!(Self).to_value()
-    }
 }
 
 /// The items of `[[check]]`.

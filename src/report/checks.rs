@@ -160,9 +160,3 @@ impl CheckReport {
         ]
     }
 }
-
-/// The JSON Schema of [`ChecksReport`], as it is published in `schema/checks.v1.json`.
-#[must_use]
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(ChecksReport).into()
-}

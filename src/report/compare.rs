@@ -220,9 +220,3 @@ impl RuleSide {
             .join(", ")
     }
 }
-
-/// The JSON Schema of [`CompareReport`], as it is published in `schema/compare.v1.json`.
-#[must_use]
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(CompareReport).into()
-}

@@ -91,9 +91,3 @@ pub struct ToleranceRow {
     /// How long they take at `--rate`; null without one.
     pub duration_seconds: Option<f64>,
 }
-
-/// The JSON Schema of [`ForecastReport`], as it is published in `schema/plan.v1.json`.
-#[must_use]
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(ForecastReport).into()
-}

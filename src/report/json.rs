@@ -1,4 +1,4 @@
-//! The JSON rendering, and its schema.
+//! The JSON rendering.
 
 use std::io::{self, Write};
 
@@ -28,10 +28,4 @@ pub fn write_document(document: &impl Serialize, out: &mut dyn Write) -> io::Res
     serde_json::to_writer_pretty(&mut *out, document)?;
     out.write_all(b"\n")?;
     out.flush()
-}
-
-/// The JSON Schema of [`Report`], as it is published in `schema/report.v1.json`.
-#[must_use]
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Report).into()
 }

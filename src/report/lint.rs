@@ -103,9 +103,3 @@ pub fn render(report: &LintReport) -> String {
     );
     out
 }
-
-/// The JSON Schema of [`LintReport`], as it is published in `schema/lint.v1.json`.
-#[must_use]
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(LintReport).into()
-}

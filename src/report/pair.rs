@@ -195,9 +195,3 @@ impl PairsReport {
         out
     }
 }
-
-/// The JSON Schema of [`PairsReport`], as it is published in `schema/pairs.v1.json`.
-#[must_use]
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(PairsReport).into()
-}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::claim::stickiness::Stickiness;
+use crate::claim::stickiness::{FOLLOW_UPS, Stickiness};
 use crate::format::{p_value, points};
 use crate::split::Split;
 use crate::verdict::stickiness::Kept;
@@ -71,7 +71,7 @@ impl StickinessReport {
             sessions_by_backend: began
                 .map(|(label, &count)| (label.clone(), count))
                 .collect(),
-            follow_ups_per_session: planned.follow_ups(),
+            follow_ups_per_session: FOLLOW_UPS,
             moved: kept.moved,
             in_doubt: kept.in_doubt,
             uncarried: kept.uncarried,

@@ -158,9 +158,3 @@ impl From<&BackendReport> for AnswerBackend {
         }
     }
 }
-
-/// The JSON Schema of [`Answer`], as it is published in `schema/verdict.v1.json`.
-#[must_use]
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Answer).into()
-}

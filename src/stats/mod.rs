@@ -50,7 +50,3 @@ pub mod student;
 pub mod two_sample;
 pub mod unattributed;
 mod wedge;
-
-pub use goodness_of_fit::{GoodnessOfFit, Method};
-pub use judge::{Decision, Judge};
-pub use monte_carlo::StatisticsError;

@@ -102,7 +102,7 @@ pub(crate) fn fold_draws<T: Default + Send>(
     let next_stream = AtomicU64::new(0);
     let work = || {
         let mut folded = T::default();
-        let mut counts = vec![0; sampler.len()];
+        let mut counts = vec![0; sampler.steps.len()];
         loop {
             let stream = next_stream.fetch_add(1, Ordering::Relaxed);
             if stream >= streams {
@@ -161,18 +161,6 @@ impl Sampler {
             .collect();
         steps.reverse();
         Self { steps }
-    }
-
-    /// The number of cells.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.steps.len()
-    }
-
-    /// Whether there are no cells.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.steps.is_empty()
     }
 
     /// Spreads `n` draws over `counts`; `counts[i]` belongs to `shares[i]`.

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use super::forecast::{affordable_tolerance, forecast, grey_zone};
-use crate::claim::stickiness::Stickiness;
+use crate::claim::stickiness::{FOLLOW_UPS, Stickiness};
 use crate::claim::{Claim, Criterion};
 use crate::format::{frequency, percent, points, time, to_thousandth};
 use crate::split::Split;
@@ -229,9 +229,7 @@ pub fn sessions_promise(stickiness: &Stickiness, criterion: &Criterion) -> Strin
         Some(sessions) if sessions.get() < stickiness.needed => format!(
             ", but this many cannot PASS: {} sessions can, which take -n {}",
             stickiness.needed,
-            stickiness
-                .needed
-                .saturating_mul(1 + stickiness.follow_ups())
+            stickiness.needed.saturating_mul(1 + FOLLOW_UPS)
         ),
         _ => format!("; one that moves a share of {rate} or more of them passes at most {often}"),
     };

@@ -7,7 +7,7 @@
 use super::reason::doubtful_assignment;
 use super::{Evidence, Reason, Verdict};
 use crate::claim::Claim;
-use crate::claim::stickiness::{SessionBy, Stickiness};
+use crate::claim::stickiness::{FOLLOW_UPS, SessionBy, Stickiness};
 use crate::format::{p_value, points};
 use crate::identity::assignment::Assignment;
 use crate::measured::Measured;
@@ -292,9 +292,7 @@ fn few(stickiness: &Stickiness, carried: u64) -> Reason {
          {} are needed (-n {})",
         points(stickiness.rate),
         stickiness.needed,
-        stickiness
-            .needed
-            .saturating_mul(1 + stickiness.follow_ups())
+        stickiness.needed.saturating_mul(1 + FOLLOW_UPS)
     );
     Reason::new("too_few_sessions", message)
 }

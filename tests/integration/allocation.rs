@@ -4,12 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use lbtest::identity::assignment::Mappings;
-use lbtest::identity::rule::Rules;
-use lbtest::observation::{Observation, Outcome};
-use lbtest::tally::Tally;
-use lbtest::tally::pods::PodRegistry;
-use lbtest::tally::sequence::Sequence;
+use lbtest::parts::{Mappings, Observation, Outcome, PodRegistry, Rules, Sequence, Tally};
 
 #[test]
 fn a_response_is_identified_and_tallied_without_an_allocation() {

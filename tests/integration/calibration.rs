@@ -277,8 +277,7 @@ fn the_published_table_is_what_the_program_computes() {
 #[test]
 fn labels_do_not_matter_for_what_is_calibrated() {
     // `verdict::decide` finds the backends' workloads itself and comes to the same verdict.
-    use lbtest::identity::assignment::Mappings;
-    use lbtest::verdict::{Evidence, decide};
+    use lbtest::parts::{Evidence, Mappings, decide};
     use suite::outcomes::Outcome;
     use suite::rule::Rule;
     let expectation = usual();

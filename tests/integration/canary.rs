@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use lbtest::manifest::{Input, Manifests};
+use lbtest::parts::{Input, Manifests};
 
 use crate::program::{Ran, lbtest_reading};
 

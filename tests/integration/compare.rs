@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use lbtest::ingress::{Config, Handle, Ingress};
+use lbtest::parts::{Config, Handle, Ingress};
 use serde_json::Value;
 
 use crate::program::{Ran, lbtest};
@@ -74,7 +74,7 @@ fn results(old: &str, new: &str) -> (i32, Vec<String>) {
         .map(told)
         .collect();
     assert!(jsonschema::is_valid(
-        &lbtest::report::compare::schema(),
+        &crate::report::schema::<lbtest::parts::CompareReport>(),
         &report
     ));
     (ran.status, rules)
@@ -368,7 +368,7 @@ fn two_ingresses_are_asked_the_same_and_the_rule_that_is_lost_is_named() {
         ran.stderr
     );
     assert!(jsonschema::is_valid(
-        &lbtest::report::pair::schema(),
+        &crate::report::schema::<lbtest::parts::PairsReport>(),
         &report
     ));
 

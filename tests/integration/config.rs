@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use lbtest::ingress::{Config, Handle, Ingress};
+use lbtest::parts::{Config, Handle, Ingress};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -226,7 +226,8 @@ fn each_of_the_six_fails_alone_when_its_rule_is_broken() {
 }
 
 fn valid(report: &Value) {
-    let validator = jsonschema::validator_for(&lbtest::report::checks::schema()).unwrap();
+    let validator =
+        jsonschema::validator_for(&crate::report::schema::<lbtest::parts::ChecksReport>()).unwrap();
     let errors: Vec<String> = validator
         .iter_errors(report)
         .map(|error| error.to_string())
@@ -369,14 +370,14 @@ const OF_A_RUN_ALONE: [&str; 20] = [
 
 #[test]
 fn every_option_is_a_flag_and_a_key_of_the_same_name() {
-    let mut command = lbtest::cli::command();
+    let mut command = lbtest::parts::command();
     command.build();
     let flags = command.get_arguments().filter_map(clap::Arg::get_long);
     let mut flags: BTreeSet<String> = flags.map(str::to_owned).collect();
     for flag in OF_A_RUN_ALONE {
         assert!(flags.remove(flag), "--{flag} is no flag");
     }
-    let schema = lbtest::plan::config::Config::schema();
+    let schema = crate::report::schema::<lbtest::parts::ConfigFile>();
     let keys = schema["$defs"]["Settings"]["properties"]
         .as_object()
         .unwrap();
@@ -388,7 +389,7 @@ fn every_option_is_a_flag_and_a_key_of_the_same_name() {
 
 #[test]
 fn the_published_schema_accepts_what_the_program_accepts() {
-    let schema = lbtest::plan::config::Config::schema();
+    let schema = crate::report::schema::<lbtest::parts::ConfigFile>();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let good: Value = toml::from_str(TWO).unwrap();
     let errors: Vec<String> = validator

@@ -6,8 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lbtest::ingress::{Config, Ingress};
-use lbtest::report::metrics::FAMILIES;
+use lbtest::parts::{Config, FAMILIES, Ingress};
 use regex::Regex;
 use serde_json::Value;
 
@@ -199,7 +198,7 @@ fn promtool_accepts_the_rules_their_tests_and_every_query() {
 #[test]
 fn the_panels_without_prometheus_read_fields_that_the_report_has() {
     let dashboard = json("lbtest-infinity.json");
-    let schema: Value = lbtest::report::json::schema();
+    let schema: Value = crate::report::schema::<lbtest::parts::Report>();
     let mut count = 0;
     for panel in dashboard["panels"].as_array().unwrap() {
         for target in panel["targets"].as_array().unwrap() {

@@ -2,9 +2,7 @@
 
 use std::num::{NonZeroU64, NonZeroUsize};
 
-use lbtest::identity::assignment::Mappings;
-use lbtest::ingress::{Config, Ingress};
-use lbtest::report::VerdictName;
+use lbtest::parts::{Config, Ingress, Mappings, VerdictName};
 
 use crate::program::{codes, findings, lbtest};
 
@@ -323,12 +321,12 @@ fn two_hundred_seeds_keep_the_promise() {
         let plan = crate::load::plan(&format!("http://{}/", ingress.addr()), "v1=70,v2=30", 3664);
         let backends = ["v1=challenge-app", "v2=challenge-app-v2"].map(str::to_owned);
         let mappings = Mappings::parse(plan.claim.split.labels(), &backends).unwrap();
-        let plan = lbtest::plan::Plan {
+        let plan = lbtest::parts::Plan {
             mappings,
-            load: lbtest::plan::LoadShape {
+            load: lbtest::parts::LoadShape {
                 concurrency: NonZeroUsize::new(20).unwrap(),
                 threads: NonZeroUsize::MIN,
-                connection_use: lbtest::plan::ConnectionUse::Requests(NonZeroU64::MIN),
+                connection_use: lbtest::parts::ConnectionUse::Requests(NonZeroU64::MIN),
                 ..plan.load
             },
             ..plan

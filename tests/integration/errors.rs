@@ -339,7 +339,7 @@ fn a_value_that_is_refused_is_refused_under_the_flag_that_was_typed() {
         "shard.json",
     ];
     assert_eq!(run(&shard).status, 0);
-    let root = lbtest::cli::command();
+    let root = lbtest::parts::command();
     let (mut unnamed, mut never_refused) = (Vec::new(), Vec::new());
     for command_of in std::iter::once(&root).chain(root.get_subcommands()) {
         let is_root = command_of.get_name() == root.get_name();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use lbtest::ingress::{Config, Ingress};
+use lbtest::parts::{Config, Ingress};
 use serde_json::Value;
 
 use crate::program::{codes, lbtest, lbtest_reading};

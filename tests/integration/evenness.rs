@@ -1,6 +1,6 @@
 //! `--expect-even`: pods that are to share the requests equally.
 
-use lbtest::ingress::{Config, Ingress};
+use lbtest::parts::{Config, Ingress};
 use serde_json::Value;
 
 use crate::program::{codes, findings, lbtest, lbtest_reading};

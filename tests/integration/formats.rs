@@ -413,10 +413,9 @@ fn in_github_actions_no_name_on_stderr_is_a_command() {
 #[test]
 fn a_page_of_fifty_checks_is_small_and_begins_with_what_fails() {
     let folder = tempfile::tempdir().unwrap();
-    let ingress = lbtest::ingress::Ingress::start(&lbtest::ingress::Config::new(
-        "v1=70,v2=30".parse().unwrap(),
-    ))
-    .unwrap();
+    let ingress =
+        lbtest::parts::Ingress::start(&lbtest::parts::Config::new("v1=70,v2=30".parse().unwrap()))
+            .unwrap();
     let mut text = format!(
         "[target]\nurl = \"http://{}/\"\nrequests = 800\ntolerance = 25\nalpha = 1e-8\n",
         ingress.addr()

@@ -6,7 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lbtest::ingress::{Config, Ingress};
+use lbtest::parts::{Config, Ingress};
 use serde_json::{Value, json};
 
 use crate::program::{Ran, lbtest, lbtest_reading};

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::program::{Ran, findings, lbtest_reading};
-use lbtest::ingress::{Config, Handle, Ingress};
+use lbtest::parts::{Config, Handle, Ingress};
 
 /// A folder with the executable under the plug-in's name, and a kubectl that answers what was recorded, notes what it
 /// was asked, and ends with `status`.

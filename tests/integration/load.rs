@@ -6,12 +6,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lbtest::ingress::{Config, Ingress};
-use lbtest::plan::settings::Settings;
-use lbtest::plan::{ConnectionUse, Plan};
-use lbtest::report::Report;
-use lbtest::tally::pods::PodRegistry;
-use lbtest::verdict::judge;
+use lbtest::parts::{Config, ConnectionUse, Ingress, Plan, PodRegistry, Report, Settings, judge};
 
 use crate::program::lbtest;
 
@@ -34,7 +29,7 @@ pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
 /// Runs a plan in this process.
 pub(crate) fn report(plan: &Plan) -> Report {
     let registry = PodRegistry::shared(plan.mappings.clone());
-    let measured = lbtest::load::measure(plan, &registry, &mut |_| {});
+    let measured = lbtest::parts::measure(plan, &registry, &mut |_| {});
     Report::of(&plan.claim, &measured, &judge(&plan.claim, &measured))
 }
 

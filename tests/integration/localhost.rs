@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
-use lbtest::ingress::{Config, Handle, Ingress};
+use lbtest::parts::{Config, Handle, Ingress};
 
 use crate::program::{codes, lbtest};
 

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use lbtest::ingress::{Config, Ingress};
+use lbtest::parts::{Config, Ingress};
 
 use crate::program::{Ran, codes};
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lbtest::manifest::{Choice, Input, Manifests, path_of};
+use lbtest::parts::{Choice, Input, Manifests, path_of};
 use serde_json::Value;
 
 use crate::program::{Ran, lbtest, lbtest_reading};
@@ -113,7 +113,7 @@ fn every_kind_that_is_read_has_manifests_in_three_forms() {
         let kind = document["kind"].as_str().unwrap_or_default();
         names.contains(&kind) && groups.contains(&group)
     };
-    for kind in lbtest::manifest::KINDS {
+    for kind in lbtest::parts::KINDS {
         let own = |names: &[&str]| {
             let own = documents
                 .iter()
@@ -184,7 +184,7 @@ fn the_exercises_canary_has_five_annotations_without_effect() {
     assert_eq!(ignored, paths);
     assert!(codes(&report).contains(&"no_primary"), "{report}");
     assert!(jsonschema::is_valid(
-        &lbtest::report::lint::schema(),
+        &crate::report::schema::<lbtest::parts::LintReport>(),
         &report
     ));
 
@@ -311,7 +311,7 @@ fn the_derived_canary_is_the_exercises_own() {
     annotations.retain(|key, _| key.starts_with("nginx.ingress.kubernetes.io/canary"));
     assert_eq!(derived, own);
     // And lint has nothing to say of it.
-    let yaml = lbtest::manifest::to_yaml(&derived);
+    let yaml = lbtest::parts::to_yaml(&derived);
     let stdin = lbtest_reading(
         &["lint", STABLE, "-", "--max-duration", "1h"],
         yaml.as_bytes(),

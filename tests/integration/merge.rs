@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
-use lbtest::ingress::{Config, Handle, Ingress, Page};
+use lbtest::parts::{Config, Handle, Ingress, Page};
 use serde_json::{Value, json};
 
 use crate::program::{Ran, codes, command, lbtest, lbtest_reading};

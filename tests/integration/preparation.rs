@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use lbtest::ingress::{Config, Ingress};
+use lbtest::parts::{Config, Ingress};
 use serde_json::Value;
 
 use crate::program::{codes, lbtest};

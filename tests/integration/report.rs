@@ -8,10 +8,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
-use lbtest::ingress::{Config, Ingress};
+use lbtest::parts::{Config, Ingress};
 use serde_json::Value;
 
 use crate::program::{Ran, command, lbtest};
+
+/// The JSON Schema of what is written as `T`.
+pub(crate) fn schema<T: schemars::JsonSchema>() -> Value {
+    schemars::schema_for!(T).into()
+}
 
 /// Compares a published schema with the code's; `UPDATE_SCHEMA=1` rewrites it.
 fn published(path: &str, schema: &Value) {
@@ -29,18 +34,18 @@ fn published(path: &str, schema: &Value) {
 
 #[test]
 fn the_published_schemas_are_those_of_the_code() {
-    published("report.v1.json", &lbtest::report::json::schema());
-    published("plan.v1.json", &lbtest::report::forecast::schema());
-    published("lint.v1.json", &lbtest::report::lint::schema());
-    published("compare.v1.json", &lbtest::report::compare::schema());
-    published("pairs.v1.json", &lbtest::report::pair::schema());
-    published("checks.v1.json", &lbtest::report::checks::schema());
-    published("verdict.v1.json", &lbtest::serve::answer::schema());
-    published("config.v1.json", &lbtest::plan::config::Config::schema());
+    published("report.v1.json", &schema::<lbtest::parts::Report>());
+    published("plan.v1.json", &schema::<lbtest::parts::ForecastReport>());
+    published("lint.v1.json", &schema::<lbtest::parts::LintReport>());
+    published("compare.v1.json", &schema::<lbtest::parts::CompareReport>());
+    published("pairs.v1.json", &schema::<lbtest::parts::PairsReport>());
+    published("checks.v1.json", &schema::<lbtest::parts::ChecksReport>());
+    published("verdict.v1.json", &schema::<lbtest::parts::GateAnswer>());
+    published("config.v1.json", &schema::<lbtest::parts::ConfigFile>());
 }
 
 fn valid(report: &Value) {
-    let schema = lbtest::report::json::schema();
+    let schema = schema::<lbtest::parts::Report>();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let errors: Vec<String> = validator
         .iter_errors(report)
@@ -96,7 +101,7 @@ fn reports_of_every_verdict_are_valid() {
         .json(),
     );
     let plan = lbtest(&["plan", "--expect", "v1=1,v2=1", "-q", "10/s", "--json", "-"]).json();
-    let schema = lbtest::report::forecast::schema();
+    let schema = schema::<lbtest::parts::ForecastReport>();
     assert!(jsonschema::is_valid(&schema, &plan));
 }
 

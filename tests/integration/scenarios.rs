@@ -7,10 +7,7 @@ use std::net::TcpStream;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
-use lbtest::ingress::{Config, Ingress};
-use lbtest::plan::Plan;
-use lbtest::plan::settings::Settings;
-use lbtest::report::{Report, VerdictName};
+use lbtest::parts::{Config, Ingress, Plan, Report, Settings, VerdictName};
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
 

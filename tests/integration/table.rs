@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lbtest::ingress::{Config, Ingress};
+use lbtest::parts::{Config, Ingress};
 
 use crate::config::verdicts;
 use crate::program::{Ran, command, lbtest, lbtest_reading};

@@ -1,6 +1,6 @@
 //! Nothing measured: exit status 4, in one sentence, soon.
 
-use lbtest::ingress::{Config, Ingress};
+use lbtest::parts::{Config, Ingress};
 
 use crate::program::{Ran, codes, lbtest};
 

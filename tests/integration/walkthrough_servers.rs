@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use lbtest::ingress::{Config, Handle, Ingress};
+use lbtest::parts::{Config, Handle, Ingress};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
 
 /// A block of a page: its info string (`sh`, `text` and so on) and what stands in it.

@@ -3,13 +3,10 @@
 
 use std::sync::Arc;
 
-use lbtest::identity::assignment::Mappings;
-use lbtest::stats::sequential::Look;
-use lbtest::tally::monitor::{Monitor, Seen};
-use lbtest::tally::pods::{GroupId, Interner, PodRegistry};
-use lbtest::tally::sequence::Sequence;
-use lbtest::tally::windows::MAX_BLOCKS;
-use lbtest::verdict::{Evidence, Verdict, decide};
+use lbtest::parts::{
+    Evidence, GroupId, Interner, Look, MAX_BLOCKS, Mappings, Monitor, PodRegistry, Seen, Sequence,
+    Verdict, decide,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -1,10 +1,7 @@
 //! The whole decision, drift included: how often a steady split is taken for a drifting one, and whether one
 //! that drifts can pass.
 
-use lbtest::identity::assignment::Mappings;
-use lbtest::stats::monte_carlo::Sampler;
-use lbtest::tally::windows::MAX_BLOCKS;
-use lbtest::verdict::{Evidence, Verdict, decide};
+use lbtest::parts::{Evidence, MAX_BLOCKS, Mappings, Sampler, Verdict, decide};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

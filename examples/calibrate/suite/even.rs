@@ -1,9 +1,6 @@
 //! The verdict on pods that are to share the requests equally.
 
-use lbtest::stats::evenness::sample_size;
-use lbtest::stats::expected::Expected;
-use lbtest::stats::judge::Judge;
-use lbtest::stats::prospects::{Prospect, SIMULATED_RUNS};
+use lbtest::parts::{Expected, Judge, Prospect, SIMULATED_RUNS, even_sample_size as sample_size};
 
 use super::ALPHA;
 use super::row::{Row, standard_error};

@@ -1,6 +1,6 @@
 //! The verdict on a fixed number of requests, all of them identified.
 
-use lbtest::stats::judge::Judge;
+use lbtest::parts::Judge;
 
 use super::outcomes::{Memo, Rates, Weighted, enumerated, sampled};
 use super::row::{Row, standard_error};

@@ -1,7 +1,7 @@
 //! The calibration suite: how often the verdict is wrong, for the code that decides it.
 //!
-//! Every part drives the decision itself ([`lbtest::verdict::decision::judge`],
-//! [`lbtest::stats::sequential::Sequential`], the tests of dependence) with counts whose true split is
+//! Every part drives the decision itself ([`lbtest::parts::judge_counts`],
+//! [`lbtest::parts::Sequential`], the tests of dependence) with counts whose true split is
 //! known, and reports [`Row`]s: a rate, its standard error, and the rate that was promised. With two
 //! backends all counts are enumerated and weighted with their binomial probabilities; with more, counts are
 //! drawn with fixed seeds.
@@ -22,10 +22,7 @@ pub(crate) mod stopping;
 pub(crate) mod two;
 pub(crate) mod within;
 
-use lbtest::claim::{Claim, Criterion};
-use lbtest::split::Split;
-use lbtest::stats::equivalence::faces;
-use lbtest::stats::judge::Judge;
+use lbtest::parts::{Claim, Criterion, Judge, Split, faces};
 
 /// The promised error rate and the tolerance that the suite checks: the program's defaults.
 pub(crate) const ALPHA: f64 = 0.001;

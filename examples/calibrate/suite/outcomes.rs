@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use lbtest::stats::binomial::Binomial;
-use lbtest::stats::monte_carlo::Sampler;
-use lbtest::verdict::Verdict;
+use lbtest::parts::{Binomial, Sampler, Verdict};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

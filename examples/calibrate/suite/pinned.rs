@@ -1,9 +1,9 @@
 //! The verdict when connections carry several requests, of any lengths, and their responses may be alike.
 
-use lbtest::stats::dependence::ConnectionSums;
-use lbtest::verdict::Verdict;
-use lbtest::verdict::clusters::{Clusters, MOST_CORRELATION, judge_clustered};
-use lbtest::verdict::decision::{Counts, Likeness, Shared, judge};
+use lbtest::parts::{
+    Clusters, ConnectionSums, Counts, Likeness, MOST_CORRELATION, Shared, Verdict, judge_clustered,
+    judge_counts as judge,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};

@@ -1,9 +1,8 @@
 //! The rules that are compared: what lbtest decides, and what is in use elsewhere.
 
-use lbtest::stats::chi_square::pearson;
-use lbtest::stats::equivalence::equivalence_p_value_with_unattributed;
-use lbtest::verdict::Verdict;
-use lbtest::verdict::decision::{Counts, judge};
+use lbtest::parts::{
+    Counts, Verdict, equivalence_p_value_with_unattributed, judge_counts as judge, pearson,
+};
 
 use super::outcomes::Outcome;
 use super::{ALPHA, Expectation, TOLERANCE};

@@ -1,6 +1,6 @@
 //! The sequential verdict: wrong verdicts under a look after every response, and the requests that it takes.
 
-use lbtest::stats::sequential::Look;
+use lbtest::parts::Look;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

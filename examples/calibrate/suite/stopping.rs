@@ -3,9 +3,7 @@
 //!
 //! The verdict depends on the counts alone, so that one test stands for all the paths that lead to them.
 
-use lbtest::stats::judge::Judge;
-use lbtest::stats::sample_size::asymptotic_sample_size;
-use lbtest::stats::sequential::{Look, Sequential, cap};
+use lbtest::parts::{Judge, Look, Sequential, asymptotic_sample_size, cap};
 
 /// The verdicts and stopping times of one true split.
 #[derive(Debug, Clone)]

@@ -3,12 +3,9 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use lbtest::identity::assignment::Group;
-use lbtest::report::VerdictName;
-use lbtest::stats::monte_carlo::Sampler;
-use lbtest::tally::counted::GroupCounted;
-use lbtest::tally::latency::Latency;
-use lbtest::verdict::pair::{Side, judge, planned};
+use lbtest::parts::{
+    Group, GroupCounted, Latency, Sampler, Side, VerdictName, judge_pair as judge, planned,
+};
 
 use super::row::{Row, standard_error};
 use super::{ALPHA, Effort, Expectation, seed_of, written};

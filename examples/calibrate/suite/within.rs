@@ -5,11 +5,7 @@ use std::num::NonZeroUsize;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use lbtest::claim::Claim;
-use lbtest::claim::within::Within;
-use lbtest::identity::assignment::Group;
-use lbtest::stats::monte_carlo::Sampler;
-use lbtest::verdict::{Evidence, Verdict, decide};
+use lbtest::parts::{Claim, Evidence, Group, Sampler, Verdict, Within, decide};
 
 use super::row::{Row, standard_error};
 use super::{ALPHA, Effort, Expectation, seed_of};

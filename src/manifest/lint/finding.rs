@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use super::CODES;
 use crate::manifest::ManifestError;
 use crate::manifest::object::Object;
 
@@ -91,6 +92,7 @@ impl Findings {
         path: &str,
         message: String,
     ) -> &mut Finding {
+        debug_assert!(CODES.iter().any(|(known, _)| *known == code), "{code}");
         self.found.push(Finding {
             code,
             severity,

@@ -3,10 +3,7 @@
 use std::fmt::Write;
 
 use http::{HeaderMap, HeaderName};
-use lbtest::headers::Headers;
-use lbtest::identity::finder::Finder;
-use lbtest::identity::log;
-use lbtest::identity::rule::Rules;
+use lbtest::parts::{Finder, Headers, Rules, read_log};
 
 use super::reference::{GENERATED, in_step};
 
@@ -218,7 +215,7 @@ fn the_page_of_answers_has_what_the_code_reads() {
             "\n"
         };
         let _ = writeln!(log, "{marker}curl: (7) refused");
-        let answers = log::read(log.as_bytes(), &Rules::builtin(), &[])
+        let answers = read_log(log.as_bytes(), &Rules::builtin(), &[])
             .unwrap_or_else(|error| panic!("{what}: {error}"));
         assert_eq!((answers.named[A], answers.named[B]), (3, 2), "{what}");
         let _ = writeln!(

@@ -70,7 +70,7 @@ fn the_kinds_that_are_read_and_what_lint_says_of_them_are_listed() {
         "{GENERATED}# Manifests\n\nWhat `--expect-from` and `lint` read, from files, folders (with those below them) or `-`. Objects of other kinds are \
          passed over; one that holds weights and is not read is told by `lint`.\n\n| kinds | API group | weights | meaning |\n|---|---|---|---|\n"
     );
-    for kind in lbtest::manifest::KINDS {
+    for kind in lbtest::parts::KINDS {
         let groups: Vec<&str> = kind
             .groups
             .iter()
@@ -88,7 +88,7 @@ fn the_kinds_that_are_read_and_what_lint_says_of_them_are_listed() {
     }
     page.push_str("\nA Rollout or a Flagger Canary is joined with the route that it drives: that says host, path and Services, the controller the weights.\n");
     page.push_str("\n## What lint finds\n\n| code | meaning |\n|---|---|\n");
-    for (code, meaning) in lbtest::manifest::CODES {
+    for (code, meaning) in lbtest::parts::CODES {
         let _ = writeln!(page, "| `{code}` | {} |", cell(meaning));
     }
     in_step("manifests.md", &page);
@@ -196,7 +196,7 @@ fn the_report_is_described_as_its_schema_describes_it() {
         "What `--json` writes, by [its schema](../../schema/report.v1.json). Fields are only ever added while \
          `schema_version` is 1; what a run has no value for is `null`. A run of several checks wraps one such report \
          a check ([schema](../../schema/checks.v1.json)).",
-        &lbtest::report::json::schema(),
+        &crate::report::schema::<lbtest::parts::Report>(),
     );
     in_step("report.md", &page);
 }
@@ -207,14 +207,14 @@ fn the_file_of_checks_is_described_as_its_schema_describes_it() {
         "lbtest.toml",
         "The keys of the file, by [its schema](../../schema/config.v1.json). An unknown key is an error. [How to check \
          several things at once](../how-to/checks.md) shows one.",
-        &lbtest::plan::config::Config::schema(),
+        &crate::report::schema::<lbtest::parts::ConfigFile>(),
     );
     in_step("config.md", &page);
 }
 
 #[test]
 fn the_page_of_exit_statuses_has_every_one() {
-    use lbtest::exit::ExitStatus;
+    use lbtest::parts::ExitStatus;
     let page = fs::read_to_string(root().join("docs/reference/exit-status.md")).unwrap();
     for status in [
         ExitStatus::Pass,

@@ -11,11 +11,9 @@ use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use lbtest::load::allowance::{Allowance, Metered};
-use lbtest::load::buffer::{BodyEnd, Lender, gather};
-use lbtest::load::http1::exchange::{Broken, Exchanges, SendError};
-use lbtest::load::http1::head::Asked;
-use lbtest::observation::Failure;
+use lbtest::parts::{
+    Allowance, Asked, BodyEnd, Broken, Exchanges, Failure, Lender, Metered, SendError, gather,
+};
 
 use super::script::{Stream, Turns, run};
 

@@ -11,10 +11,7 @@ mod script;
 use std::collections::BTreeMap;
 
 use http::Method;
-use lbtest::load::buffer::Lender;
-use lbtest::load::http1::chunks::ChunksError;
-use lbtest::load::http1::exchange::Broken;
-use lbtest::load::http1::head::HeadError;
+use lbtest::parts::{Broken, ChunksError, HeadError, Lender};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
-use lbtest::ingress::Config;
+use lbtest::parts::Config;
 use serde_json::Value;
 
 use super::{ONE, Served, now, valid};
@@ -314,9 +314,9 @@ spec:
         - {name: challenge-app, port: 80, weight: 70}
         - {name: challenge-app-v2, port: 80, weight: 30}
 ";
-    let config = lbtest::ingress::Config {
+    let config = lbtest::parts::Config {
         host: Some("shop.example".to_owned()),
-        ..lbtest::ingress::Config::new("v1=70,v2=30".parse().unwrap())
+        ..lbtest::parts::Config::new("v1=70,v2=30".parse().unwrap())
     };
     let files = [("lbtest.toml", manifests), ("shop.yaml", route)];
     let served = Served::with_files(&config, &files, &[]);

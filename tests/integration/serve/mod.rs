@@ -13,7 +13,7 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use lbtest::ingress::{Config, Handle, Ingress};
+use lbtest::parts::{Config, Handle, Ingress};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -160,7 +160,8 @@ fn terminate(child: &Child) {
 fn valid(response: &Response) -> Value {
     let answer = serde_json::from_str(&response.body)
         .unwrap_or_else(|error| panic!("{error}: {response:?}"));
-    let validator = jsonschema::validator_for(&lbtest::serve::answer::schema()).unwrap();
+    let validator =
+        jsonschema::validator_for(&crate::report::schema::<lbtest::parts::GateAnswer>()).unwrap();
     let errors: Vec<String> = validator
         .iter_errors(&answer)
         .map(|error| error.to_string())

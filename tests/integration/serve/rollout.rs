@@ -1,6 +1,6 @@
 //! A rollout that moves in steps, asked for as Argo Rollouts and Flagger ask.
 
-use lbtest::ingress::Config;
+use lbtest::parts::Config;
 use serde_json::{Value, json};
 
 use super::{Served, now, valid};
