@@ -296,7 +296,7 @@ pub fn cut(text: &str, width: usize) -> String {
 }
 
 /// The beginning and the end of `text`, which is what tells pods and versions apart, in `width` characters.
-fn cut_within(text: &str, width: usize) -> String {
+pub(super) fn cut_within(text: &str, width: usize) -> String {
     let length = text.chars().count();
     if length <= width {
         return text.to_owned();

@@ -177,7 +177,7 @@ impl Finding {
     fn tied(mut self, others: Vec<&'static str>) -> Self {
         if !others.is_empty() {
             self.message.push_str("; looks the same as: ");
-            self.message.push_str(&others.join(", "));
+            self.message.push_str(&others.join(", ").replace('_', " "));
             self.tied_with = others;
         }
         self

@@ -30,6 +30,8 @@ pub(super) struct Section {
     is_brief: bool,
     /// Whether it is folded away, since it asks nothing of the reader.
     is_folded: bool,
+    /// Whether its backends are pods.
+    is_of_pods: bool,
     /// When it began and how long it took.
     when: Option<String>,
     name: String,
@@ -238,6 +240,7 @@ impl Section {
             index,
             is_brief: false,
             is_folded: false,
+            is_of_pods: report.evenness.is_some(),
             when: report.started_at.as_deref().map(|started| {
                 let started = shown(started).replace('T', " ").replace('Z', " UTC");
                 format!("{started}, {}", time(report.duration_seconds))

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use crate::program::lbtest;
+
 use super::chromium::Chromium;
 use crate::serve::Served;
 
@@ -128,7 +130,20 @@ fn the_pages_fit_every_screen_and_keep_nobody_out() {
     browser.go(&served.url());
     let report = browser.value("document.querySelector('#report-wrong').href");
     let axe = axe();
-    for url in [served.url(), report.as_str().unwrap().to_owned()] {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    let (even, checks, config) = (file("even.html"), file("checks.html"), file("lbtest.toml"));
+    let unreached = "[target]\nurl = \"http://127.0.0.1:9/\"\nexpect = \"v1=70,v2=30\"\n\
+                     [[check]]\nname = \"a\"\n[[check]]\nname = \"b\"\n";
+    fs::write(&config, unreached).unwrap();
+    lbtest(&["demo", "--expect-even=5", "--html", &even]);
+    lbtest(&["--config", &config, "--html", &checks]);
+    for url in [
+        served.url(),
+        report.as_str().unwrap().to_owned(),
+        format!("file://{even}"),
+        format!("file://{checks}"),
+    ] {
         for (width, scheme) in [
             (1200, "light"),
             (1200, "dark"),

@@ -79,7 +79,7 @@ fn decoded(encoded: &str) -> Option<Histogram<u64>> {
 fn quantiles(backend: &BackendReport) -> String {
     let told = |seconds: Option<f64>| seconds.map_or_else(|| "unknown".to_owned(), time);
     format!(
-        "median {}, 99th percentile {}",
+        "p50 {}, p99 {}",
         told(backend.latency_p50_seconds),
         told(backend.latency_p99_seconds)
     )

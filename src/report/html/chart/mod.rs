@@ -17,7 +17,7 @@ pub(super) use windows::{Bar, bars};
 use serde::Serialize;
 
 use crate::report::escape::terminal;
-use crate::report::text::cut;
+use crate::report::text::cut_within;
 use crate::report::{BackendReport, Report};
 
 /// The width of every chart, in its own units.
@@ -70,5 +70,5 @@ fn left_out(report: &Report) -> String {
 
 /// A label that fits beside another text.
 fn short(label: &str) -> String {
-    cut(&terminal(label), 24)
+    cut_within(&terminal(label), 22)
 }

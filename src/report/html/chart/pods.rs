@@ -169,7 +169,7 @@ fn draw(svg: &mut Svg, axis: &Axis, middle: f64, row: &Row<'_>) {
 
 /// The end of a pod's name, which tells it from the others.
 fn name(name: &str) -> String {
-    const SHOWN: usize = 20;
+    const SHOWN: usize = 16;
     let name = crate::report::escape::terminal(name);
     match name.char_indices().rev().nth(SHOWN - 2) {
         Some((start, _)) if start > 0 => format!("…{}", &name[start..]),
