@@ -212,9 +212,7 @@ pub fn sessions_promise_in_short(stickiness: &Stickiness, criterion: &Criterion)
     match stickiness.sessions {
         Some(sessions) if sessions.get() < stickiness.needed => format!(
             "too few to PASS, which takes -n {}",
-            stickiness
-                .needed
-                .saturating_mul(1 + stickiness.follow_ups())
+            stickiness.needed.saturating_mul(1 + FOLLOW_UPS)
         ),
         _ => format!("wrong in at most {}", frequency(criterion.alpha)),
     }
