@@ -49,4 +49,5 @@ pub mod stickiness;
 pub mod student;
 pub mod two_sample;
 pub mod unattributed;
+pub mod waves;
 mod wedge;

@@ -27,6 +27,7 @@
 //! | `errors_before_split` | failures that no backend's share explains |
 //! | `primary_dead` | nothing but errors from the first request on |
 //! | `weights_not_live_yet`, `changed_mid_run` | another split before some request than after it |
+//! | `workers_start_alike` | the same, and more regular than chance after it; or a backend that comes in waves |
 //! | `zero_weight_leak` | a backend of weight 0 answered |
 //! | `cache_in_front` | responses say that they come from a cache |
 //! | `cookie_affinity` | a `Set-Cookie`, or a `Cookie` of the user's own |

@@ -197,6 +197,19 @@ fn twelve_runs_against_bursts_of_a_right_split_never_fail() {
 }
 
 #[test]
+fn backends_that_have_long_turns_never_fail_a_right_split() {
+    // As pingora deals weights of 700 and 300.
+    let url = serve(|asked| (usize::from(asked.number % 1000 >= 700), 0));
+    for more in [&[][..], &["--sequential"]] {
+        let run = ["--expect", "v1=70,v2=30", "--identify", "header:X-Pod"];
+        let short = [&url, "-c", "4", "--tolerance", "10", "--json", "-"];
+        let ran = lbtest(&[&short, &run[..], more].concat());
+        let report = ran.json();
+        assert_ne!(report["verdict"], "fail", "{more:?}: {report}");
+    }
+}
+
+#[test]
 fn a_page_shows_the_answers_that_name_no_pod_where_they_came() {
     let page = tempfile::NamedTempFile::new().unwrap();
     let path = page.path().to_str().unwrap();

@@ -274,6 +274,35 @@ fn round_robin_over_kept_connections_passes_and_is_called_so() {
     }
 }
 
+/// Right splits in an order that is no draw: workers that all begin with the same backend, and backends in long turns.
+#[test]
+fn a_right_split_that_is_dealt_in_turn_never_fails_right_after_a_start() {
+    let many = [
+        "nginx",
+        "--balance",
+        "smooth",
+        "--workers",
+        "64",
+        "--weights",
+    ];
+    let caddy = ["caddy", "--weights"];
+    for (options, weights) in [
+        (&many[..], "v1=50,v2=50"),
+        (&many, "v1=90,v2=10"),
+        (&caddy, "v1=70,v2=30"),
+    ] {
+        for more in [&[][..], &["--sequential"]] {
+            let server = Server::start(&[options, &[weights]].concat());
+            let base = ["--expect", weights, "--tolerance", "10"];
+            let ran = server.gate_at(server.url(), &[&base, more].concat());
+            assert!(
+                matches!(ran.status, 0 | 3),
+                "{options:?} {weights} {more:?}: {ran:?}"
+            );
+        }
+    }
+}
+
 /// The pods of a service by `HAProxy`'s algorithms: in turn they are even, by the client's address one has all.
 #[test]
 fn pods_behind_haproxy_are_even_in_turn_and_alone_by_the_clients_address() {

@@ -119,6 +119,7 @@ class Launch:
             tls_port=self._ports.take() if options.tls else None,
             certificates=create(self._directory, options.host) if options.tls else None,
             balance=options.balance,
+            workers=options.workers,
             limit=options.limit,
             requests_per_connection=options.requests_per_connection,
             rules=options.rules,

@@ -139,7 +139,7 @@ def _start(site: Site, definitions: str, location: str, requests_per_connection:
     config = site.directory / "nginx.conf"
     config.write_text(f"""\
 {user}daemon off;
-worker_processes 1;
+worker_processes {site.workers};
 worker_rlimit_nofile 16384;
 pid {site.directory}/nginx.pid;
 error_log stderr warn;

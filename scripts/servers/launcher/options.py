@@ -42,6 +42,7 @@ ONLY = {
     "--limit-rpm": {"nginx"},
     "--app-limit": {"nginx", "haproxy", "envoy", "traefik", "caddy"},
     "--balance": {"nginx", "haproxy", "envoy"},
+    "--workers": {"nginx"},
     "--keepalive-requests": {"nginx", "static", "envoy"},
     "--route-header": {"nginx", "haproxy"},
     "--route-cookie": {"nginx", "haproxy"},
@@ -65,6 +66,7 @@ class Options:
     limit: Limit | None
     app_limit: str | None
     balance: str
+    workers: int
     requests_per_connection: int | None
     rules: Rules
     tls: bool
@@ -108,6 +110,7 @@ def parse(arguments: list[str]) -> Options:
     add("--burst-multiplier", type=_positive, metavar="M", help="with --limit-rpm: a burst of R·M requests (5)")
     add("--app-limit", metavar="LIMIT", help="Flask-Limiter's limit of v2, such as '100 per minute': 429")
     add("--balance", help="the algorithm; nginx: drawn, smooth, least_conn, random-two or hash (drawn); haproxy: its own name for it (roundrobin); envoy: clusters, or its own name for that of one cluster (clusters)")
+    add("--workers", type=_positive, metavar="N", help="nginx: processes, each of which deals in turn by itself (1)")
     add(
         "--keepalive-requests",
         type=_positive,
@@ -202,6 +205,7 @@ def parse(arguments: list[str]) -> Options:
         limit=limit,
         app_limit=found.app_limit,
         balance=found.balance or next(iter(algorithms), ""),
+        workers=found.workers or 1,
         requests_per_connection=found.keepalive_requests,
         rules=rules,
         tls=bool(found.tls),

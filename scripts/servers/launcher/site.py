@@ -76,6 +76,7 @@ class Site:
     tls_port: int | None
     certificates: Certificates | None
     balance: str
+    workers: int
     limit: Limit | None
     requests_per_connection: int | None
     rules: Rules

@@ -3,15 +3,66 @@
 use super::{Finding, Symptoms, fit, number, percent};
 use crate::stats::change_point::{ChangePoint, change_point};
 use crate::stats::drift::{drift, over_regular_p_value};
+use crate::stats::waves::waves;
 
 /// Weights go live within the first part of a run, if they were on their way when it began.
 const EARLY: f64 = 0.5;
+
+/// Waves are told where they account for this part of the variation beyond chance: of bursts of 200, which vary as slowly, and
+/// of weights that came late it is a third at most.
+const MOSTLY: f64 = 0.4;
+/// What was silent at first made up for it, if it got this part of what it lacked.
+const MADE_UP: f64 = 0.75;
+const ALIKE: &str = "workers_start_alike";
+const NOT_LIVE: &str = "weights_not_live_yet";
+const MID_RUN: &str = "changed_mid_run";
 
 /// A finding where the split did not stay the same.
 pub(super) fn changed(symptoms: &Symptoms<'_>) -> Option<Finding> {
     if symptoms.repeats {
         return None;
     }
+    in_waves(symptoms).or_else(|| at_a_place(symptoms))
+}
+
+/// Workers of a round-robin that all began at the same place, and whose turns still come together.
+fn in_waves(symptoms: &Symptoms<'_>) -> Option<Finding> {
+    let is_uneven = symptoms
+        .drift
+        .is_some_and(|drift| drift.p_value <= symptoms.alpha)
+        || symptoms.order.is_some_and(|order| order.is_clumped());
+    if !is_uneven {
+        return None;
+    }
+    let shares = symptoms.split.shares();
+    let positive = (0..shares.len()).filter(|&backend| shares[backend] > 0.0);
+    let rarest = positive.min_by(|&a, &b| shares[a].total_cmp(&shares[b]))?;
+    let found = waves(symptoms.windows, rarest, shares[rarest])?;
+    let one_change =
+        change_point(symptoms.windows, &[]).map_or(0.0, |change| change.log_likelihood_gain);
+    if found.p_value > symptoms.alpha
+        || found.explained < MOSTLY
+        || found.log_likelihood_gain < 2.0 * one_change
+    {
+        return None;
+    }
+    let message = format!(
+        "{} comes in waves of about {:.0} requests: as happens when the workers of a round-robin, about {:.0} of them, each          count for themselves and all began at the same place (nginx without zone, after a start or a reload); a counter          that they share (nginx: zone) does away with it, and with more requests (-n) it matters less",
+        symptoms.label(rarest),
+        found.period,
+        found.workers
+    );
+    let finding = Finding::new(ALIKE, message)
+        .with("workers", found.workers)
+        .with("period_requests", found.period)
+        .with("explained_share", found.explained.min(1.0))
+        .with("log_likelihood_gain", found.log_likelihood_gain)
+        .with("p_value", found.p_value);
+    Some(finding)
+}
+
+/// A split that changed at some place.
+fn at_a_place(symptoms: &Symptoms<'_>) -> Option<Finding> {
     let change = match symptoms.change {
         Some(change) => change.clone(),
         None => change_point(symptoms.windows, &[])?,
@@ -27,29 +78,43 @@ pub(super) fn changed(symptoms: &Symptoms<'_>) -> Option<Finding> {
         return None;
     }
     let request = request_of(symptoms, change.index);
-    let mut message = format!(
+    let message = format!(
         "the split changed at about request {request}: {} before, {} after",
         shares_told(symptoms, &change.before),
         shares_told(symptoms, &change.after)
     );
+    let later = after(symptoms, change.index);
     let is_again = changes_again(symptoms, change.index);
-    let not_live = !is_again && is_not_live_yet(symptoms, change, responses);
-    let code = if not_live {
-        message += ", which fits the expected split: as happens when its weights were not live yet when the run began, or \
-                    the workers of a round-robin all started just then; --warmup ";
-        message += &(2 * request).max(1).to_string();
-        message += " leaves that out";
-        "weights_not_live_yet"
-    } else {
-        message.push_str(if is_again {
-            ", and this was not the only change: as happens when weights, endpoints or the configuration are \
-             in motion, or many requests in a row are decided together"
+    let finding = |code, why: &str| Finding::new(code, format!("{message}{why}"));
+    let finding = if is_again {
+        let why = ", and this was not the only change: as happens when weights, endpoints or the configuration are in motion, \
+                   or many requests in a row are decided together";
+        finding(MID_RUN, why)
+    } else if !is_not_live_yet(symptoms, change, responses) {
+        let why = ": as happens when the weights or the endpoints changed during the run";
+        finding(MID_RUN, why)
+    } else if over_regular_p_value(later).is_some_and(|p| p <= symptoms.alpha) {
+        let why = format!(
+            ", which fits the expected split and is more regular than chance: as happens when the workers of a round-robin, each \
+             of which counts for itself, all began just then (nginx without zone, after a start or a reload); --warmup {} \
+             leaves that out",
+            (2 * request).max(1)
+        );
+        let others = if is_made_up_for(symptoms, change, responses) {
+            Vec::new()
         } else {
-            ": as happens when the weights or the endpoints changed during the run"
-        });
-        "changed_mid_run"
+            vec![NOT_LIVE]
+        };
+        finding(ALIKE, &why).tied(others)
+    } else {
+        let why = format!(
+            ", which fits the expected split: as happens when its weights were not live yet when the run began; --warmup {} \
+             leaves that out",
+            (2 * request).max(1)
+        );
+        finding(NOT_LIVE, &why)
     };
-    let finding = Finding::new(code, message)
+    let finding = finding
         .with("request", request as f64)
         .with("p_value", p_value)
         .with("log_likelihood_gain", change.log_likelihood_gain)
@@ -115,14 +180,37 @@ fn request_of(symptoms: &Symptoms<'_>, index: u64) -> u64 {
     index
 }
 
-/// Whether one of the two parts drifts as well. The parts leave out the block in which the change lies.
-fn changes_again(symptoms: &Symptoms<'_>, index: u64) -> bool {
+/// The block in which the response with this index lies.
+fn block_of(symptoms: &Symptoms<'_>, index: u64) -> Option<usize> {
     let mut before = 0;
-    let place = symptoms.windows.iter().position(|window| {
+    symptoms.windows.iter().position(|window| {
         before += window.iter().sum::<u64>();
         before >= index
-    });
-    let Some(place) = place else {
+    })
+}
+
+/// The blocks after that one.
+fn after<'s>(symptoms: &Symptoms<'s>, index: u64) -> &'s [Vec<u64>] {
+    let place = block_of(symptoms, index);
+    place.map_or(&[], |place| &symptoms.windows[place + 1..])
+}
+
+/// Whether what a backend lacked before the change came after it, so that all answers together fit: workers make up for a
+/// beginning, weights that came late do not.
+fn is_made_up_for(symptoms: &Symptoms<'_>, change: &ChangePoint, responses: u64) -> bool {
+    let (first, rest) = (change.index as f64, (responses - change.index) as f64);
+    let lacked =
+        |backend: usize| first * (symptoms.split.shares()[backend] - change.before[backend]);
+    let most = (0..symptoms.split.len()).max_by(|&a, &b| lacked(a).total_cmp(&lacked(b)));
+    most.is_some_and(|backend| {
+        let came = rest * (change.after[backend] - symptoms.split.shares()[backend]);
+        came >= MADE_UP * lacked(backend)
+    })
+}
+
+/// Whether one of the two parts drifts as well. The parts leave out the block in which the change lies.
+fn changes_again(symptoms: &Symptoms<'_>, index: u64) -> bool {
+    let Some(place) = block_of(symptoms, index) else {
         return false;
     };
     let drifts =

@@ -392,6 +392,51 @@ fn a_change_is_placed_and_told() {
     assert!(back[0].message.contains("not the only change"));
 }
 
+/// Requests that fall to workers at random, each of which deals in turn from the beginning: the other backend gets every
+/// `period`-th, half a period after the start.
+fn workers_alike(workers: usize, period: u64, n: usize) -> Vec<Option<usize>> {
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let mut served = vec![0_u64; workers];
+    let answer = |_| {
+        let own = &mut served[random.random_range(0..workers)];
+        *own += 1;
+        Some(usize::from(*own % period == period / 2))
+    };
+    (0..n).map(answer).collect()
+}
+
+#[test]
+fn workers_that_begin_alike_are_no_weights_that_came_late() {
+    // Each of 128 workers is asked once, and four of them then.
+    let turns = (0..128)
+        .map(|_| 0)
+        .chain((0..4000).map(|turn| usize::from(turn % 8 < 4)));
+    let alike = case("v1=50,v2=50", &[0, 0]).sequence(turns.map(Some));
+    assert_eq!(
+        alike.first(),
+        ["workers_start_alike", "weights_not_live_yet"]
+    );
+    assert!(
+        alike.found()[0].message.contains("--warmup "),
+        "{:?}",
+        alike.found()
+    );
+    // What was lacking at first came later: then it was no weight.
+    let made_up = (0..600)
+        .map(|_| 0)
+        .chain((0..600).map(|turn| usize::from(turn % 10 < 9)));
+    let turns = made_up.chain((0..2400).map(|turn| turn % 2));
+    let made_up = case("v1=50,v2=50", &[0, 0]).sequence(turns.map(Some));
+    assert_ne!(made_up.first(), ["weights_not_live_yet"]);
+    let waves = case("v1=99,v2=1", &[0, 0]).sequence(workers_alike(64, 100, 20_364));
+    assert_eq!(waves.first(), ["workers_start_alike"]);
+    let message = &waves.found()[0].message;
+    assert!(
+        message.starts_with("v2 comes in waves of about 6"),
+        "{message}"
+    );
+}
+
 #[test]
 fn a_change_is_placed_among_all_requests() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
