@@ -47,7 +47,9 @@ fn in_waves(symptoms: &Symptoms<'_>) -> Option<Finding> {
         return None;
     }
     let message = format!(
-        "{} comes in waves of about {:.0} requests: as happens when the workers of a round-robin, about {:.0} of them, each          count for themselves and all began at the same place (nginx without zone, after a start or a reload); a counter          that they share (nginx: zone) does away with it, and with more requests (-n) it matters less",
+        "{} comes in waves of about {:.0} requests: as happens when the workers of a round-robin, about {:.0} of them, each \
+         count for themselves and all began at the same place (nginx without zone, after a start or a reload); a counter that \
+         they share (nginx: zone) does away with it, and with more requests (-n) it matters less",
         symptoms.label(rarest),
         found.period,
         found.workers
