@@ -45,7 +45,7 @@
 //! | `pod_cold`, `pod_hot` | one pod is off, and the others share the rest equally |
 //! | `hottest_pod` | what unevenness costs |
 //! | `balancer_round_robin`, `balancer_random`, `balancer_least_request`, `balancer_hash`, `balancer_unknown` | how a pod is chosen, from the order of answers |
-//! | `share_depends_on_load` | a backend that is slow got less than its share, or gets it with one request in flight |
+//! | `share_depends_on_load` | another split with one request in flight |
 //! | `unexplained` | none of these |
 
 mod addresses;
@@ -132,10 +132,6 @@ pub struct Symptoms<'a> {
     pub signs: Signs,
     /// Whether the user has a `Cookie` header sent.
     pub sends_cookie: bool,
-    /// The median latency of each backend in seconds, where it answered.
-    pub medians: &'a [Option<f64>],
-    /// Requests in flight at once.
-    pub concurrency: u64,
     /// What is spoken.
     pub protocol: Protocol,
     /// Whether ingress-nginx is known to be the one that splits, by its headers or its manifests.
@@ -197,8 +193,7 @@ pub fn diagnose(symptoms: &Symptoms<'_>) -> Vec<Finding> {
     let has_cause = !findings.is_empty();
     let leak = notes::leak(symptoms);
     if symptoms.is_off() && !has_cause && leak.is_none() && !symptoms.split.is_of_pods() {
-        let unexplained = || constant::unexplained(symptoms, &missing);
-        findings.push(load::slow(symptoms).unwrap_or_else(unexplained));
+        findings.push(constant::unexplained(symptoms, &missing));
     }
     findings.extend(leak);
     findings.extend(notes::cache(symptoms));

@@ -7,7 +7,6 @@ use crate::claim::Claim;
 use crate::identity::assignment::Backend;
 use crate::measured::Measured;
 use crate::observation::Failure;
-use crate::tally::latency::Latency;
 use crate::verdict::decision::{Counts, Judged, Likeness, Method};
 use crate::verdict::{Evidence, Judgement, Part};
 
@@ -16,7 +15,6 @@ const KEPT: f64 = 0.9;
 
 /// Diagnoses a run from what it counted and what was judged of it.
 #[must_use]
-#[expect(clippy::too_many_lines, reason = "each line is a symptom")]
 pub fn diagnose_run(
     claim: &Claim,
     measured: &Measured,
@@ -67,8 +65,6 @@ pub fn diagnose_run(
         order: judged.order,
         signs: measured.signs,
         sends_cookie: measured.trial.sends_cookie,
-        medians: &medians(measured, assigned, backends),
-        concurrency: measured.trial.concurrency,
         protocol: measured.trial.protocol,
         is_ingress_nginx: measured.trial.is_nginx_canary || measured.signs.ingress_nginx > 0,
     };
@@ -155,18 +151,6 @@ fn pods(measured: &Measured, assigned: &[Backend], backends: usize) -> Vec<Vec<u
         }
     }
     pods
-}
-
-/// The median latency of each backend.
-fn medians(measured: &Measured, assigned: &[Backend], backends: usize) -> Vec<Option<f64>> {
-    let mut latency = vec![Latency::default(); backends];
-    for (group, counted) in measured.counted.groups.iter().enumerate() {
-        if let Some(backend) = backend_of(assigned, group) {
-            latency[backend].merge(&counted.latency);
-        }
-    }
-    let median = |latency: &Latency| Some(latency.quantile(0.5)?.as_secs_f64());
-    latency.iter().map(median).collect()
 }
 
 fn pairs<K: Copy>(counts: &BTreeMap<K, u64>) -> Vec<(K, u64)> {

@@ -1,49 +1,12 @@
 //! A share that depends on the load: a balancer that counts connections, or a backend that is full.
 
-use super::{Finding, Symptoms, UNEXPLAINED, percent};
+use super::{Finding, UNEXPLAINED};
 use crate::claim::Claim;
 use crate::format::{observed_shares, p_value};
 use crate::stats::homogeneity::homogeneity;
 use crate::verdict::{Outcome, VerdictName};
 
 const CODE: &str = "share_depends_on_load";
-/// How to see it, where no probe has shown.
-const ADVICE: &str = "; send again with -c 1 to see it";
-/// A backend is slow whose median answer takes this many times as long as that of any other.
-const SLOW: f64 = 2.0;
-
-/// That a slow backend got less than its share, of a split that no known cause explains.
-pub(super) fn slow(symptoms: &Symptoms<'_>) -> Option<Finding> {
-    if symptoms.concurrency < 2 {
-        return None;
-    }
-    let n = symptoms.attributed() as f64;
-    let median = |backend: usize| symptoms.medians.get(backend).copied().flatten();
-    let slowest = (0..symptoms.split.len())
-        .filter_map(|backend| Some((backend, median(backend)?)))
-        .max_by(|(_, a), (_, b)| a.total_cmp(b));
-    let (backend, own) = slowest?;
-    let others = (0..symptoms.split.len()).filter(|&other| other != backend);
-    let others = others.filter_map(median).reduce(f64::max)?;
-    let (share, expected) = (
-        symptoms.counts.observed[backend] as f64 / n,
-        symptoms.split.shares()[backend],
-    );
-    (share < expected && own >= SLOW * others).then(|| {
-        let message = format!(
-            "{} got {} instead of {}, and its median answer takes {:.1} times as long as the others': as happens when a balancer \
-             sends less to what is slow or full (least connections, a limit of connections), so that the share depends \
-             on the load{ADVICE}",
-            symptoms.label(backend),
-            percent(share),
-            percent(expected),
-            own / others
-        );
-        Finding::new(CODE, symptoms.among_its_own(message))
-            .with("median_seconds", own)
-            .with("median_seconds_of_others", others)
-    })
-}
 
 /// Whether a short run with one request in flight would tell more: the split is off, and no known cause fits.
 #[must_use]
@@ -52,7 +15,7 @@ pub fn is_to_be_probed(outcome: &Outcome) -> bool {
 }
 
 fn is_open(finding: &Finding) -> bool {
-    [UNEXPLAINED, CODE].contains(&finding.code)
+    finding.code == UNEXPLAINED
 }
 
 /// Adds to the findings of a run what a short one with one request in flight showed.
@@ -84,9 +47,6 @@ pub fn alone(claim: &Claim, outcome: &mut Outcome, concurrency: u64, probe: &Out
             .with("probe_requests", requests as f64);
     } else {
         let finding = &mut outcome.findings[place];
-        if let Some(told) = finding.message.strip_suffix(ADVICE) {
-            finding.message = told.to_owned();
-        }
         let suffix = format!(
             "; with one request in flight (a probe of {requests} requests after the run) {told}"
         );
