@@ -27,7 +27,7 @@ const MOST_CHECKS: usize = 1000;
 /// A check's name is at most so many bytes long.
 const MOST_NAME_BYTES: usize = 100;
 
-/// What a configuration file says.
+/// Three tables: defaults, the checks, and how they are served.
 #[derive(Debug, Clone, Default, PartialEq, JsonSchema)]
 #[schemars(deny_unknown_fields, default)]
 pub struct Config {

@@ -39,8 +39,9 @@ use read::{Quantity, Texts};
 
 // Texts that need the rest of the settings to be understood (weights, mappings, limits, headers) stay texts until
 // `Settings::plan`; `None` and empty lists leave the default.
-/// What was asked for; what is left out has its default.
+/// What is sent and what is promised; what is left out has its default.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[schemars(rename = "Target")]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Whether the split comes from a canary of ingress-nginx.

@@ -51,6 +51,7 @@ impl FromStr for ExpectEven {
 
 /// How many pods there are; beside a split, of each backend.
 #[derive(Debug, serde::Deserialize, JsonSchema)]
+#[schemars(rename = "Pods")]
 #[serde(untagged)]
 pub(super) enum Written {
     /// `true`: as many as answer. `false`: evenness is not checked.

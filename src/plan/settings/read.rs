@@ -26,7 +26,7 @@ impl Quantity {
 
 impl JsonSchema for Quantity {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Quantity".into()
+        "Number".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
@@ -69,6 +69,7 @@ impl<'de> Deserialize<'de> for Quantity {
 
 /// What keeps a session on its backend.
 #[derive(Debug, Deserialize, JsonSchema)]
+#[schemars(rename = "Sessions")]
 #[serde(untagged)]
 pub(super) enum Switch {
     /// `true`: whatever cookies the responses set. `false`: sessions are not checked.
@@ -102,7 +103,7 @@ enum Row {
 
 impl JsonSchema for Texts {
     fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Texts".into()
+        "List".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
