@@ -83,8 +83,10 @@ pub(super) fn arranged(command: Command) -> Command {
         "{EXAMPLES}\n\n{}\n\n{STATUSES}",
         listed.clone().render_long_help().ansi()
     );
-    let names = command.get_subcommands().map(Command::get_name);
-    let short = SCREEN.replace("COMMANDS", &lines_of(names, 76));
+    let mut names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
+    // What is changed here comes last, and what is to be tried first comes first.
+    names.sort_by_key(|&name| name != "demo");
+    let short = SCREEN.replace("COMMANDS", &lines_of(names.into_iter(), 76));
     command
         .help_template("{about-with-newline}\n{usage-heading} {usage}{after-help}")
         .after_help(short)

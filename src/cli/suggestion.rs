@@ -45,7 +45,7 @@ const OF_OTHERS: &[(&[&str], &str)] = &[
     (&["-host"], "write --host NAME"),
     (&["-h2", "--http2-prior-knowledge"], "write --http2"),
     (
-        &["--http3"],
+        &["--http3", "--http1.0", "-0"],
         "HTTP/3 is not spoken, only HTTP/1.1 and --http2",
     ),
     (
@@ -78,11 +78,11 @@ const OF_OTHERS: &[(&[&str], &str)] = &[
         "write -n N for the number of requests",
     ),
     (
-        &["--rps", "--query-per-second", "-R"],
+        &["--rps", "--qps", "--query-per-second", "-R"],
         "write -q R, such as -q 500/s",
     ),
     (
-        &["--stage"],
+        &["--stage", "--stages"],
         "the pace is the same all through the run: write -q R",
     ),
     (
@@ -91,7 +91,10 @@ const OF_OTHERS: &[(&[&str], &str)] = &[
     ),
     (&["-s", "--silent"], "write --quiet"),
     (&["--no-tui"], "write --no-progress"),
-    (&["--no-color"], "write --color never, or set NO_COLOR"),
+    (
+        &["--no-color", "--disable-color"],
+        "write --color never, or set NO_COLOR",
+    ),
     (
         &["-f", "--fail", "--fail-with-body"],
         "drop it: the exit status is the verdict, and --max-error v2=1% bounds errors",
@@ -107,6 +110,14 @@ const OF_OTHERS: &[(&[&str], &str)] = &[
     (
         &["-4", "-6", "--ipv4", "--ipv6"],
         "give the address with --resolve HOST:PORT:ADDRESS",
+    ),
+    (
+        &["--interface", "--local-port"],
+        "the system chooses the local address; drop it",
+    ),
+    (
+        &["-G", "--get"],
+        "put the query into the URL, or write --path",
     ),
     (&["-a", "--basic-auth"], "write -u NAME:PASSWORD"),
     (&["-T", "--content-type"], "write -H 'Content-Type: …'"),
@@ -130,6 +141,7 @@ const OF_OTHERS: &[(&[&str], &str)] = &[
     (
         &[
             "-w",
+            "-j",
             "--write-out",
             "--summary-export",
             "--output-format",

@@ -378,9 +378,7 @@ fn every_option_is_a_flag_and_a_key_of_the_same_name() {
         assert!(flags.remove(flag), "--{flag} is no flag");
     }
     let schema = crate::report::schema::<lbtest::parts::ConfigFile>();
-    let keys = schema["$defs"]["Target"]["properties"]
-        .as_object()
-        .unwrap();
+    let keys = schema["$defs"]["Target"]["properties"].as_object().unwrap();
     let keys = keys.keys().map(|key| key.replace('_', "-"));
     // The URL stands by itself.
     let keys: BTreeSet<String> = keys.filter(|key| key != "url").collect();
