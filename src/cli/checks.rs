@@ -4,6 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use http::Uri;
+use http::header::{HOST, HeaderValue};
+
 use super::measure;
 use super::options::GateArgs;
 use super::output::Outputs;
@@ -14,6 +17,7 @@ use crate::load::signals::Pending;
 use crate::measured::Measured;
 use crate::plan::Plan;
 use crate::plan::config::{Check, Config, FILE_NAME, MOST_BYTES};
+use crate::plan::target::Target;
 use crate::report::checks::ChecksReport;
 use crate::report::{Finding, Report};
 use crate::verdict::checks::{self as together, JudgedCheck};
@@ -67,6 +71,7 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
     let mut pending = Pending::new().map_err(CommandError::not_measured)?;
     let mut reports: Vec<(String, Report)> = Vec::new();
     let mut judged = Vec::new();
+    let mut learned = Learned::default();
     let mut interrupted = false;
     let typed = super::command_line();
     for (name, plan, findings) in planned {
@@ -77,8 +82,9 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
             if !args.output.quiet {
                 output::note(&format!("{name}:"));
             }
-            measure::measured(&plan, &args.output)
+            measure::measured(&plan, learned.of(&plan), &args.output)
         };
+        learned.add(&plan, &report);
         report.findings.extend(findings);
         report.command_line.clone_from(&typed);
         // A signal that came while a verdict was computed ends the whole run too.
@@ -94,6 +100,44 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
     let report = ChecksReport::of(reports, &together::judge(&judged));
     outputs.write_checks(&report)?;
     Ok(report.status())
+}
+
+/// The pods that answered so far, by what was asked: what one check learns of workloads, a later one need not guess.
+#[derive(Default)]
+struct Learned(Vec<(Asked, Vec<String>)>);
+
+/// Checks of one target, host and path ask the same backends, whatever their headers say.
+#[derive(PartialEq)]
+struct Asked(Target, Uri, Option<HeaderValue>);
+
+impl Asked {
+    fn by(plan: &Plan) -> Self {
+        let host = plan.request.headers.get(HOST).cloned();
+        Self(plan.target.clone(), plan.request.uri.clone(), host)
+    }
+}
+
+impl Learned {
+    /// What is known; nothing where each pod is judged, of which others are none.
+    fn of(&self, plan: &Plan) -> &[String] {
+        let asked = Asked::by(plan);
+        let known = self.0.iter().find(|(other, _)| *other == asked);
+        let pods = known.map_or(&[][..], |(_, pods)| pods);
+        if plan.mappings.are_single() {
+            &[]
+        } else {
+            pods
+        }
+    }
+
+    fn add(&mut self, plan: &Plan, report: &Report) {
+        let asked = Asked::by(plan);
+        let pods = report.pods.iter().map(|pod| pod.name.clone());
+        match self.0.iter_mut().find(|(other, _)| *other == asked) {
+            Some((_, known)) => known.extend(pods),
+            None => self.0.push((asked, pods.collect())),
+        }
+    }
 }
 
 /// What a check sends, and what its manifests have wrong.

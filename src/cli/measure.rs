@@ -1,5 +1,7 @@
 //! A plan → load → verdict → report, for every command that sends load.
 
+use std::sync::Arc;
+
 use super::announcement;
 use super::connections::compare;
 use super::notices::Notices;
@@ -38,7 +40,7 @@ pub(super) fn measure(
     args: &OutputArgs,
 ) -> Result<ExitStatus, CommandError> {
     let mut outputs = Outputs::open(args)?;
-    let (_, mut report) = measured(plan, args);
+    let (_, mut report) = measured(plan, &[], args);
     report.findings.extend(findings);
     report.command_line = super::command_line();
     outputs.write(&report)?;
@@ -52,13 +54,14 @@ pub(super) fn concluded(plan: &Plan, measured: &Measured) -> (Outcome, Report) {
     (outcome, report)
 }
 
-/// Sends the load and judges what came back.
-pub(super) fn measured(plan: &Plan, args: &OutputArgs) -> (Outcome, Report) {
+/// Sends the load and judges what came back; `known` are pods that answered an earlier check of the same.
+pub(super) fn measured(plan: &Plan, known: &[String], args: &OutputArgs) -> (Outcome, Report) {
+    let registry = |plan: &Plan| PodRegistry::knowing(plan.mappings.clone(), known);
     if !plan.preparation.discovers_pods {
-        return run(plan, args, None);
+        return run(plan, &registry(plan), args, None);
     }
     match found(plan, args) {
-        Ok((plan, discovery)) => run(&plan, args, Some(discovery)),
+        Ok((plan, discovery)) => run(&plan, &registry(&plan), args, Some(discovery)),
         Err(error) => concluded(plan, &Measured::failed(plan, error)),
     }
 }
@@ -79,14 +82,18 @@ fn found(plan: &Plan, args: &OutputArgs) -> Result<(Plan, Discovery), Unmeasured
     Ok((planned, found))
 }
 
-fn run(plan: &Plan, args: &OutputArgs, discovery: Option<Discovery>) -> (Outcome, Report) {
+fn run(
+    plan: &Plan,
+    registry: &Arc<PodRegistry>,
+    args: &OutputArgs,
+    discovery: Option<Discovery>,
+) -> (Outcome, Report) {
     if let Some(shortage) = machine::port_shortage(plan) {
         output::warn(&announcement::port_shortage(shortage));
     }
-    let registry = PodRegistry::shared(plan.mappings.clone());
-    let mut progress = output::ProgressBar::new(plan, &registry, args);
-    let mut notices = Notices::new(announcement::announcement(plan, args.detail()), &registry);
-    let mut measured = load::measure(plan, &registry, &mut |seen| {
+    let mut progress = output::ProgressBar::new(plan, registry, args);
+    let mut notices = Notices::new(announcement::announcement(plan, args.detail()), registry);
+    let mut measured = load::measure(plan, registry, &mut |seen| {
         let news = notices.news(plan, &seen);
         if let Some(news) = news.filter(|_| !args.quiet) {
             progress.clear();

@@ -73,6 +73,26 @@ impl PodRegistry {
         })
     }
 
+    /// One that knows the workloads of pods which answered before, though nothing of them may answer now.
+    #[must_use]
+    pub fn knowing(mappings: Mappings, pods: &[String]) -> Arc<Self> {
+        let registry = Self::shared(mappings);
+        let most = registry.most_groups();
+        for pod in pods {
+            let group = registry.mappings.group(pod);
+            registry.lock().group(group, most);
+        }
+        registry
+    }
+
+    fn most_groups(&self) -> usize {
+        if self.mappings.are_single() {
+            MAX_GROUPS
+        } else {
+            MAX_WORKLOADS
+        }
+    }
+
     /// `(name, group)` of every pod; the index is its [`PodId`].
     #[must_use]
     pub fn pods(&self) -> Vec<(String, GroupId)> {
@@ -95,12 +115,7 @@ impl PodRegistry {
         if let Some(pod) = find(&names.by_name, hash, name) {
             return (pod, true);
         }
-        let most = if self.mappings.are_single() {
-            MAX_GROUPS
-        } else {
-            MAX_WORKLOADS
-        };
-        let group = names.group(self.mappings.group(name), most);
+        let group = names.group(self.mappings.group(name), self.most_groups());
         if names.by_name.len() < MAX_PODS {
             let pod = names.push(name.to_owned(), group);
             insert(&mut names.by_name, hash, name, pod);

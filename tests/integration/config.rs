@@ -61,6 +61,37 @@ expect = "v1=70%,v2=30%"
 path = "/again"
 "#;
 
+/// The second check leads to the first backend by a mistake, which is told where it is known to be the first.
+const WRONG_HEADER: &str = r#"
+[target]
+url = "URL"
+tolerance = "10pp"
+requests = 600
+
+[[check]]
+name = "weights"
+expect = { v1 = 70, v2 = 30 }
+
+[[check]]
+name = "header"
+header = { X-Canary = "never" }
+expect = { v1 = 0, v2 = 100 }
+"#;
+
+#[test]
+fn checks_of_one_target_share_what_they_learned_of_its_pods() {
+    let mut config = Config::new("v1=70,v2=30".parse().unwrap());
+    config.route_header = Some("X-Canary".parse().unwrap());
+    let folder = Folder::with(&config, WRONG_HEADER);
+    let code = |more: &[&str]| {
+        let report = folder.run(&[&["--json", "-"], more].concat()).json();
+        let checks = report["checks"].as_array().unwrap();
+        codes(&checks.last().unwrap()["report"])[0].to_owned()
+    };
+    assert_eq!(code(&[]), "zero_weight_hit");
+    assert_eq!(code(&["--check", "header"]), "ambiguous_assignment");
+}
+
 /// Six checks of an ingress whose weights are 70/30, of which v2 is the canary.
 pub(crate) const SIX: &str = r#"
 [target]
