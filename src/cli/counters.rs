@@ -157,6 +157,7 @@ fn refused(error: &CountersError) -> CommandError {
     let message = terminal(&error.to_string()).into_owned();
     match error {
         CountersError::Unread { .. }
+        | CountersError::Nothing(_)
         | CountersError::ByWhat { .. }
         | CountersError::Several(_)
         | CountersError::NoRange

@@ -13,6 +13,9 @@ pub enum CountersError {
         /// Why.
         source: io::Error,
     },
+    /// A reading shows no series.
+    #[error("{0} shows no counters in Prometheus' text format: is it all that /metrics answered?")]
+    Nothing(String),
     /// No counter is known by name.
     #[error("{0}")]
     Unknown(String),
@@ -50,7 +53,7 @@ pub enum CountersError {
     Gauge(String),
     /// What is meant counts no requests.
     #[error(
-        "{metric} has the value {value}, which is no number of requests: give the counter itself, without rate() or increase()"
+        "{metric} has the value {value:?}, which is no number of requests: give the counter itself, without rate() or increase()"
     )]
     Fraction {
         /// The series.

@@ -16,6 +16,8 @@ pub(super) struct Exposition {
     pub(super) samples: BTreeMap<Labels, f64>,
     /// Names that are those of gauges.
     pub(super) gauges: BTreeSet<String>,
+    /// Whether it shows series at all, or says that there may be some.
+    pub(super) has_series: bool,
     /// The names of all series that were not wanted, the first of them.
     pub(super) others: BTreeSet<String>,
 }
@@ -50,11 +52,14 @@ impl Exposition {
     fn take(&mut self, line: &str, wants: &dyn Fn(&str) -> bool) {
         if let Some(comment) = line.strip_prefix('#') {
             let mut words = comment.split_whitespace();
-            if let (Some("TYPE"), Some(name), Some("gauge")) =
+            if let (Some("TYPE"), Some(name), Some(kind)) =
                 (words.next(), words.next(), words.next())
-                && wants(name)
             {
-                self.gauges.insert(name.to_owned());
+                // There may be none of it yet.
+                self.has_series = true;
+                if kind == "gauge" && wants(name) {
+                    self.gauges.insert(name.to_owned());
+                }
             }
             return;
         }
@@ -62,7 +67,15 @@ impl Exposition {
             .find(|c: char| c == '{' || c.is_whitespace())
             .unwrap_or(line.len());
         let (name, rest) = line.split_at(end);
+        let value_of = |rest: &str| {
+            rest.split_whitespace()
+                .next()
+                .and_then(|text| text.parse().ok())
+        };
         if !wants(name) {
+            let labels_end = rest.rfind('}').map_or(0, |end| end + 1);
+            let value: Option<f64> = value_of(&rest[labels_end..]);
+            self.has_series |= value.is_some() && !name.is_empty();
             if self.others.len() < MOST_OTHERS && !self.others.contains(name) {
                 self.others.insert(name.to_owned());
             }
@@ -76,8 +89,8 @@ impl Exposition {
         } else {
             Some(rest)
         };
-        let value = value.and_then(|value| value.split_whitespace().next());
-        if let Some(value) = value.and_then(|value| value.parse().ok()) {
+        if let Some(value) = value.and_then(value_of) {
+            self.has_series = true;
             self.samples.insert(labels, value);
         }
     }
@@ -104,5 +117,32 @@ mod tests {
         assert!(quoted, "{read:?}");
         assert_eq!(read.gauges, BTreeSet::from(["open".to_owned()]));
         assert!(read.others.contains("other"));
+    }
+
+    #[test]
+    fn a_page_that_shows_no_series_is_told_from_one_without_those_that_are_wanted() {
+        let shows = |text: &str| {
+            let read = Exposition::read(text.as_bytes(), &|name| name == "wanted");
+            read.unwrap().has_series
+        };
+        for text in [
+            "",
+            "# HELP a b\n",
+            "<html>404 Not Found</html>",
+            "curl: (7) Failed to connect",
+            "wanted{a=\"b\"",
+            "wanted many",
+        ] {
+            assert!(!shows(text), "{text}");
+        }
+        for text in [
+            "wanted 0",
+            "other 0",
+            "other{a=\"}\"} 1e3 1717000000000",
+            "# TYPE other counter",
+            "other{a=\"b\"} 1 # {t=\"x\"} 1",
+        ] {
+            assert!(shows(text), "{text}");
+        }
     }
 }

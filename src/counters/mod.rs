@@ -91,6 +91,9 @@ impl Counters {
                     file: file.to_owned(),
                     source,
                 })?;
+            if !read.has_series {
+                return Err(CountersError::Nothing(file.to_owned()));
+            }
             gauges.extend(read.gauges);
             others.extend(read.others);
             for (labels, value) in read.samples {

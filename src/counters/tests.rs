@@ -142,7 +142,7 @@ fn what_says_nothing_of_who_answered_is_explained() {
     let hits = "hits{to=\"v1\"} 1\n";
     for (error, said) in [
         (
-            told("", &[], "", ""),
+            told("", &[], "up 1\n", "up 1\n"),
             "no counter is known by name (istio_requests_total, nginx_ingress",
         ),
         (
@@ -155,7 +155,12 @@ fn what_says_nothing_of_who_answered_is_explained() {
             "--format nginx",
         ),
         (
-            told("", &[], "", "caddy_http_requests_total{handler=\"x\"} 4"),
+            told(
+                "",
+                &[],
+                "up 1\n",
+                "caddy_http_requests_total{handler=\"x\"} 4",
+            ),
             "--format caddy",
         ),
         (
@@ -163,6 +168,15 @@ fn what_says_nothing_of_who_answered_is_explained() {
             "--by is missing: say which label of hits names who answered; it has to",
         ),
         (told("hits", &["to"], hits, hits), "hits did not grow"),
+        // The first reading came to nothing: all that was ever counted would be judged.
+        (
+            told("hits", &["to"], "", hits),
+            "before.prom shows no counters",
+        ),
+        (
+            told("hits", &["to"], hits, "<html>404 Not Found</html>"),
+            "after.prom shows no counters",
+        ),
         (
             told("hits", &["pod"], hits, "hits{to=\"v1\"} 2\n"),
             "no series of hits that grew has the label pod; it has to",
@@ -173,7 +187,7 @@ fn what_says_nothing_of_who_answered_is_explained() {
             "which is no number of requests",
         ),
         (
-            told("hits", &["to"], "", "hits{to=\"v1\"} NaN\n"),
+            told("hits", &["to"], "up 1\n", "hits{to=\"v1\"} NaN\n"),
             "which is no number of requests",
         ),
         (

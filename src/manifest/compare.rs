@@ -25,10 +25,12 @@ impl Manifests {
         let tables = [self, new].map(|side| Table::read(&side.objects, step, None));
         let [old, new] = tables;
         let (old, new) = (old?, new?);
-        for table in [&old, &new] {
+        for (table, side) in [(&old, "old"), (&new, "new")] {
             if table.rows.is_empty() {
                 let refused = table.refused.first().cloned();
-                return Err(refused.unwrap_or_else(|| super::choice::no_route(table.objects)));
+                let error = refused.unwrap_or_else(|| super::choice::no_route(table.objects));
+                let error = Box::new(error);
+                return Err(ManifestError::Side { side, error });
             }
         }
         let doors = |table: &Table<'_>| -> BTreeSet<String> {
@@ -234,14 +236,17 @@ impl<'b> Sides<'_, '_, 'b> {
         } else {
             Compared::Differs
         };
-        reasons.extend(ignored_total(row));
-        reasons.extend(ignored_total(other));
+        let totals = [ignored_total(row), ignored_total(other)];
+        reasons.extend(totals.into_iter().flatten());
         if result == Compared::Same {
             reasons.extend(other_forms(old, new));
             reasons.extend(without_weight(row));
             reasons.extend(without_weight(other));
             reasons.extend(path_types(row, other));
         }
+        // Both sides may say the same.
+        let mut told = BTreeSet::new();
+        reasons.retain(|reason| told.insert(reason.clone()));
         (result, Some(other), reasons)
     }
 }

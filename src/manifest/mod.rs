@@ -76,6 +76,14 @@ pub enum ManifestError {
         /// The kinds that were found.
         found: String,
     },
+    /// One of two sides says nothing.
+    #[error("{side}: {error}")]
+    Side {
+        /// Which.
+        side: &'static str,
+        /// Why.
+        error: Box<ManifestError>,
+    },
     /// An option names a route that is not there.
     #[error("{option} is none of the manifests' routes: {routes}")]
     Unknown {

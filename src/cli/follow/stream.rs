@@ -106,18 +106,13 @@ impl Objects {
                 let object = event.remove("object").unwrap_or_default();
                 match event.get("type").and_then(Value::as_str) {
                     Some("BOOKMARK") => return Ok(()),
-                    Some("ERROR") => {
-                        let message = object
-                            .get("message")
-                            .and_then(Value::as_str)
-                            .unwrap_or("an error");
-                        return Err(CommandError::usage(format!(
-                            "the watch broke off: {}; start it again",
-                            terminal(message)
-                        )));
-                    }
+                    Some("ERROR") => return Err(broke_off(&object)),
                     kind => (kind == Some("DELETED"), object),
                 }
+            }
+            // What a server answers in place of objects.
+            status if status.get("kind").is_some_and(|kind| kind == "Status") => {
+                return Err(broke_off(&status));
             }
             object => (false, object),
         };
@@ -163,6 +158,15 @@ impl Objects {
             is_found: false,
         }])
     }
+}
+
+/// That the server sent a status, and no object.
+fn broke_off(status: &Value) -> CommandError {
+    let message = status.get("message").and_then(Value::as_str);
+    CommandError::usage(format!(
+        "the watch broke off: {}; start it again",
+        terminal(message.unwrap_or("an error"))
+    ))
 }
 
 #[cfg(test)]
@@ -212,11 +216,13 @@ mod tests {
         let left: Vec<&String> = objects.0.keys().map(|key| &key[2]).collect();
         assert_eq!(left, ["c"]);
         let gone = json!({"kind": "Status", "message": "too old resource version"});
-        let error = objects.take(event("ERROR", gone)).unwrap_err();
-        assert!(
-            error.message.contains("too old resource version"),
-            "{}",
-            error.message
-        );
+        for status in [event("ERROR", gone.clone()), gone] {
+            let error = objects.take(status).unwrap_err();
+            assert!(
+                error.message.contains("too old resource version"),
+                "{}",
+                error.message
+            );
+        }
     }
 }

@@ -19,6 +19,20 @@ pub(super) enum Unit<'a> {
     Line { raw: &'a [u8], text: &'a [u8] },
 }
 
+/// What is no text, by how it begins, and what makes text of it.
+const NO_TEXT: [(&[u8], &str); 7] = [
+    (b"\x1f\x8b\x08", "is compressed: read it through zcat -f"),
+    (
+        b"\x28\xb5\x2f\xfd",
+        "is compressed: read it through zstdcat",
+    ),
+    (b"\xfd7zXZ\0", "is compressed: read it through xzcat"),
+    (b"BZh91AY&SY", "is compressed: read it through bzcat"),
+    (b"PK\x03\x04", "is a zip archive: read it through unzip -p"),
+    (b"\xff\xfe", "is UTF-16: read it through iconv -f UTF-16"),
+    (b"\xfe\xff", "is UTF-16: read it through iconv -f UTF-16"),
+];
+
 /// Reads lines as far as the bound.
 #[derive(Debug)]
 pub(crate) struct LineReader<R> {
@@ -34,7 +48,8 @@ impl<R: BufRead> LineReader<R> {
         }
     }
 
-    /// The next line without its end; `None` at the end of the text.
+    /// The next line without its end; `None` at the end of the text. What is no text is an error, wherever it begins:
+    /// a few lines that can't be read would hide how much is missing.
     pub(crate) fn next(&mut self) -> io::Result<Option<&[u8]>> {
         self.line.clear();
         let mut any = false;
@@ -45,7 +60,7 @@ impl<R: BufRead> LineReader<R> {
                 Err(error) => return Err(error),
             };
             if buffer.is_empty() {
-                return Ok(any.then_some(&self.line));
+                return if any { self.text().map(Some) } else { Ok(None) };
             }
             any = true;
             let end = memchr::memchr(b'\n', buffer);
@@ -53,8 +68,20 @@ impl<R: BufRead> LineReader<R> {
             let read = end.map_or(buffer.len(), |end| end + 1);
             self.reader.consume(read);
             if end.is_some() {
-                return Ok(Some(&self.line));
+                return self.text().map(Some);
             }
+        }
+    }
+
+    /// The line, without the mark that says in which order its bytes stand.
+    fn text(&self) -> io::Result<&[u8]> {
+        let line = &self.line[..];
+        match NO_TEXT.iter().find(|(start, _)| line.starts_with(start)) {
+            Some((_, what)) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("it {what}"),
+            )),
+            None => Ok(line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)),
         }
     }
 }
@@ -310,6 +337,33 @@ mod tests {
         }
         cutter.finish(&mut take);
         units
+    }
+
+    #[test]
+    fn what_is_no_text_is_told_wherever_it_begins() {
+        let read = |text: &[u8]| {
+            let mut lines = LineReader::new(text);
+            let mut read = Vec::new();
+            loop {
+                match lines.next() {
+                    Ok(Some(line)) => read.push(String::from_utf8_lossy(line).into_owned()),
+                    Ok(None) => return Ok(read),
+                    Err(error) => return Err(error.to_string()),
+                }
+            }
+        };
+        let marked = "\u{feff}a\r\n\u{feff}b".as_bytes();
+        assert_eq!(read(marked), Ok(vec!["a\r".to_owned(), "b".to_owned()]));
+        assert_eq!(
+            read(b"\n\x1f"),
+            Ok(vec![String::new(), "\u{1f}".to_owned()])
+        );
+        for (start, what) in NO_TEXT {
+            for before in [&b""[..], b"a line\n"] {
+                let text = [before, start, b" and more\n"].concat();
+                assert_eq!(read(&text), Err(format!("it {what}")));
+            }
+        }
     }
 
     #[test]
