@@ -104,7 +104,7 @@ fn drive<'a>(
         return Ok(false);
     };
     if *is_unrouted {
-        return unrouted(entry, controller, workloads);
+        return unrouted(entry, controller, apex, workloads);
     }
     let holds = |object: &Object| drives.iter().any(|driven| is_driven(object, driven));
     let is_named = holds(entry.object)
@@ -168,11 +168,12 @@ fn is_driven(object: &Object, driven: &Driven) -> bool {
         && same_namespace(object.namespace.as_deref(), driven.namespace.as_deref())
 }
 
-/// Argo Rollouts without a router: the stable service has the stable pods alone; a service for all pods has
-/// both, in the shares of their numbers.
+/// A Rollout without a router: the stable service has the stable pods alone; a service for all pods has both, in
+/// the shares of their numbers. They are those of the Rollout itself, or of the workload `apex`.
 fn unrouted<'a>(
     entry: &mut Route<'a>,
     controller: &Route<'a>,
+    apex: &str,
     workloads: &Workloads<'a>,
 ) -> Result<bool, ManifestError> {
     let [backend] = &entry.backends[..] else {
@@ -205,7 +206,7 @@ fn unrouted<'a>(
     } else {
         let found = workloads.of(backend)?;
         let is_whole = found.iter().any(|found| {
-            found.family() == controller.object.name
+            [&controller.object.name, apex].contains(&found.family())
                 && same_namespace(
                     found.object.namespace.as_deref(),
                     controller.object.namespace.as_deref(),

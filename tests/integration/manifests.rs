@@ -127,8 +127,15 @@ fn every_kind_that_is_read_has_manifests_in_three_forms() {
             kind.groups
         );
         for name in kind.names {
-            assert!(own(&[name]) >= 1, "{name} of {:?}", kind.groups);
+            assert!(own(&[name]) >= 3, "{name} of {:?}", kind.groups);
         }
+    }
+    // What a rule may lead to, in place of a Service.
+    for kind in ["InferencePool", "XBackend", "UpstreamGroup"] {
+        let leads = texts
+            .iter()
+            .filter(|text| text.contains(&format!("kind: {kind}")));
+        assert!(leads.count() >= 3, "{kind}");
     }
 }
 

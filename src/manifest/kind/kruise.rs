@@ -5,6 +5,8 @@
 //! counted from 1. Where a step has `matches`, they lead to the canary and no weight counts
 //! (`TrafficRoutingStrategy` of kruise-rollouts).
 
+mod unrouted;
+
 use serde_json::Value;
 
 use super::{Context, Kind, Read};
@@ -17,8 +19,8 @@ use crate::manifest::route::{Backend, Driven, Place, Route};
 pub(super) const KIND: Kind = Kind {
     names: &["Rollout", "TrafficRouting"],
     groups: &["rollouts.kruise.io"],
-    weights: "spec.strategy.canary.steps[].traffic, or weight (or blueGreen.steps[]); TrafficRouting spec.strategy.weight",
-    meaning: "percent of the canary at the current step or that of --step",
+    weights: "spec.strategy.canary.steps[].traffic, or weight (or blueGreen.steps[]); TrafficRouting spec.strategy.weight; without trafficRoutings steps[].replicas",
+    meaning: "percent of the canary at the current step or that of --step; replicas: numbers of pods",
     read: Read::Each(routes),
 };
 
@@ -34,11 +36,18 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
     for (key, status) in [("canary", "canaryStatus"), ("blueGreen", "blueGreenStatus")] {
         let style = strategy.at(key)?;
         let routings = style.at("trafficRoutings")?.items()?;
-        let Some(routing) = routings.first() else {
-            continue;
-        };
         let steps = style.at("steps")?;
         let items = steps.items()?;
+        // A TrafficRouting may do it.
+        let annotations = object.root().along(&["metadata", "annotations"])?;
+        let is_routed_elsewhere = style.at("trafficRoutingRef")?.is_there()
+            || annotations
+                .at("rollouts.kruise.io/trafficrouting")?
+                .is_there();
+        let moves_pods = key == "canary" && !items.is_empty() && !is_routed_elsewhere;
+        if routings.is_empty() && !moves_pods {
+            continue;
+        }
         let current = object
             .root()
             .along(&["status", status, "currentStepIndex"])?;
@@ -48,6 +57,9 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
         let step = context.step.or(current).unwrap_or(1);
         let Some(item) = items.get(step.saturating_sub(1)) else {
             return Err(steps.error(&format!("has {} steps: step {step} is none", items.len())));
+        };
+        let Some(routing) = routings.first() else {
+            return Ok(vec![unrouted::route(object, context, &style, item)?]);
         };
         let is_one = style.at("disableGenerateCanaryService")?.flag()?;
         return Ok(vec![route(object, routing, item, is_one)?]);
