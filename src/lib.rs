@@ -95,7 +95,7 @@ pub mod parts {
     pub use crate::plan::{ConnectionUse, LoadShape, Plan};
 
     pub use crate::tally::Tally;
-    pub use crate::tally::counted::GroupCounted;
+    pub use crate::tally::counted::{Counted, GroupCounted};
     pub use crate::tally::latency::Latency;
     pub use crate::tally::monitor::{Monitor, Seen};
     pub use crate::tally::pods::{GroupId, Interner, PodRegistry};
@@ -116,8 +116,10 @@ pub mod parts {
 
     pub use crate::verdict::clusters::{Clusters, MOST_CORRELATION, judge_clustered};
     pub use crate::verdict::decision::{Counts, Likeness, Shared, judge as judge_counts};
-    pub use crate::verdict::pair::{Side, judge as judge_pair, planned};
-    pub use crate::verdict::{Evidence, Verdict, VerdictName, decide, judge};
+    pub use crate::verdict::pair::{PARTS as PAIR_PARTS, Side, judge as judge_pair, planned};
+    pub use crate::verdict::{
+        Evidence, Verdict, VerdictName, decide, judge, judge_counts as judge_evidence,
+    };
 
     pub use crate::report::Report;
     pub use crate::report::checks::ChecksReport;

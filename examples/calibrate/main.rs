@@ -1,7 +1,7 @@
 //! Measures how often the verdict is wrong, and writes the table: `cargo run --release --example calibrate`.
 //!
 //! `--quick` makes it from fewer seeded runs; `--output DIRECTORY` writes elsewhere than to `docs`; `--only PART`
-//! measures `dependent`, `even`, `pinned`, `sequential`, `two` or `within` anew, and leaves the rest of the table as it is.
+//! measures `clients`, `dependent`, `even`, `pinned`, `sequential`, `two` or `within` anew, and leaves the rest of the table as it is.
 
 mod suite;
 mod table;
@@ -19,7 +19,15 @@ use suite::sequential::{LARGE_ALPHA, TRUTHS};
 use suite::{ALPHA, Effort, Expectation, SPLITS};
 
 /// What can be measured by itself.
-const PARTS: [&str; 6] = ["dependent", "even", "pinned", "sequential", "two", "within"];
+const PARTS: [&str; 7] = [
+    "clients",
+    "dependent",
+    "even",
+    "pinned",
+    "sequential",
+    "two",
+    "within",
+];
 
 /// What the arguments ask for.
 struct Options {
@@ -69,6 +77,7 @@ fn main() -> ExitCode {
         }
     };
     let rows = match options.only.as_deref() {
+        Some("clients") => suite::clients::rows(),
         Some("dependent") => dependent(options.effort),
         Some("even") => even(),
         Some("pinned") => pinned(options.effort),
@@ -159,6 +168,7 @@ fn measured(effort: Effort) -> Vec<Row> {
     });
     part("dependent", &mut || dependent(effort));
     part("pinned", &mut || pinned(effort));
+    part("clients", &mut suite::clients::rows);
     part("even", &mut even);
     part("within", &mut || within(effort));
     part("two", &mut || two(effort));

@@ -21,7 +21,7 @@ use crate::plan::settings::{Settings, SettingsError};
 use crate::report::pair::{PairReport, PairsReport};
 use crate::tally::pods::PodRegistry;
 use crate::verdict::checks::{self as together, JudgedCheck};
-use crate::verdict::pair::{self, Pair, Side};
+use crate::verdict::pair::{self, PARTS, Pair, Side};
 
 /// The arguments of a comparison that sends requests.
 #[derive(Debug, Args)]
@@ -78,9 +78,6 @@ pub(super) struct PairArgs {
     #[arg(long, value_name = "RULE", requires = "from")]
     identify: Vec<String>,
 }
-
-/// Each side is asked in so many parts, so that what changes meanwhile changes for both.
-const PARTS: u64 = 8;
 
 /// Asks both, and reports what they did.
 pub(super) fn run(

@@ -18,6 +18,9 @@ use crate::stats::judge::Decision;
 use crate::stats::two_sample::{self, TwoSample};
 use crate::tally::counted::Counted;
 
+/// Each side is asked in so many parts, in turn, so that what changes meanwhile changes for both.
+pub const PARTS: u64 = 8;
+
 /// What came back from one of two ingresses.
 #[derive(Debug, Clone, Default)]
 pub struct Side {
@@ -34,14 +37,25 @@ pub struct Side {
 impl Side {
     /// Adds what one part of the run measured.
     pub fn add(&mut self, measured: &Measured) {
-        self.counted.add(&measured.counted);
+        self.count(&measured.counted);
+        match &measured.ending {
+            // An ingress that names nobody is told by its counts.
+            Ok(Ending::Complete | Ending::ReplacementsSpent | Ending::NothingIdentified) => {}
+            Ok(ending) => self.cut_short = Some(*ending),
+            Err(why) => self.failed = Some(why.clone()),
+        }
+    }
+
+    /// Adds the counts of one part of the run.
+    pub fn count(&mut self, counted: &Counted) {
+        self.counted.add(counted);
         let Counted {
             groups,
             by_status,
             unidentified_by_status,
             by_failure,
             ..
-        } = measured.counted.clone();
+        } = counted.clone();
         self.parts.push(Counted {
             groups,
             by_status,
@@ -49,12 +63,6 @@ impl Side {
             by_failure,
             ..Counted::default()
         });
-        match &measured.ending {
-            // An ingress that names nobody is told by its counts.
-            Ok(Ending::Complete | Ending::ReplacementsSpent | Ending::NothingIdentified) => {}
-            Ok(ending) => self.cut_short = Some(*ending),
-            Err(why) => self.failed = Some(why.clone()),
-        }
     }
 
     /// Whether the user stopped it.
@@ -444,8 +452,7 @@ mod tests {
         let whole = |parts: &[Counted]| {
             let mut side = Side::default();
             for part in parts {
-                side.counted.add(part);
-                side.parts.push(part.clone());
+                side.count(part);
             }
             side
         };

@@ -6,6 +6,7 @@
 //! backends all counts are enumerated and weighted with their binomial probabilities; with more, counts are
 //! drawn with fixed seeds.
 
+pub(crate) mod clients;
 pub(crate) mod conformance;
 pub(crate) mod curves;
 pub(crate) mod dependent;

@@ -4,7 +4,8 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use lbtest::parts::{
-    Group, GroupCounted, Latency, Sampler, Side, VerdictName, judge_pair as judge, planned,
+    Counted, Group, GroupCounted, Latency, PAIR_PARTS as PARTS, Sampler, Side, VerdictName,
+    judge_pair as judge, planned,
 };
 
 use super::row::{Row, standard_error};
@@ -62,13 +63,16 @@ fn cell(expectation: &Expectation, truth: &[f64], n: u64, runs: u64) -> Vec<Row>
     rows.collect()
 }
 
-/// What one side answers to `n` requests, all with status 200.
+/// What one side answers to `n` requests, in its parts, all with status 200.
 fn side(expectation: &Expectation, truth: &[f64], n: u64, random: &mut ChaCha8Rng) -> Side {
+    let sampler = Sampler::new(truth);
     let mut side = Side::default();
-    let mut counts = vec![0; truth.len()];
-    Sampler::new(truth).draw(n, random, &mut counts);
-    for (label, count) in expectation.claim.split.labels().iter().zip(counts) {
-        side.counted.groups.push(GroupCounted {
+    for _ in 0..PARTS {
+        let part = n.div_ceil(PARTS);
+        let mut counts = vec![0; truth.len()];
+        sampler.draw(part, random, &mut counts);
+        let labels = expectation.claim.split.labels().iter();
+        let groups = labels.zip(counts).map(|(label, count)| GroupCounted {
             group: Group {
                 workload: label.clone(),
                 owner: label.clone(),
@@ -79,7 +83,11 @@ fn side(expectation: &Expectation, truth: &[f64], n: u64, random: &mut ChaCha8Rn
             errors: 0,
             latency: Latency::default(),
         });
+        side.count(&Counted {
+            groups: groups.collect(),
+            by_status: [(200, part)].into(),
+            ..Counted::default()
+        });
     }
-    side.counted.by_status.insert(200, n);
     side
 }
