@@ -1,7 +1,8 @@
 //! The annotation of a job in GitHub Actions: one workflow command that says why it fails.
 
 use super::escape::{terminal, workflow_data, workflow_property};
-use super::text::{cut, word};
+use super::names::cut;
+use super::text::word;
 use super::{Named, VerdictName};
 
 /// Longer messages are cut: GitHub shows an annotation on a few lines.

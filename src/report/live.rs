@@ -13,7 +13,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::escape::terminal;
-use super::text::cut;
+use super::names::cut;
 use crate::format::time;
 use crate::plan::Plan;
 use crate::verdict::intervals;

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::checks::{COLUMNS, ChecksReport};
 use super::escape::markdown;
-use super::text::{MOST_UNMAPPED, cut, interval, word};
+use super::names::cut;
+use super::text::{MOST_UNMAPPED, interval, word};
 use super::{BackendReport, Named, Report, UnmappedReport};
 use crate::format::{percent, time};
 

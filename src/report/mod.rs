@@ -19,6 +19,7 @@ pub mod live;
 pub mod markdown;
 pub mod measurement;
 pub mod metrics;
+mod names;
 mod next;
 pub mod openmetrics;
 pub mod pair;

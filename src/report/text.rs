@@ -6,6 +6,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::escape::terminal;
+use super::names::distinct;
 use super::next::next_step;
 use super::{AddressReport, BackendReport, PodReport, Report, UnmappedReport, VerdictName};
 use crate::format::{p_value, p_value_with_log10, percent, time};
@@ -189,10 +190,21 @@ fn narrow(mut rows: Vec<Vec<String>>) -> String {
         2 + cells.max().unwrap_or(0)
     });
     let left = WIDTH.saturating_sub(widths.sum()).max(12);
-    for row in &mut rows {
-        row[0] = cut_within(&row[0], left);
-    }
+    cut_names(&mut rows, left);
     table(&rows, 1)
+}
+
+/// Cuts the first cell of each row but the header to `width` characters.
+fn cut_names<R: AsMut<[String]>>(rows: &mut [R], width: usize) {
+    let mut cells: Vec<&mut String> = rows
+        .iter_mut()
+        .skip(1)
+        .filter_map(|row| row.as_mut().first_mut())
+        .collect();
+    let names: Vec<String> = cells.iter().map(|cell| (*cell).clone()).collect();
+    for (cell, name) in cells.iter_mut().zip(distinct(&names, width)) {
+        **cell = name;
+    }
 }
 
 /// So many pods have a row: those that get most, and those that get least.
@@ -271,40 +283,20 @@ fn within(out: &mut String, report: &Report) {
         pods.sort_by_key(|pod| std::cmp::Reverse(pod.observed));
         fold(&mut rows, &pods, |pod| {
             [
-                cut_within(&terminal(&pod.name), MOST_NAME),
+                terminal(&pod.name).into_owned(),
                 terminal(&backend.label).into_owned(),
                 pod.observed.to_string(),
                 ratio(pod).unwrap_or_else(|| "-".to_owned()),
             ]
         });
     }
+    cut_names(&mut rows, MOST_NAME);
     line(out, format_args!(""));
     out.push_str(&table(&rows, 2));
 }
 
 /// So many workloads that are no backend have a row.
 pub(super) const MOST_UNMAPPED: usize = 8;
-
-/// The first `width` characters of `text`, the last of them an ellipsis where something is cut off.
-#[must_use]
-pub fn cut(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return text.to_owned();
-    }
-    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
-    format!("{kept}…")
-}
-
-/// The beginning and the end of `text`, which is what tells pods and versions apart, in `width` characters.
-pub(super) fn cut_within(text: &str, width: usize) -> String {
-    let length = text.chars().count();
-    if length <= width {
-        return text.to_owned();
-    }
-    let end = 2 * width / 3;
-    let kept: String = text.chars().skip(length - end).collect();
-    format!("{}{kept}", cut(text, width.saturating_sub(end)))
-}
 
 /// Aligned columns: the first `left` of them to the left, the others to the right.
 #[must_use]
@@ -449,13 +441,6 @@ fn address(row: &AddressReport, backends: &[BackendReport]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_that_is_cut_keeps_what_tells_it_from_its_like() {
-        let cut = cut_within("challenge-app-v2-68df7ddd7b-x7kfd", 18);
-        assert_eq!(cut, "chall…7ddd7b-x7kfd");
-        assert_eq!(cut_within("v1", 18), "v1");
-    }
 
     #[test]
     fn columns_align_whatever_the_characters() {

@@ -8,8 +8,9 @@ use super::chart::staircase;
 use super::{POLICY, SCRIPT, STYLE, environment};
 use crate::format::time;
 use crate::report::escape::terminal;
+use crate::report::names::cut;
 use crate::report::rollout::{RolloutReport, StepReport};
-use crate::report::text::{cut, word};
+use crate::report::text::word;
 
 const PAGE: &str = include_str!("rollout.html");
 

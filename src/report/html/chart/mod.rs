@@ -17,7 +17,7 @@ pub(super) use windows::{Bar, bars};
 use serde::Serialize;
 
 use crate::report::escape::terminal;
-use crate::report::text::cut_within;
+use crate::report::names::cut_within;
 use crate::report::{BackendReport, Report};
 
 /// The width of every chart, in its own units.

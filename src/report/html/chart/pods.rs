@@ -4,7 +4,9 @@ use super::axis::Axis;
 use super::svg::{Anchor, Svg};
 use super::{Chart, MARGIN, WIDTH};
 use crate::report::Report;
-use crate::report::text::{MOST_PODS, cut};
+use crate::report::escape::terminal;
+use crate::report::names::{cut_within, distinct};
+use crate::report::text::MOST_PODS;
 
 const ROW: f64 = 18.0;
 /// Where the names end.
@@ -42,8 +44,8 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
     let bottom = ROW * rows.len() as f64;
     let mut svg = Svg::default();
     axis.draw(&mut svg, bottom, 0.0, 5, |ratio| format!("{ratio} ×"));
-    for (index, row) in rows.iter().enumerate() {
-        draw(&mut svg, &axis, (index as f64 + 0.5) * ROW, row);
+    for (index, (row, name)) in rows.iter().zip(names(&rows)).enumerate() {
+        draw(&mut svg, &axis, (index as f64 + 0.5) * ROW, (row, &name));
     }
     svg.line(
         "expected",
@@ -128,19 +130,11 @@ fn folded<'a>(pods: &[Pod<'a>]) -> Vec<Row<'a>> {
         .collect()
 }
 
-fn draw(svg: &mut Svg, axis: &Axis, middle: f64, row: &Row<'_>) {
-    let baseline = middle + 4.0;
-    let pod = match row {
-        Row::Folded(_) => {
-            svg.text(
-                "tick halo",
-                (NAMES - 8.0, baseline),
-                Anchor::End,
-                &told(row),
-            );
-            return;
-        }
-        Row::Pod(pod) => pod,
+fn draw(svg: &mut Svg, axis: &Axis, middle: f64, (row, name): (&Row<'_>, &str)) {
+    let place = (NAMES - 8.0, middle + 4.0);
+    let Row::Pod(pod) = row else {
+        svg.text("tick halo", place, Anchor::End, name);
+        return;
     };
     let (from, to) = (
         axis.place(1.0 - pod.tolerance),
@@ -157,24 +151,21 @@ fn draw(svg: &mut Svg, axis: &Axis, middle: f64, row: &Row<'_>) {
     let (low, high) = (axis.place(pod.low), axis.place(pod.high));
     svg.line(&format!("interval {class}"), (low, middle), (high, middle));
     svg.mark(class, axis.place(pod.ratio), middle, !is_off);
-    svg.text(
-        "tick",
-        (NAMES - 8.0, baseline),
-        Anchor::End,
-        &name(pod.name),
-    );
+    svg.text("tick", place, Anchor::End, name);
     let figure = format!("{:.2} ×", pod.ratio);
-    svg.text("tick", (WIDTH - MARGIN, baseline), Anchor::End, &figure);
+    svg.text("tick", (WIDTH - MARGIN, place.1), Anchor::End, &figure);
 }
 
-/// The end of a pod's name, which tells it from the others.
-fn name(name: &str) -> String {
+/// What stands before each row: what tells the pods apart, in the room that there is.
+fn names(rows: &[Row<'_>]) -> Vec<String> {
     const SHOWN: usize = 16;
-    let name = crate::report::escape::terminal(name);
-    match name.char_indices().rev().nth(SHOWN - 2) {
-        Some((start, _)) if start > 0 => format!("…{}", &name[start..]),
-        _ => cut(&name, SHOWN),
-    }
+    let name = |row: &Row<'_>| match row {
+        Row::Pod(pod) => terminal(pod.name).into_owned(),
+        Row::Folded(_) => told(row),
+    };
+    let names: Vec<String> = rows.iter().map(name).collect();
+    let names = distinct(&names, SHOWN).into_iter();
+    names.map(|name| cut_within(&name, SHOWN)).collect()
 }
 
 fn told(row: &Row<'_>) -> String {

@@ -215,7 +215,7 @@ fn legend(svg: &mut Svg, report: &Report) {
         let x = LEFT + room * place as f64;
         svg.rect(class, x, 3.0, 11.0, 11.0);
         let width = if places > 3 { 7 } else { 16 };
-        let label = crate::report::text::cut_within(label, width);
+        let label = crate::report::names::cut_within(label, width);
         svg.text("tick", (x + 15.0, 13.0), Anchor::Start, &label);
     };
     for (backend, about) in shown(report) {
