@@ -69,14 +69,13 @@ pub mod parts {
     pub use crate::stats::chi_square::pearson;
     pub use crate::stats::dependence::ConnectionSums;
     pub use crate::stats::equivalence::{equivalence_p_value_with_unattributed, faces};
-    pub use crate::stats::evenness::sample_size as even_sample_size;
     pub use crate::stats::exact::binomial_p_value;
     pub use crate::stats::expected::Expected;
     pub use crate::stats::judge::Judge;
     pub use crate::stats::monte_carlo::{Sampler, StatisticsError, monte_carlo_p_value};
     pub use crate::stats::multinomial::{MOST_LINES, multinomial_p_value};
     pub use crate::stats::power::requests_for_exact_power;
-    pub use crate::stats::prospects::{Prospect, SIMULATED_RUNS};
+    pub use crate::stats::prospects::Prospect;
     pub use crate::stats::sample_size::asymptotic_sample_size;
     pub use crate::stats::sequential::{Look, Sequential, cap};
 

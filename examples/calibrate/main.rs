@@ -1,7 +1,8 @@
 //! Measures how often the verdict is wrong, and writes the table: `cargo run --release --example calibrate`.
 //!
 //! `--quick` makes it from fewer seeded runs; `--output DIRECTORY` writes elsewhere than to `docs`; `--only PART`
-//! measures `clients`, `dependent`, `even`, `pinned`, `sequential`, `two` or `within` anew, and leaves the rest of the table as it is.
+//! measures `clients`, `dependent`, `even`, `pinned`, `sequential`, `two` or `within` anew, and leaves the rest of the table as it is;
+//! `table` measures nothing, and writes what is published in the words of today.
 
 mod suite;
 mod table;
@@ -19,12 +20,13 @@ use suite::sequential::{LARGE_ALPHA, TRUTHS};
 use suite::{ALPHA, Effort, Expectation, SPLITS};
 
 /// What can be measured by itself.
-const PARTS: [&str; 7] = [
+const PARTS: [&str; 8] = [
     "clients",
     "dependent",
     "even",
     "pinned",
     "sequential",
+    "table",
     "two",
     "within",
 ];
@@ -79,9 +81,10 @@ fn main() -> ExitCode {
     let rows = match options.only.as_deref() {
         Some("clients") => suite::clients::rows(),
         Some("dependent") => dependent(options.effort),
-        Some("even") => even(),
+        Some("even") => even(options.effort),
         Some("pinned") => pinned(options.effort),
         Some("sequential") => sequential(options.effort),
+        Some("table") => Vec::new(),
         Some("two") => two(options.effort),
         Some("within") => within(options.effort),
         _ => measured(options.effort),
@@ -169,7 +172,7 @@ fn measured(effort: Effort) -> Vec<Row> {
     part("dependent", &mut || dependent(effort));
     part("pinned", &mut || pinned(effort));
     part("clients", &mut suite::clients::rows);
-    part("even", &mut even);
+    part("even", &mut || even(effort));
     part("within", &mut || within(effort));
     part("two", &mut || two(effort));
     part("curves", &mut || {
@@ -209,29 +212,29 @@ fn sequential(effort: Effort) -> Vec<Row> {
 
 /// Answers that depend on those before them.
 fn dependent(effort: Effort) -> Vec<Row> {
-    let seen = |rows: &[Row]| rows.iter().for_each(|row| say(&row.csv()));
-    let mut rows = suite::dependent::cells(&[70.0, 30.0], &ORDERS, effort.few, seen);
+    let mut rows = suite::dependent::cells(&[70.0, 30.0], &ORDERS, effort.few, told);
     for weights in [&[50.0, 30.0, 20.0][..], &[40.0, 30.0, 15.0, 10.0, 5.0]] {
         rows.extend(suite::dependent::cells(
             weights,
             &FEW_ORDERS,
             effort.few,
-            seen,
+            told,
         ));
     }
     rows
 }
 
 /// Pods that are to share the requests equally.
-fn even() -> Vec<Row> {
+fn even(effort: Effort) -> Vec<Row> {
     let pods = suite::even::PODS.into_iter();
-    pods.flat_map(suite::even::errors).collect()
+    pods.flat_map(|pods| suite::even::errors(pods, effort, told))
+        .collect()
 }
 
 /// The same of the pods of a split's backends.
 fn within(effort: Effort) -> Vec<Row> {
-    let pods = suite::within::PODS.into_iter();
-    pods.flat_map(|pods| suite::within::errors(pods, effort))
+    let pods = suite::even::PODS.into_iter();
+    pods.flat_map(|pods| suite::within::errors(pods, effort, told))
         .collect()
 }
 
@@ -267,20 +270,24 @@ fn pinned(effort: Effort) -> Vec<Row> {
     rows
 }
 
-/// The published rows, with those of the same parts in place of them.
+/// The published rows, with those of the same parts in place of them; a new one stands behind the one before it.
 fn beside_the_published(output: &Path, rows: &[Row]) -> io::Result<Vec<Row>> {
     let text = fs::read_to_string(output.join("calibration.csv"))?;
-    let mut rows = rows.to_vec();
-    let mut all = Vec::new();
     let parts: Vec<&str> = rows.iter().map(|row| row.part).collect();
-    for old in text.lines().skip(1).filter_map(Row::read) {
-        match rows.iter().position(|new| new.is_cell_of(&old)) {
-            Some(place) => all.push(rows.remove(place)),
-            None if parts.contains(&old.part) => {}
-            None => all.push(old),
+    let published = text.lines().skip(1).filter_map(Row::read);
+    let is_kept =
+        |old: &Row| !parts.contains(&old.part) || rows.iter().any(|new| new.is_cell_of(old));
+    let mut all: Vec<Row> = published.filter(is_kept).collect();
+    let mut next = all.len();
+    for new in rows {
+        if let Some(place) = all.iter().position(|old| new.is_cell_of(old)) {
+            all[place] = new.clone();
+            next = place + 1;
+        } else {
+            all.insert(next, new.clone());
+            next += 1;
         }
     }
-    all.extend(rows);
     Ok(all)
 }
 
@@ -301,6 +308,13 @@ fn write(output: &Path, rows: &[Row]) -> io::Result<()> {
         fs::write(explanation, text)?;
     }
     Ok(())
+}
+
+/// Says what was measured before the next cell begins.
+fn told(rows: &[Row]) {
+    for row in rows {
+        say(&row.csv());
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "an example tells how far it is")]

@@ -377,8 +377,8 @@ impl<'a> Table<'a> {
         let mut text = "\n## Pods that are to share equally\n".to_owned();
         text.push_str(
             "\n`--expect-even=N` at the planned number of requests, where a PASS rules out 20 % of an equal share; with two \
-             pods enumerated, else 50,000 seeded runs a cell, with 95 % intervals. FAIL where shares are equal and PASS \
-             where one is off are the errors.\n\n\
+             pods enumerated, else 20,000 seeded runs a cell, with 95 % intervals. FAIL where shares are equal and PASS \
+             where some are off are the errors.\n\n\
              | pods | requests | true | PASS | FAIL | INCONCLUSIVE |\n|--:|--:|---|--:|--:|--:|\n",
         );
         self.triples(text, "even")

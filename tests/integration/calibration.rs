@@ -76,7 +76,7 @@ fn two_backends_keep_both_error_rates_at_every_number_of_requests() {
 #[test]
 fn pods_that_share_equally_keep_both_error_rates() {
     for pods in [2, 5] {
-        for row in suite::even::errors(pods) {
+        for row in suite::even::errors(pods, SHORT, |_| ()) {
             assert_ne!(row.holds(), Some(false), "{}", row.csv());
         }
     }
