@@ -122,7 +122,10 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     }
     if settings.expect_even == Some(ExpectEven::WhoAnswers) {
         if claim.within.is_none() && evidence.groups.len() < 2 {
-            let why = "one pod answered everything, and evenness takes two";
+            let why = match evidence.groups.len() {
+                0 => "nothing names a pod, and evenness takes two",
+                _ => "one pod answered everything, and evenness takes two",
+            };
             return Err(CommandError::not_measured(why));
         }
         claim = claim

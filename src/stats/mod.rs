@@ -45,6 +45,7 @@ pub mod sample_size;
 #[cfg(test)]
 mod scipy_reference;
 pub mod sequential;
+pub mod silence;
 pub mod stickiness;
 pub mod student;
 pub mod two_sample;

@@ -43,6 +43,7 @@
 //! | `rate_not_reached` | fewer requests were in flight than the rate takes |
 //! | `one_pod_alone` | of pods that are to share equally, one answered everything |
 //! | `pod_cold`, `pod_hot` | one pod is off, and the others share the rest equally |
+//! | `pods_in_two_groups` | two groups of pods get different shares, and share equally within either |
 //! | `hottest_pod` | what unevenness costs |
 //! | `balancer_round_robin`, `balancer_random`, `balancer_least_request`, `balancer_hash`, `balancer_unknown` | how a pod is chosen, from the order of answers |
 //! | `share_depends_on_load` | another split with one request in flight |

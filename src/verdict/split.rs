@@ -67,8 +67,11 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         .max_by(|(_, a), (_, b)| by_favour(a, b))
         .expect("there is at least one way to assign the workloads");
     let steadiness = Steadiness::of(claim, evidence, &backends, &judged);
-    let unsteady = steadiness.reasons(claim, &evidence.address_names);
+    let unsteady = steadiness.reasons(claim, evidence);
+    let cannot_fail = !matches!(judged.cause, Cause::NeverAnswered(_))
+        && steadiness.accounts_for_fail(claim, evidence, &backends);
     let verdict = match judged.verdict {
+        Verdict::Fail if cannot_fail => Verdict::Inconclusive,
         Verdict::Pass if evidence.cut_short.is_some() || !unsteady.is_empty() => {
             Verdict::Inconclusive
         }
@@ -76,6 +79,10 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         _ => Verdict::Inconclusive,
     };
     let mut reasons = reason::reasons(claim, evidence, &judged, verdict);
+    if judged.verdict == Verdict::Fail && cannot_fail {
+        // Told of the pods that stayed, it would be wrong.
+        reasons.retain(|reason| !["pods_uneven", "unexpected_backend"].contains(&reason.code));
+    }
     // A change says more than that answers are alike because of it.
     let comes_first =
         judged.verdict == Verdict::Pass || judged.cause == Cause::Clumped || split.is_of_pods();

@@ -10,7 +10,9 @@ use crate::identity::assignment::Backend;
 use crate::measured::PartCounts;
 use crate::stats::change_point::{ChangePoint, change_point};
 use crate::stats::drift::{Drift, drift, drift_as_ended};
+use crate::stats::goodness_of_fit::goodness_of_fit;
 use crate::stats::homogeneity::{Homogeneity, homogeneity};
+use crate::stats::silence::{Silence, silences};
 
 /// Whether a run saw one split, in each way in which it may not have; `None` where that cannot be told.
 #[derive(Debug)]
@@ -34,16 +36,27 @@ impl Steadiness {
         }
     }
 
+    /// Whether a FAIL only says that pods came, went or restarted.
+    pub(super) fn accounts_for_fail(
+        &self,
+        claim: &Claim,
+        evidence: &Evidence,
+        backends: &[Backend],
+    ) -> bool {
+        let change = self.change.as_ref();
+        change.is_some_and(|change| change.accounts_for_fail(claim, evidence, backends))
+    }
+
     /// That it did not: each way in which it did not, significantly at the promised error rate.
-    pub(super) fn reasons(&self, claim: &Claim, names: &[String]) -> Vec<Reason> {
+    pub(super) fn reasons(&self, claim: &Claim, evidence: &Evidence) -> Vec<Reason> {
         let refuted = |agreement: &&Agreement| agreement.is_refuted;
         let change = self.change.as_ref().filter(|change| change.is_significant);
         let shards = self.shards.as_ref().filter(refuted);
         let addresses = self.addresses.as_ref().filter(refuted);
         let told = [
-            change.map(|change| drifted(claim, change)),
+            change.map(|change| drifted(claim, evidence, change)),
             shards.map(|agreement| shards_differ(claim, agreement)),
-            addresses.map(|agreement| addresses_differ(claim, names, agreement)),
+            addresses.map(|agreement| addresses_differ(claim, &evidence.address_names, agreement)),
         ];
         told.into_iter().flatten().collect()
     }
@@ -109,7 +122,9 @@ pub struct Change {
     pub drift: Drift,
     /// The likeliest place; its index counts identified responses in dispatch order.
     pub point: Option<ChangePoint>,
-    /// Whether the drift is significant at the promised error rate.
+    /// Of pods that are to share equally: those that came, went or restarted, by group.
+    pub silences: Vec<Silence>,
+    /// Whether the drift is significant at the promised error rate, or some pod came, went or restarted.
     pub is_significant: bool,
 }
 
@@ -131,23 +146,56 @@ impl Change {
             OrderedBy::Dispatch => drift(&windows),
             OrderedBy::End => drift_as_ended(&windows),
         }?;
-        let is_significant = drift.p_value <= claim.criterion.alpha;
+        let alpha = claim.criterion.alpha;
+        let is_judged = claim.split.is_of_pods() && evidence.ordered_by == OrderedBy::Dispatch;
+        let silences = if is_judged {
+            silences(&evidence.windows, alpha)
+        } else {
+            Vec::new()
+        };
+        let is_significant = drift.p_value <= alpha || !silences.is_empty();
         let point = || change_point(&windows, &evidence.labels(backends));
         Some(Self {
             point: is_significant.then(point).flatten(),
             drift,
+            silences,
             is_significant,
         })
+    }
+
+    /// Whether a FAIL rests on pods that came, went or restarted alone: the others are expected, and share equally.
+    fn accounts_for_fail(&self, claim: &Claim, evidence: &Evidence, backends: &[Backend]) -> bool {
+        let stayed =
+            |&(group, _): &(usize, &u64)| self.silences.iter().all(|silence| silence.pod != group);
+        let answered = evidence.observed.iter().enumerate();
+        let steady: Vec<(usize, &u64)> = answered
+            .filter(|&(_, &count)| count > 0)
+            .filter(stayed)
+            .collect();
+        let is_expected =
+            |&(group, _): &(usize, &u64)| backends.get(group).is_some_and(Option::is_some);
+        if self.silences.is_empty() || !steady.iter().all(is_expected) {
+            return false;
+        }
+        let counts: Vec<u64> = steady.iter().map(|&(_, &count)| count).collect();
+        let equal = vec![1.0 / counts.len() as f64; counts.len()];
+        let alpha = claim.criterion.alpha;
+        let fit = goodness_of_fit(&counts, &equal, alpha, claim.seed);
+        matches!(fit, Ok(fit) if fit.is_none_or(|fit| fit.p_value > alpha))
     }
 }
 
 /// That the split changed during the run, and where.
-fn drifted(claim: &Claim, change: &Change) -> Reason {
+fn drifted(claim: &Claim, evidence: &Evidence, change: &Change) -> Reason {
     let Claim {
         split, criterion, ..
     } = claim;
     if split.is_of_pods() {
-        return Reason::new("drift", evenness::changed(claim, change));
+        let message = match change.silences[..] {
+            [] => evenness::changed(claim, change),
+            _ => evenness::came_or_went(claim, evidence, change),
+        };
+        return Reason::new("drift", message);
     }
     let p = p_value(change.drift.p_value);
     let alpha = criterion.alpha;

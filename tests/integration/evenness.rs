@@ -156,6 +156,30 @@ fn a_pod_at_half_its_share_fails_and_is_named() {
 }
 
 #[test]
+fn two_groups_of_pods_are_told_with_what_each_gets() {
+    let zones = [
+        "--expect-even=5",
+        "--split",
+        "a=1,b=1",
+        "--pods",
+        "a=2,b=3",
+        "--json",
+        "-",
+    ];
+    let ran = lbtest(&[&["demo"], &zones[..]].concat());
+    let report = ran.json();
+    assert_eq!((ran.status, codes(&report)[0]), (1, "pods_uneven"));
+    let groups = findings(&report)[0];
+    assert_eq!(groups["code"], "pods_in_two_groups", "{groups:#}");
+    assert_eq!(groups["evidence"]["pods_with_more"], 2.0);
+    let told = groups["message"].as_str().unwrap();
+    assert!(
+        told.starts_with("2 pods get 1.2") && told.contains("and 3 pods get 0.8"),
+        "{told}"
+    );
+}
+
+#[test]
 fn one_pod_too_many_fails_and_has_a_row() {
     let ran = lbtest(&[
         "demo",
@@ -175,22 +199,74 @@ fn one_pod_too_many_fails_and_has_a_row() {
 }
 
 #[test]
-fn a_pod_that_goes_away_is_told_as_a_change() {
-    let split = ["--split", "a=4,b=1", "--pods", "a=4"];
-    let (status, report) = demo(&[&split[..], &["--shift", "2500:a=4,b=0"]].concat());
-    assert_eq!(status, 3);
-    assert_eq!(codes(&report), ["drift", "clumped_answers"]);
-    let told = message(&report, "reasons");
-    assert!(
-        told.contains("changed at about request 2") && told.contains(": challenge-app-b-"),
-        "{told}"
-    );
-    assert!(told.contains(" to 0.0 %"), "{told}");
-    assert_eq!(
-        findings(&report)[0]["code"],
-        "balancer_unknown",
-        "{report:#}"
-    );
+fn a_pod_that_comes_goes_or_restarts_is_named_and_decides_nothing() {
+    let (five, four) = (["--split", "a=4,b=1,c=0"], ["--split", "a=4,b=0"]);
+    let cases: [(&[&str], &str, &str, &str); 6] = [
+        (
+            &five,
+            "--expect-even=5",
+            "2500:a=4,b=0",
+            "b-.* nothing after request 2",
+        ),
+        (
+            &five,
+            "--expect-even=5",
+            "4900:a=4,b=0",
+            "b-.* nothing after request 4",
+        ),
+        (
+            &four,
+            "--expect-even=5",
+            "120:a=4,b=1",
+            "b-.* nothing before request [1-9]",
+        ),
+        (
+            &four,
+            "--expect-even=5",
+            "4800:a=4,b=1",
+            "b-.* nothing before request 4",
+        ),
+        // One too many, and yet none: it came.
+        (
+            &four,
+            "--expect-even",
+            "2500:a=4,b=1",
+            "b-.* nothing before request 2",
+        ),
+        (
+            &five,
+            "--expect-even=5",
+            "2500:a=4,b=0,c=1",
+            "c-.* nothing before request 2",
+        ),
+    ];
+    for (split, even, shift, told) in cases {
+        let rest = ["--pods", "a=4", "--shift", shift, "--json", "-"];
+        let ran = lbtest(&[&["demo", even], split, &rest].concat());
+        let report = ran.json();
+        assert_eq!(ran.status, 3, "{shift}: {:#}", report["reasons"]);
+        let pattern = regex::Regex::new(&format!("challenge-app-{told}")).unwrap();
+        let message = message(&report, "reasons");
+        assert!(pattern.is_match(&message), "{told}: {message}");
+        let codes = codes(&report);
+        assert!(
+            codes[0] == "drift" && !codes.contains(&"pods_uneven"),
+            "{codes:?}"
+        );
+        assert!(!codes.contains(&"unexpected_pod"), "{codes:?}");
+        let about = findings(&report)[0];
+        assert_eq!(about["code"], "balancer_unknown", "{report:#}");
+    }
+}
+
+#[test]
+fn pods_that_stayed_and_are_uneven_fail_whatever_came_or_went() {
+    let uneven = ["--split", "a=8,slow=1,b=2", "--pods", "a=4"];
+    let shift = ["--shift", "2500:a=8,slow=1,b=0", "--json", "-"];
+    let ran = lbtest(&[&["demo", "--expect-even=6"], &uneven[..], &shift].concat());
+    let report = ran.json();
+    assert_eq!(ran.status, 1, "{:#}", report["reasons"]);
+    assert_eq!(codes(&report), ["drift", "pods_uneven"]);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub(super) fn causes(symptoms: &Symptoms<'_>) -> Vec<Finding> {
     let farthest = (0..observed.len()).max_by(|&a, &b| off(a).total_cmp(&off(b)));
     let mut findings: Vec<Finding> = farthest
         .and_then(|pod| outlier(symptoms, pod, ratio(pod)))
+        .or_else(|| two_groups(symptoms))
         .into_iter()
         .collect();
     let hot = ratio(hottest);
@@ -77,5 +78,53 @@ fn outlier(symptoms: &Symptoms<'_>, pod: usize, ratio: f64) -> Option<Finding> {
     let finding = Finding::new(code, message)
         .with("ratio", ratio)
         .with("others_p_value", fit.p_value);
+    Some(finding)
+}
+
+/// Two groups of at least two pods each, which share equally within either.
+fn two_groups(symptoms: &Symptoms<'_>) -> Option<Finding> {
+    let observed = &symptoms.independent.observed;
+    let mut pods: Vec<usize> = (0..observed.len()).collect();
+    pods.sort_by_key(|&pod| std::cmp::Reverse(observed[pod]));
+    let counts = |pods: &[usize]| -> Vec<u64> { pods.iter().map(|&pod| observed[pod]).collect() };
+    let mean = |pods: &[usize]| counts(pods).iter().sum::<u64>() as f64 / pods.len() as f64;
+    // What is between two groups of these sizes: the most where they are apart.
+    let between = |&most: &usize| {
+        let (hot, cold) = pods.split_at(most);
+        let weight = (hot.len() * cold.len()) as f64 / pods.len() as f64;
+        weight * (mean(hot) - mean(cold)).powi(2)
+    };
+    let cuts = 2..pods.len().saturating_sub(1);
+    let most = cuts.max_by(|a, b| between(a).total_cmp(&between(b)))?;
+    let (hot, cold) = pods.split_at(most);
+    let fit = |pods: &[usize]| {
+        let equal = vec![1.0 / pods.len() as f64; pods.len()];
+        let fit = goodness_of_fit(&counts(pods), &equal, symptoms.alpha, symptoms.seed);
+        fit.ok()?.map(|fit| fit.p_value)
+    };
+    let p_value = fit(hot)?.min(fit(cold)?);
+    let equal = mean(&pods);
+    if p_value <= symptoms.alpha || observed[cold[0]] == 0 {
+        return None;
+    }
+    let (more, less) = (mean(hot) / equal, mean(cold) / equal);
+    let share = more * hot.len() as f64 / pods.len() as f64;
+    let told = |pods: &[usize], ratio: f64| {
+        let (number, first) = (pods.len(), symptoms.label(pods[0]));
+        format!("{number} pods get {ratio:.2} × their equal share each ({first} is one)")
+    };
+    let message = format!(
+        "{}, and {}, evenly within either group; the first group has {:.0} % of the requests: are they in zones or on nodes \
+         of their own, which are served alike whatever pods they have (topology, externalTrafficPolicy: Local), or of two weights?",
+        told(hot, more),
+        told(cold, less),
+        100.0 * share
+    );
+    let finding = Finding::new("pods_in_two_groups", message)
+        .with("pods_with_more", hot.len() as f64)
+        .with("ratio_of_more", more)
+        .with("ratio_of_less", less)
+        .with("group_share", share)
+        .with("within_p_value", p_value);
     Some(finding)
 }
