@@ -12,6 +12,7 @@
 mod allocation;
 mod analyze;
 mod balancer;
+mod balancer_servers;
 mod book;
 mod browser;
 mod calibration;
