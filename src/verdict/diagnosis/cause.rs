@@ -146,9 +146,15 @@ fn failing(symptoms: &Symptoms<'_>, missing: &Missing, backend: usize) -> String
             missing.told()
         );
     }
+    let answers = symptoms.counts.observed[backend] > 0;
+    let fails = if answers && missing.is_mostly_rejections() {
+        "fails, or rejects what is too much at once (a circuit breaker, a limit of connections: a lower -c tells),"
+    } else {
+        "fails"
+    };
     format!(
         "{missed} of the requests failed ({}) and {answered} were answered by {label}, which should get \
-         {expected}: as happens when {label} fails and the split is right",
+         {expected}: as happens when {label} {fails} and the split is right",
         missing.told()
     )
 }

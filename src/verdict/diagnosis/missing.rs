@@ -78,7 +78,8 @@ impl Missing {
         2 * self.successes > self.sent()
     }
 
-    fn is_mostly_rejections(&self) -> bool {
+    /// Whether most are such as a limiter answers.
+    pub(super) fn is_mostly_rejections(&self) -> bool {
         2 * self.rejections > self.sent()
     }
 

@@ -264,6 +264,12 @@ fn errors_that_make_up_a_backends_share_are_its_own() {
     assert_eq!(dead.first(), ["canary_failing"]);
     let half = case("v1=70,v2=30", &[700, 150]).missing(502, 150);
     assert_eq!(half.first(), ["canary_failing"]);
+    // Envoy's circuit breaker on the canary's cluster lets some through.
+    let full = case("v1=70,v2=30", &[700, 75]).missing(503, 225);
+    for (case, is_full) in [(dead, false), (half, false), (full, true)] {
+        let message = &case.found()[0].message;
+        assert_eq!(message.contains("a lower -c tells"), is_full, "{message}");
+    }
     let primary = case("v1=70,v2=30", &[0, 300]).missing(503, 700);
     assert_eq!(primary.first(), ["primary_failing"]);
     let anonymous = case("v1=70,v2=30", &[700, 0]).missing(200, 300);
