@@ -121,10 +121,11 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
             Vec::new(),
         ),
     };
-    output::note(&terminal(&format!(
-        "expecting {} from {}",
-        expectation.split, expectation.source
-    )));
+    // Where backends are called as the manifests call them, the source ends with the same split.
+    let split = expectation.split.to_string();
+    let source = expectation.source.strip_suffix(&*split);
+    let source = source.map_or(&*expectation.source, |source| source.trim_end_matches(": "));
+    output::note(&terminal(&format!("expecting {split} from {source}")));
     let settings = expectation
         .settings(settings)
         .map_err(CommandError::usage)?;

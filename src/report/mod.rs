@@ -370,6 +370,21 @@ pub struct LatencyReport {
 }
 
 impl Report {
+    /// The reasons for a person: of a FAIL, a finding that says what failed leaves nothing to say of answers without identity.
+    fn told_reasons(&self) -> impl Iterator<Item = &Coded> {
+        const OF_THEM: [&str; 2] = ["unattributed", "responses_without_identity"];
+        const SAYS_SO: [&str; 3] = [
+            "canary_failing",
+            "primary_failing",
+            "backend_not_identified",
+        ];
+        let mut findings = self.findings.iter();
+        let is_said = self.verdict == VerdictName::Fail
+            && findings.any(|finding| SAYS_SO.contains(&&*finding.code));
+        let reasons = self.reasons.iter();
+        reasons.filter(move |reason| !is_said || !OF_THEM.contains(&&*reason.code))
+    }
+
     /// The findings for a person, who has read the reasons already.
     fn told_findings(&self) -> impl Iterator<Item = &Finding> {
         let is_told = |finding: &&Finding| {

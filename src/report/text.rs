@@ -23,7 +23,7 @@ pub fn render(report: &Report) -> String {
         format_args!("{style}{word}{style:#}  {}", terminal(first)),
     );
     test(&mut out, report);
-    for reason in report.reasons.iter().skip(1) {
+    for reason in report.told_reasons().skip(1) {
         line(&mut out, format_args!("  - {}", terminal(&reason.message)));
     }
     for finding in report.told_findings() {

@@ -289,6 +289,12 @@ fn a_run_that_fails_says_what_to_do_next_and_one_that_passes_nothing() {
         "next: see which backend is which, and then its weight"
     );
     assert!(next(&[]).starts_with("connections: "));
+    // What failed is said once, by what explains it.
+    let failing = lbtest(&["demo", "--expect", "v1=70,v2=30", "--fault", "v2=503:100%"]).stdout;
+    let said = failing.matches("503 × ").count();
+    let of_the_totals = failing.matches("statuses: ").count();
+    assert_eq!(said - of_the_totals, 1, "{failing}");
+    assert!(!failing.contains("have no identity"), "{failing}");
 }
 
 #[test]

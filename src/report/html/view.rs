@@ -253,8 +253,7 @@ impl Section {
             claim: meaning(report),
             promise: report.plan.promise.as_deref().map(sentence),
             reasons: report
-                .reasons
-                .iter()
+                .told_reasons()
                 .map(|reason| sentence(&reason.message))
                 .collect(),
             findings: report.told_findings().map(FindingRow::of).collect(),
