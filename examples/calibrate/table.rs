@@ -332,7 +332,11 @@ impl<'a> Table<'a> {
         text
     }
 
+    /// Nothing until it was measured.
     fn clients(&self) -> String {
+        if self.part("clients").next().is_none() {
+            return String::new();
+        }
         let mut text = "\n## Access logs whose clients keep to a backend\n".to_owned();
         text.push_str(
             "\n`lbtest analyze --expect v1=70,v2=30 --format …`, from seeded logs that are written and read as a whole (their number \
