@@ -38,7 +38,6 @@ pub struct Claim {
 
 impl Claim {
     /// That requests are split so, and nothing else.
-    #[must_use]
     pub fn new(split: Split, criterion: Criterion, seed: u64) -> Self {
         Self {
             split,
@@ -51,7 +50,6 @@ impl Claim {
     }
 
     /// The requests that the promise takes.
-    #[must_use]
     pub fn planned_requests(&self) -> NonZeroU64 {
         let Criterion {
             tolerance, alpha, ..
@@ -67,7 +65,6 @@ impl Claim {
     }
 
     /// What counts are tested against.
-    #[must_use]
     pub fn expected(&self) -> Expected<'_> {
         Expected {
             shares: self.split.shares(),
@@ -77,19 +74,16 @@ impl Claim {
     }
 
     /// The shift that a PASS rules out for each backend, as [`equivalence::tolerances`].
-    #[must_use]
     pub fn tolerances(&self) -> Vec<f64> {
         equivalence::tolerances(self.split.shares(), self.criterion.tolerance)
     }
 
     /// The largest share that a backend can have which must get nothing, and got nothing in `n` responses.
-    #[must_use]
     pub fn leak_ruled_out(&self, n: u64) -> f64 {
         equivalence::leak_ruled_out(n, self.criterion.alpha)
     }
 
     /// The tolerance as a part of a pod's equal share.
-    #[must_use]
     pub fn even_tolerance(&self) -> f64 {
         self.criterion.tolerance * self.split.len() as f64
     }
@@ -117,7 +111,6 @@ impl Claim {
     }
 
     /// The same claim of pods, which are called as they answered, once they have; `groups[i]` is pod `i`.
-    #[must_use]
     pub fn naming<'a>(&self, groups: impl Iterator<Item = &'a Group>) -> Cow<'_, Self> {
         if !self.split.is_of_pods() || self.split.are_named() {
             return Cow::Borrowed(self);
@@ -130,7 +123,6 @@ impl Claim {
     }
 
     /// The number of attributed responses after which a sequential run ends without a verdict.
-    #[must_use]
     pub fn sequential_cap(&self) -> NonZeroU64 {
         let Criterion {
             tolerance, alpha, ..

@@ -22,7 +22,6 @@ pub enum ExitStatus {
 
 impl ExitStatus {
     /// The number that the process ends with.
-    #[must_use]
     pub const fn code(self) -> u8 {
         self as u8
     }

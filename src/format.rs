@@ -6,7 +6,6 @@ use crate::split::Split;
 pub const TOLD: usize = 500;
 
 /// A text's beginning, of at most `most` bytes, with a mark where it is not all.
-#[must_use]
 pub fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
@@ -15,19 +14,16 @@ pub fn cut(text: &str, most: usize) -> String {
 }
 
 /// A share to a tenth of a percent.
-#[must_use]
 pub fn to_thousandth(share: f64) -> f64 {
     (share * 1e3).round() / 1e3
 }
 
 /// A share as a percentage, with as many digits as it needs and at most three.
-#[must_use]
 pub fn percent(share: f64) -> String {
     format!("{} %", trimmed(share * 100.0))
 }
 
 /// A share as percentage points.
-#[must_use]
 pub fn points(share: f64) -> String {
     format!("{} pp", trimmed(share * 100.0))
 }
@@ -38,7 +34,6 @@ fn trimmed(value: f64) -> String {
 }
 
 /// A p-value: three digits, in scientific notation when small.
-#[must_use]
 pub fn p_value(p: f64) -> String {
     if p == 0.0 {
         "0".to_owned()
@@ -50,7 +45,6 @@ pub fn p_value(p: f64) -> String {
 }
 
 /// As [`p_value`], for one that may be too small for a double.
-#[must_use]
 pub fn p_value_with_log10(p: f64, log10: Option<f64>) -> String {
     match log10 {
         Some(log10) if p == 0.0 => format!("10^{log10:.0}"),
@@ -59,7 +53,6 @@ pub fn p_value_with_log10(p: f64, log10: Option<f64>) -> String {
 }
 
 /// `v1 70 %, v2 30 %`.
-#[must_use]
 pub fn shares(split: &Split) -> String {
     let shares = split.labels().iter().zip(split.shares());
     let told: Vec<String> = shares
@@ -69,7 +62,6 @@ pub fn shares(split: &Split) -> String {
 }
 
 /// `70/30`.
-#[must_use]
 pub fn slashed(split: &Split) -> String {
     let shares = split.shares().iter();
     let told: Vec<String> = shares.map(|share| trimmed(share * 100.0)).collect();
@@ -77,7 +69,6 @@ pub fn slashed(split: &Split) -> String {
 }
 
 /// `v1 69.3 %, v2 30.7 %`, of shares that were observed.
-#[must_use]
 pub fn observed_shares(split: &Split, shares: &[f64]) -> String {
     let told: Vec<String> = split
         .labels()
@@ -89,7 +80,6 @@ pub fn observed_shares(split: &Split, shares: &[f64]) -> String {
 }
 
 /// How often, in words: `1 run in 1000`.
-#[must_use]
 pub fn frequency(alpha: f64) -> String {
     let runs = 1.0 / alpha;
     if (runs - runs.round()).abs() < 1e-6 * runs {
@@ -100,7 +90,6 @@ pub fn frequency(alpha: f64) -> String {
 }
 
 /// A time in words.
-#[must_use]
 pub fn time(seconds: f64) -> String {
     if seconds < 1e-3 {
         format!("{:.0} µs", seconds * 1e6)

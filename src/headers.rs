@@ -24,7 +24,6 @@ impl<'a> Headers<'a> {
     pub const NONE: Self = Self(Kind::Lines(&[]));
 
     /// Those of a head in HTTP/1.1 that was parsed without an error.
-    #[must_use]
     pub fn of_head(head: &'a [u8]) -> Self {
         let begun = head.iter().position(|byte| !matches!(byte, b'\r' | b'\n'));
         let (_, lines) = line(&head[begun.unwrap_or(head.len())..]);
@@ -43,7 +42,6 @@ impl<'a> Headers<'a> {
     }
 
     /// The first value of a header.
-    #[must_use]
     pub fn get(self, name: &HeaderName) -> Option<&'a [u8]> {
         match self.0 {
             Kind::Lines(lines) => fields(lines).find_map(|field| value(field, name)),
@@ -57,19 +55,16 @@ impl<'a> Headers<'a> {
     }
 
     /// The first value of a header, if it is in plain ASCII.
-    #[must_use]
     pub fn text(self, name: &HeaderName) -> Option<&'a str> {
         self.get(name).and_then(text)
     }
 
     /// Whether there is such a header.
-    #[must_use]
     pub fn contains(self, name: &HeaderName) -> bool {
         self.get(name).is_some()
     }
 
     /// All of them, to be kept.
-    #[must_use]
     pub fn to_map(self) -> HeaderMap {
         match self.0 {
             Kind::Map(map) => map.clone(),

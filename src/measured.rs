@@ -30,7 +30,6 @@ use crate::tally::signs::Signs;
 pub struct Measured {
     /// What was tried.
     pub trial: Trial,
-    /// The counts.
     pub counted: Counted,
     /// What was sent and does not count for the split.
     pub set_aside: SetAside,
@@ -44,7 +43,6 @@ pub struct Measured {
     pub sessions: Sessions,
     /// The pods' names by their number, for the sessions.
     pub pods: Vec<String>,
-    /// The connections.
     pub connections: Connections,
     /// What each of the addresses brought.
     pub by_address: Addresses,
@@ -85,7 +83,6 @@ pub struct Marked {
 
 impl Measured {
     /// Nothing was measured yet.
-    #[must_use]
     pub fn nothing(trial: Trial) -> Self {
         Self {
             trial,
@@ -114,7 +111,6 @@ impl Measured {
     }
 
     /// A run that could not begin.
-    #[must_use]
     pub fn failed(plan: &Plan, why: Unmeasured) -> Self {
         Self {
             ending: Err(why),
@@ -166,7 +162,6 @@ pub struct Trial {
 
 impl Trial {
     /// What a plan is about to try.
-    #[must_use]
     pub fn of(plan: &Plan) -> Self {
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         let (target, load) = (&plan.target, &plan.load);
@@ -255,7 +250,6 @@ impl Ending {
     ];
 
     /// The name that reports use, in `snake_case`.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Complete => "complete",
@@ -293,9 +287,7 @@ impl Connections {
 pub struct UnidentifiedSample {
     /// Its place in the dispatch order.
     pub ticket: u64,
-    /// Its status.
     pub status: u16,
-    /// Its headers.
     pub headers: HeaderMap,
     /// The beginning of its body.
     pub body: Vec<u8>,

@@ -49,7 +49,6 @@ impl Failure {
     ];
 
     /// The name that reports use, in `snake_case`.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
@@ -66,7 +65,6 @@ impl Failure {
 
     /// Whether the request was written before it failed, so that a backend may have been chosen for it
     /// (STATISTICS §6: such a request has no identity; one that was never written is set apart).
-    #[must_use]
     pub const fn was_sent(self) -> bool {
         match self {
             Self::Timeout | Self::Reset | Self::Protocol | Self::Body | Self::Abandoned => true,

@@ -148,19 +148,16 @@ impl Split {
     }
 
     /// Whether the pods' names are known before they answer.
-    #[must_use]
     pub fn are_named(&self) -> bool {
         self.are_named
     }
 
     /// Whether each backend is a pod, whichever it is, and all are to get the same.
-    #[must_use]
     pub fn is_of_pods(&self) -> bool {
         self.is_of_pods
     }
 
     /// The same split of pods, where pod `i` is called `names[i]`; a name that is no label stays as it was.
-    #[must_use]
     pub fn naming(&self, names: &[&str]) -> Self {
         let pods = self.labels.iter().enumerate().map(|(pod, label)| {
             let name = names.get(pod).copied().filter(|name| is_label(name));
@@ -175,37 +172,31 @@ impl Split {
     }
 
     /// The backends' labels; index `i` is backend `i` everywhere in this crate.
-    #[must_use]
     pub fn labels(&self) -> &[String] {
         &self.labels
     }
 
     /// The weights as they were given; `weights()[i]` belongs to `labels()[i]`.
-    #[must_use]
     pub fn weights(&self) -> &[f64] {
         &self.weights
     }
 
     /// The expected shares, in `0..=1`, summing to 1; `shares()[i]` belongs to `labels()[i]`.
-    #[must_use]
     pub fn shares(&self) -> &[f64] {
         &self.shares
     }
 
     /// The number of backends, zero-weight ones included.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
     /// The index of the backend called `label`.
-    #[must_use]
     pub fn position(&self, label: &str) -> Option<usize> {
         self.labels.iter().position(|known| known == label)
     }
 
     /// Whether the weights sum to neither 1 nor 100, so that a reader may want to see the shares.
-    #[must_use]
     pub fn is_relative(&self) -> bool {
         let sum: f64 = self.weights.iter().sum();
         !self.is_of_pods && (sum - 1.0).abs() > 1e-9 && (sum - 100.0).abs() > 1e-7

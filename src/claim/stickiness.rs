@@ -72,7 +72,6 @@ pub struct Stickiness {
 impl Stickiness {
     /// As many sessions as a PASS needs for the promise of `criterion` on `split`, of which at least two
     /// shares are positive.
-    #[must_use]
     pub fn new(by: SessionBy, claim: &Claim) -> Self {
         let Claim {
             split, criterion, ..
@@ -89,7 +88,6 @@ impl Stickiness {
     }
 
     /// So many sessions as fit a number of requests, and at least one.
-    #[must_use]
     pub fn with_requests(self, requests: NonZeroU64) -> Self {
         let fit = NonZeroU64::new(requests.get() / (1 + FOLLOW_UPS));
         Self {
@@ -99,7 +97,6 @@ impl Stickiness {
     }
 
     /// The requests of all sessions; `None` for as many as time allows.
-    #[must_use]
     pub fn requests(&self) -> Option<NonZeroU64> {
         let sessions = self.sessions?.get();
         NonZeroU64::new(sessions.saturating_mul(1 + FOLLOW_UPS))

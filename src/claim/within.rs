@@ -47,7 +47,6 @@ impl Within {
 
 impl Claim {
     /// The split alone, at its part of the error rate; the claim itself where it is no more than that.
-    #[must_use]
     pub fn of_split(&self) -> Self {
         let mut claim = self.clone();
         if let Some(within) = claim.within.take() {
@@ -57,7 +56,6 @@ impl Claim {
     }
 
     /// What is asserted of the pods of `backend`, at its part of the error rate; `None` where nothing is.
-    #[must_use]
     pub fn of_backend(&self, backend: usize) -> Option<Self> {
         let within = self.within.as_ref()?;
         let pods = within.pods.get(backend).copied().flatten()?;
@@ -95,7 +93,6 @@ impl Claim {
     }
 
     /// How many pods of each backend are among `groups`, each of which is a pod; `None` for backends of no weight.
-    #[must_use]
     pub fn pods_seen(&self, groups: &[Group]) -> Vec<Option<NonZeroUsize>> {
         let assigned = assign(&self.split, groups).fixed;
         let seen = |backend: usize| assigned.iter().filter(|&&own| own == Some(backend)).count();

@@ -143,7 +143,6 @@ impl From<SettingsError> for CommandError {
 }
 
 /// The command line with all its subcommands and arguments, for whoever walks them.
-#[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
 }
@@ -156,7 +155,6 @@ try:
   lbtest -h                                     the everyday options";
 
 /// Parses the arguments of this process, does what they say, and returns its exit status.
-#[must_use]
 pub fn run() -> ExitCode {
     let command = Cli::command();
     let typed = kubectl::arguments();

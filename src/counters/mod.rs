@@ -374,13 +374,11 @@ impl Found {
 
 impl Told {
     /// What was counted.
-    #[must_use]
     pub fn requests(&self) -> u64 {
         self.gained.values().sum::<u64>() + self.nameless
     }
 
     /// What every verdict from counters rests on.
-    #[must_use]
     pub fn assumption(&self) -> Reason {
         Reason::new(
             "assumed_independent",
@@ -393,7 +391,6 @@ impl Told {
     }
 
     /// What the reader of a verdict should know of the counters.
-    #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         if self.nameless > 0 {

@@ -77,7 +77,6 @@ impl Assignment {
     ///
     /// Over that, count the ambiguous groups among the responses without an identity: a FAIL that holds
     /// for every way of attributing those holds here too, and a PASS is out of reach.
-    #[must_use]
     pub fn possibilities(&self, limit: usize) -> Option<Possibilities<'_>> {
         let mut count = 1_usize;
         for ambiguity in &self.ambiguous {
@@ -131,7 +130,6 @@ impl Iterator for Possibilities<'_> {
 /// groups at once) is then fixed by its exact name, by the label at its end, or as the one left over; see
 /// [`Basis`]. The rest is ambiguous, each group for itself: two `ReplicaSets` of a workload whose name
 /// fits no label may be two backends.
-#[must_use]
 pub fn assign(split: &Split, groups: &[Group]) -> Assignment {
     if split.is_of_pods() {
         let pod = |(number, group): (usize, &Group)| {

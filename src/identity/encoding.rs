@@ -31,7 +31,6 @@ const MOST_FRAMES: usize = 16;
 /// `body` without its codings, at most `limit` bytes of it: a small body can stand for a huge
 /// one. Of a longer or broken one what comes before it ends is kept, up to [`before_the_cut`]. `None` where a coding
 /// can't be undone: compressed bytes can look like a name that nobody wrote.
-#[must_use]
 pub fn decoded<'a, 'h>(
     headers: impl Into<Headers<'h>>,
     body: &'a [u8],
@@ -54,14 +53,12 @@ pub fn decoded<'a, 'h>(
 }
 
 /// `message` without the coding that `name` says, as [`decoded`]; `None` where that can't be undone.
-#[must_use]
 pub fn decoded_of(name: &[u8], message: &[u8], limit: usize) -> Option<Vec<u8>> {
     let most = limit.min(SHORT.max(message.len().saturating_mul(MOST_RATIO)));
     Coding::parse(name).map(|coding| coding.undo(message, most))
 }
 
 /// The codings of a body that [`decoded`] does not undo, as its headers list them.
-#[must_use]
 pub fn not_undone<'h>(headers: impl Into<Headers<'h>>) -> Option<String> {
     let headers = headers.into();
     decoded(headers, &[], 0).is_none().then(|| {

@@ -40,7 +40,6 @@ struct Learning {
 pub struct Sample {
     /// Its status; 200 where a log has none.
     pub status: u16,
-    /// Its headers.
     pub headers: HeaderMap,
     /// The beginning of its body.
     pub body: Vec<u8>,
@@ -59,7 +58,6 @@ pub struct Naming {
 
 impl Finder {
     /// Looks for places, and takes no name that `request` contains, all that is sent, for an answer.
-    #[must_use]
     pub fn new(request: Option<Vec<u8>>) -> Self {
         Self {
             request,
@@ -127,13 +125,11 @@ impl Finder {
     }
 
     /// Whether responses contradicted each other, so that none is identified any more.
-    #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         matches!(self.settled.get(), Some(None))
     }
 
     /// What was found.
-    #[must_use]
     pub fn naming(&self) -> Naming {
         let learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
         Naming {

@@ -99,7 +99,6 @@ impl Mappings {
     }
 
     /// The same mappings, where each pod is a group of its own.
-    #[must_use]
     pub fn of_single_pods(self) -> Self {
         Self {
             are_single: true,
@@ -108,13 +107,11 @@ impl Mappings {
     }
 
     /// Whether each pod is a group of its own.
-    #[must_use]
     pub fn are_single(&self) -> bool {
         self.are_single
     }
 
     /// Mappings that give each pod a group of its own, whatever its workload.
-    #[must_use]
     pub fn of_each_pod() -> Self {
         Self {
             labels: Vec::new(),
@@ -128,7 +125,6 @@ impl Mappings {
     /// A pattern is matched against the workload's name and the pod's. If several match, the narrowest
     /// counts: a plain name before a pattern, then the pattern with the most fixed characters, then the
     /// one given first.
-    #[must_use]
     pub fn explicit(&self, pod: &str, workload: &str) -> Option<usize> {
         let fitting = self
             .given
@@ -143,7 +139,6 @@ impl Mappings {
     ///
     /// A pod that is called exactly as a label is its own workload, so that `app-1` and `app-2` may be
     /// labels although they look like a `StatefulSet`'s pods.
-    #[must_use]
     pub fn group(&self, pod: &str) -> Group {
         let is_its_own = self.labels.iter().any(|label| label == pod);
         let (workload, owner) = match self.are_single {

@@ -15,7 +15,6 @@ use crate::headers::Headers;
 /// Where a response names its pod.
 #[derive(Debug, Clone, Eq)]
 pub enum Place {
-    /// In this header.
     Header(HeaderName),
     /// In the body, behind a key.
     Key {
@@ -82,7 +81,6 @@ impl Place {
     }
 
     /// The `--identify` rule that reads the name there, whatever other responses hold.
-    #[must_use]
     pub fn rule(&self) -> String {
         match self {
             Self::Header(header) => format!("header:{header}"),

@@ -42,7 +42,6 @@ pub struct Proposal {
 
 impl Proposal {
     /// What tells `labels`, with the shares expected of them, apart in `samples`; `None` where nothing clearly does.
-    #[must_use]
     pub fn of(labels: &[String], shares: &[f64], samples: &[Sample]) -> Option<Self> {
         let samples: Vec<&Sample> = samples
             .iter()
@@ -74,7 +73,6 @@ impl Proposal {
     }
 
     /// The options as a shell takes them.
-    #[must_use]
     pub fn options(&self) -> String {
         let mut told = format!("--identify {}", quoted(&self.identify));
         for (label, value) in &self.backends {
@@ -86,7 +84,6 @@ impl Proposal {
 }
 
 /// `word` as a POSIX shell reads it back.
-#[must_use]
 pub fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:=@,+".contains(&byte);
     if !word.is_empty() && word.bytes().all(is_plain) {
@@ -130,7 +127,6 @@ const TELLING: [&str; 10] = [
 ];
 
 /// Rules that read the texts of a JSON body, and the texts; those behind telling keys come first, the most telling before others.
-#[must_use]
 pub fn json_values(body: &[u8]) -> Vec<(String, String)> {
     let mut values = Vec::new();
     let whole = serde_json::from_slice(body).ok();

@@ -109,7 +109,6 @@ impl Rules {
     /// The built-in rules, which know the usual echo servers.
     ///
     /// They accept letters, digits, `-`, `.` and `_` in a name, and no placeholder such as `None`.
-    #[must_use]
     pub fn builtin() -> Self {
         Self(Kind::BuiltIn(BuiltIn::new()))
     }
@@ -132,7 +131,6 @@ impl Rules {
 
     /// Tells the built-in rules which Host the requests carry (with or without a port): a response that
     /// repeats it has echoed the request and named nobody. The user's rules are taken at their word.
-    #[must_use]
     pub fn ignoring_host(mut self, host: &str) -> Self {
         if let Kind::BuiltIn(rules) = &mut self.0 {
             rules.ignore_host(host);
@@ -163,13 +161,11 @@ impl Rules {
     }
 
     /// Whether these are the built-in rules.
-    #[must_use]
     pub fn are_builtin(&self) -> bool {
         matches!(self.0, Kind::BuiltIn(_))
     }
 
     /// The user's rules as they were written; none of the built-in ones.
-    #[must_use]
     pub fn written(&self) -> &[String] {
         match &self.0 {
             Kind::BuiltIn(_) => &[],
@@ -186,7 +182,6 @@ impl Rules {
     ///
     /// A text that was cut within the name gives the part that is left: hand over no more than
     /// [`before_the_cut`] of a body that was not read to its end.
-    #[must_use]
     pub fn identify<'a>(
         &self,
         headers: impl Into<Headers<'a>>,
@@ -201,7 +196,6 @@ impl Rules {
     }
 
     /// As [`Self::identify`], with all that there is to look at.
-    #[must_use]
     pub fn identify_in<'a>(&self, answer: Answer<'a>) -> Option<Cow<'a, str>> {
         match &self.0 {
             Kind::BuiltIn(rules) => rules.identify(answer.body),
@@ -286,7 +280,6 @@ impl Rule {
 
 /// The beginning of a body that was not read to its end, as far as no name in it can have been cut: up to
 /// the last line break, tag or quote, which no name goes beyond. Empty where there is none.
-#[must_use]
 pub fn before_the_cut(body: &[u8]) -> &[u8] {
     let ends_a_name = |byte: &u8| matches!(byte, b'\n' | b'\r' | b'<' | b'"');
     let end = body.iter().rposition(ends_a_name);

@@ -72,7 +72,6 @@ fn ends_here(rest: &[u8]) -> bool {
 /// What a key says of its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Says {
-    /// That it is a pod.
     Pod,
     /// That it is a host, an instance or the like.
     Host,

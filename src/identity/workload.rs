@@ -46,7 +46,6 @@ const ORDINAL_LENGTH: usize = 10;
 /// assert_eq!(workload("web-0"), "web");
 /// assert_eq!(workload("app-v2"), "app-v2");
 /// ```
-#[must_use]
 pub fn workload(pod: &str) -> &str {
     match Form::of(pod) {
         Form::Generated { owner } => without_hash(owner).unwrap_or(owner),
@@ -71,7 +70,6 @@ pub fn workload(pod: &str) -> &str {
 ///
 /// Pods of one workload may stand behind different backends (two `ReplicaSets` of an Argo Rollout, the
 /// partitions of a `StatefulSet`), pods of one owner can't.
-#[must_use]
 pub fn owner(pod: &str) -> &str {
     match Form::of(pod) {
         Form::Generated { owner } => owner,
@@ -114,11 +112,17 @@ pub(super) fn is_generated_name(text: &str) -> bool {
 /// The form of a pod's name.
 enum Form<'a> {
     /// `owner-<suffix>`.
-    Generated { owner: &'a str },
+    Generated {
+        owner: &'a str,
+    },
     /// A generated name at the limit, whose base was cut to make room for the suffix.
-    Truncated { base: &'a str },
-    /// `name-<ordinal>`.
-    Ordinal { name: &'a str, ordinal: &'a str },
+    Truncated {
+        base: &'a str,
+    },
+    Ordinal {
+        name: &'a str,
+        ordinal: &'a str,
+    },
     /// None of these.
     Plain,
 }
@@ -149,7 +153,6 @@ impl<'a> Form<'a> {
     }
 }
 
-/// `NAME` of `NAME-<hash>`.
 fn without_hash(name: &str) -> Option<&str> {
     let (head, hash) = name.rsplit_once('-')?;
     (!head.is_empty() && is_hash(hash)).then_some(head)

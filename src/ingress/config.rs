@@ -71,7 +71,6 @@ pub struct Config {
 impl Config {
     /// An ingress with this split on a free port of the loopback, one pod a backend, no limit, no
     /// fault, the challenge's page, any Host and seed 1.
-    #[must_use]
     pub fn new(split: Split) -> Self {
         Self {
             listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
@@ -102,13 +101,11 @@ impl Config {
     }
 
     /// The backends with their workloads and pods, in the split's order. Absent ones are listed too.
-    #[must_use]
     pub fn backends(&self) -> Vec<Backend> {
         pods::backends(&self.stem, self.split.labels(), &self.pods)
     }
 
     /// Which workload is which label: `(label, workload)` pairs in the split's order.
-    #[must_use]
     pub fn assignment(&self) -> Vec<(String, String)> {
         self.backends()
             .into_iter()

@@ -13,7 +13,6 @@ pub struct Counts {
 
 impl Counts {
     /// The requests that were routed to backend `i` and not rejected there, by the split's order.
-    #[must_use]
     pub fn routed(&self) -> Vec<u64> {
         self.backends.iter().map(BackendCount::routed).collect()
     }
@@ -24,7 +23,6 @@ impl Counts {
 pub struct BackendCount {
     /// Its label in the split.
     pub label: String,
-    /// Its workload.
     pub workload: String,
     /// By pod; a pod of an absent backend answers nothing.
     pub pods: Vec<PodCount>,
@@ -34,13 +32,11 @@ pub struct BackendCount {
 
 impl BackendCount {
     /// The answers that carried a pod's page, errors of the application among them.
-    #[must_use]
     pub fn answered(&self) -> u64 {
         self.pods.iter().map(|pod| pod.answered).sum()
     }
 
     /// The requests that were routed to it: answered and faulted.
-    #[must_use]
     pub fn routed(&self) -> u64 {
         self.answered() + self.faulted
     }
@@ -49,7 +45,6 @@ impl BackendCount {
 /// The answers of one pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodCount {
-    /// Its name.
     pub name: String,
     /// How many answers carried its page.
     pub answered: u64,

@@ -78,7 +78,6 @@ impl FromStr for Fault {
     }
 }
 
-/// `50%` or `0.5`, as a share in `0..=1`.
 fn parse_share(text: &str) -> Option<f64> {
     let text = text.trim();
     let (number, unit) = match text.strip_suffix('%') {

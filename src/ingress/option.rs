@@ -42,8 +42,6 @@ pub struct ExtraHeader {
 }
 
 impl ExtraHeader {
-    /// The header's name.
-    #[must_use]
     pub fn name(&self) -> &HeaderName {
         &self.name
     }

@@ -57,7 +57,6 @@ impl Page {
     ];
 
     /// The name that `--page` takes.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Flask => "flask",

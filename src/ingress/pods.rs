@@ -22,7 +22,6 @@ pub struct PodCounts(pub Vec<(String, NonZeroU32)>);
 
 impl PodCounts {
     /// The number of pods of the backend called `label`.
-    #[must_use]
     pub fn of(&self, label: &str) -> NonZeroU32 {
         self.0
             .iter()

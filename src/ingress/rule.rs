@@ -122,7 +122,6 @@ impl PathRule {
 /// What decides about a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Route {
-    /// The weights.
     Weights,
     /// A header or cookie, which leads to this backend.
     Backend(usize),

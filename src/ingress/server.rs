@@ -126,19 +126,16 @@ impl Ingress {
     }
 
     /// Where it listens; the port is the real one where 0 was asked for.
-    #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
 
     /// Where it listens for TCP connections, if it does.
-    #[must_use]
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
         self.tcp.as_ref().map(|&(_, address)| address)
     }
 
     /// The backends with their workloads and pods.
-    #[must_use]
     pub fn backends(&self) -> &[Backend] {
         &self.backends
     }
@@ -194,19 +191,16 @@ pub struct Handle {
 
 impl Handle {
     /// Where it listens.
-    #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
 
     /// Where it listens for TCP connections, if it does.
-    #[must_use]
     pub fn tcp_addr(&self) -> Option<SocketAddr> {
         self.tcp_address
     }
 
     /// What it has answered so far.
-    #[must_use]
     pub fn counts(&self) -> Counts {
         self.shared.counts()
     }

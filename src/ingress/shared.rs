@@ -67,7 +67,6 @@ fn token(pod: &str) -> String {
 }
 
 impl Backend {
-    /// The backend with this index.
     fn new(config: &Config, index: usize, backend: pods::Backend) -> Self {
         let host = config.host.as_deref().map_or("localhost", bare_host);
         let pod = |(pod, name): (usize, String)| Pod {

@@ -42,7 +42,6 @@ pub struct Lender(Rc<RefCell<Vec<Box<Buffer>>>>);
 
 impl Lender {
     /// An empty buffer.
-    #[must_use]
     pub fn lend(&self) -> Box<Buffer> {
         self.0.borrow_mut().pop().unwrap_or_default()
     }
@@ -69,8 +68,6 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// What has been read.
-    #[must_use]
     pub fn read(&self) -> &[u8] {
         &self.bytes[..self.end]
     }

@@ -88,7 +88,6 @@ impl Connection {
 
     /// The same connection for a further request beside those in flight; `None` where there is
     /// no such thing.
-    #[must_use]
     pub fn share(&self) -> Option<Self> {
         match &self.wire {
             Wire::Http1(_) | Wire::Tcp(_) => None,
@@ -101,7 +100,6 @@ impl Connection {
     }
 
     /// How many requests were given to this connection.
-    #[must_use]
     pub fn begun(&self) -> u64 {
         self.begun.get()
     }
@@ -204,13 +202,11 @@ impl Connection {
     }
 
     /// Whether bytes have come over TCP, which has no end of a response: they count though no more came in time.
-    #[must_use]
     pub fn has_heard(&self) -> bool {
         matches!(&self.wire, Wire::Tcp(stream) if !stream.heard().is_empty())
     }
 
     /// What the response tells.
-    #[must_use]
     pub fn answer(&self) -> Answer<'_> {
         Answer {
             headers: self.headers(),
@@ -227,7 +223,6 @@ impl Connection {
     }
 
     /// The headers of the response.
-    #[must_use]
     pub fn headers(&self) -> Headers<'_> {
         match &self.wire {
             Wire::Http1(exchanges) => exchanges.headers(),

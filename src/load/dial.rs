@@ -122,19 +122,16 @@ impl Dialler {
     }
 
     /// The version of HTTP that is spoken over the transports.
-    #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
     /// How many dials have waited for a local port so far.
-    #[must_use]
     pub fn port_waits(&self) -> u64 {
         self.port_waits.load(Ordering::Relaxed)
     }
 
     /// How many dials took so long that the first packet of theirs must have been lost or refused.
-    #[must_use]
     pub fn slow(&self) -> u64 {
         self.slow.load(Ordering::Relaxed)
     }

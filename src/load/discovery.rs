@@ -98,7 +98,6 @@ fn round(plan: &Plan, requests: NonZeroU64) -> Plan {
 
 impl Discovery {
     /// Requests that were sent for it.
-    #[must_use]
     pub fn requests(&self) -> u64 {
         self.prepared.set_aside.sent()
     }

@@ -24,7 +24,6 @@ pub struct Dispenser {
 
 impl Dispenser {
     /// Tickets for `requests` attributed requests (`None`: no bound) and so many replacements.
-    #[must_use]
     pub fn new(requests: Option<u64>, replacements: u64) -> Self {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         Self {
@@ -82,14 +81,12 @@ impl Dispenser {
     }
 
     /// Whether [`Self::stop`] was called.
-    #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
     /// How many tickets were handed out since the last restart, those in place of requests that got no
     /// identity not counted.
-    #[must_use]
     pub fn progress(&self) -> u64 {
         let elsewhere = [&self.before_restart, &self.replaced];
         let elsewhere: u64 = elsewhere
@@ -101,7 +98,6 @@ impl Dispenser {
     }
 
     /// Whether a request could not be replaced since the bound was reached.
-    #[must_use]
     pub fn is_exhausted(&self) -> bool {
         self.exhausted.load(Ordering::Relaxed)
     }

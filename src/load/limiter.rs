@@ -140,7 +140,6 @@ struct Paced {
 
 impl Limiter {
     /// Nothing is suspected yet. `ceiling` is the open-loop pace that was asked for, in requests a second.
-    #[must_use]
     pub fn new(ceiling: Option<f64>, concurrency: usize) -> Self {
         Self {
             ceiling: ceiling.unwrap_or(f64::INFINITY),
@@ -153,7 +152,6 @@ impl Limiter {
     }
 
     /// Whether it is still open if the rejections vanish at a lower pace.
-    #[must_use]
     pub fn is_undecided(&self) -> bool {
         match self.state {
             State::Measuring(_) | State::Trial(_) => true,
@@ -348,7 +346,6 @@ fn pause(limit: &RateLimit) -> Duration {
 }
 
 /// How long `Retry-After` asks to wait, in seconds or until a date (RFC 9110 §10.2.3); zero without one.
-#[must_use]
 pub fn retry_after(headers: Headers<'_>, now: SystemTime) -> Duration {
     let text = headers.text(&RETRY_AFTER).unwrap_or_default().trim();
     if let Ok(seconds) = text.parse() {

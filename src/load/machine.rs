@@ -107,7 +107,6 @@ const HELD_SECONDS: f64 = 60.0;
 
 /// Whether the plan's connections could use up the local ports; `None` where they can't, where the
 /// ports are free again within a second, or where the machine does not tell.
-#[must_use]
 pub fn port_shortage(plan: &Plan) -> Option<PortShortage> {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let reuse = fs::read_to_string("/proc/sys/net/ipv4/tcp_tw_reuse").unwrap_or_default();

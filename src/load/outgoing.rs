@@ -22,7 +22,6 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// The request of a plan.
-    #[must_use]
     pub fn new(template: RequestTemplate) -> Self {
         Self {
             template,
@@ -32,7 +31,6 @@ impl Outgoing {
     }
 
     /// The same with other headers.
-    #[must_use]
     pub fn with(&self, change: impl FnOnce(&mut HeaderMap)) -> Self {
         let mut template = self.template.clone();
         change(&mut template.headers);
@@ -40,7 +38,6 @@ impl Outgoing {
     }
 
     /// What is written over HTTP/1.1; the last request on its connection says that it is.
-    #[must_use]
     pub fn bytes(&self, is_last: bool) -> &[u8] {
         let bytes = if is_last {
             &self.last_bytes
@@ -50,8 +47,6 @@ impl Outgoing {
         bytes.get_or_init(|| encode(&self.template, is_last))
     }
 
-    /// What it asks for.
-    #[must_use]
     pub fn asked(&self) -> Asked {
         match self.template.method {
             Method::HEAD => Asked::Head,
@@ -61,13 +56,11 @@ impl Outgoing {
     }
 
     /// What goes first over TCP.
-    #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.template.body
     }
 
     /// What hyper sends over HTTP/2, where the URI's authority says the host (RFC 9113 §8.3.1).
-    #[must_use]
     pub fn request(&self) -> Request<Full<Bytes>> {
         let template = self.template.clone();
         let mut request = Request::new(Full::new(template.body));

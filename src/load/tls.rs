@@ -76,7 +76,6 @@ fn system_roots() -> RootCertStore {
 }
 
 /// What went wrong in a handshake, with the remedy where there is one.
-#[must_use]
 pub fn explain(error: &io::Error) -> String {
     // A certificate may hold thousands of names.
     let told = cut(&error.to_string(), TOLD);

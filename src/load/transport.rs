@@ -17,7 +17,6 @@ pub type Socket = Either<TcpStream, UnixStream>;
 pub type Transport = Either<Metered<Socket>, Box<TlsStream<Metered<Socket>>>>;
 
 /// The peer's own certificate, where the stream is secured.
-#[must_use]
 pub fn certificate(transport: &Transport) -> Option<CertificateDer<'static>> {
     let Either::Right(stream) = transport else {
         return None;
@@ -27,7 +26,6 @@ pub fn certificate(transport: &Transport) -> Option<CertificateDer<'static>> {
 }
 
 /// The kind of failure that an error of a byte stream stands for.
-#[must_use]
 pub fn failure(error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::TimedOut => Failure::Timeout,

@@ -23,7 +23,6 @@ pub(super) enum Role {
     Attempts,
 }
 
-/// How many roles there are.
 const ROLES: usize = 11;
 /// Names of which the first that is there says who answered.
 pub(super) const MOST_IDENTITIES: usize = 2;

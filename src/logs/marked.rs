@@ -68,7 +68,6 @@ pub struct MarkedTold {
 
 impl<'r> MarkedLogs<'r> {
     /// Nothing is read yet; pods are grouped as `mappings` says. `None` where the run is too large.
-    #[must_use]
     pub fn new(run: &'r MarkedRun, mappings: Mappings) -> Option<Self> {
         let registry = PodRegistry::shared(mappings);
         let counted = &run.measured.counted;
@@ -137,7 +136,6 @@ impl<'r> MarkedLogs<'r> {
     }
 
     /// What all logs say together.
-    #[must_use]
     pub fn evidence(self) -> (Evidence, MarkedTold) {
         let Self {
             run,
@@ -180,7 +178,6 @@ impl<'r> MarkedLogs<'r> {
 
 impl MarkedTold {
     /// What the reader of a verdict should know of the logs.
-    #[must_use]
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         let mut add = |code, count: u64, message: String| {

@@ -206,7 +206,6 @@ impl<'l> Reading<'l> {
 
 impl Told {
     /// What the reader of a verdict should know of the log.
-    #[must_use]
     #[expect(clippy::too_many_lines, reason = "each call is a finding")]
     pub fn findings(&self, is_independent: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
@@ -277,7 +276,6 @@ impl Told {
     }
 
     /// The lines that name who answered.
-    #[must_use]
     pub fn answers(&self) -> u64 {
         self.lines - self.left_out - self.unfit - self.unrouted - self.moved
     }

@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Reads `29/Nov/2026:02:34:08 +0000`, the same without a zone and with milliseconds (taken for UTC), RFC 3339, or
 /// seconds since 1970.
-#[must_use]
 pub fn parse(text: &str) -> Option<SystemTime> {
     let text = text.trim();
     if let Ok(seconds) = text.parse() {

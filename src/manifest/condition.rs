@@ -21,7 +21,6 @@ pub(super) enum Asks {
     Query(String, String),
     /// A cookie of this name and value.
     Cookie(String, String),
-    /// A method.
     Method(String),
     /// A header of this name that matches a pattern.
     HeaderLike(String, String),
@@ -91,7 +90,6 @@ impl Condition {
         }
     }
 
-    /// A method.
     pub(super) fn method(name: &str) -> Self {
         Self {
             told: format!("method {name}"),

@@ -92,7 +92,6 @@ pub(super) fn too_large() -> String {
 ///
 /// # Panics
 /// Never: a JSON value can always be written.
-#[must_use]
 pub fn to_yaml(documents: &[Value]) -> String {
     let options = serde_saphyr::ser_options! {
         compact_list_indent: true,
@@ -103,7 +102,6 @@ pub fn to_yaml(documents: &[Value]) -> String {
 }
 
 /// The files that a kustomization names as patches: parts of objects, which mean nothing by themselves.
-#[must_use]
 pub fn patches(kustomization: &[u8]) -> Vec<String> {
     let mut files = Vec::new();
     for document in documents(kustomization, true).unwrap_or_default() {

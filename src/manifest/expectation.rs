@@ -177,7 +177,6 @@ impl Expectation {
 }
 
 /// The path of a URL, if it has one beyond `/`.
-#[must_use]
 pub fn path_of(url: &str) -> Option<&str> {
     let authority = url.find("://").map_or(0, |place| place + 3);
     let slash = url[authority..].find(['/', '?'])?;

@@ -20,7 +20,6 @@ pub(super) struct Field<'a> {
 }
 
 impl Object {
-    /// Its fields.
     pub(super) fn root(&self) -> Field<'_> {
         Field {
             object: self,
@@ -29,7 +28,6 @@ impl Object {
         }
     }
 
-    /// Its labels.
     pub(super) fn labels(&self) -> Result<BTreeMap<&str, &str>, ManifestError> {
         self.root().at("metadata")?.at("labels")?.strings()
     }

@@ -28,7 +28,6 @@ pub struct Input {
 /// Something that lies among manifests and is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PassedOver {
-    /// The file.
     pub file: String,
     /// Why it was passed over, for a person.
     pub reason: String,

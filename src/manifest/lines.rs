@@ -17,7 +17,6 @@ pub struct Lines {
 
 impl Lines {
     /// The line that the value begins on, from 1.
-    #[must_use]
     pub fn line(&self) -> u64 {
         self.own.into()
     }

@@ -131,7 +131,6 @@ pub enum ManifestError {
 
 impl ManifestError {
     /// The input called `name` is larger than [`MAX_BYTES`], or more than what others leave of it.
-    #[must_use]
     pub fn too_large(name: &str) -> Self {
         Self::Input {
             file: name.to_owned(),
@@ -162,13 +161,11 @@ impl Manifests {
     }
 
     /// The objects, in the order of the inputs.
-    #[must_use]
     pub fn objects(&self) -> &[Object] {
         &self.objects
     }
 
     /// What lay among them and is no manifest.
-    #[must_use]
     pub fn passed_over(&self) -> &[PassedOver] {
         &self.passed_over
     }
@@ -256,13 +253,11 @@ impl Manifests {
 
     /// The manifests, divided where one object stands in several folders or files: what belongs together then
     /// lies together.
-    #[must_use]
     pub fn into_sets(self) -> Sets {
         sets::divided(self.objects)
     }
 
     /// What is wrong with the objects that `expectation` comes from; `planned` is what a run would send.
-    #[must_use]
     pub fn concerning(&self, expectation: &Expectation, planned: &PlannedRun<'_>) -> Vec<Finding> {
         let checked = lint::lint(&self.objects, Some(planned));
         lint::concerning(checked.findings, &expectation.objects)

@@ -58,7 +58,6 @@ impl fmt::Display for Origin {
 
 impl Origin {
     /// The line that the object begins on.
-    #[must_use]
     pub fn line(&self) -> Option<u64> {
         self.lines.as_ref().map(Lines::line)
     }
@@ -72,18 +71,15 @@ impl Object {
     }
 
     /// `NAMESPACE/NAME`, or the name alone where the manifest has no namespace.
-    #[must_use]
     pub fn full_name(&self) -> String {
         full_name(self.namespace.as_deref(), &self.name)
     }
 
     /// Kind and name, for a person.
-    #[must_use]
     pub fn title(&self) -> String {
         format!("{} {}", self.kind, self.full_name())
     }
 
-    /// Whether it is of `kind` in one of `groups`.
     pub(super) fn is(&self, kind: &str, groups: &[&str]) -> bool {
         self.kind == kind && groups.contains(&self.group.as_str())
     }

@@ -16,7 +16,6 @@ pub(super) struct Route<'a> {
     pub(super) related: Vec<&'a Object>,
     /// The number of the rule in its object, from 1.
     pub(super) rule: usize,
-    /// The rule's own name.
     pub(super) rule_name: Option<&'a str>,
     /// Where its requests come in, such as `Gateway infra/public`; none means anywhere.
     pub(super) doors: Vec<String>,
@@ -214,12 +213,9 @@ pub(super) enum PodsOf {
     Subset(BTreeMap<String, String>),
     /// Those of a workload's `ReplicaSet` with this template hash.
     Template {
-        /// The workload.
         workload: String,
-        /// The hash.
         hash: String,
     },
-    /// Those of a workload.
     Workload(String),
     /// Not at all.
     Unknown,

@@ -63,7 +63,6 @@ pub(super) fn once(route: &Route<'_>, objects: &[Object]) -> Result<(), Manifest
 /// Manifests that are checked by themselves.
 #[derive(Debug, Default)]
 pub struct Sets {
-    /// The objects of each set.
     pub sets: Vec<Vec<Object>>,
     /// What is said of folders whose files are sets of their own.
     pub findings: Vec<Finding>,

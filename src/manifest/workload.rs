@@ -24,7 +24,6 @@ const HASH_LABELS: [&str; 2] = ["pod-template-hash", "rollouts-pod-template-hash
 /// A pod, or what pods are made from.
 #[derive(Debug)]
 pub(super) struct Workload<'a> {
-    /// The object.
     pub(super) object: &'a Object,
     /// The labels of its pods.
     labels: BTreeMap<&'a str, &'a str>,

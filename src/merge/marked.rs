@@ -9,7 +9,6 @@ use crate::claim::Claim;
 use crate::measured::Measured;
 use crate::report::measurement::MarksReport;
 
-/// A marked run.
 #[derive(Debug)]
 pub struct MarkedRun {
     /// What was asserted.

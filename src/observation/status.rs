@@ -36,7 +36,6 @@ pub const UNIMPLEMENTED: u16 = 12;
 pub const UNAVAILABLE: u16 = 14;
 
 /// As reports name it.
-#[must_use]
 pub fn name(status: u16) -> Cow<'static, str> {
     match GRPC.get(usize::from(status)) {
         Some(name) => Cow::Borrowed(name),
@@ -46,7 +45,6 @@ pub fn name(status: u16) -> Cow<'static, str> {
 }
 
 /// The status of this name.
-#[must_use]
 pub fn parse(name: &str) -> Option<u16> {
     if name == ANSWERED_NAME {
         return Some(ANSWERED);
@@ -58,7 +56,6 @@ pub fn parse(name: &str) -> Option<u16> {
 }
 
 /// The status of gRPC that this text is the number of; what is none is [`UNKNOWN`].
-#[must_use]
 pub fn of_grpc(code: &[u8]) -> u16 {
     let number = std::str::from_utf8(code)
         .ok()
@@ -69,32 +66,27 @@ pub fn of_grpc(code: &[u8]) -> u16 {
 }
 
 /// Whether it says that the request was not served: 400 and more, and all of gRPC but OK.
-#[must_use]
 pub const fn is_refusal(status: u16) -> bool {
     status >= 400 || matches!(status, 1..=16)
 }
 
 /// Whether it says that there were too many requests: 429, and gRPC's resource exhausted.
-#[must_use]
 pub const fn is_too_many(status: u16) -> bool {
     matches!(status, 429 | 8)
 }
 
 /// Whether a rate limiter may say it, as may a service that is down: 503, and gRPC's unavailable.
-#[must_use]
 pub const fn is_unavailable(status: u16) -> bool {
     matches!(status, 503 | UNAVAILABLE)
 }
 
 /// Whether it says that the server failed: 500 and more, and those of gRPC that stand for such
 /// (unknown, deadline exceeded, unimplemented, internal, unavailable, data loss).
-#[must_use]
 pub const fn is_error(status: u16) -> bool {
     status >= 500 || matches!(status, 2 | 4 | 12..=15)
 }
 
 /// What [`is_error`] says of a response, as the end of "responses with …".
-#[must_use]
 pub const fn of_errors(is_grpc: bool) -> &'static str {
     if is_grpc {
         "a status that blames the server (UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE or DATA_LOSS)"

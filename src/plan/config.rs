@@ -141,7 +141,6 @@ impl Config {
     }
 
     /// Whether `[target]` by itself describes a check, and there is no other.
-    #[must_use]
     pub fn is_one_check(&self) -> bool {
         let target = &self.target;
         self.check.is_empty()

@@ -55,7 +55,6 @@ impl Mark {
     }
 
     /// What is common to all requests of the run.
-    #[must_use]
     pub fn run(&self) -> &str {
         &self.run
     }
@@ -76,7 +75,6 @@ impl Mark {
 
 impl Settings {
     /// Whether the pods' own logs are to tell who answered.
-    #[must_use]
     pub fn wants_marks(&self) -> bool {
         self.identify.iter().any(|rule| rule == RULE)
     }

@@ -88,7 +88,6 @@ pub struct Budget {
 impl Budget {
     /// How many requests that got no identity are replaced before the run gives up: as many as were
     /// asked for, and at least 100.
-    #[must_use]
     pub fn replacements(&self) -> u64 {
         self.requests.map_or(u64::MAX, |n| n.get().max(100))
     }
@@ -105,7 +104,6 @@ pub enum ConnectionUse {
 
 impl ConnectionUse {
     /// Whether a connection that has carried `served` requests may carry one more.
-    #[must_use]
     pub fn allows_another(self, served: u64) -> bool {
         match self {
             Self::Requests(limit) => served < limit.get(),
@@ -114,7 +112,6 @@ impl ConnectionUse {
     }
 
     /// How many connections so many requests take at least; `None` where that is up to the peer.
-    #[must_use]
     pub fn connections_for(self, requests: u64) -> Option<u64> {
         match self {
             Self::Requests(limit) => Some(requests.div_ceil(limit.get())),
@@ -123,7 +120,6 @@ impl ConnectionUse {
     }
 
     /// Whether every request has a connection of its own.
-    #[must_use]
     pub fn is_fresh(self) -> bool {
         self == Self::Requests(NonZeroU64::MIN)
     }

@@ -36,7 +36,6 @@ pub struct RateError(String);
 
 impl Rate {
     /// So many requests a second, which must be a positive number.
-    #[must_use]
     pub const fn a_second(requests: f64) -> Self {
         Self {
             requests,
@@ -45,13 +44,11 @@ impl Rate {
     }
 
     /// Requests a second.
-    #[must_use]
     pub fn per_second(self) -> f64 {
         self.requests / self.unit.seconds()
     }
 
     /// The pace of one of so many that keep it together.
-    #[must_use]
     pub fn shared_by(self, count: NonZeroU32) -> Self {
         Self {
             requests: self.requests / f64::from(count.get()),
@@ -60,7 +57,6 @@ impl Rate {
     }
 
     /// When request `ticket` (from 0) is due, counted from the start of the run.
-    #[must_use]
     pub fn due(self, ticket: u64) -> Duration {
         Duration::try_from_secs_f64(ticket as f64 / self.per_second()).unwrap_or(Duration::MAX)
     }

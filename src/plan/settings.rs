@@ -292,7 +292,6 @@ impl Settings {
     }
 
     /// The seed of Monte Carlo and permutations.
-    #[must_use]
     pub fn seed(&self) -> u64 {
         self.seed.unwrap_or(1)
     }

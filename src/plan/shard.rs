@@ -110,13 +110,11 @@ impl Shard {
     }
 
     /// Its number, from 0.
-    #[must_use]
     pub fn index(self) -> u32 {
         self.index
     }
 
     /// How many shards the run has.
-    #[must_use]
     pub fn count(self) -> u32 {
         self.count.get()
     }
@@ -136,7 +134,6 @@ impl Shard {
     }
 
     /// The place in the dispatch order of the whole run of its request `ticket` (from 0).
-    #[must_use]
     pub fn place(self, ticket: u64) -> u64 {
         ticket
             .saturating_mul(u64::from(self.count()))
@@ -205,7 +202,6 @@ impl Settings {
     /// Left out are connections and threads, which may suit the machine; where connections are dialled for
     /// the URL, so that each shard may look at a replica of its own; and the password and the value of an
     /// `Authorization` header, which no report should help to guess.
-    #[must_use]
     pub fn digest(&self) -> String {
         let mut common = self.clone();
         (common.concurrency, common.threads) = (None, None);
@@ -233,7 +229,6 @@ impl Settings {
 
 impl Plan {
     /// The place in the dispatch order of the whole run of this plan's request `ticket`.
-    #[must_use]
     pub fn place(&self, ticket: u64) -> u64 {
         self.shard
             .as_ref()

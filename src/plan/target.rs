@@ -44,7 +44,6 @@ pub enum Protocol {
 
 impl Protocol {
     /// As reports name it.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Http1 => "http/1.1",
@@ -55,14 +54,12 @@ impl Protocol {
     }
 
     /// What reports call so.
-    #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         let all = [Self::Http1, Self::Http2, Self::Grpc, Self::Tcp];
         all.into_iter().find(|protocol| protocol.name() == name)
     }
 
     /// As ALPN names the version of HTTP, where that is what is spoken.
-    #[must_use]
     pub const fn alpn(self) -> Option<&'static str> {
         match self {
             Self::Http1 => Some("http/1.1"),

@@ -11,7 +11,6 @@ const WIDTH: usize = 1000;
 /// One `::error` line for all reports that did not pass; `None` when all did.
 ///
 /// GitHub shows only a step's first ten annotations, so that one line speaks for all checks.
-#[must_use]
 pub fn render(reports: &[Named<'_>]) -> Option<String> {
     let failing: Vec<&Named<'_>> = reports.iter().filter(|named| !is_passed(named)).collect();
     let first = failing.first()?;

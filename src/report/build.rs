@@ -33,7 +33,6 @@ use test::{change, sequential, test};
 
 impl Report {
     /// Writes down what was measured and what follows from it.
-    #[must_use]
     pub fn of(claim: &Claim, measured: &Measured, outcome: &Outcome) -> Self {
         let groups = measured.counted.groups.iter();
         let groups: Vec<Group> = groups.map(|counted| counted.group.clone()).collect();
@@ -63,7 +62,6 @@ impl Report {
     }
 
     /// Writes down counts that were taken elsewhere and what follows from them.
-    #[must_use]
     pub fn of_counts(claim: &Claim, evidence: &Evidence, outcome: &Outcome) -> Self {
         let mut report = Self::of_outcome(claim, &evidence.groups, outcome);
         report.unmapped = unmapped(&evidence.groups, &evidence.observed, &outcome.assignment);
@@ -77,7 +75,6 @@ impl Report {
     }
 
     /// The status that the process ends with.
-    #[must_use]
     pub fn status(&self) -> ExitStatus {
         self.verdict.status(self.interrupted)
     }

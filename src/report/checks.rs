@@ -58,7 +58,6 @@ impl ChecksReport {
     ///
     /// # Panics
     /// If there are none.
-    #[must_use]
     pub fn of(reports: Vec<(String, Report)>, together: &Together) -> Self {
         let checks: Vec<CheckReport> = reports
             .into_iter()
@@ -98,13 +97,11 @@ impl ChecksReport {
     }
 
     /// The status that the process ends with.
-    #[must_use]
     pub fn status(&self) -> ExitStatus {
         self.verdict.status(self.interrupted)
     }
 
     /// The checks' reports, for documents that show several.
-    #[must_use]
     pub fn named(&self) -> Vec<Named<'_>> {
         let mut named = Vec::new();
         for CheckReport { name, report, .. } in &self.checks {
@@ -115,7 +112,6 @@ impl ChecksReport {
     }
 
     /// The text: every check's, then the whole.
-    #[must_use]
     pub fn text(&self) -> String {
         let bold = Style::new().bold();
         let mut out = String::new();
@@ -135,7 +131,6 @@ impl ChecksReport {
     }
 
     /// The verdict on the whole, on one line: what `--quiet` leaves.
-    #[must_use]
     pub fn conclusion(&self) -> String {
         let style = verdict_style(self.verdict);
         let word = word(self.verdict);

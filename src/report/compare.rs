@@ -88,7 +88,6 @@ pub struct RuleBackend {
 
 impl Compared {
     /// The word for a person.
-    #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
             Self::Same => "same",
@@ -111,7 +110,6 @@ impl ComparedRule {
 
 impl CompareReport {
     /// The report of `rules`.
-    #[must_use]
     pub fn new(rules: Vec<ComparedRule>, notes: Vec<String>) -> Self {
         let count = |result| rules.iter().filter(|rule| rule.result == result).count() as u64;
         Self {
@@ -127,13 +125,11 @@ impl CompareReport {
     }
 
     /// Whether every rule was shown to be the same.
-    #[must_use]
     pub fn is_same(&self) -> bool {
         self.same == self.rules.len() as u64
     }
 
     /// The text: what is not the same with both sides, what is in a line, and the counts.
-    #[must_use]
     pub fn text(&self) -> String {
         let mut out = String::new();
         for rule in &self.rules {
@@ -163,7 +159,6 @@ impl CompareReport {
     }
 
     /// As [`CompareReport::text`], for a job's summary.
-    #[must_use]
     pub fn markdown(&self) -> String {
         let word = if self.is_same() {
             "same routing"

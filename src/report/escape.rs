@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 /// `text` with control characters and those that reorder text written as `\u{…}`.
-#[must_use]
 pub fn terminal(text: &str) -> Cow<'_, str> {
     if !text.contains(acts_on_a_terminal) {
         return Cow::Borrowed(text);
@@ -38,7 +37,6 @@ fn acts_on_a_terminal(c: char) -> bool {
 
 /// `text` for the log of a CI job. GitHub Actions takes `##[command]` for a command anywhere in a line, and `::command`
 /// at its beginning.
-#[must_use]
 pub fn workflow_log(text: &str) -> String {
     let mut shown = text.replace("##[", "#\\u{23}[");
     if shown
@@ -61,7 +59,6 @@ pub fn workflow_log(text: &str) -> String {
 ///
 /// Any ASCII punctuation may be escaped by a backslash (`CommonMark` 0.31, 2.4); those are that begin
 /// something within a line, autolinks included. HTML goes by references.
-#[must_use]
 pub fn markdown(text: &str) -> String {
     let text = terminal(text);
     let mut escaped = String::with_capacity(text.len() + 16);
@@ -94,13 +91,11 @@ fn ends_in_www(text: &str) -> bool {
 }
 
 /// `text` within an element or a quoted attribute of HTML.
-#[must_use]
 pub fn html(text: &str) -> String {
     minijinja::HtmlEscape(&terminal(text)).to_string()
 }
 
 /// The message of a GitHub workflow command (`::error::message`).
-#[must_use]
 pub fn workflow_data(text: &str) -> String {
     text.replace("##[", "#\\u{23}[")
         .replace('%', "%25")
@@ -109,7 +104,6 @@ pub fn workflow_data(text: &str) -> String {
 }
 
 /// A property of a GitHub workflow command (`::error title=property::`).
-#[must_use]
 pub fn workflow_property(text: &str) -> String {
     workflow_data(text).replace(':', "%3A").replace(',', "%2C")
 }

@@ -70,7 +70,6 @@ pub struct PowerRow {
 
 impl PowerRow {
     /// Writes down the chances at one shift.
-    #[must_use]
     pub fn of(chances: Chances) -> Self {
         Self {
             shift_share: chances.shift,

@@ -63,7 +63,6 @@ pub struct LintFinding {
 }
 
 /// The text rendering: a line for each finding, and the count.
-#[must_use]
 pub fn render(report: &LintReport) -> String {
     let mut out = String::new();
     for finding in &report.findings {

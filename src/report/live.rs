@@ -131,7 +131,6 @@ impl Live {
     }
 
     /// The line in at most `width` characters.
-    #[must_use]
     pub fn line(&self, plan: &Plan, width: usize) -> String {
         let fits = |parts: &[Part]| length(parts, "  ") <= width;
         let mut parts = Vec::new();
@@ -165,7 +164,6 @@ impl Live {
     }
 
     /// The line for a log, as long as it needs to be.
-    #[must_use]
     pub fn log_line(&self, plan: &Plan) -> String {
         let parts = self.parts(plan, Detail::LOG);
         let text: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();

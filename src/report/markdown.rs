@@ -24,7 +24,6 @@ const RESERVED: usize = 100;
 
 /// Writes what follows from several checks together, then a section for each report, as many as fit in
 /// `room` bytes.
-#[must_use]
 pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>, room: usize) -> String {
     let Some(room) = room.min(MOST_BYTES).checked_sub(RESERVED) else {
         return String::new();

@@ -19,7 +19,6 @@ pub struct Family {
 }
 
 /// The unit of a family, which is the last part of its name; empty for plain numbers.
-#[must_use]
 pub fn unit(name: &str) -> &str {
     let last = name.rsplit('_').next().unwrap_or_default();
     match last {

@@ -146,7 +146,6 @@ pub struct Tool {
 
 impl Tool {
     /// This program.
-    #[must_use]
     pub fn own() -> Self {
         Self {
             name: env!("CARGO_PKG_NAME").to_owned(),

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 
 /// `names` in `width` characters each. Where their beginnings and ends don't tell them apart, what the long ones have in
 /// common goes; where that is not enough, nothing is cut.
-#[must_use]
 pub(super) fn distinct(names: &[String], width: usize) -> Vec<String> {
     let number = |names: &[String]| names.iter().collect::<BTreeSet<_>>().len();
     let all = number(names);
@@ -28,7 +27,6 @@ pub(super) fn distinct(names: &[String], width: usize) -> Vec<String> {
 }
 
 /// The first `width` characters of `text`, the last of them an ellipsis where something is cut off.
-#[must_use]
 pub fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();

@@ -6,7 +6,6 @@ const WEIGHTS: &str = "see which weights the ingress has; lbtest lint FILES tell
 const LOGS: &str = "read the logs of the backend that fails, and check again when it answers";
 
 /// The next step; `None` where it was said, or nothing is to be done.
-#[must_use]
 pub(super) fn next_step(report: &Report) -> Option<&'static str> {
     if report.verdict != VerdictName::Fail {
         return None;

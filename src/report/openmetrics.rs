@@ -26,7 +26,6 @@ pub enum Format {
 
 impl Format {
     /// The media type where it is served.
-    #[must_use]
     pub const fn media_type(self) -> &'static str {
         match self {
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -39,7 +38,6 @@ impl Format {
 pub const END: &str = "# EOF\n";
 
 /// Writes the metrics of all reports, which carry different names where there are several.
-#[must_use]
 pub fn render(reports: &[Named<'_>]) -> String {
     let mut out = String::new();
     write_reports(&mut out, reports);

@@ -78,7 +78,6 @@ pub struct PairCell {
 
 impl PairReport {
     /// The report of one comparison; `p_values` are what its FAIL rests on, and the same adjusted.
-    #[must_use]
     pub fn new(name: String, pair: &Pair, p_values: Option<(f64, f64)>) -> Self {
         let cell = |cell: &Cell| PairCell {
             name: cell.name.clone(),
@@ -119,7 +118,6 @@ const COLUMNS: [&str; 3] = ["check", "verdict", "adjusted p"];
 
 impl PairsReport {
     /// The report of `checks`, which say `together` what they say; of the `urls` the first was before.
-    #[must_use]
     pub fn new(
         urls: [&str; 2],
         checks: Vec<PairReport>,
@@ -142,13 +140,11 @@ impl PairsReport {
     }
 
     /// The status that the process ends with.
-    #[must_use]
     pub fn status(&self) -> ExitStatus {
         self.verdict.status(self.interrupted)
     }
 
     /// The text: a line for each check, then the whole.
-    #[must_use]
     pub fn text(&self) -> String {
         let rows = self
             .checks
@@ -176,7 +172,6 @@ impl PairsReport {
     }
 
     /// As [`PairsReport::text`], for a job's summary.
-    #[must_use]
     pub fn markdown(&self) -> String {
         let mut out = format!("## {} – lbtest compare\n\n", word(self.verdict));
         for reason in &self.reasons {

@@ -65,7 +65,6 @@ pub struct ShareReport {
 
 impl ShareReport {
     /// A share that is asked for.
-    #[must_use]
     pub fn expected(label: &str, share: f64) -> Self {
         Self {
             label: label.to_owned(),
@@ -76,7 +75,6 @@ impl ShareReport {
     }
 
     /// A share that was measured.
-    #[must_use]
     pub fn observed(backend: &BackendReport) -> Self {
         Self {
             label: backend.label.clone(),
@@ -106,7 +104,6 @@ pub struct RolloutReport {
 
 impl StepReport {
     /// A line for a person.
-    #[must_use]
     pub fn text(&self) -> String {
         let Self { step, expect, .. } = self;
         let when = match self.live_within_seconds {
@@ -127,7 +124,6 @@ impl StepReport {
 
 impl RolloutReport {
     /// Judges the whole.
-    #[must_use]
     pub fn new(
         verdict: VerdictName,
         reasons: &[Reason],
@@ -149,7 +145,6 @@ impl RolloutReport {
     }
 
     /// A line for a person.
-    #[must_use]
     pub fn text(&self) -> String {
         format!("{}  {}\n", super::text::word(self.verdict), self.message)
     }

@@ -29,7 +29,6 @@ const UNSTEADY: [&str; 5] = [
 ///
 /// The test judges the split as a whole. Where that fails, the backends are off whose simultaneous 95 %
 /// interval does not hold the expected share, or that must get nothing and got something.
-#[must_use]
 pub fn standing(report: &Report, backend: &BackendReport) -> Standing {
     if report.stickiness.is_some() {
         return standing_in_sessions(report, backend);
@@ -68,7 +67,6 @@ fn standing_in_sessions(report: &Report, backend: &BackendReport) -> Standing {
 }
 
 /// A backend's share in words: `30.6 %, expected 30 %, 95 % interval 29.1 % to 32.1 %`.
-#[must_use]
 pub fn sentence(backend: &BackendReport) -> String {
     let expected = percent(backend.expected_share);
     let Some(share) = backend.share else {

@@ -95,7 +95,6 @@ impl StickinessReport {
     }
 
     /// The sessions in one line.
-    #[must_use]
     pub fn sentence(&self) -> String {
         let began: Vec<String> = self
             .sessions_by_backend

@@ -12,7 +12,6 @@ use super::{AddressReport, BackendReport, PodReport, Report, UnmappedReport, Ver
 use crate::format::{p_value, p_value_with_log10, percent, time};
 
 /// The whole text report.
-#[must_use]
 pub fn render(report: &Report) -> String {
     let mut out = String::new();
     let word = word(report.verdict);
@@ -54,7 +53,6 @@ pub fn render(report: &Report) -> String {
 }
 
 /// The verdict alone: what `--quiet` leaves.
-#[must_use]
 pub fn first_line(report: &Report) -> String {
     let text = render(report);
     let end = text.find('\n').map_or(text.len(), |end| end + 1);
@@ -94,7 +92,6 @@ fn test(out: &mut String, report: &Report) {
 }
 
 /// The verdict as people are told it.
-#[must_use]
 pub fn word(verdict: VerdictName) -> &'static str {
     match verdict {
         VerdictName::Pass => "PASS",
@@ -106,14 +103,12 @@ pub fn word(verdict: VerdictName) -> &'static str {
 }
 
 /// The interval of a backend's share; `None` when nothing was observed.
-#[must_use]
 pub fn interval(backend: &BackendReport) -> Option<String> {
     let (low, high) = (backend.interval_low?, backend.interval_high?);
     Some(format!("{:.1} – {:.1} %", low * 100.0, high * 100.0))
 }
 
 /// Its colour.
-#[must_use]
 pub fn verdict_style(verdict: VerdictName) -> Style {
     let color = match verdict {
         VerdictName::Pass | VerdictName::Measured => AnsiColor::Green,
@@ -299,7 +294,6 @@ fn within(out: &mut String, report: &Report) {
 pub(super) const MOST_UNMAPPED: usize = 8;
 
 /// Aligned columns: the first `left` of them to the left, the others to the right.
-#[must_use]
 pub fn table<R: AsRef<[String]>>(rows: &[R], left: usize) -> String {
     let mut out = String::new();
     let mut widths: Vec<usize> = Vec::new();

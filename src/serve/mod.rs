@@ -202,7 +202,6 @@ impl Gate {
     }
 
     /// Where it listens; the port is the real one where 0 was asked for.
-    #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.address
     }

@@ -15,13 +15,11 @@ pub struct Binomial {
 
 impl Binomial {
     /// `n` trials with hit probability `p` in `0..=1`.
-    #[must_use]
     pub fn new(n: u64, p: f64) -> Self {
         Self::with_complement(n, p, 1.0 - p)
     }
 
     /// As [`Binomial::new`], with `q` = 1 − `p` given by a caller who knows it to more digits.
-    #[must_use]
     pub fn with_complement(n: u64, p: f64, q: f64) -> Self {
         Self { n, p, q }
     }
@@ -32,13 +30,11 @@ impl Binomial {
     }
 
     /// A most probable number of hits.
-    #[must_use]
     pub fn mode(self) -> u64 {
         to_count((self.n as f64 + 1.0) * self.p).min(self.n)
     }
 
     /// ln P[X = `x`]; −∞ beyond `n`.
-    #[must_use]
     pub fn ln_mass(self, x: u64) -> f64 {
         match self.n.checked_sub(x) {
             Some(y) => ln_binomial(x as f64, y as f64, self.p, self.q),
@@ -47,7 +43,6 @@ impl Binomial {
     }
 
     /// ln P[X ≤ `x`].
-    #[must_use]
     pub fn ln_at_most(self, x: u64) -> f64 {
         match self.n.checked_sub(x) {
             None | Some(0) => 0.0,
@@ -56,7 +51,6 @@ impl Binomial {
     }
 
     /// ln P[X ≥ `x`].
-    #[must_use]
     pub fn ln_at_least(self, x: u64) -> f64 {
         match self.n.checked_sub(x) {
             None => f64::NEG_INFINITY,
@@ -65,7 +59,6 @@ impl Binomial {
     }
 
     /// P[`low` ≤ X ≤ `high`], taken from whichever tails lose no digits.
-    #[must_use]
     pub fn between(self, low: u64, high: u64) -> f64 {
         if low > high || low > self.n {
             return 0.0;
@@ -85,7 +78,6 @@ impl Binomial {
     /// The smallest `x` ≥ [`Binomial::mode`] with ln P[X = `x`] ≤ `ln_cut`; `n` + 1 where there is none.
     ///
     /// Beyond the mode the mass falls, and its logarithm is concave: Newton steps inside a bracket.
-    #[must_use]
     pub fn first_beyond_mode(self, ln_cut: f64) -> u64 {
         let mode = self.mode();
         let ln_peak = self.ln_mass(mode);
@@ -118,7 +110,6 @@ impl Binomial {
     }
 
     /// The largest `x` ≤ a mode with ln P[X = `x`] ≤ `ln_cut`, if there is one.
-    #[must_use]
     pub fn last_before_mode(self, ln_cut: f64) -> Option<u64> {
         self.n.checked_sub(self.swapped().first_beyond_mode(ln_cut))
     }
@@ -128,7 +119,6 @@ impl Binomial {
 ///
 /// Counts ≥ 0 need not be whole: this is ln Iₚ(x, y + 1), the regularized incomplete beta function,
 /// as effective sample sizes need it.
-#[must_use]
 #[expect(
     clippy::many_single_char_names,
     reason = "the letters of the source's formulas"
@@ -189,7 +179,6 @@ fn nonzero(value: f64, tiny: f64) -> f64 {
 
 /// The whole part of a count computed in floating point; 0 for what is negative or no number, and the
 /// largest count for what is beyond it.
-#[must_use]
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

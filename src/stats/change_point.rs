@@ -25,7 +25,6 @@ pub struct ChangePoint {
 ///
 /// # Panics
 /// If the windows differ in length.
-#[must_use]
 pub fn change_point(windows: &[impl AsRef<[u64]>], labels: &[u16]) -> Option<ChangePoint> {
     let cells = windows.first()?.as_ref().len();
     let mut total = vec![0_u64; cells];

@@ -28,7 +28,6 @@ pub struct ChiSquare {
 ///
 /// # Panics
 /// If the slices differ in length.
-#[must_use]
 pub fn pearson(observed: &[u64], shares: &[f64]) -> Option<ChiSquare> {
     let cells = Cells::new(observed, shares);
     if total(observed) == 0 {
@@ -71,7 +70,6 @@ pub(crate) fn statistic(observed: &[u64], shares: &[f64]) -> f64 {
 }
 
 /// P[χ² ≥ `statistic`]; with zero degrees of freedom the distribution is all at 0.
-#[must_use]
 pub fn survival(statistic: f64, degrees_of_freedom: usize) -> f64 {
     if statistic.is_nan() {
         return f64::NAN;
@@ -86,7 +84,6 @@ pub fn survival(statistic: f64, degrees_of_freedom: usize) -> f64 {
 ///
 /// Below what `f64` holds: the prefactor of Γ(a, x) on the logarithmic scale, and Legendre's continued
 /// fraction for the rest (NIST DLMF 8.9.2), which converges at once for so large a statistic.
-#[must_use]
 pub fn ln_survival(statistic: f64, degrees_of_freedom: usize) -> f64 {
     let p = survival(statistic, degrees_of_freedom);
     if p > 1e-290 || p.is_nan() {
@@ -130,7 +127,6 @@ pub(crate) fn correction(statistic: f64, shares: &[f64], n: u64) -> f64 {
 }
 
 /// The statistic that χ² exceeds with probability `alpha` in `0..1`.
-#[must_use]
 pub fn critical_value(degrees_of_freedom: usize, alpha: f64) -> f64 {
     match degrees_of_freedom {
         0 => 0.0,
@@ -146,7 +142,6 @@ pub fn critical_value(degrees_of_freedom: usize, alpha: f64) -> f64 {
 }
 
 /// The standard normal value that is exceeded with probability `alpha` in `0..1`.
-#[must_use]
 pub fn normal_quantile(alpha: f64) -> f64 {
     SQRT_2 * erfc_inv(2.0 * alpha)
 }

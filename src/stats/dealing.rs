@@ -33,7 +33,6 @@ pub enum Dealing {
     ByLoad,
     /// One of these two.
     Regular,
-    /// In clumps.
     Clumped,
     /// The order does not tell.
     Unknown,
@@ -66,7 +65,6 @@ pub struct Dealt {
 /// passed over), of which `in_flight` were under way at once. Whatever is not by chance is said at level `alpha`.
 ///
 /// `None` where there are fewer answers than tell anything, or fewer than two pods.
-#[must_use]
 pub fn dealt(labels: &[u16], pods: usize, in_flight: u64, alpha: f64) -> Option<Dealt> {
     let known = labels.iter().map(|&label| usize::from(label));
     let known: Vec<usize> = known.filter(|&label| label < pods).collect();

@@ -31,7 +31,6 @@ const STIRLING_ERRORS: [f64; 16] = [
 /// ln x! − [ln √(2πx) + x ln x − x]: what Stirling's formula lacks; `x` ≥ 0 need not be whole.
 ///
 /// Defined as 0 at `x` = 0, where the callers treat Stirling's term apart.
-#[must_use]
 pub fn stirling_error(x: f64) -> f64 {
     if x <= 15.0 {
         if x <= 0.0 {
@@ -70,7 +69,6 @@ fn stirling_error_by_recurrence(x: f64) -> f64 {
 }
 
 /// x ln(x/m) + m − x, without cancellation where `x` is near the mean `m` (Loader's `bd0`).
-#[must_use]
 pub fn deviance(x: f64, mean: f64) -> f64 {
     if x <= 0.0 {
         return mean;
@@ -98,7 +96,6 @@ pub fn deviance(x: f64, mean: f64) -> f64 {
 /// miss `q` = 1 − `p` (both given, so that the smaller one keeps its digits).
 ///
 /// `x` and `y` ≥ 0 need not be whole: the formula is continued with the gamma function.
-#[must_use]
 #[expect(
     clippy::many_single_char_names,
     reason = "the letters of the source's formulas"
@@ -123,7 +120,6 @@ pub fn ln_binomial(x: f64, y: f64, p: f64, q: f64) -> f64 {
 }
 
 /// The probability of `hits` in `trials` draws that each hit with chance `share`, from 0 to 1 inclusive.
-#[must_use]
 pub fn binomial_probability(hits: u64, trials: u64, share: f64) -> f64 {
     let misses = trials.checked_sub(hits);
     misses.map_or(0.0, |misses| {
@@ -137,7 +133,6 @@ fn ln_share(p: f64, q: f64) -> f64 {
 }
 
 /// ln of the Poisson probability of `x` ≥ 0 (which need not be whole) for a positive `mean`.
-#[must_use]
 pub fn ln_poisson(x: f64, mean: f64) -> f64 {
     if x <= 0.0 {
         return -mean;
@@ -148,7 +143,6 @@ pub fn ln_poisson(x: f64, mean: f64) -> f64 {
 /// ln of the multinomial probability of the counts `observed` under positive `shares` (sum 1).
 ///
 /// `observed[i]` pairs with `shares[i]`. A multinomial is independent Poisson counts, given their sum.
-#[must_use]
 pub fn ln_multinomial(observed: &[u64], shares: &[f64]) -> f64 {
     let n = total(observed) as f64;
     let cells: f64 = observed
@@ -160,7 +154,6 @@ pub fn ln_multinomial(observed: &[u64], shares: &[f64]) -> f64 {
 }
 
 /// ln(e^`a` + e^`b`).
-#[must_use]
 pub(crate) fn ln_add(a: f64, b: f64) -> f64 {
     let (high, low) = if a < b { (b, a) } else { (a, b) };
     if low == f64::NEG_INFINITY {

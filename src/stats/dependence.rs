@@ -126,7 +126,6 @@ impl ConnectionSums {
     ///
     /// `None` where no connections could have them: lists of other lengths, more cells than [`Self::MAX_CELLS`],
     /// sums that are not finite, or sizes that contradict the counts.
-    #[must_use]
     #[expect(clippy::too_many_arguments, reason = "the parts of the sums")]
     pub fn restore(
         connections: u64,
@@ -160,19 +159,16 @@ impl ConnectionSums {
     }
 
     /// Connections with at least one attributed response.
-    #[must_use]
     pub fn connections(&self) -> u64 {
         self.connections
     }
 
     /// `Σ_c n_c²` over connections of `n_c` attributed responses.
-    #[must_use]
     pub fn squared_sizes(&self) -> f64 {
         self.squared_sizes
     }
 
     /// `Σ_c xᵢxⱼ/n_c` over connections for `j ≤ i`, at `i(i + 1)/2 + j`.
-    #[must_use]
     pub fn products(&self) -> &[f64] {
         &self.products
     }
@@ -181,7 +177,6 @@ impl ConnectionSums {
     ///
     /// # Panics
     /// If `label_of` is shorter than the number of cells seen, or names a label of `labels` or more.
-    #[must_use]
     pub fn pool(&self, label_of: &[usize], labels: usize) -> Self {
         let mut pooled = Self {
             connections: self.connections,
@@ -213,19 +208,16 @@ impl ConnectionSums {
     }
 
     /// Attributed responses by cell.
-    #[must_use]
     pub fn observed(&self) -> &[u64] {
         &self.observed
     }
 
     /// The first response of each connection, by cell: independent draws even where connections stick.
-    #[must_use]
     pub fn first_responses(&self) -> &[u64] {
         &self.first
     }
 
     /// Connections whose first response has no identity.
-    #[must_use]
     pub fn unidentified_first(&self) -> u64 {
         self.unidentified_first
     }
@@ -234,7 +226,6 @@ impl ConnectionSums {
     ///
     /// One-way analysis of variance of the cells' indicators, summed over the cells:
     /// `ρ̂ = (MSB − MSW)/(MSB + (n₀ − 1)MSW)`, `n₀ = (n − Σn_c²/n)/(m − 1)` (Donner 1986), clipped to `0..=1`.
-    #[must_use]
     pub fn clustering(&self) -> Clustering {
         let responses: u64 = self.observed.iter().sum();
         let n = responses as f64;
@@ -287,7 +278,6 @@ impl ConnectionSums {
     ///
     /// # Panics
     /// If there are fewer cells than expected shares.
-    #[must_use]
     pub fn test(&self, unattributed: u64, expected: &Expected<'_>) -> Option<ConnectionTest> {
         let n = self.observed.iter().sum::<u64>() as f64;
         let freedom = n * n / self.squared_sizes - 1.0;
@@ -328,7 +318,6 @@ impl ConnectionSums {
     /// the connections, which makes the responses of each alike; 1 where it cannot be told.
     ///
     /// `windows[t][i]` counts the responses of cell `i` in block `t` of the dispatch order.
-    #[must_use]
     pub fn balance_p_value(&self, windows: &[Vec<u64>]) -> f64 {
         let all: u64 = self.observed.iter().sum();
         let n = all as f64;

@@ -30,7 +30,6 @@ pub enum Misplaced {
 
 impl<T: Copy> DispatchOrder<T> {
     /// A buffer for tickets from 0 that spans at most `capacity` tickets at a time; it starts small and grows.
-    #[must_use]
     pub fn new(capacity: usize) -> Self {
         Self {
             slots: VecDeque::new(),

@@ -42,7 +42,6 @@ pub struct Drift {
 ///
 /// # Panics
 /// If the windows differ in length.
-#[must_use]
 pub fn drift(windows: &[impl AsRef<[u64]>]) -> Option<Drift> {
     let table = Table::new(windows)?;
     let (cusum, cusum_p_value) = table.cusum(0.0);
@@ -73,7 +72,6 @@ pub fn drift(windows: &[impl AsRef<[u64]>]) -> Option<Drift> {
 ///
 /// # Panics
 /// If the windows differ in length.
-#[must_use]
 pub fn drift_as_ended(windows: &[impl AsRef<[u64]>]) -> Option<Drift> {
     let table = Table::new(windows)?;
     let displaced = (table.responses as f64 / 50.0).max(LEAST_DISPLACED);
@@ -95,7 +93,6 @@ pub fn drift_as_ended(windows: &[impl AsRef<[u64]>]) -> Option<Drift> {
 ///
 /// # Panics
 /// If the windows differ in length.
-#[must_use]
 pub fn over_regular_p_value(windows: &[impl AsRef<[u64]>]) -> Option<f64> {
     let table = Table::new(windows)?;
     let lower = |blocks| {
@@ -111,7 +108,6 @@ pub fn over_regular_p_value(windows: &[impl AsRef<[u64]>]) -> Option<f64> {
 ///
 /// # Panics
 /// If the windows differ in length.
-#[must_use]
 pub fn clumped_p_value(windows: &[impl AsRef<[u64]>], blocks: usize) -> Option<f64> {
     let (statistic, freedom) = Table::new(windows)?.block_chi_square(blocks)?;
     Some(ChiSquared::new(freedom).ok()?.sf(statistic))
@@ -119,7 +115,6 @@ pub fn clumped_p_value(windows: &[impl AsRef<[u64]>], blocks: usize) -> Option<f
 
 /// The upper tail of Kolmogorov's distribution, the limit of `sup |B_t|` over a Brownian bridge: two series, each used
 /// where it converges fast (Feller 1948).
-#[must_use]
 pub fn kolmogorov_upper_tail(x: f64) -> f64 {
     use std::f64::consts::PI;
     if x <= 0.0 {

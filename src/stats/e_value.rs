@@ -71,7 +71,6 @@ impl Bets {
     ///
     /// # Panics
     /// If no share is positive or the tolerance is not.
-    #[must_use]
     pub fn new(shares: &[f64], tolerance: f64) -> Self {
         assert!(tolerance > 0.0, "the tolerance is positive");
         let shares: Vec<f64> = shares.iter().copied().filter(|&p| p > 0.0).collect();
@@ -120,7 +119,6 @@ impl Bets {
 
     /// The bets as a PASS at error rate `alpha` asks for them: both shifts of a backend must be refuted at once, so
     /// that either may be refuted a little less.
-    #[must_use]
     pub fn with_credit(mut self, alpha: f64) -> Self {
         for first in 1..self.faces.len() {
             let [above, below] = [self.faces[first - 1], self.faces[first]];
@@ -146,14 +144,12 @@ impl Bets {
     }
 
     /// The positive shares, in their order.
-    #[must_use]
     pub fn shares(&self) -> &[f64] {
         &self.shares
     }
 
     /// The log of the factor by which one more response of `cell` multiplies the Bayes factor, after `hits`
     /// of `responses`: `(c·p + x) / ((c + n)·p)`.
-    #[must_use]
     pub fn log_step(&self, cell: usize, hits: u64, responses: u64) -> f64 {
         let (c, share) = (self.concentration, self.shares[cell]);
         ((c * share + hits as f64) / ((c + responses as f64) * share)).ln()
@@ -165,7 +161,6 @@ impl Bets {
     /// Written as `G(x) − G(0)`, `G = Σ D(yᵢ, Y·pᵢ) − ½Σ ln yᵢ + ½ ln Y + Σδ(yᵢ) − δ(Y)` with `yᵢ = c·pᵢ + xᵢ`,
     /// `Y = c + n`, the deviance `D` and Stirling's remainder `δ`, in which the large terms have cancelled by
     /// algebra: the difference of `lnΓ` is off by 3e-6 at n = 10⁹, this form by 1e-11.
-    #[must_use]
     pub fn log_bayes_factor(&self, counts: &[u64]) -> f64 {
         let responses: u64 = counts.iter().sum();
         self.saddle(|cell| counts[cell] as f64, responses as f64) - self.origin
@@ -190,7 +185,6 @@ impl Bets {
     ///
     /// Exact: each ratio is linear in its backend's hits, so that an upper face is largest with all of them
     /// and a lower face with none.
-    #[must_use]
     pub fn max_face(&self, counts: &[u64], unattributed: u64) -> f64 {
         let highs = self.face_ranges(counts, unattributed);
         highs
@@ -222,7 +216,6 @@ impl Bets {
     ///
     /// The minimum of a sum is at least the sum of the minima: each face counts at its own minimum (its ratio
     /// is linear in its backend's hits), the Bayes factor at the bound of `least_bayes_factor`.
-    #[must_use]
     pub fn log_e_value_floor(
         &self,
         counts: &[u64],

@@ -10,7 +10,6 @@ use super::cells::total;
 /// The shift τᵢ that a PASS rules out for each backend: min(`tolerance`, share / 2).
 ///
 /// 0 for a zero-weight backend, which may get nothing at all.
-#[must_use]
 pub fn tolerances(shares: &[f64], tolerance: f64) -> Vec<f64> {
     shares
         .iter()
@@ -31,7 +30,6 @@ pub struct Face {
 
 /// All faces of a split: for each backend of positive share pᵢ the upper one, pᵢ + τᵢ, where that is
 /// below 1, and the lower one, pᵢ − τᵢ.
-#[must_use]
 pub fn faces(shares: &[f64], tolerance: f64) -> Vec<Face> {
     let margins = tolerances(shares, tolerance);
     let positive = (0..shares.len()).filter(|&backend| shares[backend] > 0.0);
@@ -59,7 +57,6 @@ pub fn faces(shares: &[f64], tolerance: f64) -> Vec<Face> {
 ///
 /// # Panics
 /// If the slices differ in length.
-#[must_use]
 pub fn equivalence_p_value(observed: &[u64], shares: &[f64], tolerance: f64) -> f64 {
     let least_favourable = |backend: usize, _| observed[backend] as f64;
     largest_over_faces(
@@ -76,7 +73,6 @@ pub fn equivalence_p_value(observed: &[u64], shares: &[f64], tolerance: f64) -> 
 ///
 /// # Panics
 /// If the slices differ in length.
-#[must_use]
 pub fn equivalence_p_value_with_unattributed(
     observed: &[u64],
     unattributed: u64,
@@ -127,7 +123,6 @@ fn largest_over_faces(
 
 /// The largest share that a backend which must get nothing, and got nothing in `n` responses, can have
 /// at significance level `alpha`: −ln α / n (the rule of three, for any α), at most 1.
-#[must_use]
 pub fn leak_ruled_out(n: u64, alpha: f64) -> f64 {
     (-alpha.ln() / n as f64).min(1.0)
 }

@@ -15,7 +15,6 @@ const MARGIN: f64 = 1.03;
 ///
 /// The farthest of N observed shares stays, but for `alpha`, within z₁₋α/₂ₙ·√(p(1−p)/n) of p = 1/N, and
 /// the one-sided test at the edge b = p(1+τ) needs z₁₋α·√(b(1−b)/n) more (Schuirmann 1987).
-#[must_use]
 pub fn sample_size(pods: usize, tolerance: f64, alpha: f64) -> u64 {
     if pods < 2 {
         return 1;
@@ -32,7 +31,6 @@ pub fn sample_size(pods: usize, tolerance: f64, alpha: f64) -> u64 {
 /// deviations beyond the mean.
 ///
 /// Solves n·p = k + z·√(n·p(1−p)) for n.
-#[must_use]
 pub fn drawn_for(needed: u64, share: f64, quantile: f64) -> u64 {
     let spread = quantile * (1.0 - share).max(0.0).sqrt();
     let root = f64::midpoint(spread, (spread * spread + 4.0 * needed as f64).sqrt());
@@ -41,14 +39,12 @@ pub fn drawn_for(needed: u64, share: f64, quantile: f64) -> u64 {
 
 /// The responses among which, when `seen` pods have answered, a further one at half of an equal share would
 /// be, but for probability `alpha`; all of them get `share` of the requests.
-#[must_use]
 pub fn discovery_size(seen: usize, share: f64, alpha: f64) -> u64 {
     let own = 0.5 * share / (seen + 1) as f64;
     to_count((alpha.ln() / (-own).ln_1p()).ceil())
 }
 
 /// The largest share that a pod which never answered in `responses` can have, at level `alpha`; at most 1.
-#[must_use]
 pub fn most_of_silent_pod(responses: u64, alpha: f64) -> f64 {
     if responses == 0 {
         return 1.0;

@@ -36,7 +36,6 @@ impl PValue {
     };
 
     /// From a natural logarithm; what exceeds ln 1 by rounding becomes 1, while a NaN stays one.
-    #[must_use]
     pub fn from_ln(ln: f64) -> Self {
         if ln > 0.0 {
             Self::ONE
@@ -53,7 +52,6 @@ impl PValue {
 ///
 /// The cut on either side is searched for, not enumerated, and the tails are closed forms, so that the
 /// cost hardly grows with `n`.
-#[must_use]
 pub fn binomial_p_value(x: u64, n: u64, p: f64) -> PValue {
     let binomial = Binomial::new(n, p);
     PValue::from_ln(ln_no_more_probable(binomial, binomial.ln_mass(x) + TIE))

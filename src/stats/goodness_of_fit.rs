@@ -31,7 +31,6 @@ pub enum Method {
 
 impl Method {
     /// The name that reports use.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Exact => "exact",

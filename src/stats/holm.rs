@@ -5,7 +5,6 @@
 
 /// The p-values adjusted for each other: reject those that are at most α. `adjusted[i]` belongs to
 /// `p_values[i]`; a NaN counts as 1.
-#[must_use]
 pub fn adjusted(p_values: &[f64]) -> Vec<f64> {
     let p_value = |index: usize| {
         let p_value = p_values[index];

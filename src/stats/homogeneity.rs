@@ -39,7 +39,6 @@ pub struct Homogeneity {
 ///
 /// # Panics
 /// If the rows differ in length.
-#[must_use]
 pub fn homogeneity(rows: &[Vec<u64>], alpha: f64) -> Option<Homogeneity> {
     let mut left: Vec<usize> = (0..rows.len())
         .filter(|&row| rows[row].iter().any(|&count| count > 0))

@@ -27,7 +27,6 @@ pub enum Basis {
 
 impl Basis {
     /// The interval of the share of `hits` of `n` responses; `alpha` is its error rate. All of `0..=1` where `n` is 0.
-    #[must_use]
     pub fn interval(self, hits: u64, n: u64, alpha: f64) -> Interval {
         match self {
             Self::Independent => wilson(hits, n, alpha),
@@ -96,7 +95,6 @@ pub struct Interval {
 /// The score interval of one share (Wilson 1927), for `hits` of `n`; `alpha` is its error rate.
 ///
 /// All of `0..=1` where `n` is 0.
-#[must_use]
 pub fn wilson(hits: u64, n: u64, alpha: f64) -> Interval {
     score_interval(hits as f64, n as f64, normal_quantile(alpha / 2.0).powi(2))
 }

@@ -33,7 +33,6 @@ impl Judge {
     pub(crate) const ALL: [Self; 3] = [Self::Equivalence, Self::Tolerance, Self::Significance];
 
     /// The name that the command line and reports use.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Equivalence => "equivalence",
@@ -45,7 +44,6 @@ impl Judge {
     /// Decides from the goodness-of-fit p-value, the equivalence p-value and the significance level.
     ///
     /// A NaN never passes.
-    #[must_use]
     pub fn decide(self, p_value: f64, equivalence_p_value: f64, alpha: f64) -> Decision {
         let rejected = p_value <= alpha;
         let fits = p_value > alpha;

@@ -33,7 +33,6 @@ pub struct Ranked {
 ///
 /// # Panics
 /// If a hypothesis has another length than `observed`, or `level` does not lie between 0 and 1.
-#[must_use]
 pub fn rank(observed: &[u64], hypotheses: &[impl AsRef<[f64]>], level: f64) -> Vec<Ranked> {
     assert!(level > 0.0 && level < 1.0, "the level lies between 0 and 1");
     if observed.iter().all(|&count| count == 0) {

@@ -141,7 +141,6 @@ pub struct Sampler {
 
 impl Sampler {
     /// For `shares` ≥ 0 that sum to about 1.
-    #[must_use]
     pub fn new(shares: &[f64]) -> Self {
         let mut order: Vec<usize> = (0..shares.len()).collect();
         order.sort_by(|&a, &b| shares[b].total_cmp(&shares[a]));

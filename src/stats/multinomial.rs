@@ -42,7 +42,6 @@ pub(crate) fn is_short(shares: &[f64], n: u64, alpha: f64) -> bool {
 ///
 /// # Panics
 /// If the slices differ in length.
-#[must_use]
 pub fn multinomial_p_value(observed: &[u64], shares: &[f64], most_lines: u64) -> Option<PValue> {
     let cells = Cells::new(observed, shares);
     if cells.leaked > 0 {

@@ -8,7 +8,6 @@ use super::density::ln_poisson;
 /// A Poisson mixture of central tails (Johnson, Kotz & Balakrishnan 1995, §29.3), of positive terms
 /// alone: each central tail follows from the one before by adding a density. One degree of freedom is
 /// closed form.
-#[must_use]
 pub fn noncentral_survival(x: f64, degrees_of_freedom: usize, noncentrality: f64) -> f64 {
     if x <= 0.0 {
         return 1.0;
@@ -50,7 +49,6 @@ fn central_tail(x: f64, shape: f64) -> f64 {
 /// The noncentrality at which a χ² test of level `alpha` rejects with probability `power`.
 ///
 /// 0 if the power is no more than `alpha`, infinite if it is 1 or more.
-#[must_use]
 pub fn noncentrality(degrees_of_freedom: usize, alpha: f64, power: f64) -> f64 {
     if power >= 1.0 {
         return f64::INFINITY;

@@ -53,7 +53,6 @@ impl Order {
     /// `labels` are the backends of the first ones, one by one. `unattributed` more could have come from any.
     ///
     /// `None` with too few blocks.
-    #[must_use]
     pub fn new(
         windows: &[Vec<u64>],
         labels: &[u16],
@@ -99,7 +98,6 @@ impl Order {
 
     /// Whether what answers share with their neighbours accounts for how the counts of the batches vary: bursts, not
     /// a split that changed.
-    #[must_use]
     pub fn is_short_range(&self) -> bool {
         self.is_clumped()
             && self.neighbour_effect > 1.3
@@ -107,7 +105,6 @@ impl Order {
     }
 
     /// Whether the answers come in clumps, so that the counts are judged by the variance of the run.
-    #[must_use]
     pub fn is_clumped(&self) -> bool {
         self.p_value <= LEVEL
     }

@@ -66,7 +66,6 @@ pub(super) fn generator(seed: u64) -> ChaCha8Rng {
 ///
 /// # Panics
 /// If `cells` is 0, or `counts` is not whole rows.
-#[must_use]
 pub fn homogeneity(counts: &[u32], cells: usize, seed: u64) -> Option<PermutationTest> {
     assert!(
         cells > 0 && counts.len().is_multiple_of(cells),

@@ -12,7 +12,6 @@ use super::regions::Regions;
 /// n = ⌈λ/w²⌉ with the least favourable effect w² = `shift`² / max p(1−p). For small weights it is up to
 /// four times too hopeful: with two backends, prefer [`requests_for_exact_power`]. One backend alone can
 /// only leak: then n is the smallest with (1 − `shift`)ⁿ ≤ 1 − `power`.
-#[must_use]
 pub fn requests_for_power(shares: &[f64], shift: f64, alpha: f64, power: f64) -> u64 {
     let shares = positive(shares);
     if shares.len() < 2 {
@@ -26,7 +25,6 @@ pub fn requests_for_power(shares: &[f64], shift: f64, alpha: f64, power: f64) ->
 /// by `shift`, in the direction in which that is harder to notice.
 ///
 /// `None` unless exactly two backends have a positive share, and `shift` is possible in some direction.
-#[must_use]
 pub fn exact_power(shares: &[f64], shift: f64, n: u64, alpha: f64) -> Option<f64> {
     let shares: [f64; 2] = positive(shares).try_into().ok()?;
     power_in_regions(
@@ -52,7 +50,6 @@ fn power_in_regions(regions: &Regions, shares: [f64; 2], shift: f64) -> Option<f
 /// stays at `power` or above, for at least 4/`shift` + 4/p further requests, p being the smaller share:
 /// the teeth of the saw are up to 1/p apart, and overlap over about 2/`shift`, whatever n is. `None` where [`exact_power`] is none,
 /// the power is not within `0..1`, or more than 10⁹ requests would be needed.
-#[must_use]
 pub fn requests_for_exact_power(shares: &[f64], shift: f64, alpha: f64, power: f64) -> Option<u64> {
     const MOST_REQUESTS: u64 = 1_000_000_000;
     if !(shift > 0.0 && power > 0.0 && power < 1.0) {
@@ -98,7 +95,6 @@ pub fn requests_for_exact_power(shares: &[f64], shift: f64, alpha: f64, power: f
 ///
 /// Exact with two backends, by the noncentral χ² approximation with more. `None` if no possible shift is
 /// noticed so surely, or there is nothing to test.
-#[must_use]
 pub fn detectable_shift(shares: &[f64], n: u64, alpha: f64, power: f64) -> Option<f64> {
     let shares = positive(shares);
     if n == 0 || shares.is_empty() {

@@ -27,9 +27,7 @@ pub const SIMULATED_RUNS: u64 = 50_000;
 /// The chance of each verdict; they sum to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VerdictProbabilities {
-    /// Of a PASS.
     pub pass: f64,
-    /// Of a FAIL.
     pub fail: f64,
     /// Of neither.
     pub inconclusive: f64,
@@ -118,7 +116,6 @@ impl Prospect {
     ///
     /// # Panics
     /// If there are not as many as shares.
-    #[must_use]
     pub fn verdict_probabilities(&self, truth: &[f64]) -> VerdictProbabilities {
         assert_eq!(
             truth.len(),

@@ -20,13 +20,11 @@ pub struct CountRange {
 
 impl CountRange {
     /// Whether it holds no count.
-    #[must_use]
     pub fn is_empty(self) -> bool {
         self.low > self.high
     }
 
     /// Whether it holds `count`.
-    #[must_use]
     pub fn contains(self, count: u64) -> bool {
         (self.low..=self.high).contains(&count)
     }
@@ -63,7 +61,6 @@ impl CountRange {
 
 /// The counts of a backend with which, out of `n`, a shift by `margin` from `share` is refuted at `alpha`
 /// in either direction.
-#[must_use]
 pub fn equivalent_counts(n: u64, share: f64, margin: f64, alpha: f64) -> CountRange {
     if n == 0 {
         return CountRange::EMPTY;
@@ -87,7 +84,6 @@ pub fn equivalent_counts(n: u64, share: f64, margin: f64, alpha: f64) -> CountRa
 
 /// Whether any counts of `n` requests could pass the equivalence tests: if not, the answer can only be
 /// INCONCLUSIVE or FAIL, which is worth saying before load is sent.
-#[must_use]
 pub fn can_pass(n: u64, shares: &[f64], tolerance: f64, alpha: f64) -> bool {
     let (mut least, mut most) = (0_u64, 0_u64);
     let margins = tolerances(shares, tolerance);
@@ -118,7 +114,6 @@ impl Regions {
     /// For `n` requests to two backends with positive `shares`.
     ///
     /// The exact p-value falls from the mode outward, on both sides: two bisections.
-    #[must_use]
     pub fn new(n: u64, shares: [f64; 2], tolerance: f64, alpha: f64) -> Self {
         let margins = tolerances(&shares, tolerance);
         let first = equivalent_counts(n, shares[0], margins[0], alpha);
@@ -157,13 +152,11 @@ impl Regions {
     }
 
     /// The counts of the first backend that the exact test does not reject.
-    #[must_use]
     pub fn fitting(&self) -> CountRange {
         self.fitting
     }
 
     /// The probability that the exact test rejects when the first backend's true share is `truth`.
-    #[must_use]
     pub fn rejection(&self, truth: f64) -> f64 {
         let binomial = Binomial::new(self.n, truth);
         let rejected = self.fitting.outside(self.n);
@@ -174,7 +167,6 @@ impl Regions {
     }
 
     /// The probabilities of PASS and of FAIL when the first backend's true share is `truth`.
-    #[must_use]
     pub fn pass_and_fail(&self, judge: Judge, truth: f64) -> (f64, f64) {
         let binomial = Binomial::new(self.n, truth);
         match judge {

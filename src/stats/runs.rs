@@ -26,7 +26,6 @@ pub struct Runs {
 /// `[s₂(s₂ + n(n+1)) − 2n·s₃ − n³]/[n²(n−1)]`, `s_r = Σxᵢʳ` (Barton & David 1957), and is normal in the limit.
 /// How often a rare backend follows itself is Poisson's in the limit; it is tested alone, and left out of
 /// the runs (Bonferroni).
-#[must_use]
 pub fn runs(labels: &[u16], cells: usize) -> Runs {
     let mut counted = Counted::new(cells);
     labels

@@ -16,7 +16,6 @@ const MARGIN: f64 = 1.03;
 /// √(χ²₁₋α,ₖ₋₁·p(1−p)/n) of p, and the one-sided test (Schuirmann 1987) at its tolerance's worse edge b
 /// needs z₁₋α·√(b(1−b)/n) more. Infinite for a tolerance of 0. One backend alone: the smallest n with
 /// (1 − τ)ⁿ ≤ `alpha`.
-#[must_use]
 pub fn asymptotic_sample_size(shares: &[f64], tolerance: f64, alpha: f64) -> f64 {
     let shares = positive(shares);
     let margins = tolerances(&shares, tolerance);
@@ -41,7 +40,6 @@ pub fn asymptotic_sample_size(shares: &[f64], tolerance: f64, alpha: f64) -> f64
 ///
 /// The largest count there is where no number suffices (a tolerance of 0). It is also the n that would
 /// settle an inconclusive run.
-#[must_use]
 pub fn fixed_sample_size(shares: &[f64], tolerance: f64, alpha: f64) -> u64 {
     let n = asymptotic_sample_size(shares, tolerance, alpha);
     if positive(shares).len() < 2 {

@@ -26,7 +26,6 @@ pub enum Look {
 
 /// The largest number of responses that a sequential test waits for, where `fixed` would settle it at once: half
 /// as many again, rounded up.
-#[must_use]
 pub fn cap(fixed: f64) -> u64 {
     #[expect(
         clippy::cast_possible_truncation,
@@ -43,7 +42,6 @@ const RUNS: std::ops::RangeInclusive<u64> = 8..=64;
 
 /// The mean number of responses that `test`, not begun yet, looks at when the split is as expected; simulated with a
 /// fixed seed, so that it is the same every time and a few percent off.
-#[must_use]
 pub fn mean_responses(test: &Sequential, shares: &[f64], seed: u64) -> f64 {
     let runs = (LOOKS / test.cap.max(1)).clamp(*RUNS.start(), *RUNS.end());
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -96,7 +94,6 @@ impl Sequential {
     ///
     /// # Panics
     /// If no share is positive, the tolerance is not positive, or `alpha` does not lie between 0 and 1.
-    #[must_use]
     pub fn new(shares: &[f64], tolerance: f64, alpha: f64, judge: Judge, cap: u64) -> Self {
         assert!(alpha > 0.0 && alpha < 1.0, "alpha lies between 0 and 1");
         let bets = Bets::new(shares, tolerance).with_credit(alpha);
@@ -148,7 +145,6 @@ impl Sequential {
     ///
     /// # Panics
     /// If there are not as many counts as shares.
-    #[must_use]
     pub fn at_counts(mut self, observed: &[u64], unattributed: u64) -> Self {
         assert_eq!(
             observed.len(),
@@ -188,26 +184,22 @@ impl Sequential {
     }
 
     /// The latest look.
-    #[must_use]
     pub fn look(&self) -> Look {
         self.look
     }
 
     /// Whether the split is refuted whatever the responses depend on: a backend of weight zero answered.
-    #[must_use]
     pub fn is_certain(&self) -> bool {
         self.leaked > 0
     }
 
     /// The responses looked at, those without an identity included: where the test stopped, once it has.
-    #[must_use]
     pub fn responses(&self) -> u64 {
         self.attributed + self.unattributed + self.leaked
     }
 
     /// ln(1/α): FAIL where [`Sequential::log_e_value`] reaches it, PASS where [`Sequential::max_face`] falls to its
     /// negative.
-    #[must_use]
     pub fn log_bound(&self) -> f64 {
         self.bound
     }
@@ -215,7 +207,6 @@ impl Sequential {
     /// The natural logarithm of the e-value against the expected split; a lower bound over every way of attributing
     /// the responses without an identity, or that of the attributed ones alone while a backend of positive weight
     /// has never answered. Infinite once a backend of weight zero was hit.
-    #[must_use]
     pub fn log_e_value(&self) -> f64 {
         if self.leaked > 0 {
             return f64::INFINITY;
@@ -230,7 +221,6 @@ impl Sequential {
     }
 
     /// Whether some backend of positive weight has not been seen in any response so far.
-    #[must_use]
     pub fn some_never_answered(&self) -> bool {
         self.counts.contains(&0)
     }
@@ -238,7 +228,6 @@ impl Sequential {
     /// The largest log-likelihood ratio of a face, less what it need not fall by for PASS, over every way of attributing
     /// the responses without an identity: `exp` of it is the evidence that is left for some shift of the tolerance or
     /// more, at most α where all of them are refuted at α.
-    #[must_use]
     pub fn max_face(&self) -> f64 {
         self.bets.max_face(&self.counts, self.unattributed)
     }

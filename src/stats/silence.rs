@@ -21,7 +21,6 @@ pub struct Silence {
 ///
 /// `windows[t][j]` counts the answers of pod `j` in block `t` of the order of dispatch, missing entries 0. A stretch is as
 /// long as the whole blocks in it, which can only be too short.
-#[must_use]
 pub fn silences(windows: &[Vec<u64>], alpha: f64) -> Vec<Silence> {
     let pods = windows.iter().map(Vec::len).max().unwrap_or(0);
     let sum = |pod: usize| {

@@ -11,7 +11,6 @@ use super::binomial::Binomial;
 /// The smallest chance that a session is moved which a PASS rules out: `tolerance`, or half the chance that
 /// two independent responses differ if that is less. Half, so that an ingress is ruled out that keeps half
 /// of its sessions and draws anew for the others; it moves at least so many, however long they are.
-#[must_use]
 pub fn smallest_rate(shares: &[f64], tolerance: f64) -> f64 {
     let same: f64 = shares.iter().map(|share| share * share).sum();
     tolerance.min((1.0 - same) / 2.0)
@@ -21,7 +20,6 @@ pub fn smallest_rate(shares: &[f64], tolerance: f64) -> f64 {
 /// at `alpha`, and that they all begin on one backend with a chance of at most `alpha`.
 ///
 /// At least two of `shares` are positive.
-#[must_use]
 pub fn sessions(shares: &[f64], rate: f64, alpha: f64) -> u64 {
     let refuting = whole((alpha.ln() / (-rate).ln_1p()).ceil());
     let alike = |count: u64| -> f64 { shares.iter().map(|share| share.powf(count as f64)).sum() };
@@ -35,7 +33,6 @@ pub fn sessions(shares: &[f64], rate: f64, alpha: f64) -> u64 {
 }
 
 /// The p-value of the claim that sessions are kept: the chance of at most `moved` of `sessions` at `rate`.
-#[must_use]
 pub fn p_value(moved: u64, sessions: u64, rate: f64) -> f64 {
     Binomial::new(sessions, rate).ln_at_most(moved).exp()
 }

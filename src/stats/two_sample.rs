@@ -24,7 +24,6 @@ impl TwoSample {
     ///
     /// # Panics
     /// If the slices differ in length.
-    #[must_use]
     pub fn new(one: &[u64], other: &[u64], margins: &[f64]) -> Self {
         assert!(
             one.len() == other.len() && one.len() == margins.len(),
@@ -43,7 +42,6 @@ impl TwoSample {
     }
 
     /// What two comparisons of the same requests say together: that one of them differs, or that both are alike.
-    #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
             // Bonferroni: that one of two differs.
@@ -55,7 +53,6 @@ impl TwoSample {
 
 /// The requests for each side after which equal splits are found alike, and those apart by the tolerance are not:
 /// twice those of one sample, since the variance of a difference is twice that of a share.
-#[must_use]
 pub fn sample_size(shares: &[f64], tolerance: f64, alpha: f64) -> u64 {
     fixed_sample_size(shares, tolerance, alpha).saturating_mul(2)
 }

@@ -74,7 +74,6 @@ impl Bounds {
     /// The decision that holds for every attribution; inconclusive where they differ.
     ///
     /// With no response unattributed it is [`Judge::decide`] on the p-values of the counts.
-    #[must_use]
     pub fn decide(&self, judge: Judge, alpha: f64) -> Decision {
         let best_equivalence = if self.can_be_equivalent { 0.0 } else { 1.0 };
         let best = judge.decide(self.most_favourable.p_value, best_equivalence, alpha);
@@ -211,13 +210,11 @@ fn extreme(
 ///
 /// It is judged on the identified responses alone: that the others might all have been this backend's is
 /// no excuse for one that never answered in its own name.
-#[must_use]
 pub fn absence_p_value(share: f64, attributed: u64) -> f64 {
     (attributed as f64 * (-share).ln_1p()).exp()
 }
 
 /// The share of responses without an identity from which on no run can pass: the smallest tolerance.
-#[must_use]
 pub fn unattributed_limit(shares: &[f64], tolerance: f64) -> f64 {
     tolerances(&positive(shares), tolerance)
         .into_iter()

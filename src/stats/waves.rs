@@ -35,7 +35,6 @@ pub struct Waves {
 
 /// The waves that fit best of a backend with this expected `share`; `windows[t][backend]` counts its answers in block `t` of
 /// the dispatch order. `None` where nothing varies beyond chance, or the share is 0 or 1.
-#[must_use]
 pub fn waves(windows: &[Vec<u64>], backend: usize, share: f64) -> Option<Waves> {
     if share <= 0.0 || share >= 1.0 {
         return None;

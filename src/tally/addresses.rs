@@ -7,7 +7,6 @@ use super::grow;
 pub struct AddressTally {
     /// Connections that were opened.
     pub connections: u64,
-    /// Dials that failed.
     pub failed_dials: u64,
     /// Identified responses by group; missing entries are 0.
     pub observed: Vec<u64>,
@@ -87,7 +86,6 @@ impl Addresses {
     }
 
     /// What address `index` brought.
-    #[must_use]
     pub fn get(&self, index: usize) -> AddressTally {
         self.by_address.get(index).cloned().unwrap_or_default()
     }

@@ -50,14 +50,12 @@ impl Connections {
     }
 
     /// Connections that were folded elsewhere; the sample is cut to [`SAMPLED`].
-    #[must_use]
     pub fn restore(sums: ConnectionSums, mut sample: Vec<Vec<u32>>) -> Self {
         sample.truncate(SAMPLED);
         Self { sums, sample }
     }
 
     /// The same connections, where group `g` is called `renumbered[g]`, one of `groups`.
-    #[must_use]
     pub fn renumbered(&self, renumbered: &[usize], groups: usize) -> Self {
         let cells = self.sums.observed().len();
         let cell_of: Vec<usize> = (0..cells)
@@ -80,13 +78,11 @@ impl Connections {
     }
 
     /// The sums, by group.
-    #[must_use]
     pub fn sums(&self) -> &ConnectionSums {
         &self.sums
     }
 
     /// Responses by group of the first [`SAMPLED`] connections; missing entries are 0.
-    #[must_use]
     pub fn sample(&self) -> &[Vec<u32>] {
         &self.sample
     }

@@ -57,7 +57,6 @@ impl GroupCounted {
     }
 
     /// Identified responses.
-    #[must_use]
     pub fn observed(&self) -> u64 {
         self.pods.values().sum()
     }
@@ -76,7 +75,6 @@ pub struct Added {
 
 impl Added {
     /// Counts by the other's groups as counts by those here.
-    #[must_use]
     pub fn renumbered(&self, counts: &[u64]) -> Vec<u64> {
         super::renumbered(counts, &self.numbers)
     }
@@ -84,7 +82,6 @@ impl Added {
 
 impl Tally {
     /// What this tally has counted.
-    #[must_use]
     pub fn at_rest(&self) -> Counted {
         let registry = self.registry();
         let known = registry.groups().into_iter().enumerate();
@@ -203,44 +200,37 @@ impl Counted {
     }
 
     /// Identified responses by group.
-    #[must_use]
     pub fn observed(&self) -> Vec<u64> {
         self.groups.iter().map(GroupCounted::observed).collect()
     }
 
     /// Identified responses: what counts towards the n asked for.
-    #[must_use]
     pub fn attributed(&self) -> u64 {
         self.groups.iter().map(GroupCounted::observed).sum()
     }
 
     /// Requests that were written and got no identity: responses that name no pod, and failures after
     /// the request was written. `attributed() + unattributed()` is the number of requests sent.
-    #[must_use]
     pub fn unattributed(&self) -> u64 {
         self.unidentified() + self.failures(Failure::was_sent)
     }
 
     /// Whole responses without an identity.
-    #[must_use]
     pub fn unidentified(&self) -> u64 {
         self.unidentified_by_status.values().sum()
     }
 
     /// Requests that were never written, since no connection came about.
-    #[must_use]
     pub fn never_sent(&self) -> u64 {
         self.failures(|failure| !failure.was_sent())
     }
 
     /// Whole responses, identified or not.
-    #[must_use]
     pub fn responses(&self) -> u64 {
         self.by_status.values().sum()
     }
 
     /// Requests without a whole response, for a kind of reason.
-    #[must_use]
     pub fn failures(&self, counts: impl Fn(Failure) -> bool) -> u64 {
         let kinds = self.by_failure.iter();
         kinds
@@ -250,7 +240,6 @@ impl Counted {
     }
 
     /// The latencies of all whole responses.
-    #[must_use]
     pub fn latency(&self) -> Latency {
         let mut all = self.unidentified_latency.clone();
         for group in &self.groups {

@@ -62,32 +62,27 @@ impl Latency {
     }
 
     /// How many latencies were counted.
-    #[must_use]
     pub fn count(&self) -> u64 {
         self.histogram.len()
     }
 
     /// The latency that a share `q` (0 to 1) of the requests did not exceed; `None` when empty.
-    #[must_use]
     pub fn quantile(&self, q: f64) -> Option<Duration> {
         let micros = self.histogram.value_at_quantile(q);
         (self.count() > 0).then(|| Duration::from_micros(micros))
     }
 
     /// The mean; `None` when empty.
-    #[must_use]
     pub fn mean(&self) -> Option<Duration> {
         (self.count() > 0).then(|| Duration::from_secs_f64(self.histogram.mean() / 1e6))
     }
 
     /// The longest; `None` when empty.
-    #[must_use]
     pub fn max(&self) -> Option<Duration> {
         (self.count() > 0).then(|| Duration::from_micros(self.histogram.max()))
     }
 
     /// The whole distribution in `HdrHistogram`'s V2 deflate form (microseconds).
-    #[must_use]
     pub fn to_hdr_v2_deflate(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         V2DeflateSerializer::new()

@@ -35,7 +35,6 @@ pub struct GroupTally {
     pub observed: u64,
     /// Those of them whose status blames the server.
     pub errors: u64,
-    /// Their latencies.
     pub latency: Latency,
 }
 
@@ -57,7 +56,6 @@ pub struct Tally {
 
 impl Tally {
     /// An empty tally that interns pod names in `registry` and remembers the order in `sequence`.
-    #[must_use]
     pub fn new(registry: Arc<PodRegistry>, sequence: Arc<Sequence>) -> Self {
         Self {
             interner: Interner::new(registry),
@@ -112,7 +110,6 @@ impl Tally {
     }
 
     /// The group of a pod that this tally has interned.
-    #[must_use]
     pub fn group(&self, pod: PodId) -> usize {
         let GroupId(group) = self.interner.group(pod);
         usize::from(group)
@@ -159,26 +156,22 @@ impl Tally {
     }
 
     /// The registry that names this tally's pods and groups.
-    #[must_use]
     pub fn registry(&self) -> &PodRegistry {
         self.interner.registry()
     }
 
     /// What was seen by group; `groups()[id]` belongs to [`GroupId`] `id`.
-    #[must_use]
     pub fn groups(&self) -> &[GroupTally] {
         &self.groups
     }
 
     /// Identified responses: what counts towards the n asked for.
-    #[must_use]
     pub fn attributed(&self) -> u64 {
         self.groups.iter().map(|group| group.observed).sum()
     }
 
     /// Requests that were written and got no identity: responses that name no pod, and failures after
     /// the request was written. `attributed() + unattributed()` is the number of requests sent.
-    #[must_use]
     pub fn unattributed(&self) -> u64 {
         self.unidentified_by_status.iter().sum::<u64>() + self.failures(Failure::was_sent)
     }

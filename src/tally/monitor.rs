@@ -91,7 +91,6 @@ pub struct Standing {
 }
 
 /// Where a sequential run would stand that had looked once, at counts by backend.
-#[must_use]
 pub fn standing_at(claim: &Claim, observed: &[u64], unattributed: u64) -> Standing {
     let Claim {
         split, criterion, ..
@@ -119,7 +118,6 @@ pub fn standing_at(claim: &Claim, observed: &[u64], unattributed: u64) -> Standi
 
 impl Monitor {
     /// Watches a run that hands out at most `tickets` and ends without a verdict after `cap` responses.
-    #[must_use]
     pub fn new(claim: Claim, registry: Arc<PodRegistry>, cap: u64, tickets: usize) -> Self {
         let first_ask = (claim.planned_requests().get() / LOOKS).max(LEAST_RESPONSES);
         let mut monitor = Self {
@@ -168,7 +166,6 @@ impl Monitor {
     }
 
     /// The look that the run may stop at.
-    #[must_use]
     pub fn look(&self) -> Look {
         self.settled
     }
@@ -239,7 +236,6 @@ impl Monitor {
     }
 
     /// Where the run stands now.
-    #[must_use]
     pub fn standing(&self) -> Standing {
         let mut observed = vec![0; self.registry.groups().len()];
         let mut unattributed = 0;

@@ -64,7 +64,6 @@ pub struct PodRegistry {
 
 impl PodRegistry {
     /// An empty registry that groups pods as `mappings` says.
-    #[must_use]
     pub fn shared(mappings: Mappings) -> Arc<Self> {
         Arc::new(Self {
             mappings,
@@ -74,7 +73,6 @@ impl PodRegistry {
     }
 
     /// One that knows the workloads of pods which answered before, though nothing of them may answer now.
-    #[must_use]
     pub fn knowing(mappings: Mappings, pods: &[String]) -> Arc<Self> {
         let registry = Self::shared(mappings);
         let most = registry.most_groups();
@@ -94,13 +92,11 @@ impl PodRegistry {
     }
 
     /// `(name, group)` of every pod; the index is its [`PodId`].
-    #[must_use]
     pub fn pods(&self) -> Vec<(String, GroupId)> {
         self.lock().pods.clone()
     }
 
     /// Every group; the index is its [`GroupId`].
-    #[must_use]
     pub fn groups(&self) -> Vec<Group> {
         self.lock().groups.clone()
     }
@@ -198,7 +194,6 @@ pub struct Interner {
 
 impl Interner {
     /// A thread's view of `registry`.
-    #[must_use]
     pub fn new(registry: Arc<PodRegistry>) -> Self {
         Self {
             registry,
@@ -233,13 +228,11 @@ impl Interner {
     ///
     /// # Panics
     /// When `pod` was interned by another thread alone.
-    #[must_use]
     pub fn group(&self, pod: PodId) -> GroupId {
         self.group_of[usize::from(pod.0)]
     }
 
     /// The shared registry.
-    #[must_use]
     pub fn registry(&self) -> &Arc<PodRegistry> {
         &self.registry
     }

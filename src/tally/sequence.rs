@@ -19,7 +19,6 @@ pub struct Sequence {
 
 impl Sequence {
     /// Room for the first `requests` requests, at most [`REMEMBERED`].
-    #[must_use]
     pub fn new(requests: u64) -> Self {
         let room = usize::try_from(requests).map_or(REMEMBERED, |room| room.min(REMEMBERED));
         let codes = std::iter::repeat_with(AtomicU16::default);
@@ -38,7 +37,6 @@ impl Sequence {
 
     /// A number for each of the first requests, in dispatch order, up to the last that was answered; see
     /// [`group_of`].
-    #[must_use]
     pub fn codes(&self) -> Vec<u16> {
         let codes = self.codes.iter().map(|code| code.load(Ordering::Relaxed));
         let mut codes: Vec<u16> = codes.collect();
@@ -49,13 +47,11 @@ impl Sequence {
 }
 
 /// The number that stands for a group.
-#[must_use]
 pub fn code_of(group: usize) -> u16 {
     u16::try_from(group + 1).unwrap_or(OTHERS)
 }
 
 /// The group that a number stands for; `None` for none, and the last one also stands for those beyond it.
-#[must_use]
 pub fn group_of(code: u16) -> Option<usize> {
     usize::from(code).checked_sub(1)
 }
@@ -64,7 +60,6 @@ pub fn group_of(code: u16) -> Option<usize> {
 const WIDE: u8 = u8::MAX;
 
 /// Codes as bytes, one each where that is enough.
-#[must_use]
 pub fn packed(codes: &[u16]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(codes.len());
     for &code in codes {
@@ -80,7 +75,6 @@ pub fn packed(codes: &[u16]) -> Vec<u8> {
 }
 
 /// The codes that these bytes stand for; `None` where the last is not whole.
-#[must_use]
 pub fn unpacked(mut bytes: &[u8]) -> Option<Vec<u16>> {
     let mut codes = Vec::with_capacity(bytes.len());
     loop {

@@ -31,7 +31,6 @@ impl Reason {
     ];
 
     /// The name that reports use, in `snake_case`.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Discovery => "discovery",
@@ -55,7 +54,6 @@ pub struct SetAside {
 impl SetAside {
     /// What another process set aside; `None` where the reasons don't account for every request that was
     /// written. Each list's counts must sum to a `u64`.
-    #[must_use]
     pub fn restore(
         by_reason: BTreeMap<Reason, u64>,
         by_status: BTreeMap<u16, u64>,
@@ -116,19 +114,16 @@ impl SetAside {
     }
 
     /// Requests that were written.
-    #[must_use]
     pub fn sent(&self) -> u64 {
         self.by_reason.values().sum()
     }
 
     /// Those whose response named a pod.
-    #[must_use]
     pub fn identified(&self) -> u64 {
         self.identified
     }
 
     /// Requests that were never written.
-    #[must_use]
     pub fn never_sent(&self) -> u64 {
         let kinds = self.by_failure.iter();
         kinds
@@ -138,7 +133,6 @@ impl SetAside {
     }
 
     /// Whole responses that a rate limiter may have written.
-    #[must_use]
     pub fn rejections(&self) -> u64 {
         let may_be = |status| status::is_too_many(status) || status::is_unavailable(status);
         let rejections = self.by_status().filter(|&(status, _)| may_be(status));

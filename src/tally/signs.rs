@@ -28,7 +28,6 @@ pub struct Signs {
     /// Those that came from a cache: with an `Age` above 0 (RFC 9111 §5.1: not generated for this request), or
     /// a cache's own word for a hit.
     pub cached: u64,
-    /// Those that set a cookie.
     pub set_cookie: u64,
     /// Those with the `Strict-Transport-Security` that ingress-nginx writes by itself.
     pub ingress_nginx: u64,

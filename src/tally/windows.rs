@@ -89,7 +89,6 @@ impl Windows {
 
     /// The blocks that were counted elsewhere; `None` when a block's length is no power of two, or there are
     /// more than [`MAX_BLOCKS`].
-    #[must_use]
     pub fn restore(length: u64, blocks: Vec<Block>) -> Option<Self> {
         (length.is_power_of_two() && blocks.len() <= MAX_BLOCKS).then(|| Self {
             doublings: length.trailing_zeros(),
@@ -98,7 +97,6 @@ impl Windows {
     }
 
     /// The same blocks, where group `g` is called `renumbered[g]`; groups beyond it keep their number.
-    #[must_use]
     pub fn renumbered(&self, renumbered: &[usize]) -> Self {
         let blocks = self.blocks.iter().map(|block| Block {
             start: block.start,
@@ -112,13 +110,11 @@ impl Windows {
     }
 
     /// How many tickets a block spans.
-    #[must_use]
     pub fn length(&self) -> u64 {
         1 << self.doublings
     }
 
     /// The blocks, in dispatch order.
-    #[must_use]
     pub fn blocks(&self) -> &[Block] {
         &self.blocks
     }

@@ -34,7 +34,6 @@ pub struct Together {
 }
 
 /// Judges checks together, in the order in which they ran.
-#[must_use]
 pub fn judge(checks: &[JudgedCheck]) -> Together {
     let tested: Vec<Option<f64>> = checks.iter().map(|check| check.p_value).collect();
     let p_values: Vec<f64> = tested.iter().map(|p| p.unwrap_or(1.0)).collect();

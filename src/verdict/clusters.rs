@@ -31,7 +31,6 @@ pub const MOST_CORRELATION: f64 = 1.0 / 3.0;
 /// Where connections keep to a backend, or few of them carry nearly all, the first response of each is judged:
 /// those are independent draws. Else a verdict must hold by two variances, that of independent responses and
 /// the one between connections; and by the first alone where connections balance one another.
-#[must_use]
 pub fn judge_clustered(claim: &Claim, counts: Counts, clusters: &Clusters) -> Judged {
     let Claim {
         split, criterion, ..

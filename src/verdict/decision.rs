@@ -25,13 +25,11 @@ pub struct Counts {
 
 impl Counts {
     /// All identified responses.
-    #[must_use]
     pub fn attributed(&self) -> u64 {
         self.observed.iter().sum::<u64>() + self.foreign
     }
 
     /// The share of the requests that got no identity; 0 when nothing was sent.
-    #[must_use]
     pub fn unattributed_share(&self) -> f64 {
         let sent = self.attributed() + self.unattributed;
         if sent == 0 {
@@ -84,7 +82,6 @@ pub enum Method {
 
 impl Method {
     /// The name that reports use.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Independent(method) => method.code(),
@@ -119,7 +116,6 @@ pub enum Likeness {
 /// Counts, what the tests say of them, and what follows.
 #[derive(Debug, Clone)]
 pub struct Judged {
-    /// What was counted.
     pub counts: Counts,
     /// The goodness of fit of the identified responses as if they were independent; `None` when there
     /// are none.
@@ -168,7 +164,6 @@ impl Judged {
     }
 
     /// The p-value that a FAIL rests on: 0 where it is certain, else the largest that is possible.
-    #[must_use]
     pub fn fail_p_value(&self) -> f64 {
         match self.cause {
             Cause::ZeroWeightHit(_) | Cause::ForeignHit => 0.0,
@@ -186,7 +181,6 @@ impl Judged {
 }
 
 /// Judges independent responses against the expected split.
-#[must_use]
 pub fn judge(claim: &Claim, counts: Counts) -> Judged {
     let Claim { criterion, .. } = claim;
     let mut judged = described(claim, counts);
@@ -211,7 +205,6 @@ pub fn judge(claim: &Claim, counts: Counts) -> Judged {
 /// Judges a run that stopped when its e-value, or all of its likelihood ratios, were decisive.
 ///
 /// `counts` are those at the last look, `total` those of the whole run.
-#[must_use]
 pub fn judge_sequential(
     claim: &Claim,
     counts: Counts,

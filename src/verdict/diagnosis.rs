@@ -98,7 +98,6 @@ pub struct Symptoms<'a> {
     pub seed: u64,
     /// The p-value that gates; `None` when nothing was attributed.
     pub p_value: Option<f64>,
-    /// What was counted.
     pub counts: &'a Counts,
     /// What the counts are worth in independent responses, of which the causes are tested: the same where
     /// every request had a connection of its own; the first response of each connection where they repeat
@@ -183,7 +182,6 @@ impl Finding {
 }
 
 /// What the symptoms look like: the likeliest cause first, then what is worth knowing besides.
-#[must_use]
 pub fn diagnose(symptoms: &Symptoms<'_>) -> Vec<Finding> {
     let missing = Missing::of(symptoms);
     let mut findings = if symptoms.split.is_of_pods() {

@@ -22,7 +22,6 @@ pub struct Chances {
 ///
 /// The shift is taken from (or given to) the backend of the largest p(1 − p), where it is hardest to
 /// notice, and the other backends of positive weight make up for it in proportion to their shares.
-#[must_use]
 pub fn forecast(claim: &Claim, requests: NonZeroU64, seed: u64, shifts: &[f64]) -> Vec<Chances> {
     let shares = claim.split.shares();
     let (expected, judge) = (claim.expected(), claim.criterion.judge);
@@ -65,7 +64,6 @@ fn shifted(shares: &[f64], shift: f64) -> Option<Vec<f64>> {
 }
 
 /// The shifts between 0 and the smallest tolerance that are worth telling: its fifths.
-#[must_use]
 pub fn grey_zone(split: &Split, tolerance: f64) -> Vec<f64> {
     let smallest = tolerances(split.shares(), tolerance)
         .into_iter()
@@ -78,7 +76,6 @@ pub fn grey_zone(split: &Split, tolerance: f64) -> Vec<f64> {
 
 /// The smallest tolerance, in tenths of a percentage point, whose planned requests are at most `most`;
 /// `None` when none is.
-#[must_use]
 pub fn affordable_tolerance(split: &Split, alpha: f64, most: u64) -> Option<f64> {
     (1..1000_u32)
         .map(|tenths| f64::from(tenths) / 1000.0)

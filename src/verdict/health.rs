@@ -28,7 +28,6 @@ pub struct Health {
 pub struct Held {
     /// The backend, an index into the split.
     pub backend: usize,
-    /// Its limit.
     pub limit: Limit,
     /// PASS when it was kept, FAIL when not, INCONCLUSIVE when that is unknown.
     pub verdict: VerdictName,
@@ -38,7 +37,6 @@ pub struct Held {
 
 /// What the groups that were taken for a backend tell beside their number: responses with a status of 500
 /// or more, and latencies.
-#[must_use]
 pub fn of_backend(
     measured: &Measured,
     assigned: &[Option<usize>],

@@ -10,21 +10,18 @@ use crate::stats::order::Order;
 pub const ERROR_RATE: f64 = 0.05;
 
 /// The interval of the share of `hits` of `n` independent responses, at one look.
-#[must_use]
 pub fn of_independent(hits: u64, n: u64) -> Interval {
     wilson(hits, n, ERROR_RATE)
 }
 
 /// The χ² of a share at which a correct split of so many backends is refuted at `alpha`, where responses that depend
 /// on each other inflate it by `design_effect`.
-#[must_use]
 pub fn critical_chi_square(backends: usize, alpha: f64, design_effect: f64) -> f64 {
     critical_value(backends.saturating_sub(1), alpha) * design_effect.max(1.0)
 }
 
 impl Outcome {
     /// What intervals of the shares rest on.
-    #[must_use]
     pub fn interval_basis(&self) -> Basis {
         let test = self.test.as_ref();
         test.map_or(Basis::Independent, Judged::interval_basis)

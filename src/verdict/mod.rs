@@ -71,7 +71,6 @@ pub enum VerdictName {
 
 impl VerdictName {
     /// The name in reports.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Pass => "pass",
@@ -83,7 +82,6 @@ impl VerdictName {
     }
 
     /// The status that a process ends with that has come to this verdict.
-    #[must_use]
     pub const fn status(self, interrupted: bool) -> ExitStatus {
         match self {
             _ if interrupted => ExitStatus::Interrupted,
@@ -139,7 +137,6 @@ pub struct Outcome {
 }
 
 /// Judges the evidence for the split, and for what is asserted beside it.
-#[must_use]
 pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
     if claim.within.is_some() {
         within::decide(claim, evidence)
@@ -149,7 +146,6 @@ pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
 }
 
 /// Judges what was measured: the one place that decides. A shard of a run is left to the merge.
-#[must_use]
 pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
     let evidence = Evidence::of(measured);
     let judgement = decide(claim, &evidence);
@@ -195,7 +191,6 @@ pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
 }
 
 /// Judges what was measured, with the claim as it is called once pods have said their names.
-#[must_use]
 pub fn judge_named<'a>(claim: &'a Claim, measured: &Measured) -> (Cow<'a, Claim>, Outcome) {
     let groups = measured.counted.groups.iter();
     let claim = claim.naming(groups.map(|counted| &counted.group));
@@ -204,7 +199,6 @@ pub fn judge_named<'a>(claim: &'a Claim, measured: &Measured) -> (Cow<'a, Claim>
 }
 
 /// Judges counts that were taken elsewhere.
-#[must_use]
 pub fn judge_counts(claim: &Claim, evidence: &Evidence) -> Outcome {
     let mut outcome = Outcome::of(decide(claim, evidence));
     if outcome.counts.attributed() == 0 {
@@ -235,13 +229,11 @@ impl Outcome {
     }
 
     /// The status that the process ends with.
-    #[must_use]
     pub fn status(&self) -> ExitStatus {
         self.verdict.status(self.interrupted)
     }
 
     /// What a FAIL rests on: 0 where it rests on no test; `None` where nothing was tested.
-    #[must_use]
     pub fn fail_p_value(&self, alpha: f64) -> Option<f64> {
         let tests = self
             .test

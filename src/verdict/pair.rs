@@ -66,7 +66,6 @@ impl Side {
     }
 
     /// Whether the user stopped it.
-    #[must_use]
     pub fn is_interrupted(&self) -> bool {
         self.cut_short == Some(Ending::Interrupted)
             || self
@@ -121,16 +120,13 @@ pub struct Pair {
     pub verdict: VerdictName,
     /// Why, the most important reason first.
     pub reasons: Vec<Reason>,
-    /// Who answered.
     pub answers: Vec<Cell>,
-    /// With what status.
     pub statuses: Vec<Cell>,
     /// The tests of both; `None` where nothing could be compared.
     pub test: Option<TwoSample>,
 }
 
 /// The requests for each side that finding them alike takes.
-#[must_use]
 pub fn planned(claim: &Claim) -> NonZeroU64 {
     let criterion = &claim.criterion;
     let n = two_sample::sample_size(claim.split.shares(), criterion.tolerance, criterion.alpha);
@@ -138,7 +134,6 @@ pub fn planned(claim: &Claim) -> NonZeroU64 {
 }
 
 /// Judges whether both sides route alike; `sides[0]` is the ingress before, `sides[1]` the one after.
-#[must_use]
 pub fn judge(claim: &Claim, sides: &[Side; 2]) -> Pair {
     let columns = sides.each_ref().map(|side| &side.counted);
     let (answers, statuses) = (answers(claim, &columns), statuses(claim, &columns));

@@ -19,7 +19,6 @@ use crate::stats::sequential::{Sequential, mean_responses};
 const SEED: u64 = 1;
 
 /// What a verdict on so many requests promises.
-#[must_use]
 pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
     let Claim {
         split, criterion, ..
@@ -73,7 +72,6 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
 }
 
 /// The same on one short line: how often the verdict is wrong, and whether one can come at all.
-#[must_use]
 pub fn promise_in_short(claim: &Claim, requests: NonZeroU64) -> String {
     let Criterion {
         alpha,
@@ -121,7 +119,6 @@ fn detected(claim: &Claim, requests: NonZeroU64) -> String {
 }
 
 /// The pods that are to share equally: `5 pods`, or `3 pods of v1, 1 pod of v2`.
-#[must_use]
 pub fn pods(claim: &Claim) -> String {
     let number = |pods: usize| match pods {
         1 => "1 pod".to_owned(),
@@ -138,7 +135,6 @@ pub fn pods(claim: &Claim) -> String {
 }
 
 /// How often shifts between none and the tolerance fail; empty where that takes a simulation, or nothing can PASS.
-#[must_use]
 pub fn grey_zone_in_words(claim: &Claim, requests: NonZeroU64) -> String {
     let Claim {
         split, criterion, ..
@@ -176,7 +172,6 @@ const SLOW: f64 = 60.0;
 
 /// What stopping early would save of a run that takes `seconds` at a pace of `per_second`; empty for a quick one, and where
 /// stopping early saves less than a fifth.
-#[must_use]
 pub fn sequential_saving(claim: &Claim, per_second: f64, seconds: f64) -> String {
     let Claim {
         split, criterion, ..
@@ -207,7 +202,6 @@ pub fn sequential_saving(claim: &Claim, per_second: f64, seconds: f64) -> String
 }
 
 /// The same on one short line.
-#[must_use]
 pub fn sessions_promise_in_short(stickiness: &Stickiness, criterion: &Criterion) -> String {
     match stickiness.sessions {
         Some(sessions) if sessions.get() < stickiness.needed => format!(
@@ -219,7 +213,6 @@ pub fn sessions_promise_in_short(stickiness: &Stickiness, criterion: &Criterion)
 }
 
 /// What a verdict on sessions promises.
-#[must_use]
 pub fn sessions_promise(stickiness: &Stickiness, criterion: &Criterion) -> String {
     let often = frequency(criterion.alpha);
     let rate = points(stickiness.rate);
@@ -252,7 +245,6 @@ pub(super) fn smallest_tolerance(split: &Split, tolerance: f64) -> String {
 }
 
 /// What to do about a run of `seconds` at `per_second` that is longer than `allowed`; empty when it fits.
-#[must_use]
 pub fn remedy_for_time(claim: &Claim, per_second: f64, seconds: f64, allowed: Duration) -> String {
     let Claim {
         split, criterion, ..

@@ -32,7 +32,6 @@ pub struct Reason {
 
 impl Reason {
     /// A reason; `message` says what happened and, where there is one, what to do.
-    #[must_use]
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
@@ -42,7 +41,6 @@ impl Reason {
 }
 
 /// Why a verdict came out as it did, the most important reason first.
-#[must_use]
 pub fn reasons(
     claim: &Claim,
     evidence: &Evidence,

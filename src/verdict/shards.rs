@@ -19,7 +19,6 @@ pub struct Gathered {
 }
 
 /// Judges a run that several shards measured.
-#[must_use]
 pub fn judge_shards(claim: &Claim, measured: &Measured, gathered: &Gathered) -> Outcome {
     let mut outcome = judge(claim, measured);
     // Merging was not interrupted, though a shard may have been.

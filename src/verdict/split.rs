@@ -54,7 +54,6 @@ const MAX_POSSIBILITIES: usize = 4096;
 const MAX_CLUSTERED_POSSIBILITIES: usize = 16;
 
 /// Judges the split alone: the verdict must hold for every assignment of the workloads that is possible.
-#[must_use]
 pub fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
     let Claim { split, .. } = claim;
     let assignment = assign(split, &evidence.groups);

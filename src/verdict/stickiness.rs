@@ -14,7 +14,6 @@ use crate::measured::Measured;
 use crate::stats::stickiness;
 use crate::tally::sessions::Move;
 
-/// As many moves are told.
 const TOLD_MOVES: usize = 3;
 
 /// What the sessions showed.
@@ -59,7 +58,6 @@ pub struct ToldMove {
 }
 
 /// Judges the sessions of a run that consists of some.
-#[must_use]
 pub fn judge(
     claim: &Claim,
     measured: &Measured,

@@ -21,7 +21,6 @@ const LOGINS_BEGIN: [&str; 7] = [
 ];
 
 /// What the first response without an identity says, and how many came in all, if that is known.
-#[must_use]
 pub fn unidentified(
     split: &Split,
     trial: &Trial,
@@ -114,7 +113,6 @@ fn rule_for(sample: &UnidentifiedSample) -> String {
 }
 
 /// How backends can be told apart without pods.
-#[must_use]
 pub fn proposed(proposal: &Proposal) -> String {
     let check = if proposal.backends.is_empty() {
         ""
@@ -172,7 +170,6 @@ pub(super) fn is_it_the_ingress(measured: &Measured, assignment: &Assignment) ->
 }
 
 /// Where pods were found to be named, and how to say so.
-#[must_use]
 pub fn naming(place: &Place) -> String {
     format!(
         "the pod was read from {place}, where the first responses name it; to pin that, add --identify {}",

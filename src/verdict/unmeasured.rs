@@ -13,7 +13,6 @@ use crate::stats::sequential::Look;
 const PLAIN_ANSWER: &str = "the answer is plain HTTP";
 
 /// Why nothing was attributed although requests were sent.
-#[must_use]
 pub fn not_measured(split: &Split, measured: &Measured) -> Vec<Reason> {
     let mut reasons = Vec::new();
     let responses = measured.counted.responses();
@@ -90,7 +89,6 @@ fn failures(measured: &Measured, mut remedy: Option<&'static str>) -> Vec<Reason
 }
 
 /// What is worth knowing of the requests that were not attributed, in a run that has a verdict.
-#[must_use]
 pub fn missing_answers(measured: &Measured) -> Vec<Reason> {
     let responses = measured.counted.responses();
     let unidentified = measured.counted.unidentified();
@@ -117,7 +115,6 @@ pub fn missing_answers(measured: &Measured) -> Vec<Reason> {
 }
 
 /// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
-#[must_use]
 pub fn cut_short(measured: &Measured) -> Option<String> {
     let attributed = measured.counted.attributed();
     let decided = measured.standing.as_ref().is_some_and(|standing| {

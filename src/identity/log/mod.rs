@@ -48,7 +48,6 @@ pub struct Answers {
 
 impl Answers {
     /// The answers that name somebody.
-    #[must_use]
     pub fn named_in_all(&self) -> u64 {
         self.named
             .values()

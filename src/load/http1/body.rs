@@ -20,7 +20,6 @@ enum Rest {
 
 impl Gathering {
     /// Before the first piece; at most `limit` bytes are gathered.
-    #[must_use]
     pub fn new(framing: Framing, limit: usize) -> Self {
         let rest = match framing {
             Framing::Empty => Rest::Length(0),
@@ -65,7 +64,6 @@ impl Gathering {
     }
 
     /// How the body ends where the connection does; `None`: too early.
-    #[must_use]
     pub fn at_close(&self) -> Option<BodyEnd> {
         matches!(self.rest, Rest::Close | Rest::Length(0)).then_some(BodyEnd::Whole)
     }

@@ -45,7 +45,6 @@ pub enum Broken {
 
 impl Broken {
     /// How reports count it, unless it is the body that broke off.
-    #[must_use]
     pub fn failure(&self) -> Failure {
         match self {
             Self::Closed => Failure::Reset,
@@ -318,7 +317,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Exchanges<S> {
     }
 
     /// Whether another request may be sent, as far as is known before it is.
-    #[must_use]
     pub fn is_ready(&self) -> bool {
         self.is_ready
     }

@@ -95,14 +95,12 @@ impl Head {
     }
 
     /// Whether the response proper is still to come (RFC 9110 §15.2).
-    #[must_use]
     pub fn is_informational(&self) -> bool {
         self.status < 200 && self.status != 101
     }
 
     /// Whether the end of a head may lie in `bytes`, of which the first `known` were looked through before: a
     /// head that comes in pieces is parsed once.
-    #[must_use]
     pub fn may_end_in(bytes: &[u8], known: usize) -> bool {
         let rest = &bytes[known.saturating_sub(3).min(bytes.len())..];
         memchr::memchr_iter(b'\n', rest)

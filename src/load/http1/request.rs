@@ -5,7 +5,6 @@ use http::header::{CONNECTION, CONTENT_LENGTH};
 use crate::plan::target::RequestTemplate;
 
 /// A request as it goes out, body and all; the last on its connection says so.
-#[must_use]
 pub fn encode(request: &RequestTemplate, is_last: bool) -> Vec<u8> {
     let mut bytes = format!("{} {} HTTP/1.1\r\n", request.method, request.uri).into_bytes();
     let mut line = |name: &str, value: &[u8]| {

@@ -15,7 +15,6 @@ pub(super) struct Relabel {
     pub(super) to: String,
 }
 
-/// The value at `path`.
 pub(super) fn entry<'v>(value: &'v Value, path: &[&str]) -> Option<&'v Value> {
     path.iter().try_fold(value, |value, key| value.get(key))
 }

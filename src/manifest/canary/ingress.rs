@@ -9,7 +9,6 @@ use crate::manifest::kind::rule::PREFIX;
 use crate::manifest::lint::counts_on_a_canary;
 use crate::manifest::object::Object;
 
-/// Derives it.
 pub(super) fn derived(
     stable: &Stable<'_>,
     options: &CanaryOptions,

@@ -88,13 +88,11 @@ pub(super) enum Read {
 /// What a kind may look at beside its own objects.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Context<'a> {
-    /// All objects.
     pub(super) objects: &'a [Object],
     /// The step of a rollout that is asked for, from 1.
     pub(super) step: Option<usize>,
 }
 
-/// What was read.
 #[derive(Debug, Default)]
 pub(super) struct Reading<'a> {
     /// All rules, in the order of their objects.

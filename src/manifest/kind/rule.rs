@@ -17,7 +17,6 @@ pub(in crate::manifest) const PREFIX: &str = "nginx.ingress.kubernetes.io/";
 /// The total that a smaller one is raised to.
 pub(in crate::manifest) const LEAST_TOTAL: u64 = 100;
 
-/// Whether `object` is an Ingress.
 pub(in crate::manifest) fn is_ingress(object: &Object) -> bool {
     object.is("Ingress", GROUPS)
 }
@@ -72,7 +71,6 @@ impl Rule<'_> {
         self.canary.as_ref().is_some_and(|canary| canary.is_higress)
     }
 
-    /// Whether `canary`'s rule is this one.
     pub(in crate::manifest) fn takes(&self, canary: &Rule<'_>) -> bool {
         let (one, other) = (self.object, canary.object);
         self.host.eq_ignore_ascii_case(canary.host)

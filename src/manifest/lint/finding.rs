@@ -17,7 +17,6 @@ pub enum Severity {
 
 impl Severity {
     /// `error` or `warning`.
-    #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -61,7 +60,6 @@ impl Finding {
     }
 
     /// Where it stands and what it says, in one sentence.
-    #[must_use]
     pub fn sentence(&self) -> String {
         let Self {
             file,

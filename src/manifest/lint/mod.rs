@@ -199,7 +199,6 @@ pub struct Checked {
 }
 
 /// Everything that is wrong with `objects`; `planned` is what a run would send.
-#[must_use]
 pub fn lint(objects: &[Object], planned: Option<&PlannedRun<'_>>) -> Checked {
     let mut findings = Findings::default();
     let reading = kind::read(objects, None);

@@ -45,7 +45,6 @@ fn hash(part: &str) -> String {
 /// # Panics
 /// Never for lack of anything in the reports: the templates are part of the program, and tests render
 /// all of them.
-#[must_use]
 pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>) -> String {
     let environment = environment();
     let page = environment

@@ -55,7 +55,6 @@ impl Row {
 ///
 /// # Panics
 /// Never for lack of anything in the reports: the template is part of the program, and a test renders it.
-#[must_use]
 pub fn render(report: &RolloutReport, steps: &[StepReport]) -> String {
     let environment = environment();
     let page = environment

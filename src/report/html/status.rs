@@ -136,7 +136,6 @@ const KINDS: [(Option<VerdictName>, &str, &str); 5] = [
 ///
 /// # Panics
 /// Never for lack of anything in the reports: the template is part of the program, and tests render it.
-#[must_use]
 pub fn render(status: &Status<'_>) -> String {
     let place = |check: &CheckStatus<'_>| {
         let verdict = check.verdict();

@@ -47,7 +47,6 @@ pub(super) fn note(
     Some(found.map_or_else(too_few, |found| of_order(&found, in_flight)))
 }
 
-/// One pod has it all.
 fn by_key(n: u64, pods: usize, alpha: f64) -> Finding {
     let chance = (1.0 - n as f64) * (pods as f64).ln();
     if chance > alpha.ln() {

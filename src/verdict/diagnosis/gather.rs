@@ -14,7 +14,6 @@ use crate::verdict::{Evidence, Judgement, Part};
 const KEPT: f64 = 0.9;
 
 /// Diagnoses a run from what it counted and what was judged of it.
-#[must_use]
 pub fn diagnose_run(
     claim: &Claim,
     measured: &Measured,

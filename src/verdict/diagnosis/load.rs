@@ -9,7 +9,6 @@ use crate::verdict::{Outcome, VerdictName};
 const CODE: &str = "share_depends_on_load";
 
 /// Whether a short run with one request in flight would tell more: the split is off, and no known cause fits.
-#[must_use]
 pub fn is_to_be_probed(outcome: &Outcome) -> bool {
     outcome.verdict == VerdictName::Fail && outcome.findings.iter().any(is_open)
 }
