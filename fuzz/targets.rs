@@ -72,8 +72,8 @@ pub(crate) fn access_log(data: &[u8]) {
         Err(error) => return is_a_sentence(&error),
     };
     let observed: u64 = read.evidence.observed.iter().sum();
-    assert_eq!(observed, read.told.answers());
-    for finding in read.told.findings(log.is_independent) {
+    assert_eq!(observed, read.summary.answers());
+    for finding in read.summary.findings(log.is_independent) {
         is_a_sentence(&finding.message);
     }
 }
@@ -337,6 +337,6 @@ fn is_a_name(name: &str) {
 }
 
 fn is_a_sentence(error: &impl ToString) {
-    let told = error.to_string();
-    assert!(!told.is_empty() && told.len() < 64 << 10, "{told}");
+    let message = error.to_string();
+    assert!(!message.is_empty() && message.len() < 64 << 10, "{message}");
 }

@@ -55,28 +55,28 @@ pub fn p_value_with_log10(p: f64, log10: Option<f64>) -> String {
 /// `v1 70 %, v2 30 %`.
 pub fn shares(split: &Split) -> String {
     let shares = split.labels().iter().zip(split.shares());
-    let told: Vec<String> = shares
+    let parts: Vec<String> = shares
         .map(|(label, share)| format!("{label} {}", percent(*share)))
         .collect();
-    told.join(", ")
+    parts.join(", ")
 }
 
 /// `70/30`.
 pub fn slashed(split: &Split) -> String {
     let shares = split.shares().iter();
-    let told: Vec<String> = shares.map(|share| trimmed(share * 100.0)).collect();
-    told.join("/")
+    let parts: Vec<String> = shares.map(|share| trimmed(share * 100.0)).collect();
+    parts.join("/")
 }
 
 /// `v1 69.3 %, v2 30.7 %`, of shares that were observed.
 pub fn observed_shares(split: &Split, shares: &[f64]) -> String {
-    let told: Vec<String> = split
+    let parts: Vec<String> = split
         .labels()
         .iter()
         .zip(shares)
         .map(|(label, share)| format!("{label} {:.1} %", 100.0 * share))
         .collect();
-    told.join(", ")
+    parts.join(", ")
 }
 
 /// How often, in words: `1 run in 1000`.

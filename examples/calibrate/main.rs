@@ -212,13 +212,13 @@ fn sequential(effort: Effort) -> Vec<Row> {
 
 /// Answers that depend on those before them.
 fn dependent(effort: Effort) -> Vec<Row> {
-    let mut rows = suite::dependent::cells(&[70.0, 30.0], &ORDERS, effort.few, told);
+    let mut rows = suite::dependent::cells(&[70.0, 30.0], &ORDERS, effort.few, print_cells);
     for weights in [&[50.0, 30.0, 20.0][..], &[40.0, 30.0, 15.0, 10.0, 5.0]] {
         rows.extend(suite::dependent::cells(
             weights,
             &FEW_ORDERS,
             effort.few,
-            told,
+            print_cells,
         ));
     }
     rows
@@ -227,14 +227,14 @@ fn dependent(effort: Effort) -> Vec<Row> {
 /// Pods that are to share the requests equally.
 fn even(effort: Effort) -> Vec<Row> {
     let pods = suite::even::PODS.into_iter();
-    pods.flat_map(|pods| suite::even::errors(pods, effort, told))
+    pods.flat_map(|pods| suite::even::errors(pods, effort, print_cells))
         .collect()
 }
 
 /// The same of the pods of a split's backends.
 fn within(effort: Effort) -> Vec<Row> {
     let pods = suite::even::PODS.into_iter();
-    pods.flat_map(|pods| suite::within::errors(pods, effort, told))
+    pods.flat_map(|pods| suite::within::errors(pods, effort, print_cells))
         .collect()
 }
 
@@ -311,7 +311,7 @@ fn write(output: &Path, rows: &[Row]) -> io::Result<()> {
 }
 
 /// Says what was measured before the next cell begins.
-fn told(rows: &[Row]) {
+fn print_cells(rows: &[Row]) {
     for row in rows {
         say(&row.csv());
     }

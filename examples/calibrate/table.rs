@@ -412,9 +412,9 @@ impl<'a> Table<'a> {
                 pass.split,
                 pass.requests,
                 pass.truth,
-                told(pass),
-                told(fail),
-                told(inconclusive),
+                percents(pass),
+                percents(fail),
+                percents(inconclusive),
             );
         }
         text
@@ -464,7 +464,7 @@ fn cell(row: Option<&Row>) -> String {
 }
 
 /// A rate of pods: of seeded runs with its interval.
-fn told(row: &Row) -> String {
+fn percents(row: &Row) -> String {
     match row.runs {
         Some(_) if ["even", "within"].contains(&row.part) => with_interval(row),
         _ => cell(Some(row)),

@@ -102,13 +102,13 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         (Some(text), _) => observed(text, args.unattributed, &claim.split)?,
         (None, Some(log)) => {
             let read = logs::read(log, mappings)?;
-            findings = read.told.findings(log.is_independent);
+            findings = read.summary.findings(log.is_independent);
             read.evidence
         }
         (None, None) if counters.is_some() => {
             let read = args.counters.read(mappings)?;
-            findings = read.told.findings();
-            assumed = Some(read.told.assumption());
+            findings = read.summary.findings();
+            assumed = Some(read.summary.assumption());
             read.evidence
         }
         (None, None) => log(&args.identify, mappings, &claim.split)?,
@@ -205,7 +205,7 @@ fn log(identify: &[String], mappings: Mappings, split: &Split) -> Result<Evidenc
             "stdin: the counts sum to more than 10^15",
         ));
     }
-    output::note(&told(&answers));
+    output::note(&log_summary(&answers));
     let registry = PodRegistry::shared(mappings);
     let mut interner = Interner::new(Arc::clone(&registry));
     let mut observed: Vec<u64> = Vec::new();
@@ -227,26 +227,30 @@ fn log(identify: &[String], mappings: Mappings, split: &Split) -> Result<Evidenc
 }
 
 /// How a log was read.
-fn told(answers: &Answers) -> String {
-    let mut told = format!(
+fn log_summary(answers: &Answers) -> String {
+    let mut summary = format!(
         "read {} answers: {} name somebody, {} nobody",
         answers.named_in_all() + answers.unnamed,
         answers.named_in_all(),
         answers.unnamed
     );
     if answers.passed_over > 0 {
-        let _ = write!(told, "; {} other lines are no answers", answers.passed_over);
+        let _ = write!(
+            summary,
+            "; {} other lines are no answers",
+            answers.passed_over
+        );
     }
     if let Some(first) = &answers.first_unnamed {
-        let _ = write!(told, "; the first line that names nobody: \"{first}\"");
+        let _ = write!(summary, "; the first line that names nobody: \"{first}\"");
     }
     if let Some(note) = answers.note {
-        let _ = write!(told, "; {note}");
+        let _ = write!(summary, "; {note}");
     }
     if let Some(place) = &answers.place {
-        let _ = write!(told, "; {}", unidentified::naming(place));
+        let _ = write!(summary, "; {}", unidentified::naming(place));
     }
-    told
+    summary
 }
 
 /// Why a log is not judged, and what to do.

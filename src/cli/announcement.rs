@@ -16,33 +16,36 @@ use crate::verdict::promise::{
 /// What is said before load is sent: how much, how often the verdict is wrong, how long it takes, and whether there can be one
 /// at all. In detail it is what the promise says of each error, and of small shifts.
 pub(super) fn announcement(plan: &Plan, detail: Detail) -> String {
-    let mut told = planned(plan, detail);
+    let mut message = planned(plan, detail);
     if let (Detail::Verbose, Some(requests)) = (detail, plan.budget.requests) {
         let of_the_run = plan.shard.as_ref().and_then(|sharding| sharding.requests);
         let zone = grey_zone_in_words(&plan.claim, of_the_run.unwrap_or(requests));
         if !zone.is_empty() && plan.claim.sessions.is_none() {
-            told.extend(["; ", &zone]);
+            message.extend(["; ", &zone]);
         }
     }
     if let Some(limit) = plan.preparation.wait_ready {
         let _ = write!(
-            told,
+            message,
             "; before, the target is polled for at most {limit:?} until every backend has answered"
         );
     }
     match plan.preparation.warmup {
         Some(Warmup::Requests(requests)) => {
             let _ = write!(
-                told,
+                message,
                 "; {requests} requests of warm-up go first and are discarded"
             );
         }
         Some(Warmup::Duration(duration)) => {
-            let _ = write!(told, "; {duration:?} of warm-up go first and are discarded");
+            let _ = write!(
+                message,
+                "; {duration:?} of warm-up go first and are discarded"
+            );
         }
         None => {}
     }
-    told
+    message
 }
 
 fn planned(plan: &Plan, detail: Detail) -> String {
@@ -57,7 +60,7 @@ fn planned(plan: &Plan, detail: Detail) -> String {
             frequency(plan.claim.criterion.alpha)
         );
     };
-    let mut told = match plan.shard.as_ref().filter(|_| plan.mark.is_none()) {
+    let mut message = match plan.shard.as_ref().filter(|_| plan.mark.is_none()) {
         Some(sharding) => format!(
             "shard {} sends {requests} of the run's requests to {}; merged: ",
             sharding.shard, plan.target
@@ -66,24 +69,24 @@ fn planned(plan: &Plan, detail: Detail) -> String {
     };
     let of_the_run = plan.shard.as_ref().and_then(|sharding| sharding.requests);
     let judged = of_the_run.unwrap_or(requests);
-    told.push_str(&match detail {
+    message.push_str(&match detail {
         Detail::Short => promise_in_short(&plan.claim, judged),
         Detail::Verbose => promise(&plan.claim, judged),
     });
     if let Some(rate) = plan.load.rate {
         let seconds = requests.get() as f64 / rate.per_second();
-        let _ = write!(told, "; {} at {rate}", time(seconds));
-        told.push_str(&remedy_for_time(
+        let _ = write!(message, "; {} at {rate}", time(seconds));
+        message.push_str(&remedy_for_time(
             &plan.claim,
             rate.per_second(),
             seconds,
             plan.budget.max_duration,
         ));
         if can_stop_early(plan) {
-            told.push_str(&sequential_saving(&plan.claim, rate.per_second(), seconds));
+            message.push_str(&sequential_saving(&plan.claim, rate.per_second(), seconds));
         }
     }
-    told
+    message
 }
 
 /// Whether the run could stop as soon as the evidence is enough, and is not told to.

@@ -10,7 +10,7 @@ use clap::Args;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{CommandError, output};
-use crate::counters::{Counters, CountersError, Read, Selector, Told};
+use crate::counters::{Counters, CountersError, Read, Selector, Summary};
 use crate::identity::assignment::Mappings;
 use crate::load::fetch::fetch;
 use crate::plan::settings::Settings;
@@ -77,10 +77,10 @@ impl CounterArgs {
             (None, [before, after]) => self.between([before, after], mappings),
             (None, _) => return Err(CommandError::usage("--metrics takes two files")),
         }?;
-        for warning in &read.told.warnings {
+        for warning in &read.summary.warnings {
             output::warn(&terminal(&format!("Prometheus: {warning}")));
         }
-        output::note(&said(&read.told));
+        output::note(&said(&read.summary));
         Ok(read)
     }
 
@@ -169,14 +169,14 @@ fn refused(error: &CountersError) -> CommandError {
 }
 
 /// How the counters were read.
-fn said(told: &Told) -> String {
+fn said(summary: &Summary) -> String {
     let mut said = format!(
         "read {} by {}: {} requests",
-        told.metric,
-        told.by.join(", "),
-        told.requests()
+        summary.metric,
+        summary.by.join(", "),
+        summary.requests()
     );
-    for (place, (name, count)) in told.gained.iter().take(MOST_TOLD).enumerate() {
+    for (place, (name, count)) in summary.gained.iter().take(MOST_TOLD).enumerate() {
         let before = if place == 0 { "; " } else { ", " };
         let _ = write!(said, "{before}{name} {count}");
     }

@@ -184,9 +184,9 @@ fn lesson_of_sessions(status: ExitStatus) -> String {
 
 /// What happened, and what to try next; every command in it can be pasted.
 fn lesson(asked: &str, expected: &Split, applied: Option<&str>, status: ExitStatus) -> String {
-    let told = applied.map_or_else(
+    let message = applied.map_or_else(
         || format::shares(expected),
-        |told| terminal(told).into_owned(),
+        |message| terminal(message).into_owned(),
     );
     // Labels and weights hold nothing that a shell would read otherwise.
     let expect: String = asked.split_whitespace().collect();
@@ -212,7 +212,7 @@ fn lesson(asked: &str, expected: &Split, applied: Option<&str>, status: ExitStat
         ),
     ]);
     let mut lesson = format!(
-        "\nWhat happened: an ingress in this process split the requests {told};\n\
+        "\nWhat happened: an ingress in this process split the requests {message};\n\
          lbtest read from every response which pod answered, and tested the counts\n\
          against {}. The exit status is {}.\nTry next:",
         format::shares(expected),
@@ -249,19 +249,19 @@ mod tests {
 
     #[test]
     fn a_lesson_proposes_commands_that_fit_what_was_run() {
-        let told = |expect: &str, applied| {
+        let describe = |expect: &str, applied| {
             lesson(expect, &expect.parse().unwrap(), applied, ExitStatus::Pass)
         };
-        let right = told("v1=70,v2=30", None);
+        let right = describe("v1=70,v2=30", None);
         assert!(right.contains("--split v1=60,v2=40\n"), "{right}");
-        let wrong = told("v1=70,v2=30", Some("v1=1,v2=1"));
+        let wrong = describe("v1=70,v2=30", Some("v1=1,v2=1"));
         assert!(
             wrong.contains("split the requests v1=1,v2=1;") && !wrong.contains("--split"),
             "{wrong}"
         );
-        let alone = told("v1=1", None);
+        let alone = describe("v1=1", None);
         assert!(!alone.contains("--split"), "{alone}");
-        let spaced = told(" v1=70, v2=30 ", None);
+        let spaced = describe(" v1=70, v2=30 ", None);
         assert!(spaced.contains("plan --expect v1=70,v2=30\n"), "{spaced}");
     }
 }

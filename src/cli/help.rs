@@ -103,8 +103,11 @@ fn telling_defaults(command: Command) -> Command {
                 return arg;
             }
             let default = format!(" (default: {})", values.join(", "));
-            let told = |help: &StyledStr| format!("{help}{default}");
-            let (short, long) = (arg.get_help().map(told), arg.get_long_help().map(told));
+            let describe = |help: &StyledStr| format!("{help}{default}");
+            let (short, long) = (
+                arg.get_help().map(describe),
+                arg.get_long_help().map(describe),
+            );
             let mut arg = arg.hide_default_value(true);
             if let Some(short) = short {
                 arg = arg.help(short);

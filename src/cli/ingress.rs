@@ -181,25 +181,25 @@ pub(super) fn run(args: &IngressArgs) -> Result<ExitStatus, CommandError> {
         let mut signals =
             crate::load::signals::Signals::new().map_err(CommandError::not_measured)?;
         let ingress = Ingress::bind(&config)?;
-        let mut told = String::new();
+        let mut message = String::new();
         for backend in ingress.backends() {
-            let _ = writeln!(told, "{}: {}", backend.label, backend.pods.join(" "));
+            let _ = writeln!(message, "{}: {}", backend.label, backend.pods.join(" "));
         }
-        let _ = writeln!(told, "listening on http://{}/", ingress.addr());
+        let _ = writeln!(message, "listening on http://{}/", ingress.addr());
         if let Some(address) = ingress.tcp_addr() {
-            let _ = writeln!(told, "listening on tcp://{address}");
+            let _ = writeln!(message, "listening on tcp://{address}");
         }
-        output::print(&told);
+        output::print(&message);
         Ok::<_, CommandError>(
             ingress
                 .serve_until(async move { signals.next().await })
                 .await,
         )
     })?;
-    let mut told = String::new();
+    let mut message = String::new();
     for backend in &counts.backends {
-        let _ = writeln!(told, "{} {}", backend.label, backend.routed());
+        let _ = writeln!(message, "{} {}", backend.label, backend.routed());
     }
-    output::print(&told);
+    output::print(&message);
     Ok(ExitStatus::Pass)
 }

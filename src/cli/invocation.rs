@@ -80,11 +80,11 @@ mod tests {
 
     #[test]
     fn what_was_typed_is_told_whatever_its_spelling_and_secrets_are_not() {
-        let told = |arguments: &[&str]| {
+        let describe = |arguments: &[&str]| {
             let arguments = arguments.iter().map(std::ffi::OsString::from);
             shown_of(&Cli::command(), arguments).unwrap()
         };
-        let line = told(&[
+        let line = describe(&[
             "lbtest",
             "http://a/",
             "-kume:secret",
@@ -99,7 +99,7 @@ mod tests {
             "lbtest http://a/ --insecure '--user=me:…' --requests=9 '--header=Authorization: …' '--cookie=s=…' '--data=…'"
         );
         assert!(!line.contains("secret"));
-        let line = told(&[
+        let line = describe(&[
             "lbtest",
             "demo",
             "--sequential",

@@ -153,14 +153,14 @@ mod tests {
 
     #[test]
     fn a_plugins_first_argument_is_a_route_and_anything_else_is_left_alone() {
-        let told = |arguments: &[&str]| {
+        let describe = |arguments: &[&str]| {
             let arguments = arguments.iter().map(OsString::from).collect();
             let words = as_plugin(arguments).into_iter();
             let words: Vec<String> = words.map(|word| word.into_string().unwrap()).collect();
             words.join(" ")
         };
         assert_eq!(
-            told(&[
+            describe(&[
                 "/usr/bin/kubectl-lbtest",
                 "shop/web",
                 "http://a/",
@@ -176,7 +176,7 @@ mod tests {
             &["kubectl-lbtest", "http://a/"],
             &["kubectl-lbtest", "10.0.0.7/path"],
         ] {
-            assert_eq!(told(arguments), arguments.join(" "));
+            assert_eq!(describe(arguments), arguments.join(" "));
         }
     }
 

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{CommandError, output};
 use crate::identity::assignment::Mappings;
-use crate::logs::{Filter, Format, Log, Read, Statuses, Told, parse_time};
+use crate::logs::{Filter, Format, Log, Read, Statuses, Summary, parse_time};
 use crate::report::escape::terminal;
 
 /// What is read at once.
@@ -98,36 +98,36 @@ pub(super) fn read(log: &Log, mappings: Mappings) -> Result<Read, CommandError> 
     let read = log
         .read(reader, mappings)
         .map_err(|error| CommandError::usage(format!("stdin: {error}")))?;
-    let told = &read.told;
-    output::note(&said(told));
-    if told.answers() == 0 {
-        return Err(CommandError::not_measured(why_nothing(told)));
+    let summary = &read.summary;
+    output::note(&said(summary));
+    if summary.answers() == 0 {
+        return Err(CommandError::not_measured(why_nothing(summary)));
     }
     Ok(read)
 }
 
 /// How a log was read.
-fn said(told: &Told) -> String {
+fn said(summary: &Summary) -> String {
     let mut said = format!(
         "read {} lines: {} name who answered",
-        told.lines,
-        told.answers()
+        summary.lines,
+        summary.answers()
     );
     let counts = [
-        (told.left_out, "are not of the requests asked for"),
-        (told.unrouted, "name nobody"),
-        (told.moved, "name the last of several alone"),
-        (told.unfit, "do not fit the format"),
+        (summary.left_out, "are not of the requests asked for"),
+        (summary.unrouted, "name nobody"),
+        (summary.moved, "name the last of several alone"),
+        (summary.unfit, "do not fit the format"),
     ];
     for (count, what) in counts {
         if count > 0 {
             let _ = write!(said, ", {count} {what}");
         }
     }
-    if told.clients > 0 {
-        let _ = write!(said, "; {} clients", told.clients);
+    if summary.clients > 0 {
+        let _ = write!(said, "; {} clients", summary.clients);
     }
-    let named = told.upstreams.iter();
+    let named = summary.upstreams.iter();
     let named: Vec<String> = named
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
@@ -138,26 +138,26 @@ fn said(told: &Told) -> String {
 }
 
 /// Why no line says who answered, and what to do.
-fn why_nothing(told: &Told) -> String {
+fn why_nothing(summary: &Summary) -> String {
     let line = |line: &Option<String>| line.clone().unwrap_or_default();
-    if told.lines == 0 {
+    if summary.lines == 0 {
         return "the log is empty".to_owned();
     }
-    if told.unfit > 0 {
+    if summary.unfit > 0 {
         return format!(
             "the log is not judged: no line fits the format; the first: \"{}\"; give --format the server's own log \
              format",
-            line(&told.first_unfit)
+            line(&summary.first_unfit)
         );
     }
-    if told.unrouted + told.moved > 0 {
+    if summary.unrouted + summary.moved > 0 {
         return format!(
             "the log is not judged: no line names who answered; the first: \"{}\"; say which field does with --field",
-            line(&told.first_unrouted)
+            line(&summary.first_unrouted)
         );
     }
     format!(
         "the log is not judged: none of its {} lines is of the requests asked for",
-        told.lines
+        summary.lines
     )
 }

@@ -172,13 +172,13 @@ fn even_within(
             ExpectEven::Backends(given)
         }
         Some(ExpectEven::WhoAnswers) if unknown.is_empty() => {
-            let told = known
+            let parts = known
                 .iter()
                 .map(|(label, number, pods)| format!("{number} pods of {label} ({})", pods.source));
-            let told: Vec<String> = told.collect();
+            let parts: Vec<String> = parts.collect();
             output::note(&terminal(&format!(
                 "expecting equal shares of {}",
-                told.join(", ")
+                parts.join(", ")
             )));
             let counted = known
                 .iter()

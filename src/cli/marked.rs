@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::output::{OutputArgs, Outputs};
 use super::{CommandError, manifests, output};
 use crate::exit::ExitStatus;
-use crate::logs::{MarkedLogs, MarkedTold};
+use crate::logs::{MarkedLogs, MarkedSummary};
 use crate::merge::marked::MarkedRun;
 use crate::plan::settings::Settings;
 use crate::report::Report;
@@ -46,14 +46,14 @@ pub(super) fn run(
         read.read(reader, Some(file))
             .map_err(|error| unread(&file.display().to_string(), error))?;
     }
-    let (evidence, told) = read.evidence();
-    output::note(&said(&told));
-    if told.found == 0 {
-        return Err(CommandError::not_measured(why_nothing(&told, &marked)));
+    let (evidence, summary) = read.evidence();
+    output::note(&said(&summary));
+    if summary.found == 0 {
+        return Err(CommandError::not_measured(why_nothing(&summary, &marked)));
     }
     let claim = claim.naming(evidence.groups.iter());
     let mut outcome = judge_counts(&claim, &evidence);
-    outcome.findings.extend(told.findings());
+    outcome.findings.extend(summary.findings());
     let mut report = Report::of_counts(&claim, &evidence, &outcome);
     report.run_id.clone_from(&marked.run_id);
     outputs.write(&report)?;
@@ -71,33 +71,33 @@ fn open(path: &Path) -> Result<File, CommandError> {
 }
 
 /// How the logs were read.
-fn said(told: &MarkedTold) -> String {
+fn said(summary: &MarkedSummary) -> String {
     let mut said = format!(
         "read {} lines: {} carry the run's mark, and tell who answered {} of {} requests",
-        told.lines, told.marked, told.found, told.sent
+        summary.lines, summary.marked, summary.found, summary.sent
     );
-    if told.set_aside > 0 {
+    if summary.set_aside > 0 {
         let _ = write!(
             said,
             "; {} more are of requests that were set aside",
-            told.set_aside
+            summary.set_aside
         );
     }
     said
 }
 
 /// Why no line tells who answered, and what to do.
-fn why_nothing(told: &MarkedTold, marked: &MarkedRun) -> String {
-    if told.nameless > 0 {
+fn why_nothing(summary: &MarkedSummary, marked: &MarkedRun) -> String {
+    if summary.nameless > 0 {
         return format!(
             "the run is not judged: nothing says which pod wrote a line; the first: \"{}\"; add --prefix to kubectl logs, or \
              give files with the pods' names",
-            told.first_nameless.as_deref().unwrap_or_default()
+            summary.first_nameless.as_deref().unwrap_or_default()
         );
     }
     format!(
         "the run is not judged: none of {} lines carries its mark, '{}.NUMBER'; have the app's access log record the \
          User-Agent or X-Request-Id, and read it from the beginning of the run on (kubectl logs --tail=-1 --since=1h)",
-        told.lines, marked.marks.run
+        summary.lines, marked.marks.run
     )
 }

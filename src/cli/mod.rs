@@ -270,23 +270,23 @@ mod tests {
 
     #[test]
     fn an_argument_error_is_one_sentence_with_the_remedy() {
-        let told = |arguments: &[&str]| {
+        let describe = |arguments: &[&str]| {
             let error = Cli::try_parse_from(arguments).unwrap_err();
             one_sentence(&error)
         };
-        let unknown = told(&["lbtest", "--tolerence", "3"]);
+        let unknown = describe(&["lbtest", "--tolerence", "3"]);
         assert!(
             unknown.contains("'--tolerence'") && unknown.contains("'--tolerance'"),
             "{unknown}"
         );
-        let value = told(&["lbtest", "-n", "0"]);
+        let value = describe(&["lbtest", "-n", "0"]);
         assert!(
             value.contains("'0'") && value.contains("--requests"),
             "{value}"
         );
-        let foreign = told(&["lbtest", "--vus", "50"]);
+        let foreign = describe(&["lbtest", "--vus", "50"]);
         assert!(foreign.contains("'--vus'; write -c N"), "{foreign}");
-        let missing = told(&["lbtest", "plan", "--expect", "a=1", "--shift", "5"]);
+        let missing = describe(&["lbtest", "plan", "--expect", "a=1", "--shift", "5"]);
         assert!(missing.contains("--power"), "{missing}");
         for sentence in [unknown, value, foreign, missing] {
             assert!(!sentence.contains('\n'), "{sentence}");

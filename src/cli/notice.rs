@@ -16,7 +16,7 @@ use crate::verdict::unidentified::unidentified;
 /// What is said when a rate limiter was recognised, `elapsed` after the first request.
 pub(super) fn limited(plan: &Plan, found: &RateLimit, elapsed: Duration) -> String {
     let pace = found.pace_per_second;
-    let mut told = format!(
+    let mut message = format!(
         "a rate limiter lets about {:.0} requests a minute through: what was sent so far is set aside, and \
          {:.0} a minute are sent from here on",
         60.0 * found.per_second,
@@ -25,14 +25,14 @@ pub(super) fn limited(plan: &Plan, found: &RateLimit, elapsed: Duration) -> Stri
     if let Some(requests) = plan.budget.requests {
         let seconds = requests.get() as f64 / pace;
         let allowed = plan.budget.max_duration.saturating_sub(elapsed);
-        let _ = write!(told, "; {requests} requests take {}", time(seconds));
+        let _ = write!(message, "; {requests} requests take {}", time(seconds));
         let claim = &plan.claim;
-        told.push_str(&remedy_for_time(claim, pace, seconds, allowed));
+        message.push_str(&remedy_for_time(claim, pace, seconds, allowed));
         if can_stop_early(plan) {
-            told.push_str(&sequential_saving(claim, pace, seconds));
+            message.push_str(&sequential_saving(claim, pace, seconds));
         }
     }
-    told
+    message
 }
 
 /// What is said when nothing was identified after a while.

@@ -115,8 +115,8 @@ fn written(text: &str) -> io::Result<()> {
 
 /// What is said before load is sent, or after the result.
 pub(super) fn note(message: &str) {
-    let told = fitting(&io::stderr(), &for_people(message));
-    let _ = writeln!(anstream::stderr(), "{told}");
+    let text = fitting(&io::stderr(), &for_people(message));
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 /// Whether GitHub Actions reads what is printed, and takes some of it for commands.

@@ -73,13 +73,13 @@ pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
     settings.mappings(&claim.split)?;
     let sink = Sink::open_report("--json", args.json.as_deref())?;
     let report = planned(args, &claim)?;
-    let told = render(args, &claim, &report);
+    let message = render(args, &claim, &report);
     let document = serde_json::to_string_pretty(&report).map_err(CommandError::usage)?;
     match sink {
-        None => output::print(&told),
+        None => output::print(&message),
         Some(sink) => {
             if !matches!(sink, Sink::Stdout) {
-                output::print(&told);
+                output::print(&message);
             }
             sink.write(|out| writeln!(out, "{document}"))
                 .map_err(|error| CommandError::usage(format!("--json: {error}")))?;
@@ -100,12 +100,12 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
     } = cost(args, claim)?;
     let judged = NonZeroU64::new(requests_exact.unwrap_or(requests)).unwrap_or(NonZeroU64::MIN);
     let own = claim.tolerances();
-    let told = if args.shift.is_some() {
+    let shown = if args.shift.is_some() {
         shift
     } else {
         smallest(&own).min(shift)
     };
-    let power = forecast(&claim.of_split(), judged, claim.seed, &told_shifts(told));
+    let power = forecast(&claim.of_split(), judged, claim.seed, &shifts_shown(shown));
     let seconds = |n: u64| args.rate.map(|rate| n as f64 / rate.per_second());
     Ok(ForecastReport {
         schema_version: SCHEMA_VERSION,
@@ -229,7 +229,7 @@ fn smallest(tolerances: &[f64]) -> f64 {
 }
 
 /// The correct split, and fifths of `shift` up to twice the shift.
-fn told_shifts(shift: f64) -> Vec<f64> {
+fn shifts_shown(shift: f64) -> Vec<f64> {
     (0..=10)
         .map(|fifth| shift * f64::from(fifth) / 5.0)
         .collect()
@@ -239,38 +239,38 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
     let Claim {
         split, criterion, ..
     } = claim;
-    let mut told = String::new();
+    let mut message = String::new();
     if let (Some(shift), Some(power)) = (args.shift, args.power) {
         let n = report.requests_exact.unwrap_or(report.requests);
         let _ = writeln!(
-            told,
+            message,
             "{n} requests notice a shift of {} with probability {power} at alpha {}",
             points(shift),
             criterion.alpha
         );
         if report.requests_exact.is_some() {
             let _ = writeln!(
-                told,
+                message,
                 "(the noncentral chi-square formula says {}; the exact test needs {n})",
                 report.requests
             );
         }
     } else {
-        let _ = writeln!(told, "{} requests: {}", report.requests, report.promise);
+        let _ = writeln!(message, "{} requests: {}", report.requests, report.promise);
     }
     if let (Some(rate), Some(seconds)) = (args.rate, report.duration_seconds) {
-        let _ = write!(told, "at {rate} they take {}", time(seconds));
-        told.push_str(&remedy_for_time(
+        let _ = write!(message, "at {rate} they take {}", time(seconds));
+        message.push_str(&remedy_for_time(
             claim,
             rate.per_second(),
             seconds,
             args.max_duration,
         ));
-        told.push_str(&sequential_saving(claim, rate.per_second(), seconds));
-        told.push('\n');
+        message.push_str(&sequential_saving(claim, rate.per_second(), seconds));
+        message.push('\n');
     }
-    told.push('\n');
-    told.push_str(&chances(report));
+    message.push('\n');
+    message.push_str(&chances(report));
     let what = if split.is_of_pods() {
         format!("{} with equal shares", pods(claim))
     } else if claim.within.is_some() {
@@ -278,9 +278,9 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
     } else {
         shares(split)
     };
-    let _ = writeln!(told, "\nat alpha {}, for {what}:", criterion.alpha);
-    told.push_str(&prices(split, report));
-    told
+    let _ = writeln!(message, "\nat alpha {}, for {what}:", criterion.alpha);
+    message.push_str(&prices(split, report));
+    message
 }
 
 /// The chance of each verdict by the true shift. Where it fails for certain, a larger one does too.

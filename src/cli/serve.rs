@@ -88,9 +88,9 @@ pub(super) fn run(args: &ServeArgs) -> Result<ExitStatus, CommandError> {
     runtime.block_on(async {
         let mut signals = Signals::new().map_err(CommandError::not_measured)?;
         let names: Vec<&str> = checks.iter().map(|check| &*check.name).collect();
-        let told = format!("checks: {}\n", names.join(" "));
+        let message = format!("checks: {}\n", names.join(" "));
         let gate = Gate::bind(checks, &serve, token).map_err(CommandError::usage)?;
-        output::print(&format!("{told}listening on http://{}/\n", gate.addr()));
+        output::print(&format!("{message}listening on http://{}/\n", gate.addr()));
         gate.serve_until(async move { signals.next().await }, tell)
             .await;
         Ok(ExitStatus::Pass)
@@ -111,10 +111,10 @@ fn named(config: &Config) -> Result<Vec<NamedCheck>, CommandError> {
             findings: findings.transpose()?.unwrap_or_default(),
         })
     };
-    let told = |check: &&Check| {
+    let describe = |check: &&Check| {
         resolved(check).map_err(|error: CommandError| error.of_check(&check.own.name))
     };
-    checks.iter().map(told).collect()
+    checks.iter().map(describe).collect()
 }
 
 /// The token, from the environment or a file, which this option or key names.
@@ -138,7 +138,7 @@ fn token(file: Option<(&str, &PathBuf)>) -> Result<Option<Secret>, CommandError>
 
 /// One line for what happened.
 fn tell(news: &News<'_>) {
-    let told = match news {
+    let message = match news {
         News::Token(Ok(())) => {
             "the token file holds a new token, which counts from now on".to_owned()
         }
@@ -154,18 +154,18 @@ fn tell(news: &News<'_>) {
         News::Ended {
             check,
             split,
-            brought,
+            result,
         } => {
-            let (verdict, why) = ended(brought);
+            let (verdict, why) = ended(result);
             format!("{check} ({split}): {verdict}  {why}")
         }
     };
-    output::note(&terminal(&told));
+    output::note(&terminal(&message));
 }
 
 /// What a run says first, and why.
-fn ended<'a>(brought: &Result<&'a Report, &'a str>) -> (&'static str, &'a str) {
-    let report = match brought {
+fn ended<'a>(result: &Result<&'a Report, &'a str>) -> (&'static str, &'a str) {
+    let report = match result {
         Ok(report) => report,
         Err(why) => return ("ERROR", why),
     };

@@ -201,9 +201,9 @@ mod tests {
 
     #[test]
     fn a_misspelt_subcommand_is_told_from_the_name_of_an_ingress() {
-        let told = |argument| misspelt_subcommand(argument, &["demo", "analyze", "plan"]);
+        let suggested = |argument| misspelt_subcommand(argument, &["demo", "analyze", "plan"]);
         for (argument, meant) in [("dmeo", "demo"), ("analyse", "analyze"), ("plna", "plan")] {
-            let sentence = told(argument).unwrap();
+            let sentence = suggested(argument).unwrap();
             assert!(sentence.contains(&format!("'{meant}'")), "{sentence}");
         }
         for argument in [
@@ -216,7 +216,7 @@ mod tests {
             "--dmeo",
             "",
         ] {
-            assert_eq!(told(argument), None, "{argument}");
+            assert_eq!(suggested(argument), None, "{argument}");
         }
     }
 }

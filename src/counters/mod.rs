@@ -42,12 +42,12 @@ pub struct Read {
     /// What is judged.
     pub evidence: Evidence,
     /// How they were read.
-    pub told: Told,
+    pub summary: Summary,
 }
 
 /// How counters were read.
 #[derive(Debug, Default)]
-pub struct Told {
+pub struct Summary {
     /// The counter's name.
     pub metric: String,
     /// The labels of which the first that is filled in says who answered.
@@ -138,7 +138,7 @@ impl Counters {
         }
         let found = self.found(&series, None, &BTreeSet::new())?;
         let mut read = found.read(mappings, true);
-        read.told.warnings = warnings;
+        read.summary.warnings = warnings;
         Ok(read)
     }
 
@@ -147,12 +147,12 @@ impl Counters {
         if self.selector.is_some() {
             return CountersError::NoSeries;
         }
-        let told = COUNT_NO_UPSTREAM
+        let message = COUNT_NO_UPSTREAM
             .iter()
             .find(|(metric, _)| others.contains(*metric));
         let mut names: Vec<&str> = KNOWN.iter().map(|known| known.metric).collect();
         names.dedup();
-        CountersError::Unknown(match told {
+        CountersError::Unknown(match message {
             Some((_, remedy)) => (*remedy).to_owned(),
             None => format!(
                 "no counter is known by name ({}): name one with --query, and with --by the label that names who answered",
@@ -287,8 +287,8 @@ fn own<'l>(labels: &'l Labels, label: &str) -> &'l str {
 
 /// Who answered, by the first of these labels that is filled in.
 fn named<'l>(labels: &'l Labels, by: &[String]) -> Option<&'l str> {
-    let mut told = by.iter().map(|label| own(labels, label));
-    told.find(|told| !matches!(*told, "" | "-") && told.len() <= MAX_NAME_LENGTH)
+    let mut names = by.iter().map(|label| own(labels, label));
+    names.find(|names| !matches!(*names, "" | "-") && names.len() <= MAX_NAME_LENGTH)
 }
 
 /// A series as `PromQL` writes it.
@@ -328,10 +328,10 @@ impl Found {
     fn read(self, mappings: Mappings, is_range: bool) -> Read {
         let registry = PodRegistry::shared(mappings);
         let mut interner = Interner::new(Arc::clone(&registry));
-        let mut told = Told {
+        let mut summary = Summary {
             metric: self.metric,
             resets: self.increase.resets,
-            ..Told::default()
+            ..Summary::default()
         };
         let times = self.increase.steps.iter().map(|step| step.time);
         let (begin, end) = times.fold((f64::INFINITY, 0.0_f64), |(low, high), time| {
@@ -342,7 +342,7 @@ impl Found {
         for step in &self.increase.steps {
             let count = step.count as u64;
             let Some(name) = named(&self.series[step.series].labels, &self.by) else {
-                told.nameless += count;
+                summary.nameless += count;
                 continue;
             };
             let pod = interner.intern(name);
@@ -355,24 +355,24 @@ impl Found {
                 }
                 counts[usize::from(group)] += count;
             }
-            *told.gained.entry(name.to_owned()).or_default() += count;
+            *summary.gained.entry(name.to_owned()).or_default() += count;
         }
-        told.by = self.by;
+        summary.by = self.by;
         let groups = registry.groups();
         observed.resize(groups.len(), 0);
         let evidence = Evidence {
             groups,
             observed,
-            unattributed: told.nameless,
+            unattributed: summary.nameless,
             windows: if is_range { windows } else { Vec::new() },
             ordered_by: OrderedBy::End,
             ..Evidence::default()
         };
-        Read { evidence, told }
+        Read { evidence, summary }
     }
 }
 
-impl Told {
+impl Summary {
     /// What was counted.
     pub fn requests(&self) -> u64 {
         self.gained.values().sum::<u64>() + self.nameless

@@ -24,7 +24,7 @@ fn between(asked: &Counters, before: &str, after: &str) -> Result<Read, Counters
 }
 
 fn gained(read: &Read) -> Vec<(&str, u64)> {
-    let gained = read.told.gained.iter();
+    let gained = read.summary.gained.iter();
     gained
         .map(|(name, &count)| (name.as_str(), count))
         .collect()
@@ -110,13 +110,17 @@ fn the_counters_of_every_program_are_known_by_name() {
         let read = between(&Counters::default(), before, after).unwrap();
         assert_eq!(gained(&read), *expected, "{after}");
         let sum: u64 = read.evidence.observed.iter().sum();
-        assert_eq!(sum + read.told.nameless, read.told.requests(), "{after}");
+        assert_eq!(
+            sum + read.summary.nameless,
+            read.summary.requests(),
+            "{after}"
+        );
     }
     // What nothing names is an answer without an identity.
     let (before, after, _) = READINGS[0];
     let read = between(&Counters::default(), before, after).unwrap();
     assert_eq!(read.evidence.unattributed, 2);
-    assert_eq!(read.told.findings()[0].code, "counters_without_backend");
+    assert_eq!(read.summary.findings()[0].code, "counters_without_backend");
 }
 
 #[test]
@@ -135,18 +139,18 @@ fn another_label_and_other_counters_can_be_meant() {
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn what_says_nothing_of_who_answered_is_explained() {
-    let told = |query: &str, by: &[&str], before: &str, after: &str| {
+    let refusal = |query: &str, by: &[&str], before: &str, after: &str| {
         let error = between(&asked(query, by), before, after).unwrap_err();
         error.to_string()
     };
     let hits = "hits{to=\"v1\"} 1\n";
     for (error, said) in [
         (
-            told("", &[], "up 1\n", "up 1\n"),
+            refusal("", &[], "up 1\n", "up 1\n"),
             "no counter is known by name (istio_requests_total, nginx_ingress",
         ),
         (
-            told(
+            refusal(
                 "",
                 &[],
                 "nginx_http_requests_total 3",
@@ -155,7 +159,7 @@ fn what_says_nothing_of_who_answered_is_explained() {
             "--format nginx",
         ),
         (
-            told(
+            refusal(
                 "",
                 &[],
                 "up 1\n",
@@ -164,38 +168,41 @@ fn what_says_nothing_of_who_answered_is_explained() {
             "--format caddy",
         ),
         (
-            told("hits", &[], hits, hits),
+            refusal("hits", &[], hits, hits),
             "--by is missing: say which label of hits names who answered; it has to",
         ),
-        (told("hits", &["to"], hits, hits), "hits did not grow"),
+        (refusal("hits", &["to"], hits, hits), "hits did not grow"),
         // The first reading came to nothing: all that was ever counted would be judged.
         (
-            told("hits", &["to"], "", hits),
+            refusal("hits", &["to"], "", hits),
             "before.prom shows no counters",
         ),
         (
-            told("hits", &["to"], hits, "<html>404 Not Found</html>"),
+            refusal("hits", &["to"], hits, "<html>404 Not Found</html>"),
             "after.prom shows no counters",
         ),
         (
-            told("hits", &["pod"], hits, "hits{to=\"v1\"} 2\n"),
+            refusal("hits", &["pod"], hits, "hits{to=\"v1\"} 2\n"),
             "no series of hits that grew has the label pod; it has to",
         ),
-        (told("misses", &["to"], hits, hits), "no series is selected"),
         (
-            told("hits", &["to"], "hits{to=\"v1\"} 1.5\n", hits),
+            refusal("misses", &["to"], hits, hits),
+            "no series is selected",
+        ),
+        (
+            refusal("hits", &["to"], "hits{to=\"v1\"} 1.5\n", hits),
             "which is no number of requests",
         ),
         (
-            told("hits", &["to"], "up 1\n", "hits{to=\"v1\"} NaN\n"),
+            refusal("hits", &["to"], "up 1\n", "hits{to=\"v1\"} NaN\n"),
             "which is no number of requests",
         ),
         (
-            told("hits", &["to"], "# TYPE hits gauge\n", hits),
+            refusal("hits", &["to"], "# TYPE hits gauge\n", hits),
             "is a gauge",
         ),
         (
-            told(
+            refusal(
                 "{to=\"v1\"}",
                 &["to"],
                 hits,
@@ -204,7 +211,7 @@ fn what_says_nothing_of_who_answered_is_explained() {
             "several counters (hits, misses)",
         ),
         (
-            told(
+            refusal(
                 "hits",
                 &["to"],
                 "hits{to=\"v1\"} 1\nhits{to=\"v2\"} 1\n",
@@ -227,20 +234,20 @@ fn a_restart_between_two_readings_is_noticed() {
     let read = |before: &str, after: &str| between(&asked("hits", &["to"]), before, after).unwrap();
     let same = read(&(birth(5) + before), &(birth(5) + after));
     assert_eq!(
-        (gained(&same), same.told.resets),
+        (gained(&same), same.summary.resets),
         (vec![("v1", 1), ("v2", 27)], 0)
     );
     let other = read(&(birth(5) + before), &(birth(500) + after));
     assert_eq!(
-        (gained(&other), other.told.resets),
+        (gained(&other), other.summary.resets),
         (vec![("v1", 71), ("v2", 30)], 1)
     );
     let fell = read(before, "hits{to=\"v1\"} 7\nhits{to=\"v2\"} 5\n");
     assert_eq!(
-        (gained(&fell), fell.told.resets),
+        (gained(&fell), fell.summary.resets),
         (vec![("v1", 7), ("v2", 5)], 1)
     );
-    assert_eq!(fell.told.findings()[0].code, "counters_reset");
+    assert_eq!(fell.summary.findings()[0].code, "counters_reset");
 }
 
 #[test]
@@ -270,7 +277,7 @@ fn every_scrape_of_a_server_counts_and_a_change_is_seen() {
         .over_range(body.as_bytes(), mappings())
         .unwrap();
     assert_eq!(gained(&read), [("v1", 140), ("v2", 61)]);
-    assert_eq!(read.told.warnings, ["partial"]);
+    assert_eq!(read.summary.warnings, ["partial"]);
     let windows: u64 = read.evidence.windows.iter().flatten().sum();
     assert_eq!((windows, read.evidence.windows.len()), (201, 64));
 

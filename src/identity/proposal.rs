@@ -74,12 +74,12 @@ impl Proposal {
 
     /// The options as a shell takes them.
     pub fn options(&self) -> String {
-        let mut told = format!("--identify {}", quoted(&self.identify));
+        let mut message = format!("--identify {}", quoted(&self.identify));
         for (label, value) in &self.backends {
-            told.push_str(" --backend ");
-            told.push_str(&quoted(&format!("{label}={value}")));
+            message.push_str(" --backend ");
+            message.push_str(&quoted(&format!("{label}={value}")));
         }
-        told
+        message
     }
 }
 
@@ -338,8 +338,8 @@ mod tests {
                 "--identify '^([A-Za-z0-9][A-Za-z0-9._-]*)' --backend v1=blue --backend v2=green",
             ),
         ] {
-            let told = proposed(&["v1", "v2"], &[one, one, other, one, one, other]);
-            assert_eq!(told.as_deref(), Some(expected), "{one}");
+            let message = proposed(&["v1", "v2"], &[one, one, other, one, one, other]);
+            assert_eq!(message.as_deref(), Some(expected), "{one}");
         }
     }
 

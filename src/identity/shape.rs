@@ -170,9 +170,9 @@ mod tests {
             "'POD'",
             "a POD\u{a0}b",
         ] {
-            let told = text.replace("POD", POD);
+            let page = text.replace("POD", POD);
             let expected: &[&str] = if text.contains('\u{a0}') { &[] } else { &[POD] };
-            assert_eq!(names(&told), expected, "{text}");
+            assert_eq!(names(&page), expected, "{text}");
         }
     }
 

@@ -135,8 +135,8 @@ impl Connection {
                     .await
                 {
                     Ok(status) => return Ok(status),
-                    Err(SendError::Unsent(broken)) => (true, told(&broken)),
-                    Err(SendError::Failed(broken)) => (false, told(&broken)),
+                    Err(SendError::Unsent(broken)) => (true, failure_of(&broken)),
+                    Err(SendError::Failed(broken)) => (false, failure_of(&broken)),
                 }
             }
             Wire::Http2(streams) => match streams.send(request.request()).await {
@@ -145,7 +145,7 @@ impl Connection {
             },
             Wire::Tcp(stream) => match stream.send(request.body()).await {
                 Ok(()) => return Ok(status::ANSWERED),
-                Err(broken) => (false, told(&broken)),
+                Err(broken) => (false, failure_of(&broken)),
             },
         };
         if is_unsent && !is_first {
@@ -193,7 +193,7 @@ impl Connection {
                 let ended = stream.read(limit, names).await;
                 let ended = ended.map(|end| (end, None));
                 ended.map_err(|broken| match stream.heard() {
-                    [] => told(&broken),
+                    [] => failure_of(&broken),
                     _ => (Failure::Body, broken.to_string()),
                 })
             }
@@ -249,6 +249,6 @@ impl Connection {
     }
 }
 
-fn told(broken: &Broken) -> (Failure, String) {
+fn failure_of(broken: &Broken) -> (Failure, String) {
     (broken.failure(), broken.to_string())
 }

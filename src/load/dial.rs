@@ -275,11 +275,14 @@ mod tests {
     fn used_up_ports_and_a_missing_address_are_told_apart() {
         let no_port = io::Error::from_raw_os_error(NO_PORT);
         let to = |address: &str| Address::Ip(address.parse().unwrap());
-        let told = refused(&no_port, &to("127.0.0.1:9"));
-        assert!(told.message.contains("--keep-alive"), "{told:?}");
+        let refusal = refused(&no_port, &to("127.0.0.1:9"));
+        assert!(refusal.message.contains("--keep-alive"), "{refusal:?}");
         // A link that does not exist has no address.
         let link = SocketAddr::V6(SocketAddrV6::new("fe80::1".parse().unwrap(), 9, 0, 999_999));
-        let told = refused(&no_port, &Address::Ip(link));
-        assert!(told.message.contains("give an IPv4 address"), "{told:?}");
+        let refusal = refused(&no_port, &Address::Ip(link));
+        assert!(
+            refusal.message.contains("give an IPv4 address"),
+            "{refusal:?}"
+        );
     }
 }

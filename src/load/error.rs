@@ -98,7 +98,7 @@ impl From<LoadError> for Unmeasured {
 }
 
 fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) -> String {
-    let told: Vec<String> = errors
+    let parts: Vec<String> = errors
         .iter()
         .map(|(address, error)| match address {
             // What the user gave is not said twice.
@@ -111,7 +111,7 @@ fn unreachable_message(target: &str, errors: &[(Option<Address>, DialError)]) ->
     format!(
         "cannot reach {target}: {}; is the address right, and the ingress up? To try lbtest without one: \
          lbtest demo --expect v1=70,v2=30",
-        told.join("; ")
+        parts.join("; ")
     )
 }
 

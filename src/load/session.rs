@@ -261,16 +261,16 @@ impl Jar {
     /// What it sends, for a person.
     fn shown(&self, by: &SessionBy) -> String {
         let cookies = self.cookies.iter();
-        let mut told: Vec<String> = cookies
+        let mut parts: Vec<String> = cookies
             .map(|(name, value)| format!("{name}={value}"))
             .collect();
         if let (SessionBy::Header(name), Some(value)) = (by, &self.header) {
-            told.push(format!(
+            parts.push(format!(
                 "{name}={}",
                 String::from_utf8_lossy(value.as_bytes())
             ));
         }
-        told.join("; ").chars().take(SHOWN_BYTES).collect()
+        parts.join("; ").chars().take(SHOWN_BYTES).collect()
     }
 }
 
@@ -397,7 +397,7 @@ mod tests {
             session.record(answered, &mut sessions);
         }
         assert!(!session.goes_on());
-        let told: Vec<_> = sessions
+        let parts: Vec<_> = sessions
             .courses()
             .map(|(course, count)| {
                 (
@@ -410,7 +410,7 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            told,
+            parts,
             [(0, Some(1), false, false, 1), (1, None, true, false, 1)]
         );
         let (groups, example) = sessions.moves().next().unwrap();

@@ -28,14 +28,14 @@ impl Threads {
     ) -> Result<Self, LoadError> {
         let load = &shared.plan.load;
         let (concurrency, threads) = (load.concurrency.get(), load.threads.get());
-        let (word, ended) = mpsc::unbounded_channel::<()>();
+        let (running, ended) = mpsc::unbounded_channel::<()>();
         let start = |thread| {
             let connections = concurrency / threads + usize::from(thread < concurrency % threads);
-            let (shared, phase, word) = (Arc::clone(shared), phase.subscribe(), word.clone());
+            let (shared, phase, running) = (Arc::clone(shared), phase.subscribe(), running.clone());
             let snapshots = Arc::clone(snapshots);
             std::thread::Builder::new().spawn(move || {
                 // Dropped when the thread ends, by whatever way.
-                let _word = word;
+                let _running = running;
                 worker::run(&shared, connections, thread, &snapshots, phase)
             })
         };

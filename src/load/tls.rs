@@ -78,7 +78,7 @@ fn system_roots() -> RootCertStore {
 /// What went wrong in a handshake, with the remedy where there is one.
 pub fn explain(error: &io::Error) -> String {
     // A certificate may hold thousands of names.
-    let told = cut(&error.to_string(), TOLD);
+    let message = cut(&error.to_string(), TOLD);
     let tls = error.get_ref().and_then(|inner| inner.downcast_ref());
     let remedy = match tls {
         Some(Error::InvalidCertificate(why)) => match why {
@@ -119,9 +119,9 @@ pub fn explain(error: &io::Error) -> String {
             | AlertDescription::CertificateRevoked
             | AlertDescription::AccessDenied,
         )) => "the ingress refuses the client's certificate: check --cert",
-        _ => return format!("the TLS handshake failed: {told}"),
+        _ => return format!("the TLS handshake failed: {message}"),
     };
-    format!("the TLS handshake failed: {told}; {remedy}")
+    format!("the TLS handshake failed: {message}; {remedy}")
 }
 
 /// Whether a certificate that may sign others was shown as a server's own, as `openssl req -x509` makes it.
@@ -277,9 +277,11 @@ mod tests {
                 .map(|at| format!("DNS:\"{at}.example\""))
                 .collect(),
         });
-        let told = explain(&io::Error::new(io::ErrorKind::InvalidData, error));
-        assert!(told.len() < 700, "{}", told.len());
-        assert!(told.contains("app.example") && told.ends_with("(-k accepts any certificate)"));
+        let message = explain(&io::Error::new(io::ErrorKind::InvalidData, error));
+        assert!(message.len() < 700, "{}", message.len());
+        assert!(
+            message.contains("app.example") && message.ends_with("(-k accepts any certificate)")
+        );
     }
 
     #[test]

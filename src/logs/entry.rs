@@ -93,8 +93,8 @@ impl Entry {
 
     /// Who answered first.
     pub(super) fn named(&self) -> Named<'_> {
-        let told = self.identity.iter().find(|told| !told.is_empty());
-        let Some(told) = told.filter(|_| !self.is_unrouted) else {
+        let identity = self.identity.iter().find(|identity| !identity.is_empty());
+        let Some(identity) = identity.filter(|_| !self.is_unrouted) else {
             return Named::Nobody;
         };
         let number = |role| {
@@ -106,7 +106,7 @@ impl Entry {
         let is_moved = self.get(Role::Redispatched).starts_with(b"+")
             || number(Role::Retries) > 0
             || number(Role::Attempts) > 1;
-        let (first, is_several) = first_of(told);
+        let (first, is_several) = first_of(identity);
         let is_retried = is_several || first_of(self.get(Role::Upstream)).1;
         if is_moved && !is_retried {
             return Named::Moved;
@@ -119,7 +119,7 @@ impl Entry {
             !name.is_empty()
                 && *name != "-"
                 && !name.contains(char::is_control)
-                && (self.get(Role::Upstream) != *told || is_address(name))
+                && (self.get(Role::Upstream) != *identity || is_address(name))
         };
         std::str::from_utf8(first)
             .ok()

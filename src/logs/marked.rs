@@ -38,12 +38,12 @@ pub struct MarkedLogs<'r> {
     interner: Interner,
     /// Who logged each request, from the first that counts.
     by: Vec<u16>,
-    told: MarkedTold,
+    summary: MarkedSummary,
 }
 
 /// How the logs were read.
 #[derive(Debug, Default, Clone)]
-pub struct MarkedTold {
+pub struct MarkedSummary {
     /// Lines, blank ones apart.
     pub lines: u64,
     /// Lines with the mark of a request that counts.
@@ -81,9 +81,9 @@ impl<'r> MarkedLogs<'r> {
             interner: Interner::new(Arc::clone(&registry)),
             registry,
             by: vec![NOBODY; requests],
-            told: MarkedTold {
+            summary: MarkedSummary {
                 sent,
-                ..MarkedTold::default()
+                ..MarkedSummary::default()
             },
         })
     }
@@ -97,7 +97,7 @@ impl<'r> MarkedLogs<'r> {
         let mut lines = LineReader::new(reader);
         while let Some(line) = lines.next()? {
             let line = line.trim_ascii();
-            self.told.lines += u64::from(!line.is_empty());
+            self.summary.lines += u64::from(!line.is_empty());
             if let Some(number) = self.number(line) {
                 let pod = pod_of_line(line).or(pod.as_deref());
                 self.take(line, number, pod);
@@ -117,31 +117,33 @@ impl<'r> MarkedLogs<'r> {
         let place = number.checked_sub(self.run.marks.first);
         let place = place.and_then(|place| usize::try_from(place).ok());
         let Some(by) = place.and_then(|place| self.by.get_mut(place)) else {
-            self.told.set_aside += 1;
+            self.summary.set_aside += 1;
             return;
         };
-        self.told.marked += 1;
+        self.summary.marked += 1;
         let Some(pod) = pod else {
-            self.told.nameless += 1;
-            self.told.first_nameless.get_or_insert_with(|| shown(line));
+            self.summary.nameless += 1;
+            self.summary
+                .first_nameless
+                .get_or_insert_with(|| shown(line));
             return;
         };
         let pod = self.interner.intern(pod);
         let GroupId(group) = self.interner.group(pod);
         match *by {
             NOBODY => *by = group,
-            known if known == group => self.told.repeated += 1,
+            known if known == group => self.summary.repeated += 1,
             _ => *by = SEVERAL,
         }
     }
 
     /// What all logs say together.
-    pub fn evidence(self) -> (Evidence, MarkedTold) {
+    pub fn evidence(self) -> (Evidence, MarkedSummary) {
         let Self {
             run,
             registry,
             by,
-            mut told,
+            mut summary,
             ..
         } = self;
         let groups = registry.groups();
@@ -151,7 +153,7 @@ impl<'r> MarkedLogs<'r> {
         for (place, &group) in (0..).zip(&by) {
             match group {
                 NOBODY => {}
-                SEVERAL => told.moved += 1,
+                SEVERAL => summary.moved += 1,
                 group => {
                     let group = usize::from(group);
                     observed[group] += 1;
@@ -160,23 +162,23 @@ impl<'r> MarkedLogs<'r> {
                 }
             }
         }
-        told.found = observed.iter().sum::<u64>() + told.moved;
-        told.missing = told.sent.saturating_sub(told.found);
+        summary.found = observed.iter().sum::<u64>() + summary.moved;
+        summary.missing = summary.sent.saturating_sub(summary.found);
         let blocks = windows.blocks().iter();
         let evidence = Evidence {
             groups,
             observed,
-            unattributed: told.missing + told.moved,
+            unattributed: summary.missing + summary.moved,
             cut_short: unmeasured::cut_short(&run.measured),
             windows: blocks.map(|block| block.counts.clone()).collect(),
             sequence: sequence.codes(),
             ..Evidence::default()
         };
-        (evidence, told)
+        (evidence, summary)
     }
 }
 
-impl MarkedTold {
+impl MarkedSummary {
     /// What the reader of a verdict should know of the logs.
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();

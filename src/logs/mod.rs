@@ -31,7 +31,7 @@ use clients::Clients;
 use entry::{Entry, Named};
 pub use filter::{Filter, Statuses};
 pub use format::{Format, NAMES};
-pub use marked::{MarkedLogs, MarkedTold};
+pub use marked::{MarkedLogs, MarkedSummary};
 pub use time::parse as parse_time;
 
 /// How a log is read.
@@ -51,12 +51,12 @@ pub struct Read {
     /// What is judged.
     pub evidence: Evidence,
     /// How it was read.
-    pub told: Told,
+    pub summary: Summary,
 }
 
 /// How a log was read: what its reader should know besides the counts.
 #[derive(Debug, Default, Clone)]
-pub struct Told {
+pub struct Summary {
     /// Lines, blank ones apart.
     pub lines: u64,
     /// Lines that the filter leaves out.
@@ -97,22 +97,22 @@ impl Log {
             reading.take(line);
         }
         let clients = std::mem::take(&mut reading.clients);
-        let mut told = reading.told;
-        told.clients = clients.count();
+        let mut summary = reading.summary;
+        summary.clients = clients.count();
         let groups = registry.groups();
         reading.observed.resize(groups.len(), 0);
         let blocks = reading.windows.blocks().iter();
         let evidence = Evidence {
             groups,
             observed: reading.observed,
-            unattributed: told.unfit + told.unrouted + told.moved,
+            unattributed: summary.unfit + summary.unrouted + summary.moved,
             connections: (!self.is_independent).then(|| clients.closed()),
             shared_by: Shared::Client,
             windows: blocks.map(|block| block.counts.clone()).collect(),
             ordered_by: OrderedBy::End,
             ..Evidence::default()
         };
-        Ok(Read { evidence, told })
+        Ok(Read { evidence, summary })
     }
 }
 
@@ -125,7 +125,7 @@ struct Reading<'l> {
     answered: u64,
     windows: Windows,
     clients: Clients,
-    told: Told,
+    summary: Summary,
 }
 
 impl<'l> Reading<'l> {
@@ -138,7 +138,7 @@ impl<'l> Reading<'l> {
             answered: 0,
             windows: Windows::default(),
             clients: Clients::default(),
-            told: Told::default(),
+            summary: Summary::default(),
         }
     }
 
@@ -147,22 +147,22 @@ impl<'l> Reading<'l> {
         if line.is_empty() {
             return;
         }
-        self.told.lines += 1;
+        self.summary.lines += 1;
         if !self.log.format.read(line, &mut self.entry) {
-            self.told.unfit += 1;
-            self.told.first_unfit.get_or_insert_with(|| shown(line));
+            self.summary.unfit += 1;
+            self.summary.first_unfit.get_or_insert_with(|| shown(line));
             self.nobody();
             return;
         }
         if !self.log.filter.takes(&self.entry) {
-            self.told.left_out += 1;
+            self.summary.left_out += 1;
             return;
         }
         match self.entry.named() {
             Named::One { name, is_retried } if name.len() <= MAX_NAME_LENGTH => {
-                self.told.retried += u64::from(is_retried);
+                self.summary.retried += u64::from(is_retried);
                 let pod = self.interner.intern(name);
-                let upstreams = &mut self.told.upstreams;
+                let upstreams = &mut self.summary.upstreams;
                 if let Some(count) = upstreams.get_mut(name) {
                     *count += 1;
                 } else if upstreams.len() < MOST_TOLD {
@@ -172,12 +172,14 @@ impl<'l> Reading<'l> {
                 self.somebody(usize::from(group));
             }
             Named::Moved => {
-                self.told.moved += 1;
+                self.summary.moved += 1;
                 self.nobody();
             }
             Named::One { .. } | Named::Nobody => {
-                self.told.unrouted += 1;
-                self.told.first_unrouted.get_or_insert_with(|| shown(line));
+                self.summary.unrouted += 1;
+                self.summary
+                    .first_unrouted
+                    .get_or_insert_with(|| shown(line));
                 self.nobody();
             }
         }
@@ -191,7 +193,7 @@ impl<'l> Reading<'l> {
         self.windows.record(self.answered, group, Duration::ZERO);
         self.answered += 1;
         let client = self.entry.client();
-        self.told.clientless += u64::from(client.is_empty());
+        self.summary.clientless += u64::from(client.is_empty());
         if !self.log.is_independent {
             self.clients.record(client, Some(group));
         }
@@ -204,7 +206,7 @@ impl<'l> Reading<'l> {
     }
 }
 
-impl Told {
+impl Summary {
     /// What the reader of a verdict should know of the log.
     #[expect(clippy::too_many_lines, reason = "each call is a finding")]
     pub fn findings(&self, is_independent: bool) -> Vec<Finding> {

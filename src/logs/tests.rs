@@ -114,14 +114,14 @@ fn a_line_of_each_format_says_who_answered_whom_and_what() {
         let mut log = log(format, None);
         log.format.suits(&all).unwrap();
         log.filter = all;
-        let told = read(&log, &format!("{line}\n\n")).told;
+        let summary = read(&log, &format!("{line}\n\n")).summary;
         assert_eq!(
-            told.upstreams,
+            summary.upstreams,
             [(name.to_owned(), 1)].into(),
-            "{format}: {told:?}"
+            "{format}: {summary:?}"
         );
         assert_eq!(
-            (told.lines, told.clients, told.clientless),
+            (summary.lines, summary.clients, summary.clientless),
             (1, 1, 0),
             "{format}"
         );
@@ -132,8 +132,12 @@ fn a_line_of_each_format_says_who_answered_whom_and_what() {
             assert_eq!(entry.host(), b"shop.example", "{format}");
         }
         let by_field = super::tests::log(format, Some(field));
-        let told = read(&by_field, line).told;
-        assert_eq!(told.upstreams, [(other.to_owned(), 1)].into(), "{format}");
+        let summary = read(&by_field, line).summary;
+        assert_eq!(
+            summary.upstreams,
+            [(other.to_owned(), 1)].into(),
+            "{format}"
+        );
         for prefix in ["[pod/ingress-0/proxy] ", "2026-11-29T02:34:08Z stdout F "] {
             assert!(
                 log.format
@@ -143,11 +147,11 @@ fn a_line_of_each_format_says_who_answered_whom_and_what() {
             assert_eq!(entry.client(), b"10.0.0.9", "{format} after {prefix}");
         }
         for cut in 1..line.len() {
-            let told = read(&log, &line[..cut]).told;
-            assert!(told.lines <= 1, "{format}");
+            let summary = read(&log, &line[..cut]).summary;
+            assert!(summary.lines <= 1, "{format}");
         }
-        let told = read(&log, "something else\n{\"a\":\n").told;
-        assert_eq!((told.unfit, told.answers()), (2, 0), "{format}");
+        let summary = read(&log, "something else\n{\"a\":\n").summary;
+        assert_eq!((summary.unfit, summary.answers()), (2, 0), "{format}");
     }
 }
 
@@ -155,12 +159,12 @@ fn a_line_of_each_format_says_who_answered_whom_and_what() {
 fn the_first_of_several_upstreams_counts_and_one_that_is_not_told_is_missing() {
     let nginx = log("nginx", None);
     let of = |upstream: &str| LINES[0].1.replace("10.42.1.7:8080", upstream);
-    let told = read(&nginx, &of("10.0.0.1:80, 10.0.0.2:80 : 10.0.0.3:80")).told;
-    assert_eq!(told.upstreams, [("10.0.0.1:80".to_owned(), 1)].into());
-    assert_eq!(told.retried, 1);
+    let summary = read(&nginx, &of("10.0.0.1:80, 10.0.0.2:80 : 10.0.0.3:80")).summary;
+    assert_eq!(summary.upstreams, [("10.0.0.1:80".to_owned(), 1)].into());
+    assert_eq!(summary.retried, 1);
     let read_none = read(&nginx, &of("-"));
     assert_eq!(
-        (read_none.told.unrouted, read_none.evidence.unattributed),
+        (read_none.summary.unrouted, read_none.evidence.unattributed),
         (1, 1)
     );
     let ingress = log("ingress-nginx", None);
@@ -171,14 +175,20 @@ fn the_first_of_several_upstreams_counts_and_one_that_is_not_told_is_missing() {
         "10.0.0.1:80, 10.0.0.2:80 0, 612 0.1, 0.2 502, 200",
     );
     let limited = primary.replace("10.42.1.7:8080 612 0.003 200", "- - - -");
-    let told = read(&ingress, &format!("{primary}\n{retried}\n{limited}")).told;
-    assert_eq!(told.upstreams, [("shop-web-80".to_owned(), 2)].into());
-    assert_eq!((told.retried, told.unrouted, told.unfit), (1, 1, 0));
+    let summary = read(&ingress, &format!("{primary}\n{retried}\n{limited}")).summary;
+    assert_eq!(summary.upstreams, [("shop-web-80".to_owned(), 2)].into());
+    assert_eq!(
+        (summary.retried, summary.unrouted, summary.unfit),
+        (1, 1, 0)
+    );
     let haproxy = log("haproxy", None);
-    let told = |retries: &str| read(&haproxy, &LINES[7].1.replace("1/1/0/0/0", retries)).told;
-    assert_eq!((told("1/1/0/0/2").moved, told("1/1/0/0/+1").moved), (0, 1));
+    let summary = |retries: &str| read(&haproxy, &LINES[7].1.replace("1/1/0/0/0", retries)).summary;
+    assert_eq!(
+        (summary("1/1/0/0/2").moved, summary("1/1/0/0/+1").moved),
+        (0, 1)
+    );
     let none = LINES[7].1.replace("apps/v2", "apps/<NOSRV>");
-    assert_eq!(read(&haproxy, &none).told.unrouted, 1);
+    assert_eq!(read(&haproxy, &none).summary.unrouted, 1);
 }
 
 #[test]
@@ -187,7 +197,7 @@ fn lines_that_are_not_meant_are_left_out() {
     let filter = |change: fn(&mut Filter)| {
         let mut log = log("envoy", None);
         change(&mut log.filter);
-        read(&log, line).told.left_out
+        read(&log, line).summary.left_out
     };
     assert_eq!(
         filter(|filter| filter.host = Some("SHOP.example".to_owned())),
@@ -207,12 +217,12 @@ fn another_field_in_place_of_the_upstream_names_nobody() {
     let line =
         r#"10.0.0.9 - - [29/Nov/2026:02:34:08 +0000] "GET / HTTP/1.1" 200 612 "-" "curl/8" "#;
     for other in ["0.002", "\"10.0.0.9\"", "rt=0.002", "-"] {
-        let told = read(
+        let summary = read(
             &log("nginx", None),
             &format!("{line}{other} 10.42.1.7:8080"),
         )
-        .told;
-        assert_eq!((told.lines, told.upstreams.len()), (1, 0), "{other}");
+        .summary;
+        assert_eq!((summary.lines, summary.upstreams.len()), (1, 0), "{other}");
     }
 }
 
@@ -255,14 +265,14 @@ fn hostile_lines_are_read_in_bounded_memory() {
         "$",
     ] {
         let text = unit.repeat((1 << 21) / unit.len());
-        assert_eq!(read(&nginx, &text).told.answers(), 0);
-        assert_eq!(read(&json, &text).told.answers(), 0);
+        assert_eq!(read(&nginx, &text).summary.answers(), 0);
+        assert_eq!(read(&json, &text).summary.answers(), 0);
     }
     let long = format!(
         "{{\"a\":{{\"b\":\"{}\"}}}}\n{{\"a\":{{\"b\":\"x\\u001b[2J\"}}}}",
         "x".repeat(1000)
     );
-    assert_eq!(read(&json, &long).told.unrouted, 2);
+    assert_eq!(read(&json, &long).summary.unrouted, 2);
     let mut clients = Clients::default();
     for client in 0..100_000_u32 {
         clients.record(&client.to_le_bytes(), Some(usize::from(client % 3 == 0)));

@@ -112,8 +112,8 @@ impl Manifests {
             .left_out
             .extend(table.refused.iter().map(ToString::to_string));
         for route in &table.hidden {
-            let told = format!("{}: a rule before takes all its requests", route.describe());
-            derived.left_out.push(told);
+            let message = format!("{}: a rule before takes all its requests", route.describe());
+            derived.left_out.push(message);
         }
         let mut names = HashSet::new();
         let mut sent: Vec<Probe> = Vec::new();
@@ -140,13 +140,13 @@ impl Manifests {
                         derived.checks.push(named(check, &mut names));
                     }
                     Some(first) if derived.checks[first].expect != check.expect => {
-                        let told = format!(
+                        let message = format!(
                             "{}: {} is {} at another: check the rules of each by themselves",
                             check.about,
-                            probe.told(),
+                            probe.description(),
                             derived.checks[first].expect
                         );
-                        derived.left_out.push(told);
+                        derived.left_out.push(message);
                     }
                     Some(_) => {}
                 }
@@ -198,13 +198,13 @@ impl<'a> Table<'a> {
     }
 
     fn check(&self, row: &Route<'a>, probe: &Probe, about: String) -> Result<DerivedCheck, String> {
-        let told = |error: ManifestError| error.to_string();
-        sets::once(row, self.objects).map_err(told)?;
+        let describe = |error: ManifestError| error.to_string();
+        sets::once(row, self.objects).map_err(describe)?;
         let mut whole = row.clone();
         whole.backends.extend(self.others(row));
         let expectation = Expectation::new(&whole, &self.workloads, None)
             .or_else(|_| Expectation::new(row, &self.workloads, None))
-            .map_err(told)?;
+            .map_err(describe)?;
         let grpc = if row.is_grpc {
             let method = Some(&probe.path).filter(|path| path.matches('/').count() == 2);
             let method = method.map_or("grpc.health.v1.Health/Check", |path| {

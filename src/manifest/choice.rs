@@ -134,11 +134,11 @@ fn is_named(route: &Route<'_>, name: &str) -> bool {
 
 fn listed<'r, 'a: 'r>(routes: impl ExactSizeIterator<Item = &'r Route<'a>>) -> String {
     let count = routes.len();
-    let mut told: Vec<String> = routes.take(MAX_LISTED).map(Route::describe).collect();
+    let mut parts: Vec<String> = routes.take(MAX_LISTED).map(Route::describe).collect();
     if count > MAX_LISTED {
-        told.push(format!("{} more", count - MAX_LISTED));
+        parts.push(format!("{} more", count - MAX_LISTED));
     }
-    told.join("; ")
+    parts.join("; ")
 }
 
 /// The kinds that were found, for a person.

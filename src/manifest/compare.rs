@@ -119,9 +119,9 @@ impl<'b> Sides<'_, '_, 'b> {
         });
         let by_words = || {
             let alone = || {
-                let told =
+                let message =
                     "no request can be made up that takes it for sure, and no rule has its words";
-                (self.only(), None, vec![told.to_owned()])
+                (self.only(), None, vec![message.to_owned()])
             };
             counterpart.map_or_else(alone, |other| self.judge(row, other))
         };
@@ -135,7 +135,7 @@ impl<'b> Sides<'_, '_, 'b> {
         Some(ComparedRule {
             result,
             host: row.hosts.first().cloned(),
-            path: row.path.told(),
+            path: row.path.description(),
             conditions: asked(row),
             old,
             new,
@@ -177,7 +177,7 @@ impl<'b> Sides<'_, '_, 'b> {
     /// What the other side does with a request of `row`.
     fn ask(&self, row: &Route<'_>, probe: &Probe) -> Found<'_, 'b> {
         let there = if self.is_old { "new" } else { "old" };
-        let request = probe.told();
+        let request = probe.description();
         let other = match probe.taker(&self.there.rows) {
             Ok(Some(other)) => other,
             Ok(None) => {
@@ -188,8 +188,9 @@ impl<'b> Sides<'_, '_, 'b> {
                 );
             }
             Err(other) => {
-                let told = format!("{request} may go to this rule of {there}: that can't be told");
-                return (Compared::Unclear, Some(other), vec![told]);
+                let message =
+                    format!("{request} may go to this rule of {there}: that can't be told");
+                return (Compared::Unclear, Some(other), vec![message]);
             }
         };
         let (mut result, taker, mut reasons) = self.judge(row, other);
@@ -204,8 +205,8 @@ impl<'b> Sides<'_, '_, 'b> {
                 Compared::Same => other.describe(),
                 _ => "this rule".to_owned(),
             };
-            let told = format!("{there} takes {request} by {by}");
-            reasons.insert(0, told);
+            let message = format!("{there} takes {request} by {by}");
+            reasons.insert(0, message);
         }
         (result, taker, reasons)
     }
@@ -245,8 +246,8 @@ impl<'b> Sides<'_, '_, 'b> {
             reasons.extend(path_types(row, other));
         }
         // Both sides may say the same.
-        let mut told = BTreeSet::new();
-        reasons.retain(|reason| told.insert(reason.clone()));
+        let mut message = BTreeSet::new();
+        reasons.retain(|reason| message.insert(reason.clone()));
         (result, Some(other), reasons)
     }
 }
@@ -392,8 +393,8 @@ fn beside(objects: &[Object]) -> impl Iterator<Item = String> {
                 .keys()
                 .filter_map(|key| key.strip_prefix(rule::PREFIX));
             let names: Vec<&str> = names.filter(|name| !name.starts_with("canary")).collect();
-            let told = format!("{} has {}: not compared", object.title(), names.join(", "));
-            return (!names.is_empty()).then_some(told);
+            let message = format!("{} has {}: not compared", object.title(), names.join(", "));
+            return (!names.is_empty()).then_some(message);
         }
         if object.group != gateway::GROUP {
             return None;

@@ -8,7 +8,7 @@ use super::pattern::{NOBODY, is_just};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Condition {
     /// For a person: `header x-canary: always`.
-    told: String,
+    text: String,
     pub(super) asks: Asks,
 }
 
@@ -49,15 +49,15 @@ impl Condition {
     }
 
     /// A header that matches `pattern`, in the words of `told`.
-    pub(super) fn header_like(name: &str, pattern: &str, told: String) -> Self {
+    pub(super) fn header_like(name: &str, pattern: &str, text: String) -> Self {
         let asks = Asks::HeaderLike(name.to_owned(), pattern.to_owned());
-        Self { told, asks }
+        Self { text, asks }
     }
 
     /// A query parameter that matches `pattern`, in the words of `told`.
-    pub(super) fn query_like(name: &str, pattern: &str, told: String) -> Self {
+    pub(super) fn query_like(name: &str, pattern: &str, text: String) -> Self {
         let asks = Asks::QueryLike(name.to_owned(), pattern.to_owned());
-        Self { told, asks }
+        Self { text, asks }
     }
 
     /// Whether it asks for the same, however it is told.
@@ -92,15 +92,15 @@ impl Condition {
 
     pub(super) fn method(name: &str) -> Self {
         Self {
-            told: format!("method {name}"),
+            text: format!("method {name}"),
             asks: Asks::Method(name.to_owned()),
         }
     }
 
     /// What no request has by chance, in the words of `told`.
-    pub(super) fn special(told: String) -> Self {
+    pub(super) fn special(text: String) -> Self {
         Self {
-            told,
+            text,
             asks: Asks::Special,
         }
     }
@@ -113,7 +113,7 @@ impl Condition {
     ) -> Self {
         match value {
             Some(value) => Self {
-                told: format!("{noun} {name}: {value}"),
+                text: format!("{noun} {name}: {value}"),
                 asks: asks(name.to_owned(), value.to_owned()),
             },
             None => Self::special(format!("{noun} {name}")),
@@ -123,9 +123,9 @@ impl Condition {
 
 /// What can't be told to a request.
 impl From<String> for Condition {
-    fn from(told: String) -> Self {
+    fn from(text: String) -> Self {
         Self {
-            told,
+            text,
             asks: Asks::Unknown,
         }
     }
@@ -133,6 +133,6 @@ impl From<String> for Condition {
 
 impl fmt::Display for Condition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.told)
+        f.write_str(&self.text)
     }
 }

@@ -172,10 +172,10 @@ fn unusable(error: &serde_saphyr::Error) -> String {
             format!("its aliases stand for more than {MAX_REPLAYED} values")
         }
         other => {
-            let told = other.to_string();
-            let told = told.split(" at line ").next().unwrap_or_default();
-            let told = told.split_whitespace().collect::<Vec<_>>().join(" ");
-            told.chars().take(200).collect()
+            let message = other.to_string();
+            let message = message.split(" at line ").next().unwrap_or_default();
+            let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+            message.chars().take(200).collect()
         }
     };
     let place = error.location().map_or(String::new(), |place| {

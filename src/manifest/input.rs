@@ -151,9 +151,9 @@ fn add(value: Value, origin: Origin, objects: &mut Vec<Object>) -> Result<(), Ma
         return add_each(items, &origin, at("items"), objects);
     }
     if template::is_assertion(&map) {
-        let told =
+        let message =
             "has expressions for names of fields: it is an assertion of a test, not a manifest";
-        return Err(refused("the document", told.to_owned()));
+        return Err(refused("the document", message.to_owned()));
     }
     if kind == "Template" && map.contains_key("objects") {
         let processed = template::processed(&map).into_iter();

@@ -275,17 +275,17 @@ fn spread<'a>(route: &mut Route<'a>, workloads: &Workloads<'a>) -> Result<(), Ma
         || backend.field.clone(),
         |service| (service, "spec.selector".to_owned()),
     );
-    let told: Vec<String> = shared
+    let parts: Vec<String> = shared
         .iter()
         .map(|(name, pods)| match pods {
             Some(pods) => format!("{name} ({pods})"),
             None => format!("{name} (any number)"),
         })
         .collect();
-    let told = told.join(" and ");
+    let parts = parts.join(" and ");
     let counts: Option<Vec<u64>> = shared.iter().map(|(_, pods)| *pods).collect();
     let message = format!(
-        "selects the pods of {} workloads, which share the requests by their numbers of pods: {told}; judge such a split \
+        "selects the pods of {} workloads, which share the requests by their numbers of pods: {parts}; judge such a split \
          with --judge tolerance, or give each version a Service of its own",
         shared.len()
     );
@@ -301,7 +301,7 @@ fn spread<'a>(route: &mut Route<'a>, workloads: &Workloads<'a>) -> Result<(), Ma
         route.backends = shared.iter().zip(counts).map(part).collect();
     } else {
         let problem = format!(
-            "selects the pods of several workloads, whose numbers nothing here tells: {told}; give the pods as well \
+            "selects the pods of several workloads, whose numbers nothing here tells: {parts}; give the pods as well \
              (kubectl get pods -o json), or --expect without --expect-from"
         );
         route.unready = Some(field.0.refused(&field.1, &problem));

@@ -162,7 +162,7 @@ impl PathRule {
     }
 
     /// As it is told to a person, with its type where that is not the usual one.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn description(&self) -> String {
         match self {
             Self::Prefix(path) => path.clone(),
             Self::Exact(path) => format!("{path} (exact)"),
@@ -363,22 +363,22 @@ impl<'a> Route<'a> {
     /// Which rule of its object it is, where that has several.
     pub(super) fn describe(&self) -> String {
         let host = self.hosts.first().map_or("any host", String::as_str);
-        let mut told = format!(
+        let mut message = format!(
             "{} rule {} (host {host}, path {}",
             self.object.title(),
             self.rule_name.map_or(self.rule.to_string(), str::to_owned),
             self.path.shown()
         );
         for condition in &self.conditions {
-            told.push_str(", ");
-            told.push_str(&condition.to_string());
+            message.push_str(", ");
+            message.push_str(&condition.to_string());
         }
-        told.push_str("): ");
+        message.push_str("): ");
         match &self.unready {
-            None => told.push_str(&self.split()),
-            Some(_) => told.push_str("its weights are not in the manifest"),
+            None => message.push_str(&self.split()),
+            Some(_) => message.push_str("its weights are not in the manifest"),
         }
-        told
+        message
     }
 }
 

@@ -228,8 +228,8 @@ impl Probe {
     }
 
     /// For a person: `shop.example/api with X-Canary: always`.
-    pub(super) fn told(&self) -> String {
-        let mut told = format!(
+    pub(super) fn description(&self) -> String {
+        let mut message = format!(
             "{}{}",
             self.host.as_deref().unwrap_or_default(),
             self.target()
@@ -243,16 +243,16 @@ impl Probe {
             .iter()
             .map(|(name, value)| format!("cookie {name}={value}"));
         for (index, more) in headers.chain(cookies).enumerate() {
-            told.push_str(if index == 0 { " with " } else { " and " });
-            told.push_str(&more);
+            message.push_str(if index == 0 { " with " } else { " and " });
+            message.push_str(&more);
         }
         if let Some(door) = &self.door {
-            told.push_str(" at ");
-            told.push_str(door);
+            message.push_str(" at ");
+            message.push_str(door);
         }
         match &self.method {
-            Some(method) => format!("{method} {told}"),
-            None => told,
+            Some(method) => format!("{method} {message}"),
+            None => message,
         }
     }
 

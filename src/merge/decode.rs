@@ -67,9 +67,9 @@ pub(super) fn decode(
     let signs = &shard.signs;
     let (mut addresses, mut by_address) = (Vec::new(), Addresses::default());
     for (place, address) in shard.addresses.iter().enumerate() {
-        let (address, brought) = self::address(address, counted.groups.len())?;
+        let (address, tally) = self::address(address, counted.groups.len())?;
         addresses.push(address);
-        by_address.add(place, &brought);
+        by_address.add(place, &tally);
     }
     Ok(Measured {
         set_aside: set_aside(&shard.set_aside)?,
@@ -300,14 +300,14 @@ fn address(
         Ok(address) => Address::Ip(address),
         Err(_) => Address::UnixSocket(PathBuf::from(&address.address)),
     };
-    let brought = AddressTally {
+    let tally = AddressTally {
         connections: count("addresses", address.connections)?,
         failed_dials: count("addresses", address.failed_dials)?,
         observed: address.observed.clone(),
         unidentified: count("addresses", address.unidentified)?,
         failed: count("addresses", address.failed)?,
     };
-    Ok((place, brought))
+    Ok((place, tally))
 }
 
 fn set_aside(measured: &SetAsideMeasurement) -> Result<SetAside, DecodeError> {

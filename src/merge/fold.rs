@@ -195,14 +195,14 @@ impl Fold {
         whole.port_waits += shard.port_waits;
         whole.slow_dials += shard.slow_dials;
         for (own, address) in shard.addresses.into_iter().enumerate() {
-            let mut brought = shard.by_address.get(own);
+            let mut tally = shard.by_address.get(own);
             let next = whole.addresses.len();
             let place = *self.places.entry(address.clone()).or_insert(next);
             if place == next {
                 whole.addresses.push(address);
             }
-            brought.observed = added.renumbered(&brought.observed);
-            whole.by_address.add(place, &brought);
+            tally.observed = added.renumbered(&tally.observed);
+            whole.by_address.add(place, &tally);
         }
         for (failure, message) in shard.failure_messages {
             whole.failure_messages.entry(failure).or_insert(message);

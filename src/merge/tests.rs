@@ -323,11 +323,11 @@ fn what_is_longer_than_a_run_writes_is_refused_in_few_words() {
         let path = format!("/measurement/shards/0{place}");
         *changed.pointer_mut(&path).unwrap() = value;
         let refused = Collection::default().read("shards.json", changed.to_string().as_bytes());
-        let told = refused.unwrap_err().to_string();
+        let message = refused.unwrap_err().to_string();
         assert!(
-            told.len() < 1500 && told.contains("measurement.shards"),
+            message.len() < 1500 && message.contains("measurement.shards"),
             "{place}: {}",
-            &told[..told.len().min(300)]
+            &message[..message.len().min(300)]
         );
     }
 }

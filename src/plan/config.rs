@@ -264,15 +264,15 @@ timeout = "3s"
 
     #[test]
     fn an_unknown_key_is_named_with_its_line_and_the_one_that_was_meant() {
-        let told = refused("[target]\nhost = \"a\"\ntolerence = 5\n");
+        let message = refused("[target]\nhost = \"a\"\ntolerence = 5\n");
         assert_eq!(
-            told,
+            message,
             "lbtest.toml, line 3: [target] has an unknown key 'tolerence': did you mean 'tolerance'?"
         );
-        let told = refused("[[check]]\nname = \"a\"\nmax-duration = \"1m\"\n");
+        let message = refused("[[check]]\nname = \"a\"\nmax-duration = \"1m\"\n");
         assert!(
-            told.contains("line 3") && told.contains("'max_duration'"),
-            "{told}"
+            message.contains("line 3") && message.contains("'max_duration'"),
+            "{message}"
         );
         assert!(refused("[tarket]\n").contains("'target'"));
         assert!(refused("[[check]]\nname = \"a\"\nzzz = 1\n").contains("known are"));
@@ -281,7 +281,7 @@ timeout = "3s"
     #[test]
     fn a_value_of_the_wrong_kind_is_named_with_its_key_line_and_remedy() {
         let check = |line: &str| refused(&format!("[[check]]\nname = \"a\"\n{line}\n"));
-        for (line, told) in [
+        for (line, message) in [
             (
                 "expect = true",
                 "expect: invalid type: boolean `true`, expected a text",
@@ -301,7 +301,7 @@ timeout = "3s"
         ] {
             let refused = check(line);
             assert!(
-                refused.starts_with("lbtest.toml, line 3: ") && refused.contains(told),
+                refused.starts_with("lbtest.toml, line 3: ") && refused.contains(message),
                 "{line}: {refused}"
             );
         }
@@ -317,7 +317,7 @@ timeout = "3s"
         assert_eq!(serve.listen.to_string(), "127.0.0.1:9000");
         assert_eq!((serve.interval, serve.max_runs.get()), (None, 3));
         assert_eq!(serve.max_age, Duration::from_mins(2));
-        for (line, told) in [
+        for (line, message) in [
             (
                 "listen = \"localhost\"",
                 "line 2: listen: 'localhost' is not ADDRESS:PORT",
@@ -329,21 +329,24 @@ timeout = "3s"
             ),
             ("token = \"secret\"", "did you mean 'token_file'?"),
         ] {
-            let told_now = refused(&format!("[serve]\n{line}\n"));
-            assert!(told_now.contains(told), "{line}: {told_now}");
+            let message_now = refused(&format!("[serve]\n{line}\n"));
+            assert!(message_now.contains(message), "{line}: {message_now}");
         }
         assert!(refused("serve = 3\n").contains("serve is not a table"));
     }
 
     #[test]
     fn settings_that_make_no_plan_are_named_by_their_keys() {
-        let told = refused("\n[[check]]\nname = \"a\"\nexpect = \"v1=1\"\nalpha = 2\n");
+        let message = refused("\n[[check]]\nname = \"a\"\nexpect = \"v1=1\"\nalpha = 2\n");
         assert!(
-            told.starts_with("lbtest.toml, line 2: check 'a': alpha 2 is not an error rate"),
-            "{told}"
+            message.starts_with("lbtest.toml, line 2: check 'a': alpha 2 is not an error rate"),
+            "{message}"
         );
-        let told = refused("[[check]]\nname = \"a\"\n");
-        assert!(told.contains("check 'a': expect is missing"), "{told}");
+        let message = refused("[[check]]\nname = \"a\"\n");
+        assert!(
+            message.contains("check 'a': expect is missing"),
+            "{message}"
+        );
     }
 
     #[test]

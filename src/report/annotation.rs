@@ -18,7 +18,7 @@ pub fn render(reports: &[Named<'_>]) -> Option<String> {
         1 => format!("lbtest: {}", word(first.report.verdict)),
         all => format!("lbtest: {} of {all} checks did not pass", failing.len()),
     };
-    let told: Vec<String> = failing
+    let parts: Vec<String> = failing
         .iter()
         .map(|named| {
             let reason = named.report.reasons.first();
@@ -33,7 +33,7 @@ pub fn render(reports: &[Named<'_>]) -> Option<String> {
     Some(format!(
         "::error title={}::{}\n",
         workflow_property(&title),
-        workflow_data(&cut(&told.join("\n"), WIDTH))
+        workflow_data(&cut(&parts.join("\n"), WIDTH))
     ))
 }
 

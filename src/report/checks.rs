@@ -145,13 +145,13 @@ pub(super) const COLUMNS: [&str; 5] = ["check", "verdict", "attributed", "p", "a
 impl CheckReport {
     /// The check's row in a list of several; see [`COLUMNS`].
     pub(super) fn row(&self) -> [String; 5] {
-        let told = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), p_value);
+        let describe = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), p_value);
         [
             self.name.clone(),
             word(self.report.verdict).to_owned(),
             self.report.requests.attributed.to_string(),
-            told(self.p_value),
-            told(self.adjusted_p_value),
+            describe(self.p_value),
+            describe(self.adjusted_p_value),
         ]
     }
 }

@@ -141,10 +141,10 @@ impl CompareReport {
             );
             if rule.result != Compared::Same {
                 for (name, side) in [("old", &rule.old), ("new", &rule.new)] {
-                    let told = side
+                    let message = side
                         .as_ref()
                         .map_or("no rule takes its requests", |side| &side.rule);
-                    let _ = writeln!(out, "          {name}: {}", terminal(told));
+                    let _ = writeln!(out, "          {name}: {}", terminal(message));
                 }
             }
             for reason in &rule.reasons {
@@ -187,7 +187,7 @@ impl CompareReport {
 
     fn counts(&self) -> String {
         let plural = if self.rules.len() == 1 { "" } else { "s" };
-        let mut told = format!("{} rule{plural}: {} the same", self.rules.len(), self.same);
+        let mut message = format!("{} rule{plural}: {} the same", self.rules.len(), self.same);
         for (count, what) in [
             (self.differs, "with another split"),
             (self.only_old, "in old alone"),
@@ -195,10 +195,10 @@ impl CompareReport {
             (self.unclear, "unclear"),
         ] {
             if count > 0 {
-                let _ = write!(told, ", {count} {what}");
+                let _ = write!(message, ", {count} {what}");
             }
         }
-        told
+        message
     }
 }
 

@@ -90,9 +90,9 @@ fn suite(named: &Named<'_>) -> TestSuite {
     suite
 }
 
-fn case(name: &str, status: TestCaseStatus, told: &str) -> TestCase {
+fn case(name: &str, status: TestCaseStatus, message: &str) -> TestCase {
     let mut case = TestCase::new(name, status);
-    case.set_system_out(&*terminal(told));
+    case.set_system_out(&*terminal(message));
     case
 }
 
@@ -131,16 +131,16 @@ fn split(report: &Report) -> TestCase {
         }
     };
     let rest = reasons.map(|reason| &*reason.message);
-    let findings = report.told_findings().map(|finding| &*finding.message);
+    let findings = report.shown_findings().map(|finding| &*finding.message);
     let lines = [message].into_iter().chain(rest).chain(findings);
-    let told: Vec<_> = lines.map(terminal).collect();
+    let parts: Vec<_> = lines.map(terminal).collect();
     let name = if report.stickiness.is_some() {
         "sessions"
     } else {
         "split"
     };
     let mut case = TestCase::new(name, status);
-    case.set_system_out(told.join("\n"));
+    case.set_system_out(parts.join("\n"));
     case
 }
 
@@ -174,7 +174,7 @@ fn breach(limit: &LimitReport, is_asked: bool) -> Option<TestCaseStatus> {
 fn errors(report: &Report) -> TestCase {
     let errors: u64 = report.backends.iter().map(|backend| backend.errors).sum();
     let failed: u64 = report.requests.by_failure.values().sum();
-    let told = format!(
+    let message = format!(
         "{errors} of {} identified responses have {}; {failed} requests brought no whole response",
         report.requests.attributed,
         report.of_errors()
@@ -183,11 +183,11 @@ fn errors(report: &Report) -> TestCase {
     let status = limits
         .find_map(|limit| breach(limit, limit.max_error_share.is_some()))
         .unwrap_or_else(|| measured_or_skipped(report));
-    case("errors", status, &told)
+    case("errors", status, &message)
 }
 
 fn unattributed(report: &Report) -> TestCase {
-    let told = format!(
+    let text = format!(
         "{} of {} requests have no identity",
         report.requests.unattributed,
         report.requests.attributed + report.requests.unattributed
@@ -201,7 +201,7 @@ fn unattributed(report: &Report) -> TestCase {
             || measured_or_skipped(report),
             |reason| ended(NonSuccessKind::Error, &reason.code, &reason.message),
         );
-    case("unattributed", status, &told)
+    case("unattributed", status, &text)
 }
 
 fn measured_or_skipped(report: &Report) -> TestCaseStatus {

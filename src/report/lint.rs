@@ -81,8 +81,8 @@ pub fn render(report: &LintReport) -> String {
             Some(line) => format!("{file}:{line}"),
             None => format!("{file}, document {document}"),
         };
-        let told = format!("{place}, {object}: {path}: {message}");
-        let _ = writeln!(out, "{severity}[{code}] {}", terminal(&told));
+        let text = format!("{place}, {object}: {path}: {message}");
+        let _ = writeln!(out, "{severity}[{code}] {}", terminal(&text));
     }
     for route in &report.routes {
         let _ = writeln!(out, "split: {}", terminal(route));

@@ -222,8 +222,8 @@ impl Live {
             .map(Option::as_ref)
             .chain(std::iter::repeat(None));
         let mut has_scale = false;
-        let told = |((name, &count), scale): ((&String, &u64), Option<&Scale>)| {
-            let mut told = format!(
+        let describe = |((name, &count), scale): ((&String, &u64), Option<&Scale>)| {
+            let mut text = format!(
                 "{} {:.1} %",
                 cut(&terminal(name), NAME_WIDTH),
                 100.0 * count as f64 / total as f64
@@ -231,7 +231,7 @@ impl Live {
             if detail.intervals && is_independent {
                 let interval = intervals::of_independent(count, total);
                 let ends = [interval.low, interval.high].map(|end| format!("{:.1}", 100.0 * end));
-                let _ = write!(told, " ({})", ends.join(" to "));
+                let _ = write!(text, " ({})", ends.join(" to "));
             }
             let is_shown = |scale: &&Scale| match detail.scales {
                 Scales::All => true,
@@ -240,12 +240,16 @@ impl Live {
             };
             if let Some(scale) = scale.filter(is_shown) {
                 has_scale = true;
-                told.push(' ');
-                told.push_str(&scale.drawn(is_independent));
+                text.push(' ');
+                text.push_str(&scale.drawn(is_independent));
             }
-            told
+            text
         };
-        let mut all: Vec<String> = rows.zip(of_rows).take(MOST_BACKENDS).map(told).collect();
+        let mut all: Vec<String> = rows
+            .zip(of_rows)
+            .take(MOST_BACKENDS)
+            .map(describe)
+            .collect();
         if let Some(more) = (split.len() + self.others.len()).checked_sub(MOST_BACKENDS + 1) {
             all.push(format!("{} more", more + 1));
         }
@@ -324,9 +328,9 @@ mod tests {
 
     #[test]
     fn a_wide_terminal_has_everything() {
-        let told = live().line(&plan(json!({"expect": "v1=70,v2=30"})), 200);
+        let message = live().line(&plan(json!({"expect": "v1=70,v2=30"})), 200);
         assert_eq!(
-            told,
+            message,
             "[#####.....]  1832 of 3664 requests  interim v1 70.6 % (68.4 to 72.6) ....(..=o==.)...., \
              v2 29.4 % (27.4 to 31.6) ....(.==o=..)....  916/s  1 failed  2 unidentified  2 s left"
         );
@@ -345,22 +349,22 @@ mod tests {
             failed: 0,
             ..live()
         };
-        let told = off.line(&three, 79);
-        assert!(told.contains("a 55.0 %, b 15.0 % <"), "{told}");
+        let message = off.line(&three, 79);
+        assert!(message.contains("a 55.0 %, b 15.0 % <"), "{message}");
     }
 
     #[test]
     fn a_backend_that_is_to_get_nothing_has_no_scale() {
-        let told = live().line(&plan(json!({"expect": "v1=100,v2=0"})), 200);
-        assert!(told.contains("v2 29.4 % (27.4 to 31.6)  "), "{told}");
+        let message = live().line(&plan(json!({"expect": "v1=100,v2=0"})), 200);
+        assert!(message.contains("v2 29.4 % (27.4 to 31.6)  "), "{message}");
     }
 
     #[test]
     fn a_line_never_is_wider_than_the_terminal_and_keeps_what_matters_most() {
         let plan = plan(json!({"expect": "v1=70,v2=30"}));
         for width in 0..200 {
-            let told = live().line(&plan, width);
-            assert!(told.chars().count() <= width, "{width}: {told}");
+            let message = live().line(&plan, width);
+            assert!(message.chars().count() <= width, "{width}: {message}");
         }
         let narrow = live().line(&plan, 60);
         assert_eq!(
@@ -382,14 +386,14 @@ mod tests {
 
     #[test]
     fn a_log_line_says_that_it_is_no_verdict() {
-        let told = live().log_line(&plan(json!({"expect": "v1=70,v2=30"})));
+        let message = live().log_line(&plan(json!({"expect": "v1=70,v2=30"})));
         assert!(
-            told.starts_with("1832 of 3664 requests, interim v1"),
-            "{told}"
+            message.starts_with("1832 of 3664 requests, interim v1"),
+            "{message}"
         );
         assert!(
-            told.ends_with("2 s left (interim figures, no verdict)"),
-            "{told}"
+            message.ends_with("2 s left (interim figures, no verdict)"),
+            "{message}"
         );
     }
 
@@ -403,16 +407,16 @@ mod tests {
 
     #[test]
     fn workloads_in_doubt_keep_their_shares() {
-        let told = Live {
+        let message = Live {
             observed: vec![0, 0],
             others: BTreeMap::from([("blue".to_owned(), 700), ("green".to_owned(), 300)]),
             ..live()
         };
-        let told = told.line(&plan(json!({"expect": "v1=70,v2=30"})), 250);
+        let message = message.line(&plan(json!({"expect": "v1=70,v2=30"})), 250);
         assert!(
-            told.contains("v1 0.0 % (0.0 to 0.4) <...")
-                && told.contains(", blue 70.0 % (67.1 to 72.8), green 30.0 %"),
-            "{told}"
+            message.contains("v1 0.0 % (0.0 to 0.4) <...")
+                && message.contains(", blue 70.0 % (67.1 to 72.8), green 30.0 %"),
+            "{message}"
         );
     }
 
@@ -420,11 +424,11 @@ mod tests {
     fn many_backends_are_counted() {
         let expect: Vec<String> = (0..30).map(|n| format!("backend-{n}=1")).collect();
         let plan = plan(json!({"expect": expect.join(",")}));
-        let told = Live {
+        let message = Live {
             observed: vec![10; 30],
             ..live()
         };
-        assert!(told.log_line(&plan).contains("24 more"));
-        assert!(told.line(&plan, 80).chars().count() <= 80);
+        assert!(message.log_line(&plan).contains("24 more"));
+        assert!(message.line(&plan, 80).chars().count() <= 80);
     }
 }

@@ -50,10 +50,10 @@ fn whole_section(whole: &ChecksReport) -> String {
     let word = word(whole.verdict);
     let _ = writeln!(out, "## {word} – {} checks\n", whole.checks.len());
     for (index, reason) in whole.reasons.iter().enumerate() {
-        let told = sentence(&reason.message);
+        let text = sentence(&reason.message);
         let _ = match index {
-            0 => writeln!(out, "**{told}**\n"),
-            _ => writeln!(out, "- {told}"),
+            0 => writeln!(out, "**{text}**\n"),
+            _ => writeln!(out, "- {text}"),
         };
     }
     let _ = writeln!(out, "\n| {} |\n|:--|:--|--:|--:|--:|", COLUMNS.join(" | "));
@@ -79,7 +79,7 @@ fn section(named: &Named<'_>) -> String {
     if let Some(first) = reasons.next() {
         let _ = writeln!(out, "**{}**\n", sentence(first));
     }
-    let findings = report.told_findings().map(|finding| &finding.message);
+    let findings = report.shown_findings().map(|finding| &finding.message);
     let further: Vec<&String> = reasons.chain(findings).collect();
     for message in &further {
         let _ = writeln!(out, "- {}", sentence(message));
@@ -154,7 +154,7 @@ fn details(out: &mut String, report: &Report) {
     );
     if requests.set_aside > 0 {
         let reasons = &requests.set_aside_by_reason;
-        let told: Vec<String> = reasons
+        let parts: Vec<String> = reasons
             .iter()
             .map(|(reason, count)| format!("{} × {count}", field(reason)))
             .collect();
@@ -163,7 +163,7 @@ fn details(out: &mut String, report: &Report) {
             "- set aside: {} of the sent, {} of them identified ({})",
             requests.set_aside,
             requests.set_aside_identified,
-            told.join(", ")
+            parts.join(", ")
         );
     }
     if let Some(rate) = report.throughput_per_second {
@@ -174,12 +174,12 @@ fn details(out: &mut String, report: &Report) {
         ("statuses", &requests.by_status),
         ("failures", &requests.by_failure),
     ] {
-        let told: Vec<String> = counts
+        let parts: Vec<String> = counts
             .iter()
             .map(|(name, count)| format!("{} × {count}", field(name)))
             .collect();
-        if !told.is_empty() {
-            let _ = writeln!(out, "- {title}: {}", told.join(", "));
+        if !parts.is_empty() {
+            let _ = writeln!(out, "- {title}: {}", parts.join(", "));
         }
     }
     if let Some(target) = &report.target {

@@ -385,7 +385,7 @@ impl Report {
     }
 
     /// The findings for a person, who has read the reasons already.
-    fn told_findings(&self) -> impl Iterator<Item = &Finding> {
+    fn shown_findings(&self) -> impl Iterator<Item = &Finding> {
         let is_told = |finding: &&Finding| {
             let mut reasons = self.reasons.iter();
             reasons.all(|reason| reason.message != finding.message)

@@ -10,8 +10,8 @@ pub(super) fn next_step(report: &Report) -> Option<&'static str> {
     if report.verdict != VerdictName::Fail {
         return None;
     }
-    let told = report.findings.first();
-    match told.map_or("split_off", |finding| &*finding.code) {
+    let first = report.findings.first();
+    match first.map_or("split_off", |finding| &*finding.code) {
         "split_off"
         | "unexplained"
         | "equal_weights"

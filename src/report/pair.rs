@@ -98,11 +98,11 @@ impl PairReport {
     }
 
     fn row(&self) -> [String; 3] {
-        let told = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), p_value);
+        let describe = |p: Option<f64>| p.map_or_else(|| "-".to_owned(), p_value);
         [
             self.name.clone(),
             word(self.verdict).to_owned(),
-            told(self.adjusted_p_value),
+            describe(self.adjusted_p_value),
         ]
     }
 
@@ -157,8 +157,8 @@ impl PairsReport {
             .iter()
             .filter(|check| check.verdict != VerdictName::Pass)
         {
-            let told = format!("{}: {}", check.name, check.why());
-            let _ = writeln!(out, "{}", terminal(&told));
+            let sentence = format!("{}: {}", check.name, check.why());
+            let _ = writeln!(out, "{}", terminal(&sentence));
         }
         let style = verdict_style(self.verdict);
         let word = word(self.verdict);

@@ -178,14 +178,14 @@ impl ShardMeasurement {
 
 fn addresses(measured: &Measured) -> Vec<AddressMeasurement> {
     let row = |(index, address): (usize, &Address)| {
-        let brought = measured.by_address.get(index);
+        let tally = measured.by_address.get(index);
         AddressMeasurement {
             address: address.to_string(),
-            connections: brought.connections,
-            failed_dials: brought.failed_dials,
-            observed: brought.observed,
-            unidentified: brought.unidentified,
-            failed: brought.failed,
+            connections: tally.connections,
+            failed_dials: tally.failed_dials,
+            observed: tally.observed,
+            unidentified: tally.unidentified,
+            failed: tally.failed,
         }
     };
     measured.addresses.iter().enumerate().map(row).collect()

@@ -156,12 +156,12 @@ pub(super) mod tests {
         let outcome = judge_counts(&claim, &evidence);
         let report = Report::of_counts(&claim, &evidence, &outcome);
         assert_eq!(report.reasons[0].code, "drift");
-        let told: Vec<&str> = report
+        let parts: Vec<&str> = report
             .reasons
             .iter()
             .map(|reason| &*reason.message)
             .collect();
-        assert!(!told.concat().contains("ruled out"), "{told:?}");
+        assert!(!parts.concat().contains("ruled out"), "{parts:?}");
         for backend in &report.backends {
             assert_eq!(standing(&report, backend), Standing::Unsettled);
         }

@@ -81,14 +81,14 @@ impl StickinessReport {
             moves: kept
                 .moves
                 .iter()
-                .map(|told| MoveReport {
-                    session: told.session,
-                    follow_up: told.follow_up,
-                    from_label: labels[told.from.0].clone(),
-                    from_pod: told.from.1.clone(),
-                    to_label: labels[told.to.0].clone(),
-                    to_pod: told.to.1.clone(),
-                    carried: told.carried.clone(),
+                .map(|moved| MoveReport {
+                    session: moved.session,
+                    follow_up: moved.follow_up,
+                    from_label: labels[moved.from.0].clone(),
+                    from_pod: moved.from.1.clone(),
+                    to_label: labels[moved.to.0].clone(),
+                    to_pod: moved.to.1.clone(),
+                    carried: moved.carried.clone(),
                 })
                 .collect(),
         }

@@ -25,7 +25,7 @@ pub fn render(report: &Report) -> String {
     for reason in report.told_reasons().skip(1) {
         line(&mut out, format_args!("  - {}", terminal(&reason.message)));
     }
-    for finding in report.told_findings() {
+    for finding in report.shown_findings() {
         line(&mut out, format_args!("  * {}", terminal(&finding.message)));
     }
     if report.requests.attributed > 0 {
@@ -41,8 +41,8 @@ pub fn render(report: &Report) -> String {
     }
     if let Some(stickiness) = &report.stickiness {
         line(&mut out, format_args!(""));
-        let told = stickiness.sentence();
-        line(&mut out, format_args!("sessions: {}", terminal(&told)));
+        let text = stickiness.sentence();
+        line(&mut out, format_args!("sessions: {}", terminal(&text)));
     }
     assignment(&mut out, report);
     totals(&mut out, report);
@@ -355,11 +355,11 @@ fn pace(report: &Report) -> String {
 
 /// `429 × 3, 503 × 1`.
 fn listed(counts: &BTreeMap<String, u64>) -> String {
-    let told: Vec<String> = counts
+    let parts: Vec<String> = counts
         .iter()
         .map(|(name, count)| format!("{name} × {count}"))
         .collect();
-    told.join(", ")
+    parts.join(", ")
 }
 
 fn totals(out: &mut String, report: &Report) {

@@ -125,7 +125,7 @@ impl Answer {
     }
 
     /// The same, of a run that ended at `finished`, as it is told at `now`.
-    pub(super) fn told(&self, finished: Moment, now: Moment, under_way: bool) -> Self {
+    pub(super) fn aged(&self, finished: Moment, now: Moment, under_way: bool) -> Self {
         Self {
             age_seconds: Some(finished.age(now).as_secs_f64()),
             under_way,

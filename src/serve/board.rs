@@ -29,7 +29,7 @@ pub(super) struct Board {
 /// One check as it stands.
 #[derive(Debug)]
 pub(super) struct State {
-    check: Check<Told>,
+    check: Check<Held>,
     /// The report of the last run, where there was one.
     report: Option<Report>,
     /// Runs that have ended, by verdict.
@@ -51,16 +51,16 @@ pub(super) struct Page(pub(super) Bytes);
 
 /// An answer, and when its run had ended.
 #[derive(Debug)]
-struct Told {
+struct Held {
     answer: Answer,
     finished: Moment,
 }
 
 /// Begins a run of a check, if one is due.
-type Start = fn(&mut Check<Told>, Moment) -> Option<Step>;
+type Start = fn(&mut Check<Held>, Moment) -> Option<Step>;
 
 /// What a run brought: its report with the page of it, or why there was none.
-pub(super) type Brought = Result<(Report, Page), String>;
+pub(super) type RunResult = Result<(Report, Page), String>;
 
 impl Board {
     /// Nothing is known but the `history` of earlier processes.
@@ -99,7 +99,7 @@ impl Board {
         let reply = self.states[index].check.ask(step, not_before, now)?;
         Ok(match reply {
             Reply::Running => Answer::running(&named.name, step),
-            Reply::Known(told, under_way) => told.answer.told(told.finished, now, under_way),
+            Reply::Known(known, under_way) => known.answer.aged(known.finished, now, under_way),
         })
     }
 
@@ -138,33 +138,33 @@ impl Board {
         &mut self,
         (index, named): (usize, &NamedCheck),
         step: &Step,
-        brought: Brought,
+        result: RunResult,
         now: Moment,
     ) {
-        let (brought, page) = match brought {
+        let (result, page) = match result {
             Ok((report, page)) => (Ok(report), Some(page)),
             Err(why) => (Err(why), None),
         };
-        let answer = match &brought {
+        let answer = match &result {
             Ok(report) => Answer::of_report(&named.name, step, report),
             Err(why) => Answer::of_failure(&named.name, step, why),
         };
-        let verdict = brought
+        let verdict = result
             .as_ref()
             .map_or(VerdictName::Error, |report| report.verdict);
         let why = answer.reasons.first().map_or("", |reason| &reason.message);
-        let told = (&*answer.expect, why);
-        let ended = Ended::new(&named.name, verdict, now.wall, told);
+        let outcome = (&*answer.expect, why);
+        let ended = Ended::new(&named.name, verdict, now.wall, outcome);
         let state = &mut self.states[index];
         state.remember(Past { ended, page }, self.most_pages);
-        state.report = brought.ok();
+        state.report = result.ok();
         *state.ended.entry(verdict.code()).or_default() += 1;
         let is_verdict = answer.verdict != AnswerVerdict::Error;
-        let told = Told {
+        let outcome = Held {
             answer,
             finished: now,
         };
-        state.check.finish(told, is_verdict, now);
+        state.check.finish(outcome, is_verdict, now);
     }
 
     pub(super) fn states(&self) -> &[State] {
@@ -186,8 +186,8 @@ impl State {
 
     /// What the last run said, how long ago it ended, and how much longer that may be told.
     pub(super) fn latest(&self, now: Moment) -> Option<(&Answer, [Duration; 2])> {
-        let (told, left) = self.check.latest(now)?;
-        Some((&told.answer, [told.finished.age(now), left]))
+        let (known, left) = self.check.latest(now)?;
+        Some((&known.answer, [known.finished.age(now), left]))
     }
 
     /// The last runs, the oldest first.
@@ -298,8 +298,8 @@ mod tests {
             }
             let (index, step) = board.start(at(second * 10)).unwrap();
             order.push(index);
-            let brought = Err(String::new());
-            board.finish((index, &checks[index]), &step, brought, at(second * 10 + 1));
+            let result = Err(String::new());
+            board.finish((index, &checks[index]), &step, result, at(second * 10 + 1));
         }
         assert_eq!(order, [0, 1, 0, 1]);
     }
@@ -328,8 +328,8 @@ mod tests {
                 at(second * 2),
             );
             assert_eq!(begun(&mut board, at(second * 2)), Some(0));
-            let brought = Err("no plan".to_owned());
-            board.finish((0, &checks[0]), &step, brought, at(second * 2 + 1));
+            let result = Err("no plan".to_owned());
+            board.finish((0, &checks[0]), &step, result, at(second * 2 + 1));
         }
         let [a, b] = board.states() else { panic!() };
         assert_eq!((a.history().count(), b.history().count()), (MOST_RUNS, 1));

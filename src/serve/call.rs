@@ -232,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_parameter_that_would_be_without_effect_is_refused() {
-        for (query, told) in [
+        for (query, message) in [
             ("expct=a=1", "'expct'"),
             ("expect=a=1&expect=a=1", "twice"),
             ("url=http://elsewhere/", "'url'"),
@@ -240,7 +240,7 @@ mod tests {
             ("\u{1b}[2J=1", "'\\u{1b}[2J'"),
         ] {
             let error = Call::of_query(query).unwrap_err().to_string();
-            assert!(error.contains(told), "{query}: {error}");
+            assert!(error.contains(message), "{query}: {error}");
         }
     }
 

@@ -50,7 +50,7 @@ pub(super) struct Outcome<O> {
     finished: Moment,
     /// Whether it is a verdict; else the run could not measure.
     is_verdict: bool,
-    brought: O,
+    result: O,
 }
 
 #[derive(Debug)]
@@ -128,7 +128,7 @@ impl<O> Check<O> {
             || !is_verdict
                 && !finished.is_within(RETRY, now)
                 && self.enqueue(step, not_before, now).is_ok();
-        Ok(Reply::Known(&self.outcomes[known].brought, again))
+        Ok(Reply::Known(&self.outcomes[known].result, again))
     }
 
     fn enqueue(
@@ -193,7 +193,7 @@ impl<O> Check<O> {
     ///
     /// # Panics
     /// If nothing runs.
-    pub(super) fn finish(&mut self, brought: O, is_verdict: bool, now: Moment) {
+    pub(super) fn finish(&mut self, result: O, is_verdict: bool, now: Moment) {
         let Running { step, started } = self.running.take().expect("a run is under way");
         self.outcomes.retain(|known| !known.step.is_same(&step));
         if self.outcomes.len() >= MOST_STEPS {
@@ -207,7 +207,7 @@ impl<O> Check<O> {
             started,
             finished: now,
             is_verdict,
-            brought,
+            result,
         });
     }
 
@@ -217,7 +217,7 @@ impl<O> Check<O> {
         let left = self.max_age.saturating_sub(last.finished.age(now));
         last.finished
             .is_within(self.max_age, now)
-            .then_some((&last.brought, left))
+            .then_some((&last.result, left))
     }
 
     /// How long until something may start of itself; `None` while something runs, or nothing will.

@@ -212,10 +212,10 @@ impl<'a> Resource<'a> {
                 text(StatusCode::OK, format.media_type(), document)
             }
             (Self::Verdict(name), _) => {
-                told(shared, name, || Call::of_query(query), |_| StatusCode::OK)
+                verdict_of(shared, name, || Call::of_query(query), |_| StatusCode::OK)
             }
             (Self::Flagger(name), Some(payload)) => {
-                told(shared, name, || payload?.call(query), flagger_status)
+                verdict_of(shared, name, || payload?.call(query), flagger_status)
             }
             (Self::Page, _) => page::status(shared, Moment::now()),
             (Self::Report(path), _) => page::report(shared, path, &head.headers),
@@ -270,7 +270,7 @@ fn flagger_status(verdict: AnswerVerdict) -> StatusCode {
 }
 
 /// What is known about the check of this name.
-fn told(
+fn verdict_of(
     shared: &Shared,
     name: &str,
     call: impl FnOnce() -> Result<Call, CallError>,

@@ -229,8 +229,8 @@ mod tests {
     use super::*;
 
     fn run(second: u64) -> Ended {
-        let told = ("v1=70,v2=30", "v1 69.4 %, v2 30.6 %: matches 70/30");
-        Ended::new("shop", VerdictName::Pass, at(second).wall, told)
+        let message = ("v1=70,v2=30", "v1 69.4 %, v2 30.6 %: matches 70/30");
+        Ended::new("shop", VerdictName::Pass, at(second).wall, message)
     }
 
     #[test]

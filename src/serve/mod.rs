@@ -87,7 +87,7 @@ pub enum News<'a> {
         /// The split that was expected.
         split: &'a Split,
         /// What it brought, or why there was no run.
-        brought: Result<&'a Report, &'a str>,
+        result: Result<&'a Report, &'a str>,
     },
     /// The file of the token holds another one, which counts from here on; or none, so that the known one stays.
     Token(Result<(), &'a TokenError>),

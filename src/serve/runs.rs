@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::board::Brought;
+use super::board::RunResult;
 use super::check::Step;
 use super::history::Keeper;
 use super::moment::Moment;
@@ -28,7 +28,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const LAST: Duration = Duration::from_secs(25);
 
 /// A run that has ended.
-type Finished = (usize, Step, Brought);
+type Finished = (usize, Step, RunResult);
 
 /// Keeps the checks running until the gate stops, and awaits the runs that are under way then.
 ///
@@ -83,7 +83,7 @@ pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&News<'_>)) 
 fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, step: Step) {
     let shared = Arc::clone(shared);
     let expected = step.clone();
-    let (bring, brought) = oneshot::channel();
+    let (bring, result) = oneshot::channel();
     // A run blocks, and has runtimes of its own: it gets a thread, which may be refused.
     let begun = thread::Builder::new()
         .name("run".to_owned())
@@ -92,18 +92,18 @@ fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, step:
             let _ = bring.send(measure(&shared.checks[index], &expected));
         });
     runs.spawn(async move {
-        let brought = match begun {
-            Ok(_) => brought
+        let result = match begun {
+            Ok(_) => result
                 .await
                 .unwrap_or_else(|_| Err("the run panicked".to_owned())),
             Err(error) => Err(format!("no thread for the run could start: {error}")),
         };
-        (index, step, brought)
+        (index, step, result)
     });
 }
 
 /// Sends a check's load for a step, and judges what came back.
-fn measure(check: &NamedCheck, step: &Step) -> Brought {
+fn measure(check: &NamedCheck, step: &Step) -> RunResult {
     let settings = Settings {
         // Pods that are to share equally are no weights.
         expect: (!step.split.is_of_pods()).then(|| step.split.to_string()),
@@ -137,18 +137,18 @@ fn measure(check: &NamedCheck, step: &Step) -> Brought {
     Ok((report, page))
 }
 
-fn take(shared: &Shared, (index, step, brought): Finished, tell: &mut impl FnMut(&News<'_>)) {
+fn take(shared: &Shared, (index, step, result): Finished, tell: &mut impl FnMut(&News<'_>)) {
     let check = &shared.checks[index];
     tell(&News::Ended {
         check: &check.name,
         split: &step.split,
-        brought: match &brought {
+        result: match &result {
             Ok((report, _)) => Ok(report),
             Err(why) => Err(why),
         },
     });
     shared
         .board()
-        .finish((index, check), &step, brought, Moment::now());
+        .finish((index, check), &step, result, Moment::now());
     shared.page.forget();
 }

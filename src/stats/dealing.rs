@@ -283,15 +283,15 @@ mod tests {
 
     #[test]
     fn the_less_busy_of_two_varies_less_than_by_chance_and_more_than_in_turn() {
-        let mut told = 0;
+        let mut recognised = 0;
         for seed in 0..50 {
             let found = dealt(&two_choices(5, 10, 20_000, seed), 5, 10, ALPHA).unwrap();
             assert_ne!(found.dealing, Dealing::InTurn, "{found:?}");
-            told += u32::from(found.dealing == Dealing::ByLoad);
+            recognised += u32::from(found.dealing == Dealing::ByLoad);
             let found = dealt(&two_choices(5, 50, 5074, seed), 5, 50, ALPHA).unwrap();
             assert_ne!(found.dealing, Dealing::InTurn, "{found:?}");
         }
-        assert!(told >= 48, "{told}");
+        assert!(recognised >= 48, "{recognised}");
     }
 
     #[test]

@@ -63,8 +63,8 @@ impl Addresses {
     }
 
     /// Adds what one address brought elsewhere.
-    pub fn add(&mut self, address: usize, brought: &AddressTally) {
-        self.entry(address).merge(brought);
+    pub fn add(&mut self, address: usize, other: &AddressTally) {
+        self.entry(address).merge(other);
     }
 
     /// Forgets the answers, and keeps the connections.

@@ -159,11 +159,11 @@ mod tests {
         let mut other = Sessions::default();
         other.close(&session(0, &[Some(0)]));
         sessions.merge(other);
-        let told: Vec<_> = sessions
+        let parts: Vec<_> = sessions
             .courses()
             .map(|(course, count)| (course.moved, course.is_in_doubt, count))
             .collect();
-        assert_eq!(told, [(None, false, 2), (Some(1), true, 1)]);
+        assert_eq!(parts, [(None, false, 2), (Some(1), true, 1)]);
     }
 
     #[test]

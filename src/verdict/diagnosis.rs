@@ -290,9 +290,9 @@ impl Symptoms<'_> {
     }
 
     /// `v1 30 %, v2 70 %`, at most eight backends of them.
-    fn told(&self, shares: &[f64]) -> String {
+    fn labelled(&self, shares: &[f64]) -> String {
         const SHOWN: usize = 8;
-        let mut told: Vec<String> = self
+        let mut parts: Vec<String> = self
             .split
             .labels()
             .iter()
@@ -301,9 +301,9 @@ impl Symptoms<'_> {
             .map(|(label, &share)| format!("{label} {}", percent(share)))
             .collect();
         if shares.len() > SHOWN {
-            told.push("…".to_owned());
+            parts.push("…".to_owned());
         }
-        told.join(", ")
+        parts.join(", ")
     }
 }
 

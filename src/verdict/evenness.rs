@@ -20,7 +20,7 @@ pub(super) fn cause(
     let (n, alpha) = (counts.attributed(), claim.criterion.alpha);
     let (p, equivalence) = (p_value(judged.p_value), p_value(judged.equivalence_p_value));
     let within = percent(claim.even_tolerance());
-    let told = match judged.cause {
+    let found = match judged.cause {
         Cause::NeverAnswered(_) => {
             let silent = counts.observed.iter().filter(|&&count| count == 0).count();
             let most = percent(most_of_silent_pod(n, alpha));
@@ -65,7 +65,7 @@ pub(super) fn cause(
         }
         _ => return None,
     };
-    Some(told)
+    Some(found)
 }
 
 /// Those that never answered, by name where that is known.
@@ -112,7 +112,7 @@ fn farthest(claim: &Claim, judged: &Judged) -> String {
 const NAMED: usize = 3;
 
 /// What pods got of a part of a run, the largest shares by name.
-pub(super) fn shares_told(split: &Split, shares: &[f64]) -> String {
+pub(super) fn shares_text(split: &Split, shares: &[f64]) -> String {
     let mut pods: Vec<(&String, f64)> = split.labels().iter().zip(shares.iter().copied()).collect();
     pods.retain(|&(_, share)| share > 0.0);
     pods.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -137,7 +137,7 @@ pub(super) fn came_or_went(claim: &Claim, evidence: &Evidence, change: &Change) 
     let mut silences: Vec<&Silence> = change.silences.iter().collect();
     silences.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
     let n: u64 = evidence.windows.iter().flatten().sum();
-    let told = |silence: &&Silence| {
+    let describe = |silence: &&Silence| {
         let pod = evidence
             .groups
             .get(silence.pod)
@@ -149,7 +149,7 @@ pub(super) fn came_or_went(claim: &Claim, evidence: &Evidence, change: &Change) 
             (from, to) => format!("{pod} answered nothing from request {from} to {to}"),
         }
     };
-    let named: Vec<String> = silences.iter().take(NAMED).map(told).collect();
+    let named: Vec<String> = silences.iter().take(NAMED).map(describe).collect();
     let more = match silences.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => format!(", and so did {more} more"),

@@ -254,13 +254,13 @@ fn differs(cells: &[Cell], p: f64) -> Reason {
     let farthest = cells
         .iter()
         .max_by(|one, other| apart(one).total_cmp(&apart(other)));
-    let told = farthest.map_or(String::new(), |cell| {
+    let message = farthest.map_or(String::new(), |cell| {
         let [before, after] = shares(cell).map(percent);
         format!(": {} {before} before, {after} after", cell.name)
     });
     Reason::new(
         "routes_differ",
-        format!("they route differently{told} (p {})", p_value(p)),
+        format!("they route differently{message} (p {})", p_value(p)),
     )
 }
 
@@ -410,21 +410,21 @@ mod tests {
     #[test]
     fn another_split_another_status_and_a_rule_that_is_lost_fail() {
         let before = || side(&[("shop", 5130), ("next", 2198)], 200, 0);
-        let (name, told) = verdict(before(), side(&[("shop", 7100), ("next", 228)], 200, 0));
+        let (name, message) = verdict(before(), side(&[("shop", 7100), ("next", 228)], 200, 0));
         assert_eq!(name, VerdictName::Fail);
         assert!(
-            told.contains("next 29.995 % before, 3.111 % after"),
-            "{told}"
+            message.contains("next 29.995 % before, 3.111 % after"),
+            "{message}"
         );
-        let (name, told) = verdict(before(), side(&[("shop", 5130), ("next", 2198)], 302, 0));
+        let (name, message) = verdict(before(), side(&[("shop", 5130), ("next", 2198)], 302, 0));
         assert_eq!(name, VerdictName::Fail);
         assert!(
-            told.contains("status 302 0 % before, 100 % after"),
-            "{told}"
+            message.contains("status 302 0 % before, 100 % after"),
+            "{message}"
         );
-        let (name, told) = verdict(before(), side(&[], 200, 7328));
+        let (name, message) = verdict(before(), side(&[], 200, 7328));
         assert_eq!(name, VerdictName::Fail);
-        assert!(told.contains("100 % after"), "{told}");
+        assert!(message.contains("100 % after"), "{message}");
         let foreign = side(&[("shop", 5130), ("old", 2198)], 200, 0);
         assert_eq!(verdict(before(), foreign).0, VerdictName::Fail);
         // Names that say nothing of the split are held against each other all the same.
@@ -433,11 +433,11 @@ mod tests {
             verdict(unknown(5130, 2198), unknown(5130, 2198)).0,
             VerdictName::Pass
         );
-        let (name, told) = verdict(unknown(5130, 2198), unknown(2198, 5130));
+        let (name, message) = verdict(unknown(5130, 2198), unknown(2198, 5130));
         assert_eq!(name, VerdictName::Fail);
         assert!(
-            told.contains("green 29.995 % before, 70.005 % after"),
-            "{told}"
+            message.contains("green 29.995 % before, 70.005 % after"),
+            "{message}"
         );
     }
 
@@ -455,27 +455,27 @@ mod tests {
         assert_eq!(verdict(steady(), steady()).0, VerdictName::Pass);
         let turned =
             || whole(&[550, 550, 550, 550, 732, 732, 732, 732].map(|shop| part(shop, 916 - shop)));
-        let (name, told) = verdict(steady(), turned());
+        let (name, message) = verdict(steady(), turned());
         assert_eq!(name, VerdictName::Inconclusive);
         assert!(
-            told.starts_with("after: it changed during the run"),
-            "{told}"
+            message.starts_with("after: it changed during the run"),
+            "{message}"
         );
         assert_eq!(verdict(turned(), turned()).0, VerdictName::Inconclusive);
         // Another status in one part alone.
         let mut parts = [641; 8].map(|shop| part(shop, 916 - shop));
         parts[3].by_status = [(200, 816), (503, 100)].into();
-        let (name, told) = verdict(whole(&parts), whole(&parts));
+        let (name, message) = verdict(whole(&parts), whole(&parts));
         assert_eq!(name, VerdictName::Inconclusive);
-        assert!(told.starts_with("before: it changed"), "{told}");
+        assert!(message.starts_with("before: it changed"), "{message}");
     }
 
     #[test]
     fn what_names_nobody_or_answers_nothing_never_passes() {
         let some = || side(&[("shop", 5130), ("next", 2198)], 200, 200);
-        let (name, told) = verdict(some(), some());
+        let (name, message) = verdict(some(), some());
         assert_eq!(name, VerdictName::Inconclusive);
-        assert!(told.contains("name no pod"), "{told}");
+        assert!(message.contains("name no pod"), "{message}");
         let none = || side(&[], 200, 7000);
         assert_eq!(verdict(none(), none()).0, VerdictName::Error);
         assert_eq!(verdict(some(), Side::default()).0, VerdictName::Error);

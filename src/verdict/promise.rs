@@ -58,17 +58,17 @@ pub fn promise(claim: &Claim, requests: NonZeroU64) -> String {
             percent(within.tolerance)
         );
     }
-    let mut told = format!(
+    let mut message = format!(
         "a correct split fails at most {often}; a split off by {} or more passes at most {often}",
         smallest_tolerance(split, tolerance)
     );
     if let Some(chance) = chance_of_none(claim, requests) {
         let _ = write!(
-            told,
+            message,
             " (a correct split is INCONCLUSIVE in {chance} of the runs; -n {planned} avoids that)"
         );
     }
-    told
+    message
 }
 
 /// The same on one short line: how often the verdict is wrong, and whether one can come at all.
@@ -128,10 +128,10 @@ pub fn pods(claim: &Claim) -> String {
         return number(claim.split.len());
     };
     let backends = claim.split.labels().iter().zip(&within.pods);
-    let told: Vec<String> = backends
+    let parts: Vec<String> = backends
         .filter_map(|(label, pods)| Some(format!("{} of {label}", number(pods.as_ref()?.get()))))
         .collect();
-    told.join(", ")
+    parts.join(", ")
 }
 
 /// How often shifts between none and the tolerance fail; empty where that takes a simulation, or nothing can PASS.

@@ -86,7 +86,7 @@ fn cause(claim: &Claim, judged: &Judged) -> Reason {
     {
         return Reason::new(code, message);
     }
-    let told_p = p_value_with_log10(
+    let p_text = p_value_with_log10(
         p,
         Some(judged.log10_p_value).filter(|log10| log10.is_finite()),
     );
@@ -117,10 +117,10 @@ fn cause(claim: &Claim, judged: &Judged) -> Reason {
                 percent(split.shares()[backend])
             ),
         ),
-        Cause::Off => Reason::new("split_off", off(split, judged, &told_p, alpha)),
+        Cause::Off => Reason::new("split_off", off(split, judged, &p_text, alpha)),
         Cause::Fits => Reason::new("split_matches", fits(claim, judged, p)),
         Cause::TooFew => Reason::new("too_few_requests", too_few(claim, judged)),
-        Cause::Between => Reason::new("between", off(split, judged, &told_p, alpha)),
+        Cause::Between => Reason::new("between", off(split, judged, &p_text, alpha)),
         Cause::Unattributed => Reason::new(
             "unattributed_decide",
             format!(
@@ -207,13 +207,13 @@ fn off(split: &Split, judged: &Judged, p: &str, alpha: f64) -> String {
 
 /// That the sums fit, where something else leaves no PASS.
 fn on_the_whole(split: &Split, judged: &Judged) -> Reason {
-    let told = format!(
+    let message = format!(
         "taken together, the {} responses fit {} (p {})",
         judged.counts.attributed(),
         shares(split),
         p_value(judged.p_value)
     );
-    Reason::new("split_matches", told)
+    Reason::new("split_matches", message)
 }
 
 /// What was observed, as shares of all attributed answers.
@@ -250,7 +250,7 @@ fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
             p_value(p)
         );
     }
-    let mut told = format!(
+    let mut message = format!(
         "{}: matches {}, off by less than {}",
         observed(claim, judged),
         slashed(split),
@@ -258,12 +258,12 @@ fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
     );
     if split.shares().contains(&0.0) {
         let _ = write!(
-            told,
+            message,
             "; backends of weight 0 got nothing, and a leak of more than {} is ruled out",
             percent(claim.leak_ruled_out(n))
         );
     }
-    told
+    message
 }
 
 /// What would settle a run whose counts are too few.

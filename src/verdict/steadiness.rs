@@ -53,12 +53,12 @@ impl Steadiness {
         let change = self.change.as_ref().filter(|change| change.is_significant);
         let shards = self.shards.as_ref().filter(refuted);
         let addresses = self.addresses.as_ref().filter(refuted);
-        let told = [
+        let found = [
             change.map(|change| drifted(claim, evidence, change)),
             shards.map(|agreement| shards_differ(claim, agreement)),
             addresses.map(|agreement| addresses_differ(claim, &evidence.address_names, agreement)),
         ];
-        told.into_iter().flatten().collect()
+        found.into_iter().flatten().collect()
     }
 }
 
@@ -199,13 +199,13 @@ fn drifted(claim: &Claim, evidence: &Evidence, change: &Change) -> Reason {
     }
     let p = p_value(change.drift.p_value);
     let alpha = criterion.alpha;
-    let told = |shares: &[f64]| observed_shares(split, shares);
+    let describe = |shares: &[f64]| observed_shares(split, shares);
     let message = match &change.point {
         Some(point) => format!(
             "the split changed at about request {}: {} before, {} after (p {p} ≤ {alpha})",
             point.index,
-            told(&point.before),
-            told(&point.after)
+            describe(&point.before),
+            describe(&point.after)
         ),
         None => format!("the split changed during the run (p {p} ≤ {alpha})"),
     };
@@ -238,9 +238,9 @@ pub(super) fn parts_differ(
     let Claim {
         split, criterion, ..
     } = claim;
-    let told = |shares: &[f64]| {
+    let describe = |shares: &[f64]| {
         if split.is_of_pods() {
-            evenness::shares_told(split, shares)
+            evenness::shares_text(split, shares)
         } else {
             observed_shares(split, shares)
         }
@@ -249,14 +249,14 @@ pub(super) fn parts_differ(
     let named: Vec<String> = differing
         .iter()
         .take(MOST_NAMED)
-        .map(|&(index, ref shares)| format!("{} saw {}", name(index), told(shares)))
+        .map(|&(index, ref shares)| format!("{} saw {}", name(index), describe(shares)))
         .collect();
     let more = match differing.len().saturating_sub(MOST_NAMED) {
         0 => String::new(),
         more => format!(", and {more} more differ"),
     };
     let others = agreement.others.as_ref().map_or(String::new(), |shares| {
-        format!("; the others saw {}", told(shares))
+        format!("; the others saw {}", describe(shares))
     });
     let question = if split.is_of_pods() {
         "does each lead to pods of its own: those of its zone or node, or another list of pods?"

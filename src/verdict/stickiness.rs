@@ -39,12 +39,12 @@ pub struct Kept {
     /// The p-value of the claim that a smaller share than the plan's rate is moved, if all in doubt were.
     pub p_value: f64,
     /// Examples of moves.
-    pub moves: Vec<ToldMove>,
+    pub moves: Vec<Moved>,
 }
 
 /// A follow-up that another backend answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToldMove {
+pub struct Moved {
     /// The session's number, from 1.
     pub session: u64,
     /// The follow-up's number in it, from 1.
@@ -140,15 +140,15 @@ fn count(claim: &Claim, measured: &Measured, assignment: &Assignment) -> Kept {
     kept
 }
 
-fn moves(measured: &Measured, assignment: &Assignment) -> Vec<ToldMove> {
+fn moves(measured: &Measured, assignment: &Assignment) -> Vec<Moved> {
     let name = |pod: crate::observation::PodId| {
         let name = measured.pods.get(usize::from(pod.0));
         name.cloned().unwrap_or_default()
     };
     let backend = |group: usize| assignment.fixed.get(group).copied().flatten();
-    let told = |((from, to), example): ((usize, usize), &Move)| {
+    let changed = |((from, to), example): ((usize, usize), &Move)| {
         let (from, to) = (backend(from)?, backend(to)?);
-        (from != to).then(|| ToldMove {
+        (from != to).then(|| Moved {
             session: example.session,
             follow_up: example.follow_up,
             from: (from, name(example.from)),
@@ -156,8 +156,8 @@ fn moves(measured: &Measured, assignment: &Assignment) -> Vec<ToldMove> {
             carried: example.carried.clone(),
         })
     };
-    let mut moves: Vec<ToldMove> = measured.sessions.moves().filter_map(told).collect();
-    moves.sort_by_key(|told| told.session);
+    let mut moves: Vec<Moved> = measured.sessions.moves().filter_map(changed).collect();
+    moves.sort_by_key(|changed| changed.session);
     moves
 }
 
@@ -186,23 +186,23 @@ fn zero_weight_hit(claim: &Claim, measured: &Measured, assignment: &Assignment) 
 
 fn moved(claim: &Claim, kept: &Kept) -> Reason {
     let label = |backend: usize| &claim.split.labels()[backend];
-    let told: Vec<String> = kept
+    let parts: Vec<String> = kept
         .moves
         .iter()
         .take(TOLD_MOVES)
-        .map(|told| {
-            let carried = match &*told.carried {
+        .map(|one| {
+            let carried = match &*one.carried {
                 "" => "carrying nothing".to_owned(),
                 carried => format!("carrying {carried}"),
             };
             format!(
                 "session {} began on {} ({}), and its follow-up {}, {carried}, went to {} ({})",
-                told.session,
-                label(told.from.0),
-                told.from.1,
-                told.follow_up,
-                label(told.to.0),
-                told.to.1
+                one.session,
+                label(one.from.0),
+                one.from.1,
+                one.follow_up,
+                label(one.to.0),
+                one.to.1
             )
         })
         .collect();
@@ -210,7 +210,7 @@ fn moved(claim: &Claim, kept: &Kept) -> Reason {
         "{} of {} sessions left their backend: {}",
         kept.moved,
         kept.sessions,
-        told.join("; ")
+        parts.join("; ")
     );
     Reason::new("session_moved", message)
 }

@@ -28,16 +28,16 @@ pub fn unidentified(
     naming: &Naming,
 ) -> Reason {
     let host = &trial.host;
-    let told = |of_which: &str| match responses {
+    let describe = |of_which: &str| match responses {
         Some(responses) => format!("{responses} responses, {of_which}"),
         None => format!("responses came, {of_which}"),
     };
-    let none_from_a_pod = told("none from a pod");
+    let none_from_a_pod = describe("none from a pod");
     let from_before = from_before_the_pods(host, sample);
     if let Some((code, what)) = from_before {
         return Reason::new(code, format!("{none_from_a_pod}: {what}"));
     }
-    let none_names_a_pod = told("none of which names a pod");
+    let none_names_a_pod = describe("none of which names a pod");
     if let Some(remedy) = of_call(sample.status) {
         let ended = status::name(sample.status);
         let message = format!("{none_names_a_pod}: the first ended as {ended}: {remedy}");
@@ -65,7 +65,7 @@ pub fn unidentified(
         [] => none_names_a_pod,
         rules => {
             let matched = rules.iter().map(|rule| quoted(rule)).collect::<Vec<_>>();
-            told(&format!(
+            describe(&format!(
                 "and --identify {} matched nothing in them",
                 matched.join(" --identify ")
             ))
@@ -85,9 +85,9 @@ const MOST_SHOWN: usize = 200;
 
 /// The beginning of its body, escaped.
 fn beginning(sample: &UnidentifiedSample) -> String {
-    let told = &sample.body[..sample.body.len().min(MOST_SHOWN)];
-    let told = String::from_utf8_lossy(told);
-    told.trim_end().escape_debug().to_string()
+    let message = &sample.body[..sample.body.len().min(MOST_SHOWN)];
+    let message = String::from_utf8_lossy(message);
+    message.trim_end().escape_debug().to_string()
 }
 
 /// How to say where such a response names its pod.

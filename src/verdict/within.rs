@@ -22,7 +22,7 @@ pub(super) fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         })
     };
     let parts: Vec<Part> = (0..claim.split.len()).filter_map(part).collect();
-    let told = |part: &Part| {
+    let describe = |part: &Part| {
         let label = &claim.split.labels()[part.backend];
         let reasons = part
             .judgement
@@ -34,7 +34,7 @@ pub(super) fn decide(claim: &Claim, evidence: &Evidence) -> Judgement {
         (part.judgement.verdict, reasons.collect())
     };
     let mut reasons: Vec<(Verdict, Vec<Reason>)> = vec![(whole.verdict, whole.reasons)];
-    reasons.extend(parts.iter().map(told));
+    reasons.extend(parts.iter().map(describe));
     // A FAIL comes first, then what stands against a PASS.
     reasons.sort_by_key(|&(verdict, _)| match verdict {
         Verdict::Fail => 0,
@@ -163,7 +163,7 @@ mod tests {
         )
     }
 
-    fn told(judgement: &Judgement) -> (Verdict, Vec<&'static str>) {
+    fn verdict_and_codes(judgement: &Judgement) -> (Verdict, Vec<&'static str>) {
         let codes = judgement.reasons.iter().map(|reason| reason.code);
         (judgement.verdict, codes.collect())
     }
@@ -172,7 +172,7 @@ mod tests {
     fn a_split_with_even_pods_passes_in_all_its_parts() {
         let judgement = judged([3, 1], &[1400, 1410, 1390], &[1800]);
         let codes = vec!["split_matches", "pods_even", "pods_even"];
-        assert_eq!(told(&judgement), (Verdict::Pass, codes));
+        assert_eq!(verdict_and_codes(&judgement), (Verdict::Pass, codes));
         assert!(
             judgement.reasons[1]
                 .message
@@ -193,9 +193,9 @@ mod tests {
             "{first:?}"
         );
         let uniform = judged([3, 1], &[1500, 1500, 1500], &[1500]);
-        assert_eq!(told(&uniform).1[0], "split_off");
+        assert_eq!(verdict_and_codes(&uniform).1[0], "split_off");
         let silent = judged([3, 2], &[1400, 1410, 1390], &[1800]);
-        assert_eq!(told(&silent).1[0], "pod_never_answered");
+        assert_eq!(verdict_and_codes(&silent).1[0], "pod_never_answered");
         let foreign = judged([3, 1], &[1400, 1410, 1390], &[900, 900]);
         assert_eq!(
             (foreign.verdict, foreign.reasons[0].code),
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_part_with_too_few_answers_holds_the_pass() {
         let few = judged([3, 4], &[1400, 1410, 1390], &[480, 440, 430, 450]);
-        assert_eq!(told(&few).0, Verdict::Inconclusive);
+        assert_eq!(verdict_and_codes(&few).0, Verdict::Inconclusive);
         assert!(
             few.reasons[0]
                 .message

@@ -16,7 +16,7 @@ fn finding<'r>(report: &'r Value, code: &str) -> &'r Value {
         .unwrap_or_else(|| panic!("no {code}: {:#}", report["findings"]))
 }
 
-fn told<'r>(report: &'r Value, code: &str) -> &'r str {
+fn message_of<'r>(report: &'r Value, code: &str) -> &'r str {
     finding(report, code)["message"].as_str().unwrap()
 }
 
@@ -32,20 +32,20 @@ fn the_algorithm_is_named_with_its_evidence() {
     let turns = [&five[..], &["--discipline", "round-robin"]].concat();
     let (status, report) = demo(&turns);
     assert_eq!((status, codes(&report)[0]), (0, "pods_even"), "{report:#}");
-    let message = told(&report, "balancer_round_robin");
+    let message = message_of(&report, "balancer_round_robin");
     assert!(message.contains("(round robin)"), "{message}");
 
     let (status, report) = demo(&[&five[..], &["--discipline", "per-client"]].concat());
     assert_eq!((status, codes(&report)[0]), (1, "pod_never_answered"));
-    let message = told(&report, "balancer_hash");
+    let message = message_of(&report, "balancer_hash");
     assert!(
         message.contains("one of 5 pods answered them all"),
         "{message}"
     );
-    assert!(told(&report, "one_pod_alone").contains("--shard"));
+    assert!(message_of(&report, "one_pod_alone").contains("--shard"));
 
     let few = demo(&["-n", "300", "--judge", "significance"]).1;
-    let message = told(&few, "balancer_unknown");
+    let message = message_of(&few, "balancer_unknown");
     assert!(
         message.contains("with 50 in flight: ") && message.contains("send more"),
         "{message}"
@@ -63,7 +63,7 @@ fn fresh_and_kept_connections_are_compared_where_asked() {
     ];
     let (status, report) = demo(&kept);
     assert_eq!((status, codes(&report)[0]), (0, "pods_even"), "{report:#}");
-    let message = told(&report, "pinned_by_connection");
+    let message = message_of(&report, "pinned_by_connection");
     let [fresh, pinned] = ["a connection for each request: PASS", "kept connections: "]
         .map(|part| message.find(part).unwrap_or_else(|| panic!("{message}")));
     assert!(fresh < pinned, "{message}");
@@ -76,7 +76,7 @@ fn fresh_and_kept_connections_are_compared_where_asked() {
     // The verdict is that of the run that was asked for, and this one is the other.
     let (status, report) = demo(&[&kept[..], &["--requests-per-connection", "20"]].concat());
     assert_eq!(status, 3, "{report:#}");
-    let message = told(&report, "pinned_by_connection");
+    let message = message_of(&report, "pinned_by_connection");
     assert!(
         message.starts_with("a connection for each request: PASS")
             && message.contains("20 requests a connection: INCONCLUSIVE"),
@@ -85,7 +85,7 @@ fn fresh_and_kept_connections_are_compared_where_asked() {
 
     let (status, report) = demo(&["--compare-connections"]);
     assert_eq!(status, 0, "{report:#}");
-    let message = told(&report, "connections_compared");
+    let message = message_of(&report, "connections_compared");
     assert!(message.contains("kept connections: PASS"), "{message}");
 
     let split = [
@@ -95,7 +95,7 @@ fn fresh_and_kept_connections_are_compared_where_asked() {
         "per-connection",
     ];
     let ran = lbtest(&[&split[..], &["--json", "-"]].concat());
-    let message = told(&ran.json(), "pinned_by_connection").to_owned();
+    let message = message_of(&ran.json(), "pinned_by_connection").to_owned();
     assert!(message.contains("PASS, v1 "), "{message}");
 
     let refused = lbtest(&["demo", "--compare-connections", "--sequential"]);

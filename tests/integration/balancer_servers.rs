@@ -105,7 +105,7 @@ fn cell(server: &Server, kept: bool) -> String {
     let options = [
         server.url(),
         "--host",
-        server.told("host"),
+        server.value("host"),
         "--expect-even=5",
         "-c",
         "10",
@@ -156,10 +156,10 @@ fn ask(server: &str) {
             let new = format!("{begin}{} |", cells.join(" | "));
             fs::write(&page, text.replacen(old, &new, 1)).unwrap();
         } else {
-            let told: Vec<&str> = old.split(" | ").skip(1).collect();
-            for (told, kept) in told.iter().zip([false, true]) {
+            let parts: Vec<&str> = old.split(" | ").skip(1).collect();
+            for (parts, kept) in parts.iter().zip([false, true]) {
                 assert!(
-                    way.allows(told.trim_end_matches(" |"), kept),
+                    way.allows(parts.trim_end_matches(" |"), kept),
                     "{PAGE}: {old}"
                 );
             }
@@ -170,7 +170,7 @@ fn ask(server: &str) {
 
 /// Sends nginx, which balances five pods, a configuration while lbtest asks it: without the last pod or with all again.
 fn reloaded(server: &Server, has_last: bool) -> Value {
-    let folder = Path::new(server.told("directory"));
+    let folder = Path::new(server.value("directory"));
     let configuration = folder.join("nginx.conf");
     let whole = folder.join("whole.conf");
     if !whole.exists() {
@@ -207,7 +207,7 @@ fn reloaded(server: &Server, has_last: bool) -> Value {
     let report = lbtest(&[
         server.url(),
         "--host",
-        server.told("host"),
+        server.value("host"),
         "--expect-even=5",
         "-c",
         "10",
@@ -236,9 +236,9 @@ fn a_pod_that_nginx_drops_or_adds_on_a_reload_is_named_and_decides_nothing() {
             (&"inconclusive".into(), "drift"),
             "{report:#}"
         );
-        let told = report["reasons"][0]["message"].as_str().unwrap();
+        let text = report["reasons"][0]["message"].as_str().unwrap();
         let expected = format!("{last} answered nothing {place} request ");
-        assert!(told.contains(&expected), "{told}");
+        assert!(text.contains(&expected), "{text}");
     }
 }
 

@@ -55,7 +55,7 @@ fn compare(old: &str, new: &str, more: &[&str]) -> Ran {
 fn results(old: &str, new: &str) -> (i32, Vec<String>) {
     let ran = compare(old, new, &["--json", "-"]);
     let report = ran.json();
-    let told = |rule: &Value| {
+    let describe = |rule: &Value| {
         let conditions = rule["conditions"].as_array().unwrap();
         let conditions = conditions
             .iter()
@@ -71,7 +71,7 @@ fn results(old: &str, new: &str) -> (i32, Vec<String>) {
         .as_array()
         .unwrap()
         .iter()
-        .map(told)
+        .map(describe)
         .collect();
     assert!(jsonschema::is_valid(
         &crate::report::schema::<lbtest::parts::CompareReport>(),
@@ -86,14 +86,14 @@ const TOTAL: &str = r#"nginx.ingress.kubernetes.io/canary-weight: "3", nginx.ing
 fn a_weight_total_that_only_the_new_side_counts_is_found_and_explained() {
     let ran = compare(&nginx(TOTAL), &route(&weighted(7, ", weight: 3")), &[]);
     assert_eq!(ran.status, 1, "{}", ran.stderr);
-    for told in [
+    for message in [
         "differs   shop.example /",
         "shop-next gets 3 % in old and 30 % in new",
         "the canary-weight-total of 10 in Ingress shop-next counts for nothing, as ingress-nginx takes one below 100 \
          for 100: weight 3 is 3 %, not 30 %",
         "2 rules: 1 the same, 1 with another split",
     ] {
-        assert!(ran.stdout.contains(told), "{told}: {}", ran.stdout);
+        assert!(ran.stdout.contains(message), "{message}: {}", ran.stdout);
     }
     let summary = compare(
         &nginx(TOTAL),
@@ -119,7 +119,7 @@ fn a_weight_total_that_only_the_new_side_counts_is_found_and_explained() {
 
 #[test]
 fn what_is_written_in_another_way_is_the_same_and_told_so() {
-    for (new, told) in [
+    for (new, message) in [
         (route(&weighted(97, ", weight: 3")), "counts for nothing"),
         (
             route(&weighted(970, ", weight: 30")),
@@ -132,13 +132,13 @@ fn what_is_written_in_another_way_is_the_same_and_told_so() {
     ] {
         let ran = compare(&nginx(TOTAL), &new, &[]);
         assert_eq!(ran.status, 0, "{}", ran.stdout);
-        assert!(ran.stdout.contains(told), "{told}: {}", ran.stdout);
+        assert!(ran.stdout.contains(message), "{message}: {}", ran.stdout);
     }
     let tenth = r#"nginx.ingress.kubernetes.io/canary-weight: "10""#;
     let ran = compare(&nginx(tenth), &route(&weighted(9, "")), &[]);
     assert_eq!(ran.status, 0, "{}", ran.stdout);
-    let told = "shop-next has no weight in HTTPRoute shop, which means 1";
-    assert!(ran.stdout.contains(told), "{}", ran.stdout);
+    let message = "shop-next has no weight in HTTPRoute shop, which means 1";
+    assert!(ran.stdout.contains(message), "{}", ran.stdout);
 }
 
 #[test]
@@ -384,12 +384,12 @@ fn two_ingresses_are_asked_the_same_and_the_rule_that_is_lost_is_named() {
         (1, (6, names.to_vec())),
         "{report:#}"
     );
-    let told = report["checks"][3]["reasons"][0]["message"]
+    let text = report["checks"][3]["reasons"][0]["message"]
         .as_str()
         .unwrap();
     assert!(
-        told.starts_with("they route differently: challenge-app"),
-        "{told}"
+        text.starts_with("they route differently: challenge-app"),
+        "{text}"
     );
 
     let ran = both(&url(&before), "http://127.0.0.1:9/", &[]);

@@ -279,8 +279,8 @@ fn every_check_has_a_report_and_the_whole_a_verdict() {
     // 10 percentage points need fewer requests than the built-in 5.
     let requests = report["checks"][0]["report"]["plan"]["requests"].as_u64();
     assert!(requests.is_some_and(|n| n < 1000), "{requests:?}");
-    for told in ["weights", "again", "PASS", "2 of 2 checks passed"] {
-        assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+    for message in ["weights", "again", "PASS", "2 of 2 checks passed"] {
+        assert!(ran.stderr.contains(message), "{message}: {ran:?}");
     }
 }
 
@@ -340,8 +340,8 @@ fn what_is_for_a_single_run_is_refused_where_there_are_checks() {
         arguments.extend(given);
         let ran = lbtest(&arguments);
         assert_eq!((ran.status, ran.stdout.as_str()), (2, ""), "{ran:?}");
-        let told = format!("error: {} is for a single run", given[0]);
-        assert!(ran.stderr.starts_with(&told), "{ran:?}");
+        let message = format!("error: {} is for a single run", given[0]);
+        assert!(ran.stderr.starts_with(&message), "{ran:?}");
     }
 }
 

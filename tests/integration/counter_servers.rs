@@ -53,8 +53,8 @@ impl Counted {
     }
 
     fn reading(&self, name: &str) -> PathBuf {
-        let file = PathBuf::from(self.server.told("directory")).join(name);
-        fs::write(&file, get(self.server.told("metrics_url"), "GET")).unwrap();
+        let file = PathBuf::from(self.server.value("directory")).join(name);
+        fs::write(&file, get(self.server.value("metrics_url"), "GET")).unwrap();
         file
     }
 
@@ -130,7 +130,7 @@ fn the_counters_of_envoy_say_what_lbtest_saw_and_their_reset_is_noticed() {
     let before = counted.reading("before.prom");
     let reset = counted
         .server
-        .told("metrics_url")
+        .value("metrics_url")
         .replace("/stats/prometheus", "/reset_counters");
     assert_eq!(get(&reset, "POST").trim(), "OK");
     // Fewer than before, so that the fall shows.
@@ -156,10 +156,10 @@ fn caddy_counts_no_upstreams_and_lbtest_says_where_to_look() {
 #[test]
 fn a_prometheus_server_says_what_haproxy_counted_over_a_range() {
     let counted = Counted::start("haproxy", ["v1", "v2"]);
-    let directory = counted.server.told("directory");
+    let directory = counted.server.value("directory");
     let target = counted
         .server
-        .told("metrics_url")
+        .value("metrics_url")
         .replace("http://", "")
         .replace("/metrics", "");
     let file = format!("{directory}/prometheus.yml");

@@ -96,10 +96,10 @@ fn one_channel_that_keeps_to_a_backend_is_told() {
     };
     let pinned = found("per-connection");
     assert_eq!(pinned[0]["code"], "pinned_by_connection", "{pinned:?}");
-    let told = pinned[0]["message"].as_str().unwrap();
+    let text = pinned[0]["message"].as_str().unwrap();
     assert!(
-        told.starts_with("all 3664 responses on the one connection came from v"),
-        "{told}"
+        text.starts_with("all 3664 responses on the one connection came from v"),
+        "{text}"
     );
     assert!(found("random").is_empty());
 }
@@ -197,8 +197,8 @@ fn a_workload_of_no_label_has_a_share_of_its_own_and_fails_where_every_label_is_
     assert_eq!((status, codes(&report)[0]), (1, "unexpected_backend"));
     let (own, foreign) = (&report["backends"][0], &report["unmapped"][0]);
     for (row, share) in [(own, 0.6), (foreign, 0.1)] {
-        let told = row["share"].as_f64().unwrap();
-        assert!((told - share).abs() < 0.02, "{row}");
+        let shown = row["share"].as_f64().unwrap();
+        assert!((shown - share).abs() < 0.02, "{row}");
     }
 }
 

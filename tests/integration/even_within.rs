@@ -96,8 +96,8 @@ fn a_part_that_is_off_fails_the_whole_and_says_where() {
         (1, "pods_uneven"),
         "{report:#}"
     );
-    let told = message(&report, "reasons");
-    assert!(told.starts_with("within v1: challenge-app-slow-"), "{told}");
+    let text = message(&report, "reasons");
+    assert!(text.starts_with("within v1: challenge-app-slow-"), "{text}");
     assert_eq!(report["findings"][0]["code"], "pod_cold", "{report:#}");
 
     let (status, report) = within(&["--pods", "v1=2,v2=1"]);
@@ -138,7 +138,7 @@ fn pods_within_backends_are_counted_first_where_nobody_counted_them() {
 
 #[test]
 fn what_says_nothing_of_pods_within_backends_is_refused_beside_them() {
-    for (arguments, told) in [
+    for (arguments, message) in [
         (&["--expect-even=3"][..], "does not say whose pods they are"),
         (
             &["--expect-even=v3=1"],
@@ -160,7 +160,7 @@ fn what_says_nothing_of_pods_within_backends_is_refused_beside_them() {
     ] {
         let ran = lbtest(&[&["demo", "--expect", "v1=70,v2=30"], arguments].concat());
         assert_eq!(ran.status, 2, "{arguments:?}: {}", ran.stderr);
-        assert!(ran.stderr.contains(told), "{}", ran.stderr);
+        assert!(ran.stderr.contains(message), "{}", ran.stderr);
     }
     let ran = lbtest(&["demo", "--expect-even=v1=3"]);
     assert!(
@@ -301,11 +301,11 @@ fn manifests_count_the_pods_of_each_backend_and_name_the_one_that_is_silent() {
     let ran = run("", &["--expect-even", "--pods", "v1=2,v2=1"]);
     let report = ran.json();
     assert_eq!((ran.status, codes(&report)[0]), (1, "pod_never_answered"));
-    let told = message(&report, "reasons");
-    let silent = names.iter().find(|name| told.contains(&***name));
+    let text = message(&report, "reasons");
+    let silent = names.iter().find(|name| text.contains(&***name));
     assert!(
-        silent.is_some() && told.starts_with("within v1: 2 of 3 pods answered"),
-        "{told}"
+        silent.is_some() && text.starts_with("within v1: 2 of 3 pods answered"),
+        "{text}"
     );
 
     let ran = run(&names[0], &["--expect-even"]);

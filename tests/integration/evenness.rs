@@ -48,9 +48,9 @@ fn pods_that_nobody_counted_are_found_first_and_visibly() {
     assert_eq!(report["evenness"]["pods_expected"], 7);
     let found = &report["requests"]["set_aside_by_reason"]["discovery"];
     assert_eq!(found, 108);
-    let told = "7 pods answered 108 requests, which are set aside; another that gets half of an equal share is missed \
+    let message = "7 pods answered 108 requests, which are set aside; another that gets half of an equal share is missed \
                 at most 1 run in 1000";
-    assert!(stderr.contains(told), "{stderr}");
+    assert!(stderr.contains(message), "{stderr}");
     let opened = report["connections"]["opened"].as_u64();
     let sent = report["requests"]["sent"].as_u64();
     assert_eq!(opened, sent, "the connections of the discovery count");
@@ -97,12 +97,12 @@ fn a_ready_pod_of_the_manifests_that_never_answered_is_named() {
         "{stderr}"
     );
     assert_eq!((status, codes(&report)[0]), (1, "pod_never_answered"));
-    let told = message(&report, "reasons");
+    let text = message(&report, "reasons");
     assert!(
-        told.contains(&format!(
+        text.contains(&format!(
             "responses: {silent} never did, and gets at most 0.136 %"
         )),
-        "{told}"
+        "{text}"
     );
     // One that is not ready gets nothing by right.
     std::fs::write(&file, list("False")).unwrap();
@@ -127,9 +127,9 @@ fn a_pod_that_never_answered_fails_with_the_bound_of_what_it_gets() {
     let (status, report) = demo(&["--pods", "app=4"]);
     assert_eq!(status, 1);
     assert_eq!(codes(&report), ["pod_never_answered"]);
-    let told = message(&report, "reasons");
-    assert!(told.starts_with("4 of 5 pods answered"), "{told}");
-    assert!(told.contains("at most 0.136 % of the requests"), "{told}");
+    let text = message(&report, "reasons");
+    assert!(text.starts_with("4 of 5 pods answered"), "{text}");
+    assert!(text.contains("at most 0.136 % of the requests"), "{text}");
     assert_eq!(report["evenness"]["pods_seen"], 4);
 }
 
@@ -138,9 +138,9 @@ fn a_pod_at_half_its_share_fails_and_is_named() {
     let (status, report) = demo(&["--split", "a=8,slow=1", "--pods", "a=4"]);
     assert_eq!(status, 1);
     assert_eq!(codes(&report), ["pods_uneven"]);
-    let told = message(&report, "reasons");
-    assert!(told.starts_with("challenge-app-slow-"), "{told}");
-    assert!(told.contains("0.57 × its equal share"), "{told}");
+    let text = message(&report, "reasons");
+    assert!(text.starts_with("challenge-app-slow-"), "{text}");
+    assert!(text.contains("0.57 × its equal share"), "{text}");
     let findings: Vec<&str> = report["findings"]
         .as_array()
         .unwrap()
@@ -172,10 +172,10 @@ fn two_groups_of_pods_are_told_with_what_each_gets() {
     let groups = findings(&report)[0];
     assert_eq!(groups["code"], "pods_in_two_groups", "{groups:#}");
     assert_eq!(groups["evidence"]["pods_with_more"], 2.0);
-    let told = groups["message"].as_str().unwrap();
+    let text = groups["message"].as_str().unwrap();
     assert!(
-        told.starts_with("2 pods get 1.2") && told.contains("and 3 pods get 0.8"),
-        "{told}"
+        text.starts_with("2 pods get 1.2") && text.contains("and 3 pods get 0.8"),
+        "{text}"
     );
 }
 
@@ -240,14 +240,14 @@ fn a_pod_that_comes_goes_or_restarts_is_named_and_decides_nothing() {
             "c-.* nothing before request 2",
         ),
     ];
-    for (split, even, shift, told) in cases {
+    for (split, even, shift, text) in cases {
         let rest = ["--pods", "a=4", "--shift", shift, "--json", "-"];
         let ran = lbtest(&[&["demo", even], split, &rest].concat());
         let report = ran.json();
         assert_eq!(ran.status, 3, "{shift}: {:#}", report["reasons"]);
-        let pattern = regex::Regex::new(&format!("challenge-app-{told}")).unwrap();
+        let pattern = regex::Regex::new(&format!("challenge-app-{text}")).unwrap();
         let message = message(&report, "reasons");
-        assert!(pattern.is_match(&message), "{told}: {message}");
+        assert!(pattern.is_match(&message), "{text}: {message}");
         let codes = codes(&report);
         assert!(
             codes[0] == "drift" && !codes.contains(&"pods_uneven"),

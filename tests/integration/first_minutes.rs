@@ -108,11 +108,11 @@ fn an_ascii_terminal_gets_ascii() {
         "--observed",
         "v1=69,v2=30",
     ];
-    let told = |locale: &str| {
+    let describe = |locale: &str| {
         let output = command(&arguments).env("LC_ALL", locale).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let (plain, rich) = (told("C"), told("C.UTF-8"));
+    let (plain, rich) = (describe("C"), describe("C.UTF-8"));
     assert!(plain.is_ascii() && plain.contains("<= 0.001"), "{plain}");
     assert!(!rich.is_ascii() && rich.contains("X²"), "{rich}");
 }
@@ -230,18 +230,21 @@ fn manual_pages_are_printed_and_written() {
 #[test]
 fn without_arguments_the_first_steps_are_said() {
     let output = command(&[]).output().unwrap();
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{told}");
-    assert!(told.starts_with("error: --expect is missing"), "{told}");
-    assert!(told.contains("\n  lbtest demo "), "{told}");
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{message}");
+    assert!(
+        message.starts_with("error: --expect is missing"),
+        "{message}"
+    );
+    assert!(message.contains("\n  lbtest demo "), "{message}");
 }
 
 #[test]
 fn the_first_line_says_what_was_observed_and_quiet_leaves_it_alone() {
     let output = command(&["demo", "--quiet"]).output().unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
+    let message = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
-        told,
+        message,
         "PASS  v1 69.4 %, v2 30.6 %: matches 70/30, off by less than 5 pp\n"
     );
     let said = String::from_utf8_lossy(&output.stderr);
@@ -252,8 +255,8 @@ fn the_first_line_says_what_was_observed_and_quiet_leaves_it_alone() {
 fn a_run_is_announced_on_one_short_line_and_in_full_when_asked() {
     for (arguments, is_said) in [(&["demo"][..], false), (&["demo", "-v"], true)] {
         let output = command(arguments).output().unwrap();
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let first = told.lines().next().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        let first = message.lines().next().unwrap();
         assert!(
             first.starts_with("3664 requests to http://127.0.0.1:"),
             "{first}"
@@ -270,15 +273,15 @@ fn a_run_is_announced_on_one_short_line_and_in_full_when_asked() {
             "{first}"
         );
         let zone = "shifts between 1 pp and 4 pp fail in 2, 25, 73, 97 % of the runs";
-        assert_eq!(told.contains(zone), is_said, "{told}");
+        assert_eq!(message.contains(zone), is_said, "{message}");
     }
 }
 
 #[test]
 fn a_run_that_fails_says_what_to_do_next_and_one_that_passes_nothing() {
     let next = |more: &[&str]| {
-        let told = lbtest(&[&["demo", "--expect", "v1=70,v2=30"], more].concat()).stdout;
-        told.lines().last().unwrap().to_owned()
+        let message = lbtest(&[&["demo", "--expect", "v1=70,v2=30"], more].concat()).stdout;
+        message.lines().last().unwrap().to_owned()
     };
     assert_eq!(
         next(&["--split", "v1=60,v2=40"]),
@@ -304,12 +307,12 @@ fn the_table_of_backends_fits_a_terminal_whatever_the_names() {
     let output = command(&["demo", "--expect", &expect, "--fault", "v1=503:2%"])
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    let table = told
+    let message = String::from_utf8(output.stdout).unwrap();
+    let table = message
         .lines()
         .skip_while(|line| !line.starts_with("backend "));
     let table: Vec<&str> = table.take(3).collect();
-    assert_eq!(table.len(), 3, "{told}");
+    assert_eq!(table.len(), 3, "{message}");
     for line in table {
         assert!(line.chars().count() <= 80, "{line}");
     }
@@ -317,14 +320,14 @@ fn the_table_of_backends_fits_a_terminal_whatever_the_names() {
 
 #[test]
 fn the_plan_shows_the_shifts_that_matter_for_the_split() {
-    let told = lbtest(&["plan", "--expect", "v1=99,v2=1"]).stdout;
+    let message = lbtest(&["plan", "--expect", "v1=99,v2=1"]).stdout;
     for shift in ["  0.1 pp ", "  0.5 pp ", "  0.6 pp "] {
-        assert!(told.contains(shift), "{told}");
+        assert!(message.contains(shift), "{message}");
     }
     // Beyond it all is certain.
-    assert_eq!(told.matches("  100.00 %").count(), 1, "{told}");
+    assert_eq!(message.matches("  100.00 %").count(), 1, "{message}");
     // A tolerance of more than half of the smallest share is that half.
-    let prices = told.split("tolerance  requests").nth(1).unwrap();
+    let prices = message.split("tolerance  requests").nth(1).unwrap();
     let requests = prices
         .lines()
         .filter_map(|line| line.split_whitespace().nth(2));
@@ -371,13 +374,13 @@ fn what_curl_calls_so_means_the_same() {
     };
     // The embedded ingress shows nothing of a request, so that it is enough that each is taken.
     let habits = ["-X", "POST", "-u", "me:secret", "-A", "curl/8", "--http1.1"];
-    let told = report(&habits);
-    assert_eq!(told["requests"]["attributed"], 20, "{told}");
+    let message = report(&habits);
+    assert_eq!(message["requests"]["attributed"], 20, "{message}");
     assert_eq!(
-        told["target"]["protocol"].as_str().unwrap_or("http/1.1"),
+        message["target"]["protocol"].as_str().unwrap_or("http/1.1"),
         "http/1.1"
     );
-    let line = told["command_line"].as_str().unwrap();
+    let line = message["command_line"].as_str().unwrap();
     assert!(
         line.contains("'--user=me:…'") && !line.contains("secret"),
         "{line}"
@@ -414,7 +417,7 @@ fn a_rule_that_finds_nothing_is_named_and_one_that_would_is_proposed() {
         // Its pod stands behind what is shown of it.
         ("echo", ": --identify json:/pod or "),
     ] {
-        let told = lbtest(&[
+        let message = lbtest(&[
             "demo",
             "--identify",
             "json:/nope",
@@ -423,13 +426,14 @@ fn a_rule_that_finds_nothing_is_named_and_one_that_would_is_proposed() {
             "-n",
             "20",
         ]);
-        assert_eq!(told.status, 4, "{told:?}");
+        assert_eq!(message.status, 4, "{message:?}");
         assert!(
-            told.stdout
+            message
+                .stdout
                 .contains("--identify json:/nope matched nothing in them"),
-            "{told:?}"
+            "{message:?}"
         );
-        assert!(told.stdout.contains(proposed), "{told:?}");
+        assert!(message.stdout.contains(proposed), "{message:?}");
     }
 }
 
@@ -458,10 +462,10 @@ fn the_short_help_of_the_demo_is_shorter_than_the_long_one() {
 
 #[test]
 fn a_slow_run_is_told_what_stopping_early_would_save() {
-    let told = lbtest(&["plan", "--expect", "v1=70,v2=30", "--rate", "10/s"]).stdout;
+    let message = lbtest(&["plan", "--expect", "v1=70,v2=30", "--rate", "10/s"]).stdout;
     assert!(
-        told.contains("; --sequential would take about 1600 requests (2 m 35 s)"),
-        "{told}"
+        message.contains("; --sequential would take about 1600 requests (2 m 35 s)"),
+        "{message}"
     );
     let quick = lbtest(&["plan", "--expect", "v1=70,v2=30", "--rate", "1000/s"]).stdout;
     assert!(!quick.contains("--sequential"), "{quick}");

@@ -164,16 +164,16 @@ fn every_step_of_a_rollout_is_judged_and_its_time_to_live_is_bounded() {
             // Status moves without the weight: no step of its own.
             followed.feed(&object(weight));
             ingress.shift(weight);
-            let told = followed.line();
-            assert_eq!(told["step"], step, "{told}");
-            assert_eq!(told["verdict"], "pass", "{told}");
+            let message = followed.line();
+            assert_eq!(message["step"], step, "{message}");
+            assert_eq!(message["verdict"], "pass", "{message}");
             let expect = format!("{stable}={},{prefix}-canary={weight}", 100 - weight);
-            assert_eq!(told["expect"], expect.as_str(), "{told}");
+            assert_eq!(message["expect"], expect.as_str(), "{message}");
             assert!(
-                told["live_within_seconds"].as_f64().unwrap() > 0.0,
-                "{told}"
+                message["live_within_seconds"].as_f64().unwrap() > 0.0,
+                "{message}"
             );
-            assert!(told["requests"].as_u64().unwrap() > 0, "{told}");
+            assert!(message["requests"].as_u64().unwrap() > 0, "{message}");
         }
         let whole = followed.line();
         assert_eq!(
@@ -222,10 +222,10 @@ fn routes_of_the_gateway_api_and_of_istio_are_followed() {
         for weight in [5, 50] {
             followed.feed(&object(weight));
             ingress.shift(weight);
-            let told = followed.line();
+            let message = followed.line();
             let expect = format!("shop-stable={},shop-canary={weight}", 100 - weight);
-            assert_eq!(told["expect"], expect.as_str(), "{told}");
-            assert_eq!(told["verdict"], "pass", "{told}");
+            assert_eq!(message["expect"], expect.as_str(), "{message}");
+            assert_eq!(message["verdict"], "pass", "{message}");
         }
         assert_eq!(followed.line()["steps"], 2);
         assert_eq!(followed.status(), Some(0));
@@ -240,28 +240,28 @@ fn a_canary_ingress_is_followed_until_it_is_deleted() {
     followed.feed(&event("ADDED", &nginx_ingress("shop-stable", None)));
     followed.feed(&event("ADDED", &nginx_ingress("shop-canary", Some(5))));
     // Until the canary is there, its mapping waits.
-    let told = followed.line();
+    let message = followed.line();
     assert_eq!(
-        (&told["expect"], &told["verdict"]),
+        (&message["expect"], &message["verdict"]),
         (&"shop-stable=95,shop-canary=5".into(), &"pass".into()),
-        "{told}"
+        "{message}"
     );
     let canary = nginx_ingress("shop-canary", Some(50));
     ingress.shift(50);
     followed.feed(&event("MODIFIED", &canary));
-    let told = followed.line();
+    let message = followed.line();
     assert_eq!(
-        (&told["expect"], &told["verdict"]),
+        (&message["expect"], &message["verdict"]),
         (&"shop-stable=50,shop-canary=50".into(), &"pass".into()),
-        "{told}"
+        "{message}"
     );
     ingress.shift(0);
     followed.feed(&event("DELETED", &canary));
-    let told = followed.line();
+    let message = followed.line();
     assert_eq!(
-        (&told["expect"], &told["verdict"]),
+        (&message["expect"], &message["verdict"]),
         (&"shop-stable=100".into(), &"pass".into()),
-        "{told}"
+        "{message}"
     );
     drop(followed.stdin.take());
     let whole = followed.line();

@@ -55,12 +55,12 @@ fn cases(document: &str) -> Vec<(String, String)> {
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
-    let told = String::from_utf8(output.stdout).unwrap();
+    let message = String::from_utf8(output.stdout).unwrap();
     let pair = |line: &str| {
         let (name, status) = line.split_once('\t').unwrap();
         (name.to_owned(), status.to_owned())
     };
-    told.lines().map(pair).collect()
+    message.lines().map(pair).collect()
 }
 
 #[test]

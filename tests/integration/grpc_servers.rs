@@ -6,7 +6,7 @@ use crate::program::{Ran, codes, findings};
 use crate::servers::Server;
 
 /// What is told of a run: its exit status and its report.
-fn told(ran: &Ran) -> (i32, Value) {
+fn judged(ran: &Ran) -> (i32, Value) {
     (ran.status, ran.json())
 }
 
@@ -17,7 +17,7 @@ fn message(report: &Value) -> &str {
 /// The health check, at the wider tolerance of tests that must not fail by chance.
 fn call(server: &Server, url: &str, options: &[&str]) -> (i32, Value) {
     let base = ["--grpc", "--tolerance", "15"];
-    told(&server.gate_at(server.told(url), &[&base, options].concat()))
+    judged(&server.gate_at(server.value(url), &[&base, options].concat()))
 }
 
 fn expected<'a>(weights: &'a str, more: &[&'a str]) -> Vec<&'a str> {
@@ -26,7 +26,7 @@ fn expected<'a>(weights: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 fn passes_and_fails(kind: &str) {
     let server = Server::start(&[kind, "--grpc", "--weights", "v1=70,v2=30", "--tls"]);
-    let authority = server.told("ca_file");
+    let authority = server.value("ca_file");
     let ways: [(&str, &[&str]); 2] = [("h2c_url", &[]), ("tls_url", &["--cacert", authority])];
     for (url, trust) in ways {
         for identify in ["header:x-pod-name", "trailer:x-pod-name"] {
@@ -43,8 +43,8 @@ fn passes_and_fails(kind: &str) {
 
         let in_message = ["--grpc", "shop.Cart/Get", "--identify", "field:3.1"];
         let options = [&in_message[..], &["--tolerance", "15"], trust].concat();
-        let address = server.told(url);
-        let (status, report) = told(&server.gate_at(address, &expected("v1=70,v2=30", &options)));
+        let address = server.value(url);
+        let (status, report) = judged(&server.gate_at(address, &expected("v1=70,v2=30", &options)));
         assert_eq!(status, 0, "{kind} {url}: {report:#}");
 
         // Channels with ten calls under way on each; one alone says nothing of others.
@@ -80,7 +80,7 @@ fn a_split_of_calls_that_is_60_40_fails_where_70_30_is_expected() {
         let server = Server::start(&[kind, "--grpc", "--weights", "v1=60,v2=40"]);
         let options = ["--grpc", "--identify", "header:x-pod-name"];
         let options = [&options[..], &["--expect", "v1=70,v2=30", "-n", "4k"]].concat();
-        let (status, report) = told(&server.gate_at(server.told("h2c_url"), &options));
+        let (status, report) = judged(&server.gate_at(server.value("h2c_url"), &options));
         assert_eq!(
             (status, codes(&report)[0]),
             (1, "split_off"),
@@ -115,8 +115,8 @@ fn a_backend_that_answers_unavailable_is_told() {
         );
         let finding = &report["findings"][0];
         assert_eq!(finding["code"], "canary_failing", "{report:#}");
-        let told = finding["message"].as_str().unwrap();
-        assert!(told.contains("UNAVAILABLE ×"), "{kind}: {told}");
+        let text = finding["message"].as_str().unwrap();
+        assert!(text.contains("UNAVAILABLE ×"), "{kind}: {text}");
     }
 }
 
@@ -159,10 +159,10 @@ fn codes_that_blame_the_server_count_for_max_error_and_others_do_not() {
                 "{what}"
             );
             assert_eq!(report["split_verdict"], "pass", "{what}");
-            let told = message(&report);
+            let text = message(&report);
             assert!(
-                told.contains("responses (100 %) have a status that blames the server (UNKNOWN,")
-                    && told.ends_with("--max-error allows 1 %"),
+                text.contains("responses (100 %) have a status that blames the server (UNKNOWN,")
+                    && text.ends_with("--max-error allows 1 %"),
                 "{what}"
             );
             assert_eq!(
@@ -191,17 +191,17 @@ fn a_plain_answer_in_place_of_a_call_is_told_with_one_hint() {
     let server = Server::start(&["static", "--weights", "v1=70,v2=30"]);
     let (status, report) = call(&server, "h2c_url", &["--expect", "v1=70,v2=30"]);
     assert_eq!((status, codes(&report).len()), (4, 1), "{report:#}");
-    let told = message(&report);
+    let text = message(&report);
     assert!(
-        told.ends_with(
+        text.ends_with(
             "requests got something that is not gRPC: the answer is plain HTTP (200): check the port and the path, and \
              that the ingress speaks gRPC to its backends"
         ),
-        "{told}"
+        "{text}"
     );
     // A port that speaks HTTP/1.1 alone.
     let (status, report) = call(&server, "url", &["--expect", "v1=70,v2=30"]);
     assert_eq!(status, 4, "{report:#}");
-    let told = report["reasons"].to_string();
-    assert_eq!(told.matches("gRPC needs HTTP/2").count(), 1, "{told}");
+    let text = report["reasons"].to_string();
+    assert_eq!(text.matches("gRPC needs HTTP/2").count(), 1, "{text}");
 }

@@ -63,10 +63,11 @@ fn ingress() -> (Handle, String) {
 /// What two reports of the same split have in common, wherever its manifests came from.
 fn settled(report: &Value) -> Vec<String> {
     let fields = ["verdict", "reasons", "assignment", "plan"];
-    let told = fields.iter().map(|field| report[field].to_string());
+    let message = fields.iter().map(|field| report[field].to_string());
     let found = findings(report).into_iter().map(Value::to_string);
-    told.chain(found)
-        .map(|told| told.replace("kubectl:challenger-03", "standard input"))
+    message
+        .chain(found)
+        .map(|message| message.replace("kubectl:challenger-03", "standard input"))
         .collect()
 }
 

@@ -593,10 +593,10 @@ fn a_rule_that_is_never_reached_is_an_error_only_where_another_split_is_lost() {
              - {{filters: [{{type: RequestHeaderModifier}}], backendRefs: [{{name: a}}]}}\n  - backendRefs: [{{name: {second}}}]\n"
         )
     };
-    for (second, status, told) in [("a", 0, "what else it says is lost"), ("b", 1, "(b=1)")] {
+    for (second, status, message) in [("a", 0, "what else it says is lost"), ("b", 1, "(b=1)")] {
         let (found, findings) = lint(&rules(second), &[]);
         assert_eq!((found, findings.len()), (status, 1), "{findings:?}");
-        assert!(findings[0].2.contains(told), "{findings:?}");
+        assert!(findings[0].2.contains(message), "{findings:?}");
     }
 }
 
@@ -1094,10 +1094,10 @@ fn a_finding_has_the_line_of_its_field() {
         lines.contains(&("weights_sum_to_zero", Some(18))),
         "{lines:?}"
     );
-    let told = lbtest_reading(&["lint", "-"], text.as_bytes()).stdout;
+    let message = lbtest_reading(&["lint", "-"], text.as_bytes()).stdout;
     assert!(
-        told.contains("standard input:7, Service a: spec.trafficDistribution: is PreferClose"),
-        "{told}"
+        message.contains("standard input:7, Service a: spec.trafficDistribution: is PreferClose"),
+        "{message}"
     );
     let json = r#"{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {"trafficDistribution": "PreferClose"}}"#;
     let ran = lbtest_reading(&["lint", "-", "--json", "-"], json.as_bytes());

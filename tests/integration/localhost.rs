@@ -86,7 +86,7 @@ fn an_address_that_splits_otherwise_than_the_other_is_named() {
         let base = [url.as_str(), "--resolve", &resolve, "--json", "-"];
         lbtest(&[&base[..], &["--expect", expected]].concat())
     };
-    let told = |report: &serde_json::Value, place: usize| {
+    let describe = |report: &serde_json::Value, place: usize| {
         let finding = &report["findings"][place];
         assert_eq!(finding["code"], "addresses_differ", "{report:#}");
         let message = finding["message"].as_str().unwrap();
@@ -102,7 +102,7 @@ fn an_address_that_splits_otherwise_than_the_other_is_named() {
         (1, vec!["split_off", "addresses_differ"]),
         "{ran:?}"
     );
-    told(&ran.json(), 0);
+    describe(&ran.json(), 0);
 
     // What both do together is 60/40.
     let ran = gate("v1=60,v2=40");
@@ -111,7 +111,7 @@ fn an_address_that_splits_otherwise_than_the_other_is_named() {
         (3, "addresses_differ"),
         "{ran:?}"
     );
-    told(&ran.json(), 0);
+    describe(&ran.json(), 0);
     let base = [&url, "--resolve", &resolve, "--expect", "v1=60,v2=40"];
     let text = lbtest(&base).stdout;
     assert_eq!(text.matches("saw different splits").count(), 1, "{text}");

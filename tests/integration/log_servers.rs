@@ -124,8 +124,8 @@ impl Marked {
     /// `apps` serves them: nginx or gunicorn.
     fn start(weights: &str, apps: &str) -> Self {
         let server = Server::start(&["nginx", "--weights", weights, "--silent", apps]);
-        let run = format!("{}/run.json", server.told("directory"));
-        let host = server.told("host");
+        let run = format!("{}/run.json", server.value("directory"));
+        let host = server.value("host");
         let options = ["--expect", "v1=70,v2=30", "--identify", "logs"];
         let promise = ["--tolerance", "15", "--alpha", "1e-8", "-n", "3000"];
         let base = [server.url(), "--host", host, "--json", &run];
@@ -138,7 +138,7 @@ impl Marked {
 
     /// The lines of an app's log, once all are there.
     fn log(&self, label: &str) -> Vec<String> {
-        let file = format!("{}/{label}.log", self.server.told("directory"));
+        let file = format!("{}/{label}.log", self.server.value("directory"));
         let text = fs::read_to_string(file).unwrap();
         text.lines().map(str::to_owned).collect()
     }
@@ -201,7 +201,7 @@ fn a_marked_run_is_judged_by_the_logs_of_apps_that_name_nobody() {
     assert_ne!(half.status, 0, "{half:?}");
     let of_files = ["v1", "v2"].map(|label| {
         let pod = marked.server.about["pods"][label].as_str().unwrap();
-        let directory = marked.server.told("directory");
+        let directory = marked.server.value("directory");
         let file = format!("{directory}/{pod}.log");
         fs::copy(format!("{directory}/{label}.log"), &file).unwrap();
         file

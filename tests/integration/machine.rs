@@ -103,8 +103,8 @@ fn what_this_machine_lacks_is_one_sentence_with_the_remedy() {
     ] {
         let ran = limited(limit, arguments);
         assert_eq!(ran.status, 4, "{ran:?}");
-        let told = [&*ran.stdout, &*ran.stderr].concat();
-        assert!(told.contains(remedy), "{ran:?}");
+        let message = [&*ran.stdout, &*ran.stderr].concat();
+        assert!(message.contains(remedy), "{ran:?}");
     }
     let ran = limited(
         "true",

@@ -89,9 +89,9 @@ fn every_kind_gives_the_split_that_its_manifest_says() {
             assert_eq!(found.conditions.join(", "), asks, "{shown}");
         }
         if let Some(backends) = says(&text, "backends") {
-            let mut told = found.backends.clone();
-            told.sort();
-            assert_eq!(told.join(", "), backends, "{shown}");
+            let mut parts = found.backends.clone();
+            parts.sort();
+            assert_eq!(parts.join(", "), backends, "{shown}");
         }
     }
 }

@@ -226,14 +226,14 @@ fn other_plans_are_refused(reports: &Reports) {
         let ran = lbtest_reading(&["merge", "-", "--json"], log.as_bytes());
         let report = ran.json();
         assert_eq!((ran.status, codes(&report)[0]), (3, code), "{field}");
-        let told = reason(&report);
+        let message = reason(&report);
         assert!(
-            told.contains("shard 7")
+            message.contains("shard 7")
                 && (code.ends_with("run")
-                    || told.contains("digest")
-                    || told.contains(field)
+                    || message.contains("digest")
+                    || message.contains(field)
                     || field == "settings_digest"),
-            "{told}"
+            "{message}"
         );
     }
 }
@@ -374,9 +374,9 @@ fn shards_that_ran_in_turn_are_told_so_and_given_no_number_of_connections() {
     let merged = lbtest_reading(&["merge", "-", "--json"], both.as_bytes()).json();
     let found = merged["findings"].as_array().unwrap();
     let behind = found.iter().find(|one| one["code"] == "rate_not_reached");
-    let told = behind.unwrap()["message"].as_str().unwrap();
-    assert!(told.contains("did not run all at the same time"), "{told}");
-    assert!(!told.contains("it takes about -c"), "{told}");
+    let text = behind.unwrap()["message"].as_str().unwrap();
+    assert!(text.contains("did not run all at the same time"), "{text}");
+    assert!(!text.contains("it takes about -c"), "{text}");
 }
 
 #[test]

@@ -123,7 +123,7 @@ fn an_ingress_that_demands_a_certificate_is_passed_with_the_right_one_alone() {
     let nginx = Nginx::start();
     let right = nginx.gate(Some("client"));
     assert_eq!(right.status, 0, "{right:?}");
-    for (client, told) in [
+    for (client, message) in [
         (None, "demands a client's certificate"),
         (Some("stranger"), "refuses the client's certificate"),
     ] {
@@ -131,7 +131,7 @@ fn an_ingress_that_demands_a_certificate_is_passed_with_the_right_one_alone() {
         assert_eq!(ran.status, 4, "{client:?}: {ran:?}");
         let report = ran.json();
         assert!(
-            report["reasons"].to_string().contains(told),
+            report["reasons"].to_string().contains(message),
             "{client:?}: {:?} {report:#}",
             codes(&report)
         );

@@ -431,21 +431,21 @@ fn each_cause_is_diagnosed_at_every_seed() {
                 assert!(finding.evidence.values().all(|figure| figure.is_finite()));
             }
         }
-        let told = |counts: &BTreeMap<String, u32>| {
-            let told: Vec<String> = counts
+        let describe = |counts: &BTreeMap<String, u32>| {
+            let describe: Vec<String> = counts
                 .iter()
                 .map(|(what, count)| match &**what {
                     "" => format!("none × {count}"),
                     what => format!("{what} × {count}"),
                 })
                 .collect();
-            told.join(", ")
+            describe.join(", ")
         };
         println!(
             "{:44} {:24} {} ({:.1?})",
             scenario.cause,
-            told(&verdicts),
-            told(&diagnoses),
+            describe(&verdicts),
+            describe(&diagnoses),
             began.elapsed()
         );
     }

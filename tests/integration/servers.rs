@@ -36,13 +36,13 @@ impl Server {
     }
 
     pub(crate) fn url(&self) -> &str {
-        self.told("url")
+        self.value("url")
     }
 
     /// A part of what the launcher told of the server.
-    pub(crate) fn told(&self, part: &str) -> &str {
-        let told = self.about[part].as_str();
-        told.unwrap_or_else(|| panic!("no {part}: {}", self.about))
+    pub(crate) fn value(&self, part: &str) -> &str {
+        let message = self.about[part].as_str();
+        message.unwrap_or_else(|| panic!("no {part}: {}", self.about))
     }
 
     /// Runs the gate against it, for 70/30.
@@ -59,7 +59,7 @@ impl Server {
         let host = if more.contains(&"--host") {
             vec![]
         } else {
-            vec!["--host", self.told("host")]
+            vec!["--host", self.value("host")]
         };
         lbtest(&[&base[..], &host, more].concat())
     }
@@ -67,7 +67,7 @@ impl Server {
     /// A server launched with 70/30 and `--tls` passes that and fails 50/50, over HTTP/1.1 and HTTP/2, in
     /// the clear and over TLS, on fresh connections and on those that are kept open.
     fn passes_and_fails_over_each_protocol(&self) {
-        let authority = self.told("ca_file");
+        let authority = self.value("ca_file");
         let ways: [(&str, &[&str]); 4] = [
             ("url", &[]),
             ("h2c_url", &["--http2"]),
@@ -82,7 +82,7 @@ impl Server {
             };
             let run = |expected, uses: &[&str]| {
                 let base = ["--expect", expected, "--tolerance", "15"];
-                let ran = self.gate_at(self.told(url), &[&base, options, uses].concat());
+                let ran = self.gate_at(self.value(url), &[&base, options, uses].concat());
                 let report = ran.json();
                 let requests = &report["requests"];
                 // First what the server's part in it is: the end of a long message may be cut.
@@ -138,7 +138,7 @@ fn nginx_with_the_split_passes_and_every_other_host_is_explained() {
 
 /// The checks' own error rates: see [`SIX`].
 fn six_checks(server: &Server) -> Ran {
-    let host = server.told("host");
+    let host = server.value("host");
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lbtest.toml");
     let text = SIX.replace("URL", server.url()).replace("HOST", host);
@@ -256,7 +256,7 @@ fn round_robin_over_kept_connections_passes_and_is_called_so() {
         let base = [
             server.url(),
             "--host",
-            server.told("host"),
+            server.value("host"),
             "--connect-timeout",
             "60s",
         ];
@@ -321,7 +321,13 @@ fn pods_behind_haproxy_are_even_in_turn_and_alone_by_the_clients_address() {
             "--json",
             "-",
         ];
-        let ran = lbtest(&[&[server.url(), "--host", server.told("host")], &options[..]].concat());
+        let ran = lbtest(
+            &[
+                &[server.url(), "--host", server.value("host")],
+                &options[..],
+            ]
+            .concat(),
+        );
         let report = ran.json();
         assert_eq!(
             (ran.status, codes(&report)[0]),
@@ -382,8 +388,8 @@ fn a_proxy_of_tcp_connections_passes_the_split_and_fails_another() {
             let options = [&[kind, "--tcp", "--weights", "v1=70,v2=30"], tls].concat();
             let server = Server::start(&options);
             let scheme = if secured { "tls" } else { "tcp" };
-            let url = format!("{scheme}://{}", server.told("tcp_address"));
-            let authority = if secured { server.told("ca_file") } else { "" };
+            let url = format!("{scheme}://{}", server.value("tcp_address"));
+            let authority = if secured { server.value("ca_file") } else { "" };
             let trust = ["--cacert", authority];
             let rules: &[&str] = if secured {
                 &["cert:cn", "cert:san", r"pod (\S+)"]

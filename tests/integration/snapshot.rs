@@ -70,7 +70,7 @@ fn a_run_that_is_killed_leaves_what_it_had_measured() {
 
 #[test]
 fn a_snapshot_that_cannot_be_written_or_merged_is_refused_before_load() {
-    for (arguments, told) in [
+    for (arguments, message) in [
         (&["--snapshot", "/nowhere/x.json"][..], "--snapshot"),
         (&["--snapshot", "-"], "name a file"),
         (&["--snapshot", "x.json", "--sequential"], "--sequential"),
@@ -84,6 +84,6 @@ fn a_snapshot_that_cannot_be_written_or_merged_is_refused_before_load() {
             .unwrap();
         let stderr = String::from_utf8_lossy(&ran.stderr);
         assert_eq!(ran.status.code(), Some(2), "{stderr}");
-        assert!(stderr.contains(told), "{stderr}");
+        assert!(stderr.contains(message), "{stderr}");
     }
 }

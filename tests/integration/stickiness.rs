@@ -50,10 +50,10 @@ fn an_ingress_without_affinity_fails_with_the_moves_as_evidence() {
     assert_eq!(ran.status, 1, "{ran:?}");
     let report = ran.json();
     assert_eq!(codes(&report), ["session_moved", "nothing_to_carry"]);
-    let told = &report["stickiness"]["moves"][0];
-    assert_ne!(told["from_label"], told["to_label"]);
+    let message = &report["stickiness"]["moves"][0];
+    assert_ne!(message["from_label"], message["to_label"]);
     for pod in ["from_pod", "to_pod"] {
-        let pod = told[pod].as_str().unwrap();
+        let pod = message[pod].as_str().unwrap();
         assert!(ran.stderr.contains(pod), "{pod}: {ran:?}");
     }
 }

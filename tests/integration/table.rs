@@ -150,7 +150,7 @@ fn what_the_gate_would_refuse_is_no_check() {
              hostnames: [\"{host}\"]\n  rules: [{{backendRefs: [{{name: shop, weight: 9}}, {{name: next, weight: {next}}}]}}]\n"
         )
     };
-    let told = |manifests: &str| {
+    let describe = |manifests: &str| {
         let ran = lbtest_reading(&["checks", "-"], manifests.as_bytes());
         let left_out: Vec<String> = ran
             .stdout
@@ -165,19 +165,22 @@ fn what_the_gate_would_refuse_is_no_check() {
     };
     let good = route("shop.example", "public", "a", 1);
     let (status, checks, left_out) =
-        told(&(good.clone() + &route("shop example", "public", "b", 1)));
+        describe(&(good.clone() + &route("shop example", "public", "b", 1)));
     assert_eq!((status, checks, left_out.len()), (0, 1, 1), "{left_out:?}");
     assert!(left_out[0].contains("is not a host name"), "{left_out:?}");
-    let (_, checks, left_out) = told(&(good.clone() + &route("bücher.example", "public", "b", 1)));
+    let (_, checks, left_out) =
+        describe(&(good.clone() + &route("bücher.example", "public", "b", 1)));
     assert_eq!((checks, left_out.len()), (1, 1), "{left_out:?}");
     // One address can't be two Gateways.
-    let (_, checks, left_out) = told(&(good.clone() + &route("shop.example", "inside", "b", 3)));
+    let (_, checks, left_out) =
+        describe(&(good.clone() + &route("shop.example", "inside", "b", 3)));
     assert_eq!((checks, left_out.len()), (1, 1), "{left_out:?}");
     assert!(
         left_out[0].contains("check the rules of each by themselves"),
         "{left_out:?}"
     );
-    let (_, checks, left_out) = told(&(good.clone() + &route("shop.example", "inside", "b", 1)));
+    let (_, checks, left_out) =
+        describe(&(good.clone() + &route("shop.example", "inside", "b", 1)));
     assert_eq!((checks, left_out.len()), (1, 0), "{left_out:?}");
 }
 

@@ -99,11 +99,14 @@ fn walk(page: &str, url: &str) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{page}: {told}");
+    let message = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{page}: {message}");
     for shown in blocks.iter().filter(|block| block.info == "text") {
         let line = shown.text.lines().next().unwrap();
-        assert!(told.contains(line), "{page} shows {line:?}, not {told}");
+        assert!(
+            message.contains(line),
+            "{page} shows {line:?}, not {message}"
+        );
     }
     let known = ["sh", "sh,suite", "text", "toml", "yaml", "http"];
     for block in &blocks {
@@ -168,9 +171,9 @@ fn a_command_that_ends_otherwise_is_noticed() {
         .args(["-c", &script(&blocks(page))])
         .output()
         .unwrap();
-    let told = String::from_utf8(output.stdout).unwrap();
+    let message = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
-        (output.status.code(), told.as_str()),
+        (output.status.code(), message.as_str()),
         (Some(1), "block 2 ended with 1 instead of 0\n")
     );
 }

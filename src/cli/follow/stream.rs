@@ -173,30 +173,33 @@ fn broke_off(status: &Value) -> CommandError {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> Vec<String> {
+    fn events(text: &str) -> Vec<String> {
         let (send, events) = sync_channel(64);
         read(text.as_bytes(), &send);
         drop(send);
-        let told = events.iter().map(|event| match event {
+        let events = events.iter().map(|event| match event {
             Event::Value(value) => value.to_string(),
             Event::Unread(why) => why,
             Event::End => "end".to_owned(),
         });
-        told.collect()
+        events.collect()
     }
 
     #[test]
     fn values_are_read_as_they_come_and_none_without_end() {
-        assert_eq!(told("{\"a\":1}\n[2]{}"), ["{\"a\":1}", "[2]", "{}", "end"]);
+        assert_eq!(
+            events("{\"a\":1}\n[2]{}"),
+            ["{\"a\":1}", "[2]", "{}", "end"]
+        );
         let many = format!("[\"{}\"]", "x".repeat(5 << 20)).repeat(2);
-        assert_eq!(told(&many).len(), 3);
+        assert_eq!(events(&many).len(), 3);
         let long = format!("{{\"a\":\"{}\"}}", "x".repeat(9 << 20));
-        let [why, end] = &told(&long)[..] else {
+        let [why, end] = &events(&long)[..] else {
             panic!()
         };
         assert!(why.contains("one object is longer than 8 MiB"), "{why}");
         assert_eq!(end, "end");
-        assert!(told("{\"a\":")[0].contains("is no JSON"));
+        assert!(events("{\"a\":")[0].contains("is no JSON"));
     }
 
     #[test]

@@ -196,9 +196,9 @@ mod tests {
                 elapsed: Duration::from_millis(100 * tenths),
                 so_far: SoFar::default(),
             };
-            let told = bar.live(&seen).per_second.map(f64::round);
+            let pace = bar.live(&seen).per_second.map(f64::round);
             let expected = (tenths >= 5).then_some(1000.0);
-            assert_eq!(told, expected, "after {tenths} tenths of a second");
+            assert_eq!(pace, expected, "after {tenths} tenths of a second");
         }
     }
 }

@@ -118,12 +118,12 @@ impl Outputs {
     /// Writes the report to every destination, and the text where people look.
     pub(in crate::cli) fn write(&mut self, report: &Report) -> Result<(), CommandError> {
         let named = [Named { name: None, report }];
-        let told = if self.is_quiet {
+        let message = if self.is_quiet {
             text::first_line(report)
         } else {
             text::render(report)
         };
-        self.deliver(told, &named, None)
+        self.deliver(message, &named, None)
     }
 
     /// The same for several checks, which are one document.
@@ -131,33 +131,33 @@ impl Outputs {
         &mut self,
         report: &ChecksReport,
     ) -> Result<(), CommandError> {
-        let told = if self.is_quiet {
+        let message = if self.is_quiet {
             report.conclusion()
         } else {
             report.text()
         };
-        self.deliver(told, &report.named(), Some(report))
+        self.deliver(message, &report.named(), Some(report))
     }
 
     fn deliver(
         &mut self,
-        mut told: String,
+        mut message: String,
         named: &[Named<'_>],
         whole: Option<&ChecksReport>,
     ) -> Result<(), CommandError> {
         if self.is_github {
-            told = workflow_log(&told);
-            told.extend(annotation::render(named));
+            message = workflow_log(&message);
+            message.extend(annotation::render(named));
         }
         // On a terminal what was said before stands apart.
         if !self.is_quiet && io::stdout().is_terminal() && io::stderr().is_terminal() {
-            told.insert(0, '\n');
+            message.insert(0, '\n');
         }
-        let told = ascii::shown(&told);
+        let message = ascii::shown(&message);
         let printed = if self.text_on_stderr {
-            anstream::stderr().write_all(fitting(&io::stderr(), &told).as_bytes())
+            anstream::stderr().write_all(fitting(&io::stderr(), &message).as_bytes())
         } else {
-            anstream::stdout().write_all(fitting(&io::stdout(), &told).as_bytes())
+            anstream::stdout().write_all(fitting(&io::stdout(), &message).as_bytes())
         };
         // A reader that went away (`| head`) has seen what it wanted; the exit status still tells.
         if let Err(error) = printed

@@ -223,16 +223,16 @@ fn the_rate_of_a_bucket_is_found_within_a_tenth_whatever_the_rate_and_the_latenc
             let mut server = bucket(rate / 60.0, rate);
             let mut limiter = Limiter::new(None, in_flight);
             let played = play(&mut server, &mut limiter, in_flight, latency, 240.0);
-            let told = format!("{rate}/m at {latency} s: {played:?}");
+            let message = format!("{rate}/m at {latency} s: {played:?}");
             let is_below = (in_flight as f64 / latency) < rate / 60.0;
             if is_below {
-                assert_eq!(played.suspected, 0, "{told}");
+                assert_eq!(played.suspected, 0, "{message}");
                 continue;
             }
-            let found = played.found.expect(&told);
-            assert!(within(60.0 * found.per_second, rate, 0.1), "{told}");
-            assert!(played.probes_rejected < 1000, "{told}");
-            assert!(played.paced_rejected * 100 <= played.accepted, "{told}");
+            let found = played.found.expect(&message);
+            assert!(within(60.0 * found.per_second, rate, 0.1), "{message}");
+            assert!(played.probes_rejected < 1000, "{message}");
+            assert!(played.paced_rejected * 100 <= played.accepted, "{message}");
         }
     }
 }
@@ -255,10 +255,10 @@ fn a_broken_backend_is_no_limiter_and_that_is_told_soon() {
                 let mut server = broken(share, seed);
                 let mut limiter = Limiter::new(None, in_flight);
                 let played = play(&mut server, &mut limiter, in_flight, 0.001, 120.0);
-                let told = format!("share {share}, {in_flight}, seed {seed}: {played:?}");
-                assert!(played.suspected > 0, "{told}");
+                let message = format!("share {share}, {in_flight}, seed {seed}: {played:?}");
+                assert!(played.suspected > 0, "{message}");
                 mistaken += u32::from(played.found.is_some());
-                times.push(played.cleared_at.expect(&told));
+                times.push(played.cleared_at.expect(&message));
             }
         }
     }
@@ -414,11 +414,11 @@ fn a_window_without_retry_after_is_waited_for() {
             };
             let mut limiter = Limiter::new(None, in_flight);
             let played = play(&mut server, &mut limiter, in_flight, latency, 600.0);
-            let told = format!("{limit} in {seconds} s, {latency}, {in_flight}: {played:?}");
-            let found = played.found.expect(&told);
+            let message = format!("{limit} in {seconds} s, {latency}, {in_flight}: {played:?}");
+            let found = played.found.expect(&message);
             let part = found.per_second * seconds / limit as f64;
-            assert!((0.6..1.05).contains(&part), "{told}");
-            assert!(played.paced_rejected * 100 <= played.accepted, "{told}");
+            assert!((0.6..1.05).contains(&part), "{message}");
+            assert!(played.paced_rejected * 100 <= played.accepted, "{message}");
         }
     }
 }

@@ -47,9 +47,9 @@ impl RequestLoop {
         ticket: u64,
         received: Received,
     ) -> Responded {
-        let told = connection.answer();
+        let answer = connection.answer();
         let mut harvest = self.harvest.borrow_mut();
-        let pod = harvest.identify(&self.shared, ticket, received, told);
+        let pod = harvest.identify(&self.shared, ticket, received, answer);
         let Received { status, end } = received;
         let answer = match (status, pod) {
             (status, pod)
@@ -58,7 +58,7 @@ impl RequestLoop {
             {
                 Answer::Rejected(Rejection {
                     is_explicit: status::is_too_many(status),
-                    retry_after: limiter::retry_after(told.headers, SystemTime::now()),
+                    retry_after: limiter::retry_after(answer.headers, SystemTime::now()),
                 })
             }
             _ => Answer::Accepted,

@@ -27,7 +27,7 @@ impl Part {
             || (!self.pods.is_empty() && self.pods == other.pods)
     }
 
-    fn told(&self) -> String {
+    fn description(&self) -> String {
         match &self.subset {
             Some(subset) => format!("{}/{subset}", self.name),
             None => self.name.clone(),
@@ -77,20 +77,20 @@ pub(super) fn parts<'a>(row: &Route<'a>, side: &Table<'a>) -> Result<Vec<Part>, 
 
 /// What differs between two splits, one sentence a backend.
 pub(super) fn differences(old: &[Part], new: &[Part]) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut parts = Vec::new();
     for part in old {
         let Some(other) = new.iter().find(|other| other.is_same(part)) else {
-            told.push(format!(
+            parts.push(format!(
                 "{} gets {} in old and nothing in new",
-                part.told(),
+                part.description(),
                 percent(part.share)
             ));
             continue;
         };
         if (part.share - other.share).abs() > 1e-9 {
-            told.push(format!(
+            parts.push(format!(
                 "{} gets {} in old and {} in new",
-                part.told(),
+                part.description(),
                 percent(part.share),
                 percent(other.share)
             ));
@@ -98,9 +98,9 @@ pub(super) fn differences(old: &[Part], new: &[Part]) -> Vec<String> {
         if let (Some(port), Some(new)) = (part.port, other.port)
             && port != new
         {
-            told.push(format!(
+            parts.push(format!(
                 "{} is asked on port {port} in old and on {new} in new",
-                part.told()
+                part.description()
             ));
         }
     }
@@ -108,18 +108,18 @@ pub(super) fn differences(old: &[Part], new: &[Part]) -> Vec<String> {
         .iter()
         .filter(|part| !old.iter().any(|other| other.is_same(part)))
     {
-        told.push(format!(
+        parts.push(format!(
             "{} gets nothing in old and {} in new",
-            part.told(),
+            part.description(),
             percent(part.share)
         ));
     }
-    told
+    parts
 }
 
 /// Weights and names that are written in another way and mean the same.
 pub(super) fn other_forms(old: &[Part], new: &[Part]) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut parts = Vec::new();
     let pairs: Vec<(&Part, &Part)> = old
         .iter()
         .filter_map(|part| Some((part, new.iter().find(|other| other.is_same(part))?)))
@@ -140,17 +140,17 @@ pub(super) fn other_forms(old: &[Part], new: &[Part]) -> Vec<String> {
             weights(|(old, _)| old.weight),
             weights(|(_, new)| new.weight),
         );
-        told.push(format!("{old} in old and {new} in new are the same shares"));
+        parts.push(format!("{old} in old and {new} in new are the same shares"));
     }
     for (one, other) in pairs
         .iter()
-        .filter(|(one, other)| one.told() != other.told())
+        .filter(|(one, other)| one.description() != other.description())
     {
-        told.push(format!(
+        parts.push(format!(
             "{} of old and {} of new have the same pods",
-            one.told(),
-            other.told()
+            one.description(),
+            other.description()
         ));
     }
-    told
+    parts
 }

@@ -88,10 +88,10 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
         complete(&mut backends, whose);
         let mut route = rule::route(&rule, backends);
         if is_zero && whose == Whose::Skipper {
-            let told =
+            let message =
                 "is 0 for all services of a path, which Skipper takes as even shares, not as none";
             let place = (object, field.path().to_owned());
-            route.remarks.push(Remark::zero(place, told));
+            route.remarks.push(Remark::zero(place, message));
         }
         if whose == Whose::Alibaba && matched.text()?.is_some_and(|text| text.contains(':')) {
             let problem = "decides before the weights, and lbtest does not read it: say the split with --expect";

@@ -87,14 +87,16 @@ fn condition(expression: &Field<'_>) -> Result<Condition, ManifestError> {
     let name = subject.at("name")?.text()?.unwrap_or_default();
     let value = expression.at("value")?.text()?;
     let operator = expression.at("op")?.text()?.unwrap_or_default();
-    let told = || format!("{} {name} {operator}", scope.to_lowercase());
+    let describe = || format!("{} {name} {operator}", scope.to_lowercase());
     Ok(match (scope, operator, value) {
         ("Header", "Equal", value @ Some(_)) => Condition::header(name, value),
         ("Cookie", "Equal", value @ Some(_)) => Condition::cookie(name, value),
         ("Query", "Equal", value @ Some(_)) => Condition::query(name, value),
-        ("Header", "RegexMatch", Some(pattern)) => Condition::header_like(name, pattern, told()),
-        ("Query", "RegexMatch", Some(pattern)) => Condition::query_like(name, pattern, told()),
-        _ => told().into(),
+        ("Header", "RegexMatch", Some(pattern)) => {
+            Condition::header_like(name, pattern, describe())
+        }
+        ("Query", "RegexMatch", Some(pattern)) => Condition::query_like(name, pattern, describe()),
+        _ => describe().into(),
     })
 }
 

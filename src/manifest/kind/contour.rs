@@ -102,13 +102,13 @@ impl Reader<'_> {
             let mut route = Route::new(object, number + 1, backends);
             route.hosts.extend(host.map(str::to_owned));
             if number == rules.len() {
-                let told = "TCP connections".to_owned();
-                route.conditions.push(told.into());
+                let message = "TCP connections".to_owned();
+                route.conditions.push(message.into());
             }
             if let Some(empty) = evened(rule)? {
-                let told =
+                let message =
                     "is 0 for all of them, which HTTPProxy takes as even shares, not as none";
-                route.remarks.push(Remark::zero((object, empty), told));
+                route.remarks.push(Remark::zero((object, empty), message));
             }
             if number < rules.len() {
                 conditions(&rule.at("conditions")?, outer)?.of(&mut route);

@@ -99,8 +99,8 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
             });
         }
         if zero && annotation(holder, "affinity")?.is_there() {
-            let told = "has a weight of 0, which lets clients go there that hold the affinity cookie of this group";
-            route.remarks.push(Remark::zero(place, told));
+            let sentence = "has a weight of 0, which lets clients go there that hold the affinity cookie of this group";
+            route.remarks.push(Remark::zero(place, sentence));
         }
         routes.push(route);
     }

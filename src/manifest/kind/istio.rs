@@ -221,10 +221,10 @@ fn rule_routes<'a>(
     let zero = zero.then(|| backends[0].field.clone());
     let mut route = Route::new(object, number, backends);
     route.rule_name = rule.at("name")?.text()?;
-    let told = "is 0, and yet the only destination of a rule gets all of its requests";
+    let message = "is 0, and yet the only destination of a rule gets all of its requests";
     route
         .remarks
-        .extend(zero.map(|field| Remark::zero(field, told)));
+        .extend(zero.map(|field| Remark::zero(field, message)));
     Ok(vec![route])
 }
 
@@ -359,30 +359,30 @@ fn read_match(field: &Field<'_>) -> Result<Match, ManifestError> {
                 };
                 let not = if key == "withoutHeaders" { "no " } else { "" };
                 for name in value.keys()? {
-                    let mut told = format!("{not}{noun} {name}");
+                    let mut message = format!("{not}{noun} {name}");
                     for (how, shown) in [
                         ("exact", ": "),
                         ("prefix", ": prefix "),
                         ("regex", ": regex "),
                     ] {
                         if let Some(text) = value.at(name)?.at(how)?.text()? {
-                            told.push_str(shown);
-                            told.push_str(text);
+                            message.push_str(shown);
+                            message.push_str(text);
                         }
                     }
                     let exact = value.at(name)?.at("exact")?.text()?;
                     let pattern = value.at(name)?.at("regex")?.text()?;
                     read.conditions.push(match (key, exact, pattern) {
-                        ("withoutHeaders", ..) => told.into(),
+                        ("withoutHeaders", ..) => message.into(),
                         ("headers", Some(_), _) => Condition::header(name, exact),
                         ("queryParams", Some(_), _) => Condition::query(name, exact),
                         ("headers", None, Some(pattern)) => {
-                            Condition::header_like(name, pattern, told)
+                            Condition::header_like(name, pattern, message)
                         }
                         ("queryParams", None, Some(pattern)) => {
-                            Condition::query_like(name, pattern, told)
+                            Condition::query_like(name, pattern, message)
                         }
-                        _ => Condition::special(told),
+                        _ => Condition::special(message),
                     });
                 }
             }

@@ -99,8 +99,8 @@ fn route<'a>(
         let (lone, others) = (headers.first(), matched.keys()?.len());
         let Some(header) = lone.filter(|_| headers.len() == 1 && others == 1) else {
             // Several things at once, or a path: no single condition says it.
-            let told = format!("{} of {}", matched.path(), object.title());
-            route.pins.push((told.into(), 1));
+            let message = format!("{} of {}", matched.path(), object.title());
+            route.pins.push((message.into(), 1));
             continue;
         };
         let condition = super::gateway::named(header, Condition::header)?;

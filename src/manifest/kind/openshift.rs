@@ -36,8 +36,8 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
         && let Some(empty) = route.backends.iter().find(|one| one.weight <= 0.0)
     {
         let field = empty.field.clone();
-        let told = "is 0, which lets clients go there that hold the router's cookie of this backend; others do not";
-        route.remarks.push(Remark::zero(field, told));
+        let message = "is 0, which lets clients go there that hold the router's cookie of this backend; others do not";
+        route.remarks.push(Remark::zero(field, message));
     }
     if let Some(host) = spec.at("host")?.text()? {
         route.hosts = vec![host.to_owned()];

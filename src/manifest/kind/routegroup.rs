@@ -67,8 +67,8 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
             && backends_are_written_as_zero(&references)?
         {
             let field = (object, format!("{}.weight", first.path()));
-            let told = "is 0 for all of them, which Skipper takes as even shares, not as none";
-            route.remarks.push(Remark::zero(field, told));
+            let message = "is 0 for all of them, which Skipper takes as even shares, not as none";
+            route.remarks.push(Remark::zero(field, message));
         }
         routes.push(route);
     }

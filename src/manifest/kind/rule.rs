@@ -201,8 +201,8 @@ fn pins(object: &Object) -> Result<Vec<(Condition, bool)>, ManifestError> {
         ) {
             (Some(value), _) => pins.push((Condition::header(name, Some(value)), true)),
             (None, Some(pattern)) => {
-                let told = format!("header {name}: pattern {pattern}");
-                pins.push((Condition::header_like(name, pattern, told), true));
+                let message = format!("header {name}: pattern {pattern}");
+                pins.push((Condition::header_like(name, pattern, message), true));
             }
             (None, None) => pins.extend(switch(Condition::header, name)),
         }

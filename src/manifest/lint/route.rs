@@ -39,7 +39,7 @@ pub(super) fn lint<'a>(
 /// That rule number `rule` of the same object takes all requests of `route`.
 fn hidden(route: &Route<'_>, rule: usize, routes: &[Route<'_>], findings: &mut Findings) {
     let (object, path) = &route.backends[0].field;
-    let told = format!(
+    let text = format!(
         "rule {} is never reached: rule {rule} takes every request that it asks for",
         route.rule
     );
@@ -49,11 +49,11 @@ fn hidden(route: &Route<'_>, rule: usize, routes: &[Route<'_>], findings: &mut F
             && other.split() == route.split()
     };
     if routes.iter().any(|other| is_alike(&other)) {
-        let message = format!("{told}, and leads to the same backends; what else it says is lost");
+        let message = format!("{text}, and leads to the same backends; what else it says is lost");
         findings.warning("rule_never_reached", object, path, message);
     } else {
         let split = route.split();
-        let message = format!("{told} ({split}); put the narrower rule first, or remove one");
+        let message = format!("{text} ({split}); put the narrower rule first, or remove one");
         findings.error("rule_never_reached", object, path, message);
     }
 }

@@ -16,9 +16,9 @@ pub(super) fn lint<'a>(
     findings: &mut Findings,
 ) {
     let managed = managed(objects);
-    let mut told = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for route in routes {
-        let checked = services(route, &managed, &mut told, objects, workloads, findings);
+        let checked = services(route, &managed, &mut seen, objects, workloads, findings);
         findings.take(route.object, checked);
     }
 }
@@ -32,7 +32,7 @@ type Key = (Option<String>, String);
 fn services<'a>(
     route: &Route<'a>,
     managed: &[(Option<&str>, &str)],
-    told: &mut BTreeSet<Key>,
+    seen: &mut BTreeSet<Key>,
     objects: &'a [Object],
     workloads: &Workloads<'a>,
     findings: &mut Findings,
@@ -47,7 +47,7 @@ fn services<'a>(
             continue;
         }
         let selection = workloads.selection(&backend.name, namespace)?;
-        if told.insert((backend.namespace.clone(), backend.name.clone())) {
+        if seen.insert((backend.namespace.clone(), backend.name.clone())) {
             alone(backend, &selection, objects, workloads, findings)?;
         }
         if let Selection::Labels(service, selector) = selection {

@@ -191,14 +191,14 @@ pub(super) fn evenness(claim: &Claim, seen: usize, counts: &Counts) -> EvennessR
 pub(super) fn evenness_of_backend(split: &Split, part: &Part) -> BackendEvennessReport {
     let judgement = &part.judgement;
     let seen = judgement.assignment.fixed.len();
-    let told = evenness(&part.claim, seen, &judgement.seen);
+    let whole = evenness(&part.claim, seen, &judgement.seen);
     BackendEvennessReport {
         label: split.labels()[part.backend].clone(),
-        pods_expected: told.pods_expected,
-        pods_seen: told.pods_seen,
-        tolerance_ratio: told.tolerance_ratio,
-        hottest_ratio: told.hottest_ratio,
-        coldest_ratio: told.coldest_ratio,
+        pods_expected: whole.pods_expected,
+        pods_seen: whole.pods_seen,
+        tolerance_ratio: whole.tolerance_ratio,
+        hottest_ratio: whole.hottest_ratio,
+        coldest_ratio: whole.coldest_ratio,
         verdict: judgement.verdict.into(),
         test: test(&judgement.judged),
     }

@@ -119,7 +119,7 @@ struct Dot {
     symbol: &'static str,
     word: &'static str,
     at: String,
-    told: String,
+    message: String,
     page: Option<String>,
 }
 
@@ -171,9 +171,9 @@ pub fn render(status: &Status<'_>) -> String {
 impl CheckStatus<'_> {
     /// What may be told now.
     fn verdict(&self) -> Option<VerdictName> {
-        let (_, told) = self.latest.as_ref()?;
+        let (_, result) = self.latest.as_ref()?;
         Some(
-            told.map_or(VerdictName::Error, |report| match report.verdict {
+            result.map_or(VerdictName::Error, |report| match report.verdict {
                 // Whole runs alone are served.
                 VerdictName::Measured => VerdictName::Error,
                 verdict => verdict,
@@ -198,7 +198,7 @@ impl CheckStatus<'_> {
 impl Card {
     fn of(check: &CheckStatus<'_>, at: SystemTime) -> Self {
         let verdict = check.verdict();
-        let report = check.latest.as_ref().and_then(|(_, told)| told.ok());
+        let report = check.latest.as_ref().and_then(|(_, result)| result.ok());
         // What was told last ended last.
         let last = check.runs.first().filter(|_| verdict.is_some());
         let why: Cow<'_, str> = match &check.latest {
@@ -236,8 +236,8 @@ fn doing(check: &CheckStatus<'_>) -> Option<String> {
         more => Some(format!("{more} runs wait for their turn")),
     };
     let running = check.is_running.then(|| "running".to_owned());
-    let told: Vec<String> = running.into_iter().chain(waiting).collect();
-    (!told.is_empty()).then(|| told.join(", "))
+    let parts: Vec<String> = running.into_iter().chain(waiting).collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 impl Dot {
@@ -247,7 +247,7 @@ impl Dot {
             symbol: symbol(run.verdict),
             word: word(run.verdict),
             at: stamp(run.at),
-            told: sentence(&format!("{}: {}", run.expect, run.why)),
+            message: sentence(&format!("{}: {}", run.expect, run.why)),
             page: run.page.clone(),
         }
     }
@@ -300,8 +300,8 @@ fn rows(report: &Report) -> Vec<Row> {
 
 /// A time of day as people read it.
 fn stamp(time: SystemTime) -> String {
-    let told = humantime::format_rfc3339_seconds(time).to_string();
-    told.replace('T', " ").replace('Z', " UTC")
+    let message = humantime::format_rfc3339_seconds(time).to_string();
+    message.replace('T', " ").replace('Z', " UTC")
 }
 
 /// How long ago something was, to the minute, so that a page that stands still does not change all the time.
@@ -430,14 +430,14 @@ mod tests {
 
     #[test]
     fn ages_are_told_to_the_minute_the_hour_or_the_day() {
-        for (seconds, told) in [
+        for (seconds, message) in [
             (59, "less than a minute ago"),
             (60, "1 min ago"),
             (7199, "119 min ago"),
             (7200, "2 h ago"),
             (86400 * 2, "2 days ago"),
         ] {
-            assert_eq!(ago(Duration::from_secs(seconds)), told);
+            assert_eq!(ago(Duration::from_secs(seconds)), message);
         }
     }
 }

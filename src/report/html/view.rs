@@ -119,7 +119,7 @@ pub(super) struct Whole {
 
 impl Whole {
     pub(super) fn of(whole: &ChecksReport) -> Self {
-        let told = |p: Option<f64>| or_dash(p.map(p_value));
+        let describe = |p: Option<f64>| or_dash(p.map(p_value));
         Self {
             verdict: whole.verdict.code(),
             word: word(whole.verdict),
@@ -131,7 +131,7 @@ impl Whole {
             p_values: whole
                 .checks
                 .iter()
-                .map(|check| [told(check.p_value), told(check.adjusted_p_value)])
+                .map(|check| [describe(check.p_value), describe(check.adjusted_p_value)])
                 .collect(),
         }
     }
@@ -256,7 +256,7 @@ impl Section {
                 .told_reasons()
                 .map(|reason| sentence(&reason.message))
                 .collect(),
-            findings: report.told_findings().map(FindingRow::of).collect(),
+            findings: report.shown_findings().map(FindingRow::of).collect(),
             backends: backends(report),
             unmapped: report
                 .unmapped

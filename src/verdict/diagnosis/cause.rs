@@ -52,31 +52,31 @@ impl Cause {
         missing: &Missing,
         shares: &[f64],
     ) -> String {
-        let told = symptoms.told(shares);
+        let message = symptoms.labelled(shares);
         match self {
-            Self::AsExpected => format!("the counts look like the expected split: {told}"),
+            Self::AsExpected => format!("the counts look like the expected split: {message}"),
             Self::WeightsSwapped => {
-                format!("the counts look like the weights in another order: {told}")
+                format!("the counts look like the weights in another order: {message}")
             }
             Self::EqualWeights => format!(
-                "the counts look like equal weights: {told}, as happens when the weights are not applied"
+                "the counts look like equal weights: {message}, as happens when the weights are not applied"
             ),
             Self::UniformOverPods => format!(
-                "the counts look like every pod getting the same: {told} over the {} pods that \
+                "the counts look like every pod getting the same: {message} over the {} pods that \
                  answered, as happens when the route or its weights are bypassed",
-                pods_told(symptoms)
+                pods_text(symptoms)
             ),
             Self::ReplicaRatio => format!(
-                "the counts look like the ratio of the replicas: {told}, as happens when replicas alone \
+                "the counts look like the ratio of the replicas: {message}, as happens when replicas alone \
                  divide the requests"
             ),
             Self::Absent(silent) => absent(symptoms, missing, silent),
             Self::TotalIgnored(total) if *total > 100.0 => format!(
-                "the counts look like weights out of {total} read as out of 100: {told}, as happens when \
+                "the counts look like weights out of {total} read as out of 100: {message}, as happens when \
                  canary-weight-total is not read"
             ),
             Self::TotalIgnored(total) => format!(
-                "the counts look like weights out of {total} read as out of 100: {told}, as happens when \
+                "the counts look like weights out of {total} read as out of 100: {message}, as happens when \
                  ingress-nginx ignores a canary-weight-total of 100 or less"
             ),
             Self::StuckClient(backend) => format!(
@@ -91,7 +91,7 @@ impl Cause {
 }
 
 /// `3 + 1`, by backend.
-fn pods_told(symptoms: &Symptoms<'_>) -> String {
+fn pods_text(symptoms: &Symptoms<'_>) -> String {
     let numbers: Vec<String> = symptoms
         .pods
         .iter()
@@ -143,7 +143,7 @@ fn failing(symptoms: &Symptoms<'_>, missing: &Missing, backend: usize) -> String
             "{missed} of the requests were answered without naming a pod ({}), {answered} by {label}, \
              which should get {expected}: as happens when the answers of {label} do not name their pod; say how \
              they do with --identify",
-            missing.told()
+            missing.summary()
         );
     }
     let answers = symptoms.counts.observed[backend] > 0;
@@ -155,6 +155,6 @@ fn failing(symptoms: &Symptoms<'_>, missing: &Missing, backend: usize) -> String
     format!(
         "{missed} of the requests failed ({}) and {answered} were answered by {label}, which should get \
          {expected}: as happens when {label} {fails} and the split is right",
-        missing.told()
+        missing.summary()
     )
 }

@@ -82,8 +82,8 @@ fn at_a_place(symptoms: &Symptoms<'_>) -> Option<Finding> {
     let request = request_of(symptoms, change.index);
     let message = format!(
         "the split changed at about request {request}: {} before, {} after",
-        shares_told(symptoms, &change.before),
-        shares_told(symptoms, &change.after)
+        shares_text(symptoms, &change.before),
+        shares_text(symptoms, &change.after)
     );
     let later = after(symptoms, change.index);
     let is_again = changes_again(symptoms, change.index);
@@ -244,10 +244,10 @@ fn count(share: f64, size: u64) -> u64 {
 }
 
 /// `70/30` for two backends; with their labels for more.
-fn shares_told(symptoms: &Symptoms<'_>, shares: &[f64]) -> String {
+fn shares_text(symptoms: &Symptoms<'_>, shares: &[f64]) -> String {
     match shares {
         [one, other] => format!("{}/{}", number(*one), number(*other)),
-        _ => symptoms.told(shares),
+        _ => symptoms.labelled(shares),
     }
 }
 

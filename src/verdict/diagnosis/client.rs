@@ -117,7 +117,7 @@ mod tests {
     use crate::plan::settings::Settings;
 
     /// What is said of a run that sent 100 of 1,000 requests a second, with so many connections of 50.
-    fn told(open: u64, parts: u32) -> String {
+    fn advice(open: u64, parts: u32) -> String {
         let table = serde_json::json!({"expect": "a=1", "rate": "1000/s", "concurrency": 50});
         let settings: Settings = serde_json::from_value(table).unwrap();
         let mut measured = Measured::nothing(Trial::of(&settings.plan().unwrap()));
@@ -134,13 +134,13 @@ mod tests {
 
     #[test]
     fn more_connections_are_advised_only_where_all_were_in_use() {
-        assert!(told(50, 0).contains("it takes about -c 500"));
-        let alone = told(20, 0);
+        assert!(advice(50, 0).contains("it takes about -c 500"));
+        let alone = advice(20, 0);
         assert!(
             alone.contains("20 of 50") && alone.contains("--shard"),
             "{alone}"
         );
-        let shards = told(20, 2);
+        let shards = advice(20, 2);
         assert!(
             shards.contains("did not run all at the same time"),
             "{shards}"

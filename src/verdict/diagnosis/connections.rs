@@ -18,7 +18,7 @@ pub fn compared(
     own: ConnectionUse,
     (other, seen): (ConnectionUse, &Outcome),
 ) {
-    let told = |how: ConnectionUse, outcome: &Outcome| {
+    let describe = |how: ConnectionUse, outcome: &Outcome| {
         format!(
             "{}: {}, {}",
             manner(how),
@@ -26,9 +26,12 @@ pub fn compared(
             shares(claim, outcome)
         )
     };
-    let mut both = [(own, told(own, outcome)), (other, told(other, seen))];
+    let mut both = [
+        (own, describe(own, outcome)),
+        (other, describe(other, seen)),
+    ];
     both.sort_by_key(|(how, _)| !how.is_fresh());
-    let both = both.map(|(_, told)| told).join("; ");
+    let both = both.map(|(_, text)| text).join("; ");
     let kept = if own.is_fresh() { seen } else { &*outcome };
     let what = if claim.split.is_of_pods() {
         "pod"

@@ -166,12 +166,12 @@ pub(super) fn unexplained(symptoms: &Symptoms<'_>, missing: &Missing) -> Finding
         .collect();
     let message = format!(
         "none of the known causes explains the counts: {}",
-        symptoms.told(&seen)
+        symptoms.labelled(&seen)
     );
     let mut finding = Finding::new(UNEXPLAINED, symptoms.among_its_own(message));
     if let Some(weights) = plain(symptoms) {
-        let told: Vec<String> = weights.iter().map(|&share| number(share)).collect();
-        let fits = ["; other weights do: ", &told.join("/")];
+        let parts: Vec<String> = weights.iter().map(|&share| number(share)).collect();
+        let fits = ["; other weights do: ", &parts.join("/")];
         finding.message.extend(fits);
     } else if let Some((code, log_likelihood)) = explained.next {
         finding = finding.with("log_likelihood", log_likelihood);

@@ -109,15 +109,15 @@ fn two_groups(symptoms: &Symptoms<'_>) -> Option<Finding> {
     }
     let (more, less) = (mean(hot) / equal, mean(cold) / equal);
     let share = more * hot.len() as f64 / pods.len() as f64;
-    let told = |pods: &[usize], ratio: f64| {
+    let describe = |pods: &[usize], ratio: f64| {
         let (number, first) = (pods.len(), symptoms.label(pods[0]));
         format!("{number} pods get {ratio:.2} × their equal share each ({first} is one)")
     };
     let message = format!(
         "{}, and {}, evenly within either group; the first group has {:.0} % of the requests: are they in zones or on nodes \
          of their own, which are served alike whatever pods they have (topology, externalTrafficPolicy: Local), or of two weights?",
-        told(hot, more),
-        told(cold, less),
+        describe(hot, more),
+        describe(cold, less),
         100.0 * share
     );
     let finding = Finding::new("pods_in_two_groups", message)

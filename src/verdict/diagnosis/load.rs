@@ -30,12 +30,12 @@ pub fn alone(claim: &Claim, outcome: &mut Outcome, concurrency: u64, probe: &Out
         return;
     };
     let alpha = claim.criterion.alpha;
-    let told = observed_shares(&claim.split, &shares(alone));
+    let shares_alone = observed_shares(&claim.split, &shares(alone));
     let differs =
         homogeneity(&[busy.clone(), alone.clone()], alpha).map_or(1.0, |test| test.p_value);
     if differs <= alpha {
         let message = format!(
-            "the share depends on the load: {told} with one request in flight (a probe of {requests} requests after the \
+            "the share depends on the load: {shares_alone} with one request in flight (a probe of {requests} requests after the \
              run), {} with {concurrency} (p {}): as happens when a balancer sends less to what is slow or full (least \
              connections, a limit of connections)",
             observed_shares(&claim.split, &shares(busy)),
@@ -47,7 +47,7 @@ pub fn alone(claim: &Claim, outcome: &mut Outcome, concurrency: u64, probe: &Out
     } else {
         let finding = &mut outcome.findings[place];
         let suffix = format!(
-            "; with one request in flight (a probe of {requests} requests after the run) {told}"
+            "; with one request in flight (a probe of {requests} requests after the run) {shares_alone}"
         );
         finding.message.push_str(&suffix);
         finding.evidence.push(("probe_requests", requests as f64));

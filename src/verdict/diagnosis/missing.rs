@@ -31,8 +31,8 @@ pub(super) struct Missing {
     failed: u64,
     never_sent: u64,
     other: u64,
-    told: Vec<String>,
-    told_unsent: Vec<String>,
+    counts: Vec<String>,
+    unsent_counts: Vec<String>,
 }
 
 impl Missing {
@@ -53,16 +53,16 @@ impl Missing {
             }
             let name = status::name(status);
             let kind = if status < 100 { "" } else { "status " };
-            missing.told.push(format!("{kind}{name} × {count}"));
+            missing.counts.push(format!("{kind}{name} × {count}"));
         }
         for &(failure, count) in symptoms.failures {
             if failure.was_sent() {
                 missing.failed += count;
-                missing.told.push(format!("{failure} × {count}"));
+                missing.counts.push(format!("{failure} × {count}"));
             } else {
                 missing.never_sent += count;
-                let told = format!("{failure} × {count}, never sent");
-                missing.told_unsent.push(told);
+                let message = format!("{failure} × {count}, never sent");
+                missing.unsent_counts.push(message);
             }
         }
         missing
@@ -84,13 +84,13 @@ impl Missing {
     }
 
     /// `status 503 × 1100, reset × 3`: of what was sent.
-    pub(super) fn told(&self) -> String {
-        listed(&self.told)
+    pub(super) fn summary(&self) -> String {
+        listed(&self.counts)
     }
 
     /// The same, and what was never sent.
-    fn told_all(&self) -> String {
-        listed(&[&self.told[..], &self.told_unsent].concat())
+    fn summary_with_unsent(&self) -> String {
+        listed(&[&self.counts[..], &self.unsent_counts].concat())
     }
 
     /// What a run without a single identified response looks like, where it was answered with errors.
@@ -105,7 +105,7 @@ impl Missing {
             let message = format!(
                 "all {all} requests failed from the first one on ({}): as happens when the primary, {}, has no ready \
                  endpoints, without which an ingress serves nothing, not even a canary, or where no backend is up",
-                self.told(),
+                self.summary(),
                 primaries.join(" or ")
             );
             Finding::new("primary_dead", message)
@@ -131,7 +131,7 @@ impl Missing {
         let failed = format!(
             "{} of the requests failed ({}), and not those of one backend",
             percent(share),
-            self.told()
+            self.summary()
         );
         let finding = if 2 * self.too_many > sent {
             Finding::new(
@@ -173,7 +173,7 @@ impl Missing {
             percent(change.before[0]),
             change.index,
             percent(change.after[0]),
-            self.told()
+            self.summary()
         );
         let finding = Finding::new("backend_limited", message)
             .with("requests_before", change.index as f64)
@@ -233,7 +233,7 @@ impl Missing {
         let message = format!(
             "{held} of {total} requests without an identity ({}) lie between about request {from} and {:.0}: \
              as happens when the ingress reloads, or a pod is replaced, in mid-run",
-            self.told_all(),
+            self.summary_with_unsent(),
             from as f64 + span
         );
         let finding = Finding::new("errors_clustered", message)
@@ -249,18 +249,18 @@ impl Missing {
             return None;
         }
         let change = onset(symptoms, blocks)?;
-        let told = format!(
+        let message = format!(
             "{} of the first {} requests were answered and {} of those after ({}), whatever the backend",
             percent(change.before[0]),
             change.index,
             percent(change.after[0]),
-            self.told_all()
+            self.summary_with_unsent()
         );
         let finding = if self.is_mostly_rejections() {
             Finding::new(
                 "rate_limited",
                 format!(
-                    "{told}: as happens when the burst of a rate limiter is used up; a lower --rate would tell it \
+                    "{message}: as happens when the burst of a rate limiter is used up; a lower --rate would tell it \
                      from an outage"
                 ),
             )
@@ -268,7 +268,7 @@ impl Missing {
             Finding::new(
                 "outage",
                 format!(
-                    "{told}: as happens when the ingress or all its backends broke down during the run"
+                    "{message}: as happens when the ingress or all its backends broke down during the run"
                 ),
             )
         };
@@ -281,10 +281,10 @@ impl Missing {
     }
 }
 
-fn listed(told: &[String]) -> String {
+fn listed(parts: &[String]) -> String {
     const SHOWN: usize = 6;
-    let mut list = told[..told.len().min(SHOWN)].join(", ");
-    if told.len() > SHOWN {
+    let mut list = parts[..parts.len().min(SHOWN)].join(", ");
+    if parts.len() > SHOWN {
         list.push_str(", …");
     }
     list

@@ -92,8 +92,8 @@ pub(super) fn cookie(symptoms: &Symptoms<'_>) -> Option<Finding> {
 
 /// Connections that keep their backend.
 pub(super) fn repetition(symptoms: &Symptoms<'_>) -> Option<Finding> {
-    let told = |clustering: &Clustering| symptoms.repeats && clustering.responses > 0;
-    let Some(clustering) = symptoms.clustering.filter(told) else {
+    let describe = |clustering: &Clustering| symptoms.repeats && clustering.responses > 0;
+    let Some(clustering) = symptoms.clustering.filter(describe) else {
         return pinned(symptoms);
     };
     let message = format!(

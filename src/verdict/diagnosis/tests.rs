@@ -61,11 +61,11 @@ impl Case {
     }
 
     /// What the request with each ticket brought: a backend, or nothing.
-    fn sequence(mut self, brought: impl IntoIterator<Item = Option<usize>>) -> Self {
+    fn sequence(mut self, answered: impl IntoIterator<Item = Option<usize>>) -> Self {
         let k = self.split.len();
         self.counts.observed = vec![0; k];
         self.windows.clear();
-        for (ticket, backend) in brought.into_iter().enumerate() {
+        for (ticket, backend) in answered.into_iter().enumerate() {
             if ticket % 16 == 0 {
                 self.windows.push(vec![0; k]);
             }
@@ -303,30 +303,30 @@ fn errors_of_no_backend_are_the_ingress_or_a_limiter() {
 #[test]
 fn what_stops_in_mid_run_is_a_limiter_or_an_outage() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
-    let mut brought = draws(200, 0.7, &mut random);
-    brought.extend((0..1500).map(|request| (request % 100 == 0).then_some(0)));
+    let mut answered = draws(200, 0.7, &mut random);
+    answered.extend((0..1500).map(|request| (request % 100 == 0).then_some(0)));
     let limited = case("v1=70,v2=30", &[0, 0])
         .missing(503, 1485)
-        .sequence(brought.clone());
+        .sequence(answered.clone());
     assert_eq!(limited.first(), ["rate_limited"]);
     let outage = case("v1=70,v2=30", &[0, 0])
         .missing(502, 1485)
-        .sequence(brought);
+        .sequence(answered);
     assert_eq!(outage.first(), ["outage"]);
 }
 
 #[test]
 fn errors_close_together_are_a_reload() {
     let mut random = ChaCha8Rng::seed_from_u64(2);
-    let mut brought = draws(2000, 0.7, &mut random);
+    let mut answered = draws(2000, 0.7, &mut random);
     for place in [900, 903, 905, 908, 911, 914, 917, 920] {
-        brought[place] = None;
+        answered[place] = None;
     }
     let reload = case("v1=70,v2=30", &[0, 0])
         .missing(502, 8)
-        .sequence(brought.clone());
+        .sequence(answered.clone());
     assert_eq!(reload.first(), ["errors_clustered"]);
-    let mut refused = case("v1=70,v2=30", &[0, 0]).sequence(brought.clone());
+    let mut refused = case("v1=70,v2=30", &[0, 0]).sequence(answered.clone());
     refused.failures.push((Failure::Connect, 8));
     let message = &refused.found()[0].message;
     assert!(message.contains("(connect × 8, never sent)"), "{message}");
@@ -334,35 +334,35 @@ fn errors_close_together_are_a_reload() {
         .into_iter()
         .zip(0..)
     {
-        brought[place] = Some(0);
-        brought[40 + 240 * spread] = None;
+        answered[place] = Some(0);
+        answered[40 + 240 * spread] = None;
     }
     let spread = case("v1=70,v2=30", &[0, 0])
         .missing(502, 8)
-        .sequence(brought);
+        .sequence(answered);
     assert!(spread.codes().is_empty(), "{:?}", spread.found());
 }
 
 #[test]
 fn a_backend_that_stops_answering_is_limited_or_broken() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
-    let brought = draws(2000, 0.7, &mut random).into_iter().enumerate();
-    let brought: Vec<Option<usize>> = brought
+    let answered = draws(2000, 0.7, &mut random).into_iter().enumerate();
+    let answered: Vec<Option<usize>> = answered
         .map(|(ticket, backend)| backend.filter(|&backend| backend == 0 || ticket < 500))
         .collect();
-    let missing = brought.iter().filter(|backend| backend.is_none()).count();
+    let missing = answered.iter().filter(|backend| backend.is_none()).count();
     let limited = case("v1=70,v2=30", &[0, 0])
         .missing(503, missing as u64)
-        .sequence(brought);
+        .sequence(answered);
     assert_eq!(limited.first(), ["backend_limited", "canary_failing"]);
 }
 
 #[test]
 fn a_change_is_placed_and_told() {
     let mut random = ChaCha8Rng::seed_from_u64(4);
-    let mut brought = draws(1500, 0.7, &mut random);
-    brought.extend(draws(2000, 0.5, &mut random));
-    let changed = case("v1=70,v2=30", &[0, 0]).sequence(brought);
+    let mut answered = draws(1500, 0.7, &mut random);
+    answered.extend(draws(2000, 0.5, &mut random));
+    let changed = case("v1=70,v2=30", &[0, 0]).sequence(answered);
     let found = changed.found();
     assert_eq!(found[0].code, "changed_mid_run");
     assert!(
@@ -439,13 +439,13 @@ fn workers_that_begin_alike_are_no_weights_that_came_late() {
 #[test]
 fn a_change_is_placed_among_all_requests() {
     let mut random = ChaCha8Rng::seed_from_u64(5);
-    let mut brought = draws(1000, 0.9, &mut random);
-    brought.extend(draws(1000, 0.1, &mut random));
+    let mut answered = draws(1000, 0.9, &mut random);
+    answered.extend(draws(1000, 0.1, &mut random));
     // Every other request brings no identity.
-    let brought = brought.into_iter().flat_map(|backend| [backend, None]);
+    let answered = answered.into_iter().flat_map(|backend| [backend, None]);
     let changed = case("v1=50,v2=50", &[0, 0])
         .missing(503, 2000)
-        .sequence(brought);
+        .sequence(answered);
     let found = changed.found();
     let change = found
         .iter()
@@ -460,14 +460,14 @@ fn a_correct_split_is_seldom_given_a_cause() {
     let mut wrong = 0;
     for seed in 0..runs {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let brought: Vec<Option<usize>> = draws(1500, 0.7, &mut random)
+        let answered: Vec<Option<usize>> = draws(1500, 0.7, &mut random)
             .into_iter()
             .map(|backend| backend.filter(|_| random.random::<f64>() > 0.005))
             .collect();
-        let missing = brought.iter().filter(|backend| backend.is_none()).count();
+        let missing = answered.iter().filter(|backend| backend.is_none()).count();
         let correct = case("v1=70,v2=30", &[0, 0])
             .missing(503, missing as u64)
-            .sequence(brought);
+            .sequence(answered);
         wrong += usize::from(!correct.codes().is_empty());
     }
     // Goodness of fit, drift, change, clusters and regularity at .001 each.

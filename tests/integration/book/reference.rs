@@ -101,8 +101,8 @@ fn type_of(field: &Value) -> String {
         return format!("[{name}](#{})", name.to_lowercase());
     }
     if let Some(alternatives) = field["anyOf"].as_array().or(field["oneOf"].as_array()) {
-        let told: Vec<String> = alternatives.iter().map(type_of).collect();
-        return told.join(" or ");
+        let parts: Vec<String> = alternatives.iter().map(type_of).collect();
+        return parts.join(" or ");
     }
     let one = |name: &str| match name {
         "array" => format!("array of {}", type_of(&field["items"])),
@@ -114,8 +114,8 @@ fn type_of(field: &Value) -> String {
     match &field["type"] {
         Value::String(name) => one(name),
         Value::Array(names) => {
-            let told: Vec<String> = names.iter().filter_map(Value::as_str).map(one).collect();
-            told.join(" or ")
+            let parts: Vec<String> = names.iter().filter_map(Value::as_str).map(one).collect();
+            parts.join(" or ")
         }
         _ => "any".to_owned(),
     }

@@ -123,7 +123,7 @@ impl Peer {
     pub(crate) fn start(scripts: usize, accepted: u64, choose: Choose) -> Self {
         let met: Arc<[Met]> = std::iter::repeat_with(Met::default).take(scripts).collect();
         let (stop, stopped) = oneshot::channel();
-        let (tell, told) = mpsc::channel();
+        let (tell, heard) = mpsc::channel();
         let counted = Arc::clone(&met);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -143,7 +143,7 @@ impl Peer {
             runtime.shutdown_background();
         });
         Self {
-            address: told.recv().expect("the peer listens"),
+            address: heard.recv().expect("the peer listens"),
             met,
             stop: Some(stop),
             thread: Some(thread),

@@ -102,45 +102,54 @@ fn check(behaviour: &Behaviour) -> Checked {
         Some(Step::Read | Step::ReadStream(_)) if !fails_in_the_dial => ill.requests(),
         _ => ill.connections(),
     };
-    let told = || format!("{}: {ill} ill, {well:?}, {met:#?}", behaviour.name);
-    assert!(ill > 0, "{}", told());
+    let describe = || format!("{}: {ill} ill, {well:?}, {met:#?}", behaviour.name);
+    assert!(ill > 0, "{}", describe());
     // A dial that the peer resets at once has met it too, though nothing was sent.
     let sent = met.count("sent") + met.count("never_sent");
     let lost = sent - met.count("attributed");
     let outcome = match behaviour.ends {
         Ends::Attributed if behaviour.is_kept_open() => {
             let reset = met.by("by_failure", "reset");
-            assert_eq!((sent, lost), (ill + reset, reset), "{}", told());
+            assert_eq!((sent, lost), (ill + reset, reset), "{}", describe());
             "attributed".to_owned()
         }
         Ends::Attributed => {
-            assert_eq!((lost, met.status), (0, 0), "{}", told());
+            assert_eq!((lost, met.status), (0, 0), "{}", describe());
             "attributed".to_owned()
         }
         Ends::Unidentified(status) => {
-            assert_eq!(met.by("unidentified_by_status", status), ill, "{}", told());
+            assert_eq!(
+                met.by("unidentified_by_status", status),
+                ill,
+                "{}",
+                describe()
+            );
             format!("{status} without identity")
         }
         Ends::Failed("timeout") => {
-            assert!(met.by("by_failure", "timeout") >= ill, "{}", told());
+            assert!(met.by("by_failure", "timeout") >= ill, "{}", describe());
             "timeout".to_owned()
         }
         Ends::Failed(kind) => {
-            assert_eq!(met.by("by_failure", kind), ill, "{}", told());
+            assert_eq!(met.by("by_failure", kind), ill, "{}", describe());
             kind.to_owned()
         }
         Ends::OneOf(kinds) => {
             let counts = kinds.iter().map(|kind| met.by("by_failure", kind));
-            assert!(counts.sum::<u64>() >= ill, "{}", told());
+            assert!(counts.sum::<u64>() >= ill, "{}", describe());
             kinds.join(" or ")
         }
     };
     // Whatever the machine is busy with, what the peer took is what the client counts.
     let taken = ill + well.requests();
     if behaviour.ends != Ends::Attributed {
-        assert_eq!(sent, taken, "{}", told());
+        assert_eq!(sent, taken, "{}", describe());
     }
-    assert!(!met.report.to_string().contains("intruder"), "{}", told());
+    assert!(
+        !met.report.to_string().contains("intruder"),
+        "{}",
+        describe()
+    );
     (outcome, met)
 }
 

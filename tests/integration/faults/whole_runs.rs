@@ -172,9 +172,9 @@ fn says_much() -> Checked {
     let met = client::gate(&peer.url(), 30, &["--http2"]);
     met.adds_up();
     assert_eq!(met.count("attributed"), 0, "{met:?}");
-    let told = met.report.to_string();
+    let message = met.report.to_string();
     assert!(
-        told.contains("yyy") && !told.contains(&"y".repeat(1000)),
+        message.contains("yyy") && !message.contains(&"y".repeat(1000)),
         "{met:?}"
     );
     ("reset".to_owned(), met)

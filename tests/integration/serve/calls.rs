@@ -93,7 +93,7 @@ fn a_verdict_from_before_the_step_is_not_given() {
 #[test]
 fn a_call_that_cannot_be_answered_says_why() {
     let served = Served::start("v1=70,v2=30", ONE, &[]);
-    for (path, status, told) in [
+    for (path, status, message) in [
         ("/verdict/nope", 404, "no check of this name"),
         ("/verdict/", 404, "no check of this name"),
         ("/elsewhere", 404, "/verdict/NAME"),
@@ -115,7 +115,7 @@ fn a_call_that_cannot_be_answered_says_why() {
         assert_eq!(response.status, status, "{path}: {response:?}");
         let error: Value = serde_json::from_str(&response.body).unwrap();
         let error = error["error"].as_str().unwrap();
-        assert!(error.contains(told), "{path}: {error}");
+        assert!(error.contains(message), "{path}: {error}");
     }
     for body in ["{", "[1]", r#"{"metadata":{"expect":"x"}}"#] {
         assert_eq!(served.flagger("shop", body).status, 400, "{body}");
@@ -202,7 +202,7 @@ fn strangers_need_the_token_and_learn_nothing_without_it() {
 
 #[test]
 fn what_cannot_be_served_is_one_sentence_and_status_2() {
-    let refused = |text: &str, more: &[&str], token: Option<&str>, told: &str| {
+    let refused = |text: &str, more: &[&str], token: Option<&str>, message: &str| {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("lbtest.toml"), text).unwrap();
         let mut command = command(&[&["serve"], more].concat());
@@ -215,7 +215,7 @@ fn what_cannot_be_served_is_one_sentence_and_status_2() {
             ran.stderr.starts_with("error: ") && ran.stderr.lines().count() == 1,
             "{ran:?}"
         );
-        assert!(ran.stderr.contains(told), "{told}: {ran:?}");
+        assert!(ran.stderr.contains(message), "{message}: {ran:?}");
     };
     refused(ONE, &["--listen", "0.0.0.0:0"], None, "LBTEST_TOKEN");
     refused(ONE, &["--listen", "[::]:0"], None, "token_file");
@@ -354,8 +354,8 @@ fn a_token_is_replaced_without_a_restart() {
         thread::sleep(Duration::from_millis(50));
     }
     assert_eq!(status("first"), 401);
-    let told = served.stop().stderr;
-    assert!(told.contains("holds a new token"), "{told}");
+    let message = served.stop().stderr;
+    assert!(message.contains("holds a new token"), "{message}");
 }
 
 #[test]
@@ -373,9 +373,9 @@ fn a_gate_that_stops_says_so_before_it_takes_no_connection_any_more() {
 fn an_age_limit_that_leaves_times_without_a_verdict_is_told() {
     let text = ONE.replace("\"off\"", "\"5m\"\nmax_age = \"1m\"");
     let served = Served::start("v1=70,v2=30", &text, &[]);
-    let told = served.stop().stderr;
+    let message = served.stop().stderr;
     assert!(
-        told.contains("serve.max_age (60s) is below serve.interval (300s)"),
-        "{told}"
+        message.contains("serve.max_age (60s) is below serve.interval (300s)"),
+        "{message}"
     );
 }

@@ -28,10 +28,10 @@ fn a_thousand_callers_at_once_are_all_answered_and_share_one_run() {
         );
     }
     assert_eq!(valid(&served.get("/verdict/shop"))["verdict"], "running");
-    let told = served.get("/metrics").body;
+    let message = served.get("/metrics").body;
     assert!(
-        told.contains("lbtest_serve_running{check=\"shop\"} 1"),
-        "{told}"
+        message.contains("lbtest_serve_running{check=\"shop\"} 1"),
+        "{message}"
     );
     let ran = served.stop();
     // One run, which the signal has cut short.
@@ -213,8 +213,8 @@ fn without_a_token_no_web_page_is_answered() {
         page.write_all(request.as_bytes()).unwrap();
         assert_eq!(response(&mut page).status, 403, "{headers}");
     }
-    let told = served.stop().stderr;
-    assert!(!told.contains("shop"), "{told}");
+    let message = served.stop().stderr;
+    assert!(!message.contains("shop"), "{message}");
 }
 
 #[test]

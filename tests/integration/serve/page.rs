@@ -280,15 +280,15 @@ fn a_history_that_cannot_be_written_is_told_and_kept_in_memory() {
     }
     let written = fs::read_to_string(served.folder().join("later/state.json")).unwrap();
     assert!(written.contains("\"verdict\":\"pass\""), "{written}");
-    let told = served.stop().stderr;
+    let message = served.stop().stderr;
     assert_eq!(
-        told.matches("serve.state cannot be written").count(),
+        message.matches("serve.state cannot be written").count(),
         1,
-        "{told}"
+        "{message}"
     );
     assert!(
-        told.contains("the history is written to serve.state again"),
-        "{told}"
+        message.contains("the history is written to serve.state again"),
+        "{message}"
     );
 }
 
@@ -296,7 +296,7 @@ fn a_history_that_cannot_be_written_is_told_and_kept_in_memory() {
 fn a_file_that_is_no_history_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let text = remembering().replace("URL", "http://127.0.0.1:9/");
-    for (state, told) in [
+    for (state, message) in [
         ("state.json", "holds something else"),
         ("/dev/full", "is not a file"),
     ] {
@@ -309,7 +309,7 @@ fn a_file_that_is_no_history_is_left_alone() {
         let ran = Ran::from(run.unwrap());
         assert_eq!(ran.status, 2, "{ran:?}");
         assert!(
-            ran.stderr.contains(told) && ran.stderr.lines().count() == 1,
+            ran.stderr.contains(message) && ran.stderr.lines().count() == 1,
             "{ran:?}"
         );
         assert_eq!(

@@ -77,11 +77,11 @@ fn decoded(encoded: &str) -> Option<Histogram<u64>> {
 }
 
 fn quantiles(backend: &BackendReport) -> String {
-    let told = |seconds: Option<f64>| seconds.map_or_else(|| "unknown".to_owned(), time);
+    let describe = |seconds: Option<f64>| seconds.map_or_else(|| "unknown".to_owned(), time);
     format!(
         "p50 {}, p99 {}",
-        told(backend.latency_p50_seconds),
-        told(backend.latency_p99_seconds)
+        describe(backend.latency_p50_seconds),
+        describe(backend.latency_p99_seconds)
     )
 }
 

@@ -52,7 +52,7 @@ pub(super) fn chart(report: &Report, section: usize) -> Option<Chart> {
         (axis.place(1.0), 0.0),
         (axis.place(1.0), bottom),
     );
-    let described: Vec<String> = rows.iter().map(told).collect();
+    let described: Vec<String> = rows.iter().map(description).collect();
     let title = "Pods against an equal share";
     Some(Chart {
         kind: "pods",
@@ -161,14 +161,14 @@ fn names(rows: &[Row<'_>]) -> Vec<String> {
     const SHOWN: usize = 16;
     let name = |row: &Row<'_>| match row {
         Row::Pod(pod) => terminal(pod.name).into_owned(),
-        Row::Folded(_) => told(row),
+        Row::Folded(_) => description(row),
     };
     let names: Vec<String> = rows.iter().map(name).collect();
     let names = distinct(&names, SHOWN).into_iter();
     names.map(|name| cut_within(&name, SHOWN)).collect()
 }
 
-fn told(row: &Row<'_>) -> String {
+fn description(row: &Row<'_>) -> String {
     match row {
         Row::Pod(pod) => format!("{}: {:.2} × its equal share", pod.name, pod.ratio),
         Row::Folded(more) => format!("… {more} more"),

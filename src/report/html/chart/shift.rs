@@ -110,7 +110,7 @@ fn draw(svg: &mut Svg, axis: &Axis, top: f64, row: &Row<'_>) {
         Anchor::Start,
         &super::short(&backend.label),
     );
-    let told = format!(
+    let message = format!(
         "{:.2} % of {} expected",
         row.share * 100.0,
         percent(expected)
@@ -119,6 +119,6 @@ fn draw(svg: &mut Svg, axis: &Axis, top: f64, row: &Row<'_>) {
         "figure halo",
         (WIDTH - MARGIN, baseline),
         Anchor::End,
-        &told,
+        &message,
     );
 }

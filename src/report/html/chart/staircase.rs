@@ -58,8 +58,8 @@ fn panel(svg: &mut Svg, (x, top): (&Axis, f64), steps: &[StepReport], label: &st
     for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
         let at = y.place(share);
         svg.line("grid", (LEFT, at), (WIDTH - MARGIN, at));
-        let told = format!("{} %", share * 100.0);
-        svg.text("tick", (LEFT - 6.0, at + 4.0), Anchor::End, &told);
+        let message = format!("{} %", share * 100.0);
+        svg.text("tick", (LEFT - 6.0, at + 4.0), Anchor::End, &message);
     }
     let ends = steps
         .iter()

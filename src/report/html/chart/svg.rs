@@ -36,7 +36,7 @@ impl Svg {
     }
 
     /// Rectangles of one series, as `[x, y, width, height]`; a pointer that rests on one is told the series.
-    pub(super) fn rects(&mut self, class: &str, areas: &[[f64; 4]], told: &str) {
+    pub(super) fn rects(&mut self, class: &str, areas: &[[f64; 4]], message: &str) {
         if areas.is_empty() {
             return;
         }
@@ -45,9 +45,9 @@ impl Svg {
             let [x, y, width, height] = area.map(tenth);
             let _ = write!(path, "M{x} {y}h{width}v{height}h-{width}z");
         }
-        let told = html(told);
+        let message = html(message);
         self.element(format_args!(
-            "<path class=\"{class}\" d=\"{path}\"><title>{told}</title></path>"
+            "<path class=\"{class}\" d=\"{path}\"><title>{message}</title></path>"
         ));
     }
 

@@ -167,12 +167,12 @@ fn draw(svg: &mut Svg, (x, y): (&Axis, &Axis), bars: &[Bar], report: &Report) {
                 areas.push([from, top, to - from - gap, height]);
             }
         }
-        let (class, told) = match report.backends.get(series).filter(|_| series < counted) {
+        let (class, message) = match report.backends.get(series).filter(|_| series < counted) {
             Some(backend) => (format!("s{series}"), short(&backend.label)),
             None if series == counted => ("others".to_owned(), others(report).to_owned()),
             None => ("missing".to_owned(), MISSING.to_owned()),
         };
-        svg.rects(&class, &areas, &told);
+        svg.rects(&class, &areas, &message);
     }
 }
 
@@ -235,10 +235,10 @@ mod tests {
 
     #[test]
     fn the_ticks_of_an_axis_have_one_unit() {
-        let told = |last: f64| [0.000_302, 0.49 * last].map(|seconds| elapsed(seconds, last));
-        assert_eq!(told(0.8), ["0.0 s", "0.4 s"]);
-        assert_eq!(told(0.05), ["0 ms", "24 ms"]);
-        assert_eq!(told(45.0), ["0 s", "22 s"]);
-        assert_eq!(told(3600.0), ["0 min", "29 min"]);
+        let describe = |last: f64| [0.000_302, 0.49 * last].map(|seconds| elapsed(seconds, last));
+        assert_eq!(describe(0.8), ["0.0 s", "0.4 s"]);
+        assert_eq!(describe(0.05), ["0 ms", "24 ms"]);
+        assert_eq!(describe(45.0), ["0 s", "22 s"]);
+        assert_eq!(describe(3600.0), ["0 min", "29 min"]);
     }
 }

@@ -81,7 +81,7 @@ impl BackendRow {
             observed: backend.observed,
             share: or_dash(backend.share.map(|share| format!("{:.2} %", share * 100.0))),
             // Its unit stays with it.
-            interval: or_dash(interval(backend).map(|told| told.replace(" %", "\u{a0}%"))),
+            interval: or_dash(interval(backend).map(|message| message.replace(" %", "\u{a0}%"))),
             p50: or_dash(backend.latency_p50_seconds.map(time)),
             p99: or_dash(backend.latency_p99_seconds.map(time)),
             sentence: sentence(&standing::sentence(backend)),

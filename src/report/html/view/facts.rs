@@ -162,22 +162,22 @@ pub(super) fn run(report: &Report) -> Vec<Fact> {
         facts.push(Fact::new("responses a second", format!("{rate:.0}")));
     }
     if let Some(connections) = &report.connections {
-        let told = format!(
+        let message = format!(
             "{} opened, {} reopened",
             connections.opened, connections.reopened
         );
-        facts.push(Fact::new("connections", told));
+        facts.push(Fact::new("connections", message));
     }
     for (name, counts) in [
         ("statuses", &requests.by_status),
         ("failures", &requests.by_failure),
     ] {
-        let told: Vec<String> = counts
+        let parts: Vec<String> = counts
             .iter()
             .map(|(name, count)| format!("{} × {count}", shown(name)))
             .collect();
-        if !told.is_empty() {
-            facts.push(Fact::new(name, told.join(", ")));
+        if !parts.is_empty() {
+            facts.push(Fact::new(name, parts.join(", ")));
         }
     }
     facts
