@@ -64,9 +64,9 @@ fn naming(measured: &Measured) -> Option<Finding> {
     Some(Finding::new("identity_found", unidentified::naming(place)))
 }
 
-/// Below this part of its rate a run is said to have fallen behind, …
+/// Below this part of its rate a long run is said to have fallen behind.
 const BEHIND: f64 = 0.9;
-/// … if it took this long: the last answer of a short one is a large part of its time.
+/// What a long run takes: the last answer of a short one is a large part of its time.
 const LONG_ENOUGH_SECONDS: f64 = 2.0;
 
 /// The rate that was asked for, where it was not reached.
