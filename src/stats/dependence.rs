@@ -298,6 +298,7 @@ impl ConnectionSums {
                     share: hits / n,
                     design_effect: (1.0 + (self.squared_sizes / n - 1.0) * correlation).max(1.0),
                     spread: None,
+                    least_tail: 0.0,
                 }
             })
             .collect();

@@ -7,11 +7,15 @@
 //! - by batch means with Student's t, while a batch is long against the correlation (Law & Carson 1979);
 //! - where it is not, or the split drifts, also by the self-normalised statistic `√n(p̂ − p)/√∫B²`, `B` the
 //!   partial sums tied down at both ends, whose law holds whatever the correlation (Kiefer, Vogelsang &
-//!   Bunzel 2000; Shao 2010).
+//!   Bunzel 2000; Shao 2010);
+//! - where a backend answered in a few stretches alone, which say nothing of its variance, by the largest of
+//!   the others, and by how long they can be by chance.
+
+use statrs::function::beta::beta_reg;
 
 use super::drift::{clumped_p_value, drift};
 use super::expected::Expected;
-use super::runs::runs;
+use super::runs::{Runs, runs};
 use super::student::{Cell, Shown};
 
 /// The number of batches that the run is cut into.
@@ -25,13 +29,18 @@ const LEVEL: f64 = 0.03;
 const LEAST_FOR_BATCHES: f64 = 512.0;
 /// With fewer effective answers nothing is judged.
 const LEAST_EFFECTIVE: f64 = 64.0;
+/// Batches that vary less than answers repeat by this factor are of a balancer that evens itself out.
+const MOST_REGULAR: f64 = 4.0;
+/// With fewer stretches a backend says nothing of its own variance.
+const LEAST_STRETCHES: u64 = 8;
 
 /// What the order of dispatch says of the independence of the answers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Order {
     /// The chance that independent answers would be as clumped.
     pub p_value: f64,
-    /// How much the variance of the counts exceeds that of independent answers, over batches; at least 1.
+    /// How much the variance of the counts exceeds that of independent answers: over batches, or, where that is more, the
+    /// number of answers that come at a time; at least 1.
     pub design_effect: f64,
     /// The number of independent answers that carry the same information.
     pub effective_responses: f64,
@@ -46,9 +55,6 @@ pub struct Order {
 }
 
 impl Order {
-    /// The degrees of freedom of the design effect, with all batches.
-    pub const FREEDOM: f64 = (BATCHES - 1) as f64;
-
     /// The order of answers: `windows[t][i]` counts those of backend `i` in block `t` of the dispatch order,
     /// `labels` are the backends of the first ones, one by one. `unattributed` more could have come from any.
     ///
@@ -66,10 +72,21 @@ impl Order {
         let uneven = clumped_p_value(windows, BATCHES).unwrap_or(1.0);
         let cells = (0..backends).map(|cell| blocks.cell(cell));
         let (mut cells, spreads): (Vec<Cell>, Vec<f64>) = cells.unzip();
-        let design_effect = cells
+        let mut design_effect = cells
             .iter()
             .map(|cell| cell.design_effect)
             .fold(1.0, f64::max);
+        for (place, cell) in cells.iter_mut().enumerate().filter(|_| !labels.is_empty()) {
+            if runs.stretches[place] < LEAST_STRETCHES {
+                cell.design_effect = design_effect;
+                cell.least_tail = stretches_tail(&runs, place, expected.shares[place]);
+            }
+        }
+        let neighbour_effect = (1.0 + runs.correlation) / (1.0 - runs.correlation).max(1e-9);
+        // What is dealt out in long turns repeats itself, and varies less than that.
+        if design_effect >= at_a_time(neighbour_effect) / MOST_REGULAR {
+            design_effect = design_effect.max(at_a_time(neighbour_effect));
+        }
         let effective_responses = blocks.responses / design_effect;
         let is_long = effective_responses < LEAST_FOR_BATCHES || drift <= expected.alpha;
         if is_long {
@@ -89,11 +106,31 @@ impl Order {
             p_value: (3.0 * runs.p_value.min(drift).min(uneven)).min(1.0),
             design_effect,
             effective_responses,
-            neighbour_effect: (1.0 + runs.correlation) / (1.0 - runs.correlation).max(1e-9),
+            neighbour_effect,
             longest_run: runs.longest,
             fit_p_value: judged(shown.fit(expected)),
             equivalence_p_value: judged(shown.equivalence(expected)),
         })
+    }
+
+    /// The degrees of freedom of the design effect.
+    #[must_use]
+    pub fn freedom(&self) -> f64 {
+        ((BATCHES - 1) as f64)
+            .min(self.effective_responses - 1.0)
+            .max(1.0)
+    }
+
+    /// How many answers are decided together, where neighbours are alike for that.
+    #[must_use]
+    pub fn at_a_time(&self) -> f64 {
+        at_a_time(self.neighbour_effect)
+    }
+
+    /// Whether so few are independent of one another that nothing is judged.
+    #[must_use]
+    pub fn is_scant(&self) -> bool {
+        self.effective_responses < LEAST_EFFECTIVE
     }
 
     /// Whether what answers share with their neighbours accounts for how the counts of the batches vary: bursts, not
@@ -108,6 +145,28 @@ impl Order {
     pub fn is_clumped(&self) -> bool {
         self.p_value <= LEVEL
     }
+}
+
+/// Answers that come b at a time are alike as neighbours with a correlation of 1 − 1/b.
+fn at_a_time(neighbour_effect: f64) -> f64 {
+    f64::midpoint(neighbour_effect, 1.0)
+}
+
+/// The chance that a backend of this share is as much too short, or too long, in its few stretches.
+///
+/// Stretches of answers that are decided together last about exponentially long, those of the backend and those
+/// of the others in the proportion of their shares; so the odds that were seen over the expected ones have the F
+/// distribution with twice the number of stretches as both degrees of freedom.
+fn stretches_tail(runs: &Runs, cell: usize, share: f64) -> f64 {
+    let count = runs.counts[cell] as f64;
+    let others = runs.counts.iter().sum::<u64>() as f64 - count;
+    let odds = count / others * (1.0 - share) / share;
+    let odds = odds.min(1.0 / odds);
+    let stretches = runs.stretches[cell] as f64;
+    if stretches < 1.0 || odds.is_nan() {
+        return 0.0;
+    }
+    beta_reg(stretches, stretches, odds / (1.0 + odds))
 }
 
 /// Counts over blocks of the dispatch order.
@@ -173,6 +232,7 @@ impl<'a> Blocks<'a> {
                 1.0
             },
             spread: None,
+            least_tail: 0.0,
         };
         (shown, integral.sqrt() / self.responses)
     }
@@ -253,6 +313,74 @@ mod tests {
     }
 
     #[test]
+    fn few_independent_draws_are_counted_and_refute_nothing() {
+        let orders: Vec<Order> = (0..200).map(|seed| bursts(200, 0.7, seed)).collect();
+        assert!(
+            orders
+                .iter()
+                .all(|order| order.is_scant() && order.fit_p_value >= 1.0)
+        );
+        // 18 or 19 draws, counted by how often the backend changes.
+        let mut effective: Vec<f64> = orders
+            .iter()
+            .map(|order| order.effective_responses)
+            .collect();
+        effective.sort_by(f64::total_cmp);
+        assert!((17.0..21.0).contains(&effective[100]), "{}", effective[100]);
+    }
+
+    #[test]
+    fn a_single_stretch_of_a_backend_refutes_nothing_and_as_many_answers_by_themselves_do() {
+        let mut labels = vec![0; 3664];
+        labels[..20].fill(1);
+        let order = order(&labels);
+        assert!(order.is_clumped() && !order.is_scant());
+        // Stretches of 20 and of 3644, expected as 3 : 7: the upper tail of F with 2 and 2 degrees of freedom.
+        let odds: f64 = 20.0 / 3644.0 * 7.0 / 3.0;
+        assert!(
+            (order.fit_p_value - 2.0 * odds / (1.0 + odds)).abs() < 1e-9,
+            "{order:?}"
+        );
+        let apart = |request: usize| u16::from(request % 180 < 2);
+        let pairs: Vec<u16> = (0..3664).map(apart).collect();
+        assert!(self::order(&pairs).fit_p_value <= 0.001);
+    }
+
+    #[test]
+    fn a_rare_backend_that_bursts_left_out_is_not_refuted() {
+        let shares = [0.4, 0.3, 0.15, 0.1, 0.05];
+        let expected = Expected {
+            shares: &shares,
+            ..EXPECTED
+        };
+        // Draws of the other four, 60 answers each: the fifth is missing from 91 draws in .009 of all runs.
+        let mut random = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..50 {
+            let mut last = 0;
+            let labels: Vec<u16> = (0..5467)
+                .map(|request| {
+                    if request % 60 == 0 {
+                        let edges = [0.4, 0.7, 0.85, 0.95];
+                        let unit = 0.95 * random.random::<f64>();
+                        last = edges.into_iter().map(|edge| u16::from(unit >= edge)).sum();
+                    }
+                    last
+                })
+                .collect();
+            let windows: Vec<Vec<u64>> = labels
+                .chunks(16)
+                .map(|block| {
+                    let count =
+                        |label: u16| block.iter().filter(|&&seen| seen == label).count() as u64;
+                    (0..5).map(count).collect()
+                })
+                .collect();
+            let order = Order::new(&windows, &labels, 0, &expected).unwrap();
+            assert!(order.is_clumped() && order.fit_p_value > 0.001, "{order:?}");
+        }
+    }
+
+    #[test]
     fn weighted_round_robin_in_long_runs_shows_the_split() {
         let turns: Vec<u16> = (0..3664_u32)
             .map(|request| u16::from(request % 100 >= 70))
@@ -264,12 +392,12 @@ mod tests {
 
     #[test]
     fn intervals_from_the_effective_number_hold_the_share_in_bursts() {
-        for length in [2, 4, 10] {
+        for length in [2, 4, 10, 50, 200] {
             let held = (0..500).filter(|&seed| {
                 let order = bursts(length, 0.7, seed);
                 let basis = Basis::Clustered {
                     design_effect: order.design_effect,
-                    freedom: Order::FREEDOM,
+                    freedom: order.freedom(),
                 };
                 let interval = basis.interval(order_hits(length, seed), 3664, 0.05);
                 interval.low <= 0.7 && 0.7 <= interval.high

@@ -9,7 +9,7 @@ use statrs::function::erf::erfc;
 const LEAST_PAIRS: f64 = 10.0;
 
 /// The runs of a sequence, against what independent answers would give.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Runs {
     /// The chance of at least as much clumping from independent answers with the same counts.
     pub p_value: f64,
@@ -18,6 +18,10 @@ pub struct Runs {
     pub correlation: f64,
     /// The length of the longest run.
     pub longest: u64,
+    /// The answers of each backend.
+    pub counts: Vec<u64>,
+    /// The runs of each backend.
+    pub stretches: Vec<u64>,
 }
 
 /// The runs of `labels`, in dispatch order; labels of `cells` or more are passed over.
@@ -52,6 +56,13 @@ pub fn runs(labels: &[u16], cells: usize) -> Runs {
         p_value: (smallest * p_values.len().max(1) as f64).min(1.0),
         correlation: counted.correlation(),
         longest: counted.longest,
+        stretches: counted
+            .counts
+            .iter()
+            .zip(&counted.repeats)
+            .map(|(count, repeats)| count - repeats)
+            .collect(),
+        counts: counted.counts,
     }
 }
 

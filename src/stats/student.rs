@@ -13,6 +13,8 @@ pub(super) struct Cell {
     pub(super) design_effect: f64,
     /// `√∫B²` over n, which stands in for a standard error where none can be told.
     pub(super) spread: Option<f64>,
+    /// No deviation of it is less probable to one side than this.
+    pub(super) least_tail: f64,
 }
 
 /// The shares of a run, by backend.
@@ -32,6 +34,7 @@ impl Shown<'_> {
             share: seen,
             design_effect,
             spread,
+            ..
         } = self.cells[cell];
         let variance = (seen * (1.0 - seen)).max(share * (1.0 - share));
         let error = (variance * design_effect / self.responses).sqrt();
@@ -54,7 +57,8 @@ impl Shown<'_> {
                 if deviation <= 0.0 {
                     return 1.0;
                 }
-                2.0 * times as f64 * self.upper_tail(cell, shares[cell], deviation)
+                let tail = self.upper_tail(cell, shares[cell], deviation);
+                2.0 * times as f64 * tail.max(self.cells[cell].least_tail)
             });
         p_values.fold(1.0, f64::min)
     }

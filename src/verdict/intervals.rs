@@ -29,7 +29,9 @@ impl Outcome {
 }
 
 impl Judged {
-    fn interval_basis(&self) -> Basis {
+    /// What intervals of these shares rest on.
+    #[must_use]
+    pub fn interval_basis(&self) -> Basis {
         let order = self.order.filter(Order::is_clumped);
         let by_order = order.map_or(1.0, |order| order.design_effect);
         if self.method == Some(Method::EValue) {
@@ -43,7 +45,7 @@ impl Judged {
         });
         let in_step = self.likeness == Likeness::InStep;
         let by_connection = connections.filter(|_| !in_step);
-        let order = order.map(|order| (order.design_effect, Order::FREEDOM));
+        let order = order.map(|order| (order.design_effect, order.freedom()));
         let widest = [by_connection, order].into_iter().flatten();
         widest.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(
             Basis::Independent,

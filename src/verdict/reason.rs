@@ -168,9 +168,14 @@ fn clumped(judged: &Judged) -> String {
     let Some(order) = judged.order else {
         return "the answers depend on those before them".to_owned();
     };
+    let worth = if order.is_scant() {
+        "draws, too few to judge"
+    } else {
+        "ones, which decide nothing"
+    };
     format!(
-        "answers repeat the backend of those before them (p {}; longest run {}): {n} requests carry the \
-         information of {:.0} independent ones at most, which decide nothing",
+        "answers repeat the backend of those before them (p {}; longest run {}): {n} requests carry the information of \
+         about {:.0} independent {worth}",
         p_value(order.p_value),
         order.longest_run,
         order.effective_responses

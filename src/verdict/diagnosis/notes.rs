@@ -113,8 +113,7 @@ pub(super) fn repetition(symptoms: &Symptoms<'_>) -> Option<Finding> {
 pub(super) fn bursts(symptoms: &Symptoms<'_>) -> Option<Finding> {
     let seen = |order: &Order| order.is_short_range() && order.p_value <= symptoms.alpha;
     let order = symptoms.order.filter(seen).filter(|_| !symptoms.repeats)?;
-    // Of answers that come b at a time, neighbours have a correlation of 1 − 1/b.
-    let at_a_time = f64::midpoint(order.neighbour_effect, 1.0);
+    let at_a_time = order.at_a_time();
     let message = format!(
         "answers repeat the backend of those before them, about {at_a_time:.1} at a time (longest run {}): as happens when one \
          decision holds for several requests, workers of the ingress draw alike, or backends have long turns; {} \
