@@ -35,6 +35,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::format::points;
 use crate::observation::status;
 use crate::plan::target::Protocol;
 pub use crate::verdict::VerdictName;
@@ -280,6 +281,9 @@ pub struct SequentialReport {
 pub struct ChangeReport {
     /// Small when it did.
     pub drift_p_value: f64,
+    /// A difference of this much or more between the shares of the first and the second half is refuted at `alpha`, for every
+    /// backend; null for a sequential run, and for a log.
+    pub refuted_difference: Option<f64>,
     /// About where, counted in identified responses in dispatch order; null when the drift is not
     /// significant.
     pub request: Option<u64>,
@@ -391,6 +395,19 @@ impl Report {
             reasons.all(|reason| reason.message != finding.message)
         };
         self.findings.iter().filter(is_told)
+    }
+
+    /// A line on how steady a split was that passed; empty for others.
+    fn halves(&self) -> String {
+        let change = self
+            .change
+            .as_ref()
+            .filter(|_| self.verdict == VerdictName::Pass);
+        let refuted = change.and_then(|change| change.refuted_difference);
+        refuted.map_or_else(String::new, |refuted| {
+            let most = points((1e3 * refuted).ceil() / 1e3);
+            format!("\n  first and second half of the run: apart by less than {most}")
+        })
     }
 
     /// What its `errors` are, as the end of "responses with …".

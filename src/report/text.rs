@@ -80,10 +80,11 @@ fn test(out: &mut String, report: &Report) {
         Some(statistic) => format!("{statistic:.4}"),
         None => "∞".to_owned(),
     };
+    let halves = report.halves();
     line(
         out,
         format_args!(
-            "  method: {}; Pearson's X² {statistic}, {} df, p {}",
+            "  method: {}; Pearson's X² {statistic}, {} df, p {}{halves}",
             test.method.replace('_', " "),
             test.chi_square.degrees_of_freedom,
             p_value_with_log10(test.chi_square.p_value, test.chi_square.log10_p_value),

@@ -29,15 +29,17 @@ impl TwoSample {
             one.len() == other.len() && one.len() == margins.len(),
             "a margin for each cell"
         );
-        let sizes = [one, other].map(|counts| counts.iter().sum::<u64>());
+        let sizes = [one, other].map(total);
         let cells = one.iter().zip(other).zip(margins);
         let largest = cells
-            .map(|((&one, &other), &margin)| apart_p_value([one, other], sizes, margin))
+            .map(|((&one, &other), &margin)| {
+                apart_p_value([one as f64, other as f64], sizes, margin)
+            })
             .fold(0.0, f64::max);
         let tested = homogeneity(&[one.to_vec(), other.to_vec()], 0.0);
         Self {
             p_value: tested.map_or(1.0, |tested| tested.p_value),
-            equivalence_p_value: if sizes.contains(&0) { 1.0 } else { largest },
+            equivalence_p_value: if sizes.contains(&0.0) { 1.0 } else { largest },
         }
     }
 
@@ -57,8 +59,43 @@ pub fn sample_size(shares: &[f64], tolerance: f64, alpha: f64) -> u64 {
     fixed_sample_size(shares, tolerance, alpha).saturating_mul(2)
 }
 
+/// The least margin by which no cell of two samples is apart at error rate `alpha`, where the variance of their counts
+/// is `design_effect` times that of independent ones; 1 where either is empty.
+///
+/// # Panics
+/// If the slices differ in length.
+#[must_use]
+pub fn largest_difference(one: &[u64], other: &[u64], design_effect: f64, alpha: f64) -> f64 {
+    assert_eq!(one.len(), other.len(), "samples of the same cells");
+    let sizes = [one, other].map(|counts| total(counts) / design_effect);
+    if sizes.contains(&0.0) {
+        return 1.0;
+    }
+    let is_refuted = |margin: f64| {
+        let mut cells = one.iter().zip(other);
+        cells.all(|(&one, &other)| {
+            let hits = [one, other].map(|count| count as f64 / design_effect);
+            apart_p_value(hits, sizes, margin) <= alpha
+        })
+    };
+    let (mut open, mut refuted) = (0.0, 1.0);
+    for _ in 0..40 {
+        let middle = f64::midpoint(open, refuted);
+        if is_refuted(middle) {
+            refuted = middle;
+        } else {
+            open = middle;
+        }
+    }
+    refuted
+}
+
+fn total(counts: &[u64]) -> f64 {
+    counts.iter().sum::<u64>() as f64
+}
+
 /// The p-value of "the shares are apart by `margin` or more": the larger of two one-sided score tests.
-fn apart_p_value(hits: [u64; 2], sizes: [u64; 2], margin: f64) -> f64 {
+fn apart_p_value(hits: [f64; 2], sizes: [f64; 2], margin: f64) -> f64 {
     let [above, below] = [hits, [hits[1], hits[0]]];
     let score = score(above, sizes, margin).min(score(below, [sizes[1], sizes[0]], margin));
     normal_survival(score)
@@ -66,13 +103,12 @@ fn apart_p_value(hits: [u64; 2], sizes: [u64; 2], margin: f64) -> f64 {
 
 /// The score of "the first share is below the second by `margin` or more" (Farrington & Manning 1990, *Statist.
 /// Med.* 9, 1447–1454): the larger, the less so. NaN without requests.
-fn score(hits: [u64; 2], sizes: [u64; 2], margin: f64) -> f64 {
-    let size = sizes.map(|size| size as f64);
-    let share = [hits[0] as f64 / size[0], hits[1] as f64 / size[1]];
-    let restricted = restricted(share, size[1] / size[0], -margin);
+fn score(hits: [f64; 2], sizes: [f64; 2], margin: f64) -> f64 {
+    let share = [hits[0] / sizes[0], hits[1] / sizes[1]];
+    let restricted = restricted(share, sizes[1] / sizes[0], -margin);
     let variance: f64 = restricted
         .iter()
-        .zip(size)
+        .zip(sizes)
         .map(|(share, size)| share * (1.0 - share) / size)
         .sum();
     (share[0] - share[1] + margin) / variance.sqrt()
@@ -111,8 +147,9 @@ mod tests {
     #[test]
     fn the_score_agrees_with_a_likelihood_that_was_maximised_by_search() {
         for row in scipy_reference::of("score_of_difference") {
-            let (hits, sizes) = (row.counts(0), row.counts(1));
-            let score = score([hits[0], hits[1]], [sizes[0], sizes[1]], row.number(2));
+            let [hits, sizes] =
+                [row.counts(0), row.counts(1)].map(|two| [two[0] as f64, two[1] as f64]);
+            let score = score(hits, sizes, row.number(2));
             row.assert_close(score, 1e-6);
         }
     }
@@ -135,6 +172,24 @@ mod tests {
         );
         let same = TwoSample::new(&counts(65), &counts(70), &margins);
         assert_eq!(same.equivalence_p_value, apart.equivalence_p_value);
+    }
+
+    #[test]
+    fn the_largest_difference_is_the_least_margin_that_is_refuted() {
+        let (one, other) = ([1300, 532], [1265, 567]);
+        let largest = largest_difference(&one, &other, 1.0, 0.001);
+        let p = |margin: f64| TwoSample::new(&one, &other, &[margin; 2]).equivalence_p_value;
+        assert!(
+            p(largest) <= 0.001 && p(largest - 1e-9) > 0.001,
+            "{largest}"
+        );
+        // Wald's: .0191 + 3.09 × .0152.
+        assert!((largest - 0.066).abs() < 5e-4, "{largest}");
+        let fewer = [one, other].map(|counts| counts.map(|count| count / 4));
+        let quarter = largest_difference(&fewer[0], &fewer[1], 1.0, 0.001);
+        let inflated = largest_difference(&one, &other, 4.0, 0.001);
+        assert!((quarter - inflated).abs() < 2e-3, "{quarter} {inflated}");
+        assert!((largest_difference(&one, &[0, 0], 1.0, 0.001) - 1.0).abs() < f64::EPSILON);
     }
 
     #[test]

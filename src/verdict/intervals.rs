@@ -55,4 +55,14 @@ impl Judged {
             },
         )
     }
+
+    /// How much the variance of the counts exceeds that of independent responses, as far as the run shows it.
+    pub(super) fn design_effect(&self) -> f64 {
+        match self.interval_basis() {
+            Basis::Independent => 1.0,
+            Basis::Clustered { design_effect, .. } | Basis::Stopped { design_effect } => {
+                design_effect
+            }
+        }
+    }
 }

@@ -13,6 +13,7 @@ use crate::stats::drift::{Drift, drift, drift_as_ended};
 use crate::stats::goodness_of_fit::goodness_of_fit;
 use crate::stats::homogeneity::{Homogeneity, homogeneity};
 use crate::stats::silence::{Silence, silences};
+use crate::stats::two_sample::largest_difference;
 
 /// Whether a run saw one split, in each way in which it may not have; `None` where that cannot be told.
 #[derive(Debug)]
@@ -126,6 +127,9 @@ pub struct Change {
     pub silences: Vec<Silence>,
     /// Whether the drift is significant at the promised error rate, or some pod came, went or restarted.
     pub is_significant: bool,
+    /// The least difference between the shares of the first and the second half that is refuted at the promised error rate,
+    /// for every backend; `None` where the answers do not stand in the order of their requests, or the run chose its end.
+    pub refuted: Option<f64>,
 }
 
 impl Change {
@@ -155,7 +159,13 @@ impl Change {
         };
         let is_significant = drift.p_value <= alpha || !silences.is_empty();
         let point = || change_point(&windows, &evidence.labels(backends));
+        let has_halves = evidence.ordered_by == OrderedBy::Dispatch && evidence.standing.is_none();
+        let refuted = || {
+            let [first, second] = halves(&windows);
+            largest_difference(&first, &second, judged.design_effect(), alpha)
+        };
         Some(Self {
+            refuted: has_halves.then(refuted),
             point: is_significant.then(point).flatten(),
             drift,
             silences,
@@ -183,6 +193,24 @@ impl Change {
         let fit = goodness_of_fit(&counts, &equal, alpha, claim.seed);
         matches!(fit, Ok(fit) if fit.is_none_or(|fit| fit.p_value > alpha))
     }
+}
+
+/// The counts of both halves of a run, as near as its windows allow.
+fn halves(windows: &[Vec<u64>]) -> [Vec<u64>; 2] {
+    let cells = windows.first().map_or(0, Vec::len);
+    let size = |window: &Vec<u64>| window.iter().sum::<u64>();
+    let all: u64 = windows.iter().map(size).sum();
+    let mut halves = [vec![0; cells], vec![0; cells]];
+    let mut before = 0;
+    for window in windows {
+        // Where the middle of the window lies.
+        let half = usize::from(2 * before + size(window) > all);
+        before += size(window);
+        for (sum, count) in halves[half].iter_mut().zip(window) {
+            *sum += count;
+        }
+    }
+    halves
 }
 
 /// That the split changed during the run, and where.

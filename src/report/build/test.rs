@@ -45,6 +45,7 @@ pub(super) fn change(change: &Change) -> ChangeReport {
     let point = change.point.as_ref();
     ChangeReport {
         drift_p_value: change.drift.p_value,
+        refuted_difference: change.refuted,
         request: point.map(|point| point.index),
         shares_before: point.map_or_else(Vec::new, |point| point.before.clone()),
         shares_after: point.map_or_else(Vec::new, |point| point.after.clone()),
