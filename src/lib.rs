@@ -117,7 +117,7 @@ pub mod parts {
     pub use crate::verdict::decision::{Counts, Likeness, Shared, judge as judge_counts};
     pub use crate::verdict::pair::{PARTS as PAIR_PARTS, Side, judge as judge_pair, planned};
     pub use crate::verdict::{
-        Evidence, Verdict, VerdictName, decide, judge, judge_counts as judge_evidence,
+        Evidence, Judgement, Verdict, VerdictName, decide, judge, judge_counts as judge_evidence,
     };
 
     pub use crate::report::Report;

@@ -1,18 +1,20 @@
 //! Measures how often the verdict is wrong, and writes the table: `cargo run --release --example calibrate`.
 //!
 //! `--quick` makes it from fewer seeded runs; `--output DIRECTORY` writes elsewhere than to `docs`; `--only PART`
-//! measures `clients`, `dependent`, `even`, `pinned`, `sequential`, `two` or `within` anew, and leaves the rest of the table as it is;
-//! `table` measures nothing, and writes what is published in the words of today.
+//! measures `clients`, `dependent`, `drift`, `even`, `pinned`, `sequential`, `two` or `within` anew, and leaves the rest of the table
+//! as it is; `table` measures nothing, and writes what is published, and what a run that did not end has measured, in the words of
+//! today. The seed of a cell comes from its name alone, so that it has the same rates whatever else is measured.
 
 mod suite;
 mod table;
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use std::{env, fs, io};
 
-use suite::dependent::{FEW_ORDERS, ORDERS};
+use suite::drifting::Course;
 use suite::missing::SETTINGS;
 use suite::pinned::{Alike, Pinning};
 use suite::row::Row;
@@ -20,9 +22,10 @@ use suite::sequential::{LARGE_ALPHA, TRUTHS};
 use suite::{ALPHA, Effort, Expectation, SPLITS};
 
 /// What can be measured by itself.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     "clients",
     "dependent",
+    "drift",
     "even",
     "pinned",
     "sequential",
@@ -30,6 +33,9 @@ const PARTS: [&str; 8] = [
     "two",
     "within",
 ];
+
+/// What was measured by a run that has not ended yet.
+const UNFINISHED: &str = "calibration.unfinished.csv";
 
 /// What the arguments ask for.
 struct Options {
@@ -80,17 +86,18 @@ fn main() -> ExitCode {
     };
     let rows = match options.only.as_deref() {
         Some("clients") => suite::clients::rows(),
-        Some("dependent") => dependent(options.effort),
+        Some("dependent") => dependent(options.effort, &options.output),
+        Some("drift") => drift(options.effort),
         Some("even") => even(options.effort),
         Some("pinned") => pinned(options.effort),
         Some("sequential") => sequential(options.effort),
-        Some("table") => Vec::new(),
+        Some("table") => unfinished(&options.output),
         Some("two") => two(options.effort),
         Some("within") => within(options.effort),
-        _ => measured(options.effort),
+        _ => measured(options.effort, &options.output),
     };
-    let written = match options.only {
-        Some(_) => beside_the_published(&options.output, &rows),
+    let written = match options.only.as_deref() {
+        Some(part) => beside_the_published(&options.output, &rows, part == "table"),
         None => Ok(rows.clone()),
     };
     if let Err(error) = written.and_then(|all| write(&options.output, &all)) {
@@ -110,11 +117,7 @@ fn main() -> ExitCode {
     ExitCode::from(u8::from(!broken.is_empty()))
 }
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "the parts of the suite, one after the other"
-)]
-fn measured(effort: Effort) -> Vec<Row> {
+fn measured(effort: Effort, output: &Path) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut part = |name: &str, made: &mut dyn FnMut() -> Vec<Row>| {
         let start = Instant::now();
@@ -148,28 +151,13 @@ fn measured(effort: Effort) -> Vec<Row> {
                 .collect()
         });
     }
-    let usual = Expectation::new(&[70.0, 30.0]);
     part("other judges", &mut || {
         let two = SPLITS.into_iter().filter(|weights| weights.len() == 2);
         two.flat_map(suite::fixed::other_judges).collect()
     });
     part("sequential", &mut || sequential(effort));
-    part("drift", &mut || {
-        let mut rows = Vec::new();
-        for weights in [&[70.0, 30.0][..], &[50.0, 30.0, 20.0]] {
-            let expectation = Expectation::new(weights);
-            let shares = expectation.shares();
-            rows.extend(suite::drifting::verdicts(
-                &expectation,
-                [shares; 2],
-                effort.few,
-            ));
-        }
-        let changed: [&[f64]; 2] = [&[0.5, 0.5], &[0.9, 0.1]];
-        rows.extend(suite::drifting::verdicts(&usual, changed, effort.few));
-        rows
-    });
-    part("dependent", &mut || dependent(effort));
+    part("drift", &mut || drift(effort));
+    part("dependent", &mut || dependent(effort, output));
     part("pinned", &mut || pinned(effort));
     part("clients", &mut suite::clients::rows);
     part("even", &mut || even(effort));
@@ -210,16 +198,58 @@ fn sequential(effort: Effort) -> Vec<Row> {
     rows
 }
 
-/// Answers that depend on those before them.
-fn dependent(effort: Effort) -> Vec<Row> {
-    let mut rows = suite::dependent::cells(&[70.0, 30.0], &ORDERS, effort.few, print_cells);
-    for weights in [&[50.0, 30.0, 20.0][..], &[40.0, 30.0, 15.0, 10.0, 5.0]] {
-        rows.extend(suite::dependent::cells(
-            weights,
-            &FEW_ORDERS,
+/// Splits that change during the run, and that do not.
+fn drift(effort: Effort) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for weights in [&[70.0, 30.0][..], &[50.0, 30.0, 20.0]] {
+        let expectation = Expectation::new(weights);
+        rows.extend(suite::drifting::verdicts(
+            &expectation,
+            Course::Steady,
             effort.few,
-            print_cells,
         ));
+    }
+    let usual = Expectation::new(&[70.0, 30.0]);
+    for course in [
+        Course::Step(&[0.5, 0.5], &[0.9, 0.1]),
+        Course::Step(&[0.7545, 0.2455], &[0.6455, 0.3545]),
+        Course::Step(&[0.75, 0.25], &[0.65, 0.35]),
+        Course::Step(&[0.72, 0.28], &[0.68, 0.32]),
+        Course::Linear(&[0.8, 0.2], &[0.6, 0.4]),
+        Course::Linear(&[0.75, 0.25], &[0.65, 0.35]),
+        Course::Linear(&[0.73, 0.27], &[0.67, 0.33]),
+        Course::Alternating(&[0.9, 0.1], &[0.5, 0.5], 32),
+        Course::Wave(&[0.73, 0.27], &[0.67, 0.33]),
+    ] {
+        rows.extend(suite::drifting::verdicts(&usual, course, effort.few));
+    }
+    rows
+}
+
+/// The cells that a run has measured which has not ended.
+fn unfinished(output: &Path) -> Vec<Row> {
+    let text = fs::read_to_string(output.join(UNFINISHED)).unwrap_or_default();
+    text.lines().filter_map(Row::read).collect()
+}
+
+/// Answers that depend on those before them. These cells take long: each is written down when it ends, and what stands
+/// there already is not measured again, so that a run that was interrupted counts.
+fn dependent(effort: Effort, output: &Path) -> Vec<Row> {
+    let path = output.join(UNFINISHED);
+    let known = unfinished(output);
+    let mut rows = Vec::new();
+    for cell in suite::dependent::cells() {
+        let is_known = |row: &&Row| cell.is_of(row) && row.runs == Some(effort.few);
+        let mut measured: Vec<Row> = known.iter().filter(is_known).cloned().collect();
+        if measured.is_empty() {
+            measured = cell.rates(effort.few);
+            let lines: String = measured.iter().map(|row| row.csv() + "\n").collect();
+            let file = fs::OpenOptions::new().create(true).append(true).open(&path);
+            if let Err(error) = file.and_then(|mut file| file.write_all(lines.as_bytes())) {
+                say(&format!("cannot write to {}: {error}", path.display()));
+            }
+        }
+        rows.extend(measured);
     }
     rows
 }
@@ -271,12 +301,14 @@ fn pinned(effort: Effort) -> Vec<Row> {
 }
 
 /// The published rows, with those of the same parts in place of them; a new one stands behind the one before it.
-fn beside_the_published(output: &Path, rows: &[Row]) -> io::Result<Vec<Row>> {
+/// `is_part` says that there may be more cells of these parts.
+fn beside_the_published(output: &Path, rows: &[Row], is_part: bool) -> io::Result<Vec<Row>> {
     let text = fs::read_to_string(output.join("calibration.csv"))?;
     let parts: Vec<&str> = rows.iter().map(|row| row.part).collect();
     let published = text.lines().skip(1).filter_map(Row::read);
-    let is_kept =
-        |old: &Row| !parts.contains(&old.part) || rows.iter().any(|new| new.is_cell_of(old));
+    let is_kept = |old: &Row| {
+        is_part || !parts.contains(&old.part) || rows.iter().any(|new| new.is_cell_of(old))
+    };
     let mut all: Vec<Row> = published.filter(is_kept).collect();
     let mut next = all.len();
     for new in rows {
@@ -301,6 +333,10 @@ fn write(output: &Path, rows: &[Row]) -> io::Result<()> {
         .collect();
     fs::write(output.join("calibration.csv"), csv)?;
     fs::write(output.join("calibration.md"), table::markdown(rows))?;
+    match fs::remove_file(output.join(UNFINISHED)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
     let explanation = output.join("statistics.md");
     if let Ok(text) = fs::read_to_string(&explanation) {
         let text = table::with_comparison(&text, rows)

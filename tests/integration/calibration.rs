@@ -7,6 +7,7 @@
 #[expect(dead_code, reason = "the plots and the long form use the rest")]
 mod suite;
 
+use suite::drifting::Course;
 use suite::missing::SETTINGS;
 use suite::pinned::{Alike, Pinning};
 use suite::row::Row;
@@ -185,10 +186,10 @@ fn connections_that_stick_to_a_backend_do_not_fail_a_correct_split() {
 #[test]
 fn a_split_that_changes_never_passes_and_a_steady_one_does() {
     let expectation = usual();
-    let changed: [&[f64]; 2] = [&[0.5, 0.5], &[0.9, 0.1]];
-    let rows = suite::drifting::verdicts(&expectation, changed, 300);
+    let changed = Course::Step(&[0.5, 0.5], &[0.9, 0.1]);
+    let rows = suite::drifting::verdicts(&expectation, changed, 100);
     assert!(rows[0].value < f64::EPSILON, "{}", rows[0].csv());
-    let steady = suite::drifting::verdicts(&expectation, [expectation.shares(); 2], 1000);
+    let steady = suite::drifting::verdicts(&expectation, Course::Steady, 300);
     for row in &steady {
         assert_ne!(row.holds(), Some(false), "{}", row.csv());
     }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use lbtest::parts::{
-    Evidence, GroupId, Interner, Look, MAX_BLOCKS, Mappings, Monitor, PodRegistry, Seen, Sequence,
-    Verdict, decide,
+    Evidence, GroupId, Interner, Judgement, Look, MAX_BLOCKS, Mappings, Monitor, PodRegistry, Seen,
+    Sequence, Verdict, decide,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -114,67 +114,126 @@ pub(crate) enum Mode {
     Sequential,
 }
 
-/// The rate of each verdict on a split whose true shares are `truth`.
-pub(crate) fn verdicts(
-    expectation: &Expectation,
-    truth: &[f64],
-    order: Order,
-    mode: Mode,
-    runs: u64,
-) -> Vec<Row> {
-    let claim = &expectation.claim;
-    let shares = expectation.shares();
-    let requests = match mode {
-        Mode::Fixed => claim.planned_requests().get(),
-        Mode::Sequential => claim.sequential_cap().get(),
-    };
-    let setting = order.setting();
-    let seed = seed_of(&format!(
-        "dependent {} {} {setting} {mode:?}",
-        written(shares),
-        written(truth)
-    ));
-    let length = usize::try_from(requests).expect("a planned run fits");
-    let streams: Vec<u64> = (0..runs).collect();
-    let verdicts = in_parallel(&streams, |&stream| {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        random.set_stream(stream);
-        let labels = order.draw(truth, length, &mut random);
-        verdict(expectation, &labels, mode)
-    });
-    let is_right = truth == shares;
-    let rate = |wanted: Verdict, outcome: &'static str, is_bound: bool| {
-        let count = verdicts
-            .iter()
-            .filter(|&&verdict| verdict == wanted)
-            .count();
-        let value = count as f64 / runs as f64;
-        Row {
-            part: "dependent",
-            split: written(shares),
-            requests,
-            setting: setting.clone(),
-            truth: written(truth),
-            method: match mode {
-                Mode::Fixed => "lbtest",
-                Mode::Sequential => "lbtest_sequential",
-            },
-            outcome,
-            value,
-            standard_error: Some(standard_error(value, runs)),
-            runs: Some(runs),
-            bound: (is_bound && order.is_promised()).then_some(ALPHA),
-        }
-    };
-    vec![
-        rate(Verdict::Pass, "pass", !is_right),
-        rate(Verdict::Fail, "fail", is_right),
-        rate(Verdict::Inconclusive, "inconclusive", false),
-    ]
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Ended {
+    pub(crate) verdict: Verdict,
+    pub(crate) drifted: bool,
+    /// Whether the 95 % interval of the first backend's share misses the true one.
+    pub(crate) missed: bool,
+    /// The difference between both halves that a report calls refuted.
+    pub(crate) refuted: Option<f64>,
 }
 
-/// The verdict on a run whose answers came from these backends, in dispatch order.
-fn verdict(expectation: &Expectation, labels: &[usize], mode: Mode) -> Verdict {
+impl Ended {
+    fn of(judgement: &Judgement, share: f64) -> Self {
+        let counts = &judgement.judged.counts;
+        let basis = judgement.judged.interval_basis();
+        let interval = basis.interval(counts.observed[0], counts.attributed(), MISSED);
+        let change = judgement.change.as_ref();
+        Self {
+            verdict: judgement.verdict,
+            drifted: change.is_some_and(|change| change.is_significant),
+            missed: share < interval.low || interval.high < share,
+            refuted: change.and_then(|change| change.refuted),
+        }
+    }
+}
+
+/// A split, what is true of it, and how its requests are shared out.
+#[derive(Debug, Clone)]
+pub(crate) struct Cell {
+    expectation: Expectation,
+    truth: Vec<f64>,
+    order: Order,
+    mode: Mode,
+}
+
+impl Cell {
+    /// Whether this was measured in it.
+    pub(crate) fn is_of(&self, row: &Row) -> bool {
+        row.split == written(self.expectation.shares())
+            && row.truth == written(&self.truth)
+            && row.setting == self.order.setting()
+            && row.method == self.method()
+    }
+
+    fn method(&self) -> &'static str {
+        match self.mode {
+            Mode::Fixed => "lbtest",
+            Mode::Sequential => "lbtest_sequential",
+        }
+    }
+
+    fn requests(&self) -> u64 {
+        let claim = &self.expectation.claim;
+        match self.mode {
+            Mode::Fixed => claim.planned_requests().get(),
+            Mode::Sequential => claim.sequential_cap().get(),
+        }
+    }
+
+    /// The rate of each verdict, and how often an interval misses the true share.
+    pub(crate) fn rates(&self, runs: u64) -> Vec<Row> {
+        let Self {
+            expectation,
+            truth,
+            order,
+            mode,
+        } = self;
+        let shares = expectation.shares();
+        let seed = seed_of(&format!(
+            "dependent {} {} {} {mode:?}",
+            written(shares),
+            written(truth),
+            order.setting()
+        ));
+        let length = usize::try_from(self.requests()).expect("a planned run fits");
+        let streams: Vec<u64> = (0..runs).collect();
+        let all = in_parallel(&streams, |&stream| {
+            let mut random = ChaCha8Rng::seed_from_u64(seed);
+            random.set_stream(stream);
+            let labels = order.draw(truth, length, &mut random);
+            ended(expectation, &labels, *mode, truth[0])
+        });
+        let is_right = truth == shares;
+        let rate = |part, outcome, of: &dyn Fn(&Ended) -> bool, bound: Option<f64>| {
+            let value = all.iter().filter(|run| of(run)).count() as f64 / runs as f64;
+            Row {
+                part,
+                split: written(shares),
+                requests: self.requests(),
+                setting: order.setting(),
+                truth: written(truth),
+                method: self.method(),
+                outcome,
+                value,
+                standard_error: Some(standard_error(value, runs)),
+                runs: Some(runs),
+                bound: bound.filter(|_| order.is_promised()),
+            }
+        };
+        let is = |wanted: Verdict| move |run: &Ended| run.verdict == wanted;
+        let promise = |is_error: bool| is_error.then_some(ALPHA);
+        vec![
+            rate("dependent", "pass", &is(Verdict::Pass), promise(!is_right)),
+            rate("dependent", "fail", &is(Verdict::Fail), promise(is_right)),
+            rate(
+                "dependent",
+                "inconclusive",
+                &is(Verdict::Inconclusive),
+                None,
+            ),
+            rate("coverage", "missed", &|run| run.missed, Some(MISSED)),
+        ]
+    }
+}
+
+/// How often a 95 % interval may miss.
+pub(crate) const MISSED: f64 = 0.05;
+
+/// How a run ends whose answers came from these backends, in dispatch order; `share` is the true one of the first.
+pub(crate) fn ended(expectation: &Expectation, labels: &[usize], mode: Mode, share: f64) -> Ended {
     let claim = &expectation.claim;
     let split = &claim.split;
     let mappings = Mappings::parse(split.labels(), &[]).expect("no mapping is no mistake");
@@ -228,54 +287,54 @@ fn verdict(expectation: &Expectation, labels: &[usize], mode: Mode) -> Verdict {
         standing,
         ..Evidence::default()
     };
-    decide(claim, &evidence).verdict
+    Ended::of(&decide(claim, &evidence), share)
 }
 
-/// The kinds of dependence that are looked at with two backends, and with more.
-pub(crate) const ORDERS: [Order; 14] = [
+/// The kinds of dependence that are looked at with any split, and with two backends besides.
+const ORDERS: [Order; 10] = [
     Order::Independent,
-    Order::Markov(0.1),
     Order::Markov(0.333),
     Order::Bursts(2),
     Order::Bursts(4),
     Order::Bursts(10),
-    Order::Bursts(20),
     Order::Bursts(50),
     Order::Bursts(200),
     Order::SameSeed(2),
     Order::SameSeed(4),
     Order::Keys,
+];
+const MORE_ORDERS: [Order; 4] = [
+    Order::Markov(0.1),
+    Order::Bursts(20),
     Order::Turns(100),
     Order::Turns(1000),
 ];
-pub(crate) const FEW_ORDERS: [Order; 5] = [
-    Order::Independent,
-    Order::Markov(0.333),
-    Order::Bursts(4),
-    Order::Bursts(10),
-    Order::Bursts(50),
-];
 
-/// All cells of a split: right, and off by the tolerance. `seen` is shown each when it is done, for they take long.
-pub(crate) fn cells(
-    weights: &[f64],
-    orders: &[Order],
-    runs: u64,
-    seen: impl Fn(&[Row]),
-) -> Vec<Row> {
-    let expectation = &Expectation::new(weights);
-    let mut shifted = expectation.shifted();
-    shifted.truncate(1);
-    shifted.insert(0, expectation.shares().to_vec());
-    let mut rows = Vec::new();
-    for &order in orders {
-        for truth in &shifted {
-            for mode in [Mode::Fixed, Mode::Sequential] {
-                let cell = verdicts(expectation, truth, order, mode, runs);
-                seen(&cell);
-                rows.extend(cell);
+/// All cells: each split as it should be, and off by the tolerance.
+pub(crate) fn cells() -> Vec<Cell> {
+    let splits = [
+        (&[70.0, 30.0][..], &MORE_ORDERS[..]),
+        (&[50.0, 30.0, 20.0], &[]),
+        (&[40.0, 30.0, 15.0, 10.0, 5.0], &[]),
+    ];
+    let mut cells = Vec::new();
+    for (weights, more) in splits {
+        let expectation = Expectation::new(weights);
+        let mut truths = vec![expectation.shares().to_vec()];
+        truths.extend(expectation.shifted().into_iter().take(1));
+        for &order in ORDERS.iter().chain(more) {
+            for (truth, mode) in truths
+                .iter()
+                .flat_map(|truth| [Mode::Fixed, Mode::Sequential].map(|mode| (truth, mode)))
+            {
+                cells.push(Cell {
+                    expectation: expectation.clone(),
+                    truth: truth.clone(),
+                    order,
+                    mode,
+                });
             }
         }
     }
-    rows
+    cells
 }

@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Beta, Distribution};
 
+use super::dependent::MISSED;
 use super::outcomes::in_parallel;
 use super::row::{Row, standard_error};
 use super::{ALPHA, Expectation, drawn, seed_of, written};
@@ -104,6 +105,8 @@ struct Ended {
     first: Verdict,
     lbtest: Verdict,
     called_alike: bool,
+    /// Whether the 95 % interval of the first backend's share misses the true one.
+    missed: bool,
 }
 
 /// How often a correct split fails, or one that is off passes, by the rule for connections, by the test of
@@ -172,6 +175,14 @@ pub(crate) fn errors(
             alpha,
         ),
     ];
+    let missed = |run: &Ended| run.missed;
+    rows.push(row(
+        "pinned_coverage",
+        "lbtest",
+        "missed",
+        &missed,
+        Some(MISSED),
+    ));
     if is_right {
         rows.push(row(
             "pinned_pass",
@@ -186,6 +197,14 @@ pub(crate) fn errors(
         rows.push(row("pinned_called_alike", "lbtest", "fail", &called, alpha));
     }
     rows
+}
+
+fn counts(observed: Vec<u64>) -> Counts {
+    Counts {
+        observed,
+        foreign: 0,
+        unattributed: 0,
+    }
 }
 
 fn run(
@@ -230,29 +249,29 @@ fn run(
         windows: windows.clone().collect(),
         shared_by: Shared::Connection,
     };
-    let counts = |observed: Vec<u64>| Counts {
-        observed,
-        foreign: 0,
-        unattributed: 0,
-    };
     let all = counts(sums.observed()[..backends].to_vec());
     let first = judge(claim, counts(first)).verdict;
     // Without a sample nothing is called alike. The permutation test costs much, and decides only where much
     // is correlated, where connections balance, and where it is asked how often it errs.
-    let unlike = judge_clustered(claim, all.clone(), &clusters(Vec::new())).verdict;
-    let decides = sums.clustering().intraclass_correlation > MOST_CORRELATION && unlike != first
+    let unlike = judge_clustered(claim, all.clone(), &clusters(Vec::new()));
+    let decides = sums.clustering().intraclass_correlation > MOST_CORRELATION
+        && unlike.verdict != first
         || sums.balance_p_value(&clusters(Vec::new()).windows) <= ALPHA;
-    let (verdict, called_alike) = if !decides && !pinning.is_independent() {
+    let (judged, called_alike) = if !decides && !pinning.is_independent() {
         (unlike, false)
     } else {
         let judged = judge_clustered(claim, all.clone(), &clusters(sample));
-        (judged.verdict, judged.likeness != Likeness::NotSeen)
+        let called_alike = judged.likeness != Likeness::NotSeen;
+        (judged, called_alike)
     };
+    let (hits, n) = (all.observed[0], all.attributed());
+    let interval = judged.interval_basis().interval(hits, n, MISSED);
     Ended {
         independent: judge(claim, all).verdict,
         first,
-        lbtest: verdict,
+        lbtest: judged.verdict,
         called_alike,
+        missed: truth[0] < interval.low || interval.high < truth[0],
     }
 }
 
