@@ -156,7 +156,7 @@ try:
 
 /// Parses the arguments of this process, does what they say, and returns its exit status.
 pub fn run() -> ExitCode {
-    let command = Cli::command();
+    let command = command();
     let typed = kubectl::arguments();
     let first = typed.get(1).cloned().unwrap_or_default();
     let subcommands = command.get_subcommands().map(clap::Command::get_name);
