@@ -116,7 +116,7 @@ pub(super) fn bursts(symptoms: &Symptoms<'_>) -> Option<Finding> {
     let at_a_time = order.at_a_time();
     let message = format!(
         "answers repeat the backend of those before them, about {at_a_time:.1} at a time (longest run {}): as happens when one \
-         decision holds for several requests, workers of the ingress draw alike, or backends have long turns; {} \
+         decision holds for several requests, or backends have long turns; {} \
          requests carry the information of {:.0}",
         order.longest_run,
         symptoms.attributed(),
