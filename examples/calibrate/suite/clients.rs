@@ -26,8 +26,8 @@ struct Kind {
 }
 
 const KINDS: [Kind; 6] = [
-    kind(50, 1000, 0.7, true, 20_000),
-    kind(50, 4000, 0.7, true, 4000),
+    kind(50, 1000, 0.7, true, 2000),
+    kind(50, 4000, 0.7, true, 2000),
     kind(4500, 9000, 0.7, true, 2000),
     kind(4500, 9000, 0.65, true, 2000),
     kind(50, 8000, 0.7, false, 2000),
