@@ -410,6 +410,18 @@ impl Report {
         })
     }
 
+    /// The words of a finding, without the change that a reason has told already.
+    fn words_of<'a>(&self, finding: &'a Finding) -> &'a str {
+        let is_told = self.reasons.iter().any(|reason| reason.code == "drift");
+        let message = &finding.message;
+        match message.split_once(" after") {
+            Some((before, why)) if is_told && before.starts_with("the split changed at about") => {
+                why.trim_start_matches([',', ':', ' '])
+            }
+            _ => message,
+        }
+    }
+
     /// What its `errors` are, as the end of "responses with …".
     fn of_errors(&self) -> &'static str {
         let protocol = self.target.as_ref().map(|target| target.protocol);

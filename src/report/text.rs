@@ -26,7 +26,10 @@ pub fn render(report: &Report) -> String {
         line(&mut out, format_args!("  - {}", terminal(&reason.message)));
     }
     for finding in report.shown_findings() {
-        line(&mut out, format_args!("  * {}", terminal(&finding.message)));
+        line(
+            &mut out,
+            format_args!("  * {}", terminal(report.words_of(finding))),
+        );
     }
     if report.requests.attributed > 0 {
         line(&mut out, format_args!(""));

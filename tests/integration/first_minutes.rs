@@ -292,6 +292,17 @@ fn a_run_that_fails_says_what_to_do_next_and_one_that_passes_nothing() {
         "next: see which backend is which, and then its weight"
     );
     assert!(next(&[]).starts_with("connections: "));
+    // A change is told once, and why it happens.
+    let shift = [
+        "demo",
+        "--expect",
+        "v1=70,v2=30",
+        "--shift",
+        "1832:v1=50,v2=50",
+    ];
+    let changed = lbtest(&shift).stdout;
+    assert_eq!(changed.matches("changed at about").count(), 1, "{changed}");
+    assert!(changed.contains("  * as happens when "), "{changed}");
     // What failed is said once, by what explains it.
     let failing = lbtest(&["demo", "--expect", "v1=70,v2=30", "--fault", "v2=503:100%"]).stdout;
     let said = failing.matches("503 × ").count();

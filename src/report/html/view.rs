@@ -256,7 +256,10 @@ impl Section {
                 .told_reasons()
                 .map(|reason| sentence(&reason.message))
                 .collect(),
-            findings: report.shown_findings().map(FindingRow::of).collect(),
+            findings: report
+                .shown_findings()
+                .map(|finding| FindingRow::of(report, finding))
+                .collect(),
             backends: backends(report),
             unmapped: report
                 .unmapped
@@ -353,10 +356,10 @@ impl Figure {
 }
 
 impl FindingRow {
-    fn of(finding: &crate::report::Finding) -> Self {
+    fn of(report: &Report, finding: &crate::report::Finding) -> Self {
         Self {
             code: finding.code.clone(),
-            message: sentence(&finding.message),
+            message: sentence(report.words_of(finding)),
             evidence: finding
                 .evidence
                 .iter()
