@@ -250,9 +250,11 @@ fn causes(symptoms: &Symptoms<'_>, missing: &Missing) -> Vec<Finding> {
 }
 
 impl Symptoms<'_> {
-    /// Whether the expected split does not explain the counts.
+    /// Whether the expected split does not explain the counts; of answers in clumps by the variance that the run shows.
     fn is_off(&self) -> bool {
-        self.p_value.is_some_and(|p| p <= self.alpha)
+        let order = self.order.filter(Order::is_clumped);
+        let fits = order.is_some_and(|order| order.fit_p_value > self.alpha);
+        !fits && self.p_value.is_some_and(|p| p <= self.alpha)
     }
 
     /// Identified responses of the split's backends.

@@ -190,6 +190,9 @@ fn twelve_runs_against_bursts_of_a_right_split_never_fail() {
             let ran = lbtest(&[&short, &run[..], more].concat());
             let report = ran.json();
             assert_ne!(report["verdict"], "fail", "{seed} {more:?}: {report}");
+            let findings = report["findings"].as_array().unwrap();
+            let is_other = |found: &serde_json::Value| found["code"] != "answers_in_bursts";
+            assert!(!findings.iter().any(is_other), "{seed} {more:?}: {report}");
         }
     }
 }
