@@ -53,6 +53,8 @@ pub(super) struct PlanArgs {
     json: Option<PathBuf>,
 }
 
+/// The most that `-n` takes.
+const MOST_REQUESTS: u64 = 1_000_000_000_000;
 /// Tolerances to compare, as shares.
 const TOLERANCES: [f64; 5] = [0.01, 0.02, 0.03, 0.05, 0.1];
 /// The same where half of a share is less, as parts of that.
@@ -98,6 +100,12 @@ fn planned(args: &PlanArgs, claim: &Claim) -> Result<ForecastReport, CommandErro
         shift,
         noncentrality,
     } = cost(args, claim)?;
+    if requests > MOST_REQUESTS {
+        return Err(CommandError::usage(
+            "this takes more than 10¹² requests, the most that -n sends: raise --tolerance, --even-tolerance or --shift \
+             (--tolerance and --shift are in percentage points)",
+        ));
+    }
     let judged = NonZeroU64::new(requests_exact.unwrap_or(requests)).unwrap_or(NonZeroU64::MIN);
     let own = claim.tolerances();
     let shown = if args.shift.is_some() {

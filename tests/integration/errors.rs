@@ -104,6 +104,10 @@ fn each_bad_argument_is_named_in_one_sentence() {
         "--power",
     );
     refused(
+        &["plan", "--expect", "v1=1,v2=1", "--tolerance", "1e-9"],
+        "raise --tolerance",
+    );
+    refused(
         &["analyze", "--expect", "v1=1,v2=1", "--observed", "v3=1"],
         "--observed",
     );

@@ -332,7 +332,7 @@ fn connections_that_keep_to_a_pod_are_one_draw_each() {
 
 #[test]
 fn five_hundred_pods_are_told_apart_and_a_thousand_planned() {
-    // Ten requests for each pod; a release build sends the 852,025 of the usual promise in a minute.
+    // Ten requests for each pod; a release build sends the 850,953 of the usual promise in a minute.
     let few = ["--expect-even=500", "-n", "5000", "--judge", "significance"];
     let ran = lbtest(&[&["demo"], &few[..], &["--json", "-"]].concat());
     let report = ran.json();

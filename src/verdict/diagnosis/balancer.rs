@@ -2,7 +2,7 @@
 
 use super::Finding;
 use crate::claim::Claim;
-use crate::format::p_value;
+use crate::format::p_value_with_log10;
 use crate::measured::Measured;
 use crate::stats::dealing::{Dealing, Dealt, dealt};
 use crate::verdict::decision::Likeness;
@@ -55,7 +55,7 @@ fn by_key(n: u64, pods: usize, alpha: f64) -> Finding {
     let message = format!(
         "the balancer seems to choose by a key (hash, sticky): all {n} requests have the same address, path and headers, \
          and one of {pods} pods answered them all (by chance: p {})",
-        p_value(chance.exp())
+        p_value_with_log10(chance.exp(), Some(chance / std::f64::consts::LN_10))
     );
     Finding::new("balancer_hash", message)
 }
