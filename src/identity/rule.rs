@@ -33,7 +33,7 @@ pub struct Answer<'a> {
 /// Clone it for every thread: a regular expression's working memory is then not shared.
 ///
 /// ```
-/// use lbtest::identity::rule::Rules;
+/// use lbtest::parts::Rules;
 /// let headers = http::HeaderMap::new();
 /// let page = b"<p>Pod Name: challenge-app-6f79ff6b8d-fmzvc</p>";
 /// let name = Rules::builtin().identify(&headers, page);

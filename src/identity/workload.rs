@@ -38,14 +38,7 @@ const HASH_LENGTH: std::ops::RangeInclusive<usize> = 6..=10;
 const ORDINAL_LENGTH: usize = 10;
 
 /// The workload that `pod` belongs to, as far as its name tells; a name in none of Kubernetes' forms is
-/// its own workload.
-///
-/// ```
-/// use lbtest::identity::workload::workload;
-/// assert_eq!(workload("challenge-app-v2-6b8464cddd-nnjmj"), "challenge-app-v2");
-/// assert_eq!(workload("web-0"), "web");
-/// assert_eq!(workload("app-v2"), "app-v2");
-/// ```
+/// its own workload: `challenge-app-v2-6b8464cddd-nnjmj` is of `challenge-app-v2`, `web-0` of `web`, and `app-v2` of itself.
 pub fn workload(pod: &str) -> &str {
     match Form::of(pod) {
         Form::Generated { owner } => without_hash(owner).unwrap_or(owner),

@@ -27,7 +27,7 @@
 //! | keep-alive limit | `--close-after 1000` |
 //!
 //! ```
-//! use lbtest::ingress::{Config, Ingress};
+//! use lbtest::parts::{Config, Ingress};
 //!
 //! let config = Config::new("v1=70,v2=30".parse()?);
 //! let ingress = Ingress::start(&config)?;
