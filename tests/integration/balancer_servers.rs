@@ -87,6 +87,8 @@ impl Algorithm {
         let verdicts: &[&str] = match (self, kept) {
             (Self::ByKey, _) => &["FAIL"],
             (Self::InTurn, false) => &["PASS"],
+            // On a busy machine a pod that is slow for a while truly gets less than its share.
+            (Self::ByLoad, _) => &["PASS", "FAIL", "INCONCLUSIVE"],
             _ => &["PASS", "INCONCLUSIVE"],
         };
         let name = match self {
