@@ -1,5 +1,6 @@
 //! The checks of `lbtest.toml`: found, run one after the other, judged together.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -82,7 +83,7 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
             if !args.output.quiet {
                 output::note(&format!("{name}:"));
             }
-            measure::measured(&plan, learned.of(&plan), &args.output)
+            measure::measured(&plan, &learned.of(&plan), &args.output)
         };
         learned.add(&plan, &report);
         report.findings.extend(findings);
@@ -104,7 +105,7 @@ pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, Comman
 
 /// The pods that answered so far, by what was asked: what one check learns of workloads, a later one need not guess.
 #[derive(Default)]
-struct Learned(Vec<(Asked, Vec<String>)>);
+struct Learned(Vec<(Asked, BTreeSet<String>)>);
 
 /// Checks of one target, host and path ask the same backends, whatever their headers say.
 #[derive(PartialEq)]
@@ -119,15 +120,13 @@ impl Asked {
 
 impl Learned {
     /// What is known; nothing where each pod is judged, of which others are none.
-    fn of(&self, plan: &Plan) -> &[String] {
+    fn of(&self, plan: &Plan) -> Vec<String> {
+        if plan.mappings.are_single() {
+            return Vec::new();
+        }
         let asked = Asked::by(plan);
         let known = self.0.iter().find(|(other, _)| *other == asked);
-        let pods = known.map_or(&[][..], |(_, pods)| pods);
-        if plan.mappings.are_single() {
-            &[]
-        } else {
-            pods
-        }
+        known.map_or_else(Vec::new, |(_, pods)| pods.iter().cloned().collect())
     }
 
     fn add(&mut self, plan: &Plan, report: &Report) {

@@ -84,7 +84,7 @@ pub(super) fn arranged(command: Command) -> Command {
         listed.clone().render_long_help().ansi()
     );
     let mut names: Vec<&str> = command.get_subcommands().map(Command::get_name).collect();
-    // What is changed here comes last, and what is to be tried first comes first.
+    // What is to be tried first comes first.
     names.sort_by_key(|&name| name != "demo");
     let short = SCREEN.replace("COMMANDS", &lines_of(names.into_iter(), 76));
     command

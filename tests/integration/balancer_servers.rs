@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -77,6 +78,8 @@ const BALANCERS: [Balancer; 11] = [
 ];
 
 const PAGE: &str = "docs/how-to/evenness.md";
+/// A reload waits at most this long for requests.
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Servers are asked by tests of their own, and write the same page.
 static WRITING: Mutex<()> = Mutex::new(());
 
@@ -102,8 +105,8 @@ impl Algorithm {
     }
 }
 
-/// `PASS, balancer_round_robin`, with the reason where a verdict is open.
-fn cell(server: &Server, kept: bool) -> String {
+/// The report of whether `server` balances five pods equally.
+fn asked(server: &Server, more: &[&str]) -> Value {
     let options = [
         server.url(),
         "--host",
@@ -120,8 +123,13 @@ fn cell(server: &Server, kept: bool) -> String {
         "--json",
         "-",
     ];
+    lbtest(&[&options[..], more].concat()).json()
+}
+
+/// `PASS, balancer_round_robin`, with the reason where a verdict is open.
+fn cell(server: &Server, kept: bool) -> String {
     let kept: &[&str] = if kept { &["--keep-alive"] } else { &[] };
-    let report = lbtest(&[&options[..], kept].concat()).json();
+    let report = asked(server, kept);
     assert_eq!(report["requests"]["unattributed"], 0, "{report:#}");
     let verdict = report["verdict"].as_str().unwrap().to_uppercase();
     let reason = match &*verdict {
@@ -192,8 +200,10 @@ fn reloaded(server: &Server, has_last: bool) -> Value {
     let before = lines();
     let pid = server.about["pids"]["nginx"].to_string();
     let reload = std::thread::spawn(move || {
+        let began = Instant::now();
         while lines() < before + 2000 {
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            assert!(began.elapsed() < PATIENCE, "nginx logged no 2000 requests");
+            std::thread::sleep(Duration::from_millis(5));
         }
         let text = if has_last {
             text
@@ -206,21 +216,7 @@ fn reloaded(server: &Server, has_last: bool) -> Value {
             .status();
         assert!(status.unwrap().success());
     });
-    let report = lbtest(&[
-        server.url(),
-        "--host",
-        server.value("host"),
-        "--expect-even=5",
-        "-c",
-        "10",
-        "--timeout",
-        "60s",
-        "--connect-timeout",
-        "60s",
-        "--json",
-        "-",
-    ])
-    .json();
+    let report = asked(server, &[]);
     reload.join().unwrap();
     report
 }

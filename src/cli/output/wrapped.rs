@@ -1,50 +1,29 @@
 //! Lines that fit a terminal: broken between words, and not within them as a terminal does.
 
+use textwrap::{Options, WordSplitter};
+
 /// `text` in lines of at most `width` characters. A command that can be pasted stays on one line, and so does a word that is
 /// longer.
 pub(super) fn wrapped(text: &str, width: usize) -> String {
     text.split_inclusive('\n')
-        .map(|line| {
-            let (line, end) = line
-                .strip_suffix('\n')
-                .map_or((line, ""), |line| (line, "\n"));
-            if shown_width(line) <= width || line.starts_with("  lbtest ") {
-                format!("{line}{end}")
-            } else {
-                broken(line, width) + end
-            }
+        .map(|line| match line.strip_suffix('\n') {
+            Some(line) => fitting(line, width) + "\n",
+            None => fitting(line, width),
         })
         .collect()
 }
 
-/// A line that is too long, what follows indented a little more.
-fn broken(line: &str, width: usize) -> String {
-    let indent = line.len() - line.trim_start().len();
-    let further = format!("\n{}", " ".repeat(indent + 2));
-    let mut out = String::with_capacity(line.len() + 16);
-    let mut column = 0;
-    for word in line.split_inclusive(' ') {
-        let needed = shown_width(word.trim_end());
-        if column > indent && column + needed > width {
-            out.truncate(out.trim_end().len());
-            out.push_str(&further);
-            column = indent + 2;
-        }
-        out.push_str(word);
-        column += shown_width(word);
+/// One line, what follows its first part indented a little more.
+fn fitting(line: &str, width: usize) -> String {
+    if line.starts_with("  lbtest ") {
+        return line.to_owned();
     }
-    out
-}
-
-/// Characters, without the escape sequences of colours.
-fn shown_width(text: &str) -> usize {
-    let mut is_escape = false;
-    let is_shown = |c: &char| {
-        let was_escape = is_escape;
-        is_escape = *c == '\u{1b}' || is_escape && *c != 'm';
-        !was_escape && !is_escape
-    };
-    text.chars().filter(is_shown).count()
+    let indent = " ".repeat(line.len() - line.trim_start().len() + 2);
+    let options = Options::new(width)
+        .subsequent_indent(&indent)
+        .break_words(false)
+        .word_splitter(WordSplitter::NoHyphenation);
+    textwrap::fill(line, options)
 }
 
 #[cfg(test)]
