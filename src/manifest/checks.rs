@@ -1,14 +1,15 @@
 //! The routing table → checks that prove it: for each row a request that takes it and, for what it asks
 //! beside host and path, one that does not, with the split that each must get.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use serde::Serialize;
 
 use super::expectation::Expectation;
 use super::object::same_namespace;
+use super::probe::Probe;
 use super::route::{Backend, PodsOf, Route};
-use super::table::{Probe, Table, takes_connections};
+use super::table::Table;
 use super::{ManifestError, Manifests, sets};
 use crate::plan::config::Config;
 use crate::plan::settings::Settings;
@@ -115,8 +116,8 @@ impl Manifests {
             let message = format!("{}: a rule before takes all its requests", route.describe());
             derived.left_out.push(message);
         }
-        let mut names = HashSet::new();
-        let mut sent: Vec<Probe> = Vec::new();
+        let mut names = HashMap::new();
+        let mut sent: HashMap<Probe, usize> = HashMap::new();
         for row in &table.rows {
             let found = match table.derive(row) {
                 Ok(found) => found,
@@ -133,10 +134,9 @@ impl Manifests {
                     continue;
                 }
                 // One run knows one address: what comes in by several doors is one request to it.
-                let is_same = |sent: &Probe| sent.at(None) == probe.at(None);
-                match sent.iter().position(is_same) {
+                match sent.get(&probe.at(None)).copied() {
                     None => {
-                        sent.push(probe);
+                        sent.insert(probe.at(None), derived.checks.len());
                         derived.checks.push(named(check, &mut names));
                     }
                     Some(first) if derived.checks[first].expect != check.expect => {
@@ -168,7 +168,7 @@ impl<'a> Table<'a> {
     /// # Errors
     /// Why it has none.
     fn derive(&self, row: &Route<'a>) -> Result<Vec<(Probe, DerivedCheck)>, String> {
-        if takes_connections(row) {
+        if row.takes_connections() {
             return Err(
                 "it takes connections, not requests: check it by a tcp:// or tls:// URL".to_owned(),
             );
@@ -177,9 +177,9 @@ impl<'a> Table<'a> {
         if probes.is_empty() {
             return Err("no request can be made up that takes it".to_owned());
         }
-        let takes = |probe: &Probe| matches!(probe.taker(&self.rows), Ok(Some(taker)) if std::ptr::eq(taker, row));
+        let takes = |probe: &Probe| matches!(self.taker(probe), Ok(Some(taker)) if std::ptr::eq(taker, row));
         let Some(probe) = probes.iter().find(|probe| takes(probe)) else {
-            return Err(match probes[0].taker(&self.rows) {
+            return Err(match self.taker(&probes[0]) {
                 Ok(Some(other)) => format!("its requests go to {}", other.describe()),
                 Ok(None) => "no rule takes its requests".to_owned(),
                 Err(other) => format!("its requests may go to {}", other.describe()),
@@ -188,7 +188,7 @@ impl<'a> Table<'a> {
         let mut checks = vec![(probe.clone(), self.check(row, probe, row.describe())?)];
         for (what, miss) in probe.misses(row) {
             // What no rule takes is answered by nobody, and what can't be told is no check.
-            if let Ok(Some(taker)) = miss.taker(&self.rows)
+            if let Ok(Some(taker)) = self.taker(&miss)
                 && let Ok(check) = self.check(taker, &miss, format!("{what}: {}", taker.describe()))
             {
                 checks.push((miss, check));
@@ -199,7 +199,7 @@ impl<'a> Table<'a> {
 
     fn check(&self, row: &Route<'a>, probe: &Probe, about: String) -> Result<DerivedCheck, String> {
         let describe = |error: ManifestError| error.to_string();
-        sets::once(row, self.objects).map_err(describe)?;
+        sets::once(row, &self.twins).map_err(describe)?;
         let mut whole = row.clone();
         whole.backends.extend(self.others(row));
         let expectation = Expectation::new(&whole, &self.workloads, None)
@@ -245,31 +245,19 @@ impl<'a> Table<'a> {
             .map(|backend| (backend.clone(), pods(backend)))
             .collect();
         let own = known.len();
-        let competing = |other: &&Route<'a>| {
-            other.hosts == row.hosts || other.hosts.is_empty() || row.hosts.is_empty()
-        };
-        for backend in self
-            .rows
-            .iter()
-            .filter(competing)
-            .flat_map(|other| &other.backends)
-        {
+        for backend in self.competing(row).flat_map(|other| &other.backends) {
+            if known.len() == own + MAX_OTHERS {
+                break;
+            }
+            let is_known = |(other, _): &(Backend<'a>, _)| is_same(other, backend);
+            if backend.pods == PodsOf::Unknown || known.iter().any(is_known) {
+                continue;
+            }
             let found = pods(backend);
-            let is_apart = |(other, pods): &(Backend<'a>, Vec<usize>)| {
-                let is_same = other.name == backend.name
-                    && other.variant == backend.variant
-                    && same_namespace(other.namespace.as_deref(), backend.namespace.as_deref());
-                // The same Service by another port has the same pods.
-                let is_service = other.name == backend.name && backend.pods == PodsOf::Service;
-                !is_same
-                    && !is_service
-                    && pods.is_empty() == found.is_empty()
-                    && pods.iter().all(|pod| !found.contains(pod))
+            let is_apart = |(_, pods): &(_, Vec<usize>)| {
+                pods.is_empty() == found.is_empty() && pods.iter().all(|pod| !found.contains(pod))
             };
-            if backend.pods != PodsOf::Unknown
-                && known.len() < own + MAX_OTHERS
-                && known.iter().all(is_apart)
-            {
+            if known.iter().all(is_apart) {
                 let mut other = backend.clone();
                 other.weight = 0.0;
                 known.push((other, found));
@@ -281,6 +269,14 @@ impl<'a> Table<'a> {
             .map(|(other, _)| other)
             .collect()
     }
+}
+
+/// Whether `backend` has the pods of `other`, by its name; the same Service by another port has.
+fn is_same(other: &Backend<'_>, backend: &Backend<'_>) -> bool {
+    other.name == backend.name
+        && (backend.pods == PodsOf::Service
+            || other.variant == backend.variant
+                && same_namespace(other.namespace.as_deref(), backend.namespace.as_deref()))
 }
 
 /// A name out of what the request has, such as `shop.example-api-x-canary-always`.
@@ -312,12 +308,15 @@ fn name(probe: &Probe) -> String {
     }
 }
 
-fn named(mut check: DerivedCheck, names: &mut HashSet<String>) -> DerivedCheck {
+/// `check` under a name that none of `names` has: by a number behind it, of which each name keeps its last.
+fn named(mut check: DerivedCheck, names: &mut HashMap<String, usize>) -> DerivedCheck {
     let own = check.name.clone();
-    let mut number = 1;
-    while !names.insert(check.name.clone()) {
+    let mut number = names.get(&own).copied().unwrap_or(1);
+    while names.contains_key(&check.name) {
         number += 1;
         check.name = format!("{own}-{number}");
     }
+    names.insert(check.name.clone(), 1);
+    names.insert(own, number);
     check
 }

@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 
 use super::kind::{gateway, rule};
 use super::object::Object;
+use super::probe::Probe;
 use super::route::{Backend, PathRule, Route};
-use super::table::{Probe, Table, takes_connections};
+use super::table::Table;
 use super::{ManifestError, Manifests};
 use crate::format::percent;
 use crate::report::compare::{CompareReport, Compared, ComparedRule, RuleBackend, RuleSide};
@@ -33,14 +34,7 @@ impl Manifests {
                 return Err(ManifestError::Side { side, error });
             }
         }
-        let doors = |table: &Table<'_>| -> BTreeSet<String> {
-            table
-                .rows
-                .iter()
-                .flat_map(|row| row.doors.clone())
-                .collect()
-        };
-        let shares_doors = !doors(&old).is_disjoint(&doors(&new));
+        let shares_doors = !old.doors(None).is_disjoint(&new.doors(None));
         let forth = Sides {
             here: &old,
             there: &new,
@@ -55,8 +49,7 @@ impl Manifests {
         };
         let mut rules: Vec<ComparedRule> = Vec::new();
         rules.extend(old.rows.iter().filter_map(|row| forth.compare(row)));
-        let is_own =
-            |row: &&Route<'_>| !old.rows.iter().any(|other| back.is_counterpart(row, other));
+        let is_own = |row: &&Route<'_>| back.counterpart(row).is_none();
         rules.extend(
             new.rows
                 .iter()
@@ -87,21 +80,13 @@ type Found<'t, 'b> = (Compared, Option<&'t Route<'b>>, Vec<String>);
 impl<'b> Sides<'_, '_, 'b> {
     /// How `row` compares; `None` for one that gets no request.
     fn compare(&self, row: &Route<'_>) -> Option<ComparedRule> {
-        let counterpart = self
-            .there
-            .rows
-            .iter()
-            .find(|other| self.is_counterpart(row, other));
-        let probes = if takes_connections(row) {
+        let probes = if row.takes_connections() {
             Vec::new()
         } else {
             Probe::of(row)
         };
         let probes: Vec<Probe> = probes.iter().map(Probe::with_any_host).collect();
-        let takers: Vec<_> = probes
-            .iter()
-            .map(|probe| probe.taker(&self.here.rows))
-            .collect();
+        let takers: Vec<_> = probes.iter().map(|probe| self.here.taker(probe)).collect();
         let is_own = |taker: &Route<'_>| std::ptr::eq(taker, row);
         let is_others = |taker: &Result<Option<&Route<'_>>, _>| matches!(taker, Ok(Some(taker)) if !is_own(taker));
         if !takers.is_empty() && takers.iter().all(is_others) {
@@ -123,7 +108,8 @@ impl<'b> Sides<'_, '_, 'b> {
                     "no request can be made up that takes it for sure, and no rule has its words";
                 (self.only(), None, vec![message.to_owned()])
             };
-            counterpart.map_or_else(alone, |other| self.judge(row, other))
+            self.counterpart(row)
+                .map_or_else(alone, |other| self.judge(row, other))
         };
         let (result, other, reasons) = worst.unwrap_or_else(by_words);
         let (own, other) = (Some(side(row)), other.map(side));
@@ -146,23 +132,21 @@ impl<'b> Sides<'_, '_, 'b> {
     /// What the other side does with a request of `row` wherever it may come in there: by the door of the same name,
     /// or by each that knows the host.
     fn ask_at_each_door(&self, row: &Route<'_>, probe: &Probe) -> Vec<Found<'_, 'b>> {
-        let anywhere = probe.at(None);
-        let there = self
-            .there
-            .rows
-            .iter()
-            .filter(|other| anywhere.reaches(other));
-        let mut doors: Vec<&String> = there.filter_map(|other| other.doors.first()).collect();
-        doors.sort_unstable();
-        doors.dedup();
+        let mut doors = self.there.doors(probe.host.as_deref());
         if let Some(own) = row.doors.first().filter(|own| doors.contains(own)) {
-            doors = vec![own];
+            doors = BTreeSet::from([own]);
         }
         if doors.is_empty() {
-            return vec![self.ask(row, &anywhere)];
+            return vec![self.ask(row, &probe.at(None))];
         }
         let at = |door: &String| self.ask(row, &probe.at(Some(door.clone())));
         doors.into_iter().map(at).collect()
+    }
+
+    /// The first rule of the other side that asks for the same.
+    fn counterpart(&self, row: &Route<'_>) -> Option<&Route<'b>> {
+        self.there
+            .counterpart(row, |other| self.is_counterpart(row, other))
     }
 
     /// Whether two rules ask for the same.
@@ -178,7 +162,7 @@ impl<'b> Sides<'_, '_, 'b> {
     fn ask(&self, row: &Route<'_>, probe: &Probe) -> Found<'_, 'b> {
         let there = if self.is_old { "new" } else { "old" };
         let request = probe.description();
-        let other = match probe.taker(&self.there.rows) {
+        let other = match self.there.taker(probe) {
             Ok(Some(other)) => other,
             Ok(None) => {
                 return (
@@ -264,8 +248,8 @@ fn weight(result: Compared) -> u8 {
 
 /// Whether two rules ask for the same.
 fn is_counterpart(row: &Route<'_>, other: &Route<'_>) -> bool {
-    if takes_connections(row) || takes_connections(other) {
-        return takes_connections(row) == takes_connections(other)
+    if row.takes_connections() || other.takes_connections() {
+        return row.takes_connections() == other.takes_connections()
             && row.object.full_name() == other.object.full_name()
             && row.rule == other.rule;
     }

@@ -22,6 +22,7 @@ mod lint;
 mod object;
 mod pattern;
 mod pods;
+mod probe;
 mod route;
 mod sets;
 mod table;
@@ -195,7 +196,7 @@ impl Manifests {
                 None => found?,
             },
         };
-        sets::once(route, &self.objects)?;
+        sets::once(route, &sets::twins(&self.objects))?;
         Expectation::new(route, &workloads, expected)
     }
 

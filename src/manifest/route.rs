@@ -329,13 +329,23 @@ impl<'a> Route<'a> {
         self.hosts.iter().find(named).map(String::as_str)
     }
 
+    /// Whether it takes connections, of which no request is seen.
+    pub(super) fn takes_connections(&self) -> bool {
+        let kind = &*self.object.kind;
+        matches!(
+            kind,
+            "TCPRoute" | "TLSRoute" | "IngressRouteTCP" | "MeshTCPRoute"
+        )
+    }
+
+    /// Whether the first rule that fits counts.
+    pub(super) fn is_ordered(&self) -> bool {
+        self.object.is("VirtualService", &["networking.istio.io"])
+    }
+
     /// Whether it answers to requests for `host`, whose port does not matter.
     pub(super) fn answers(&self, host: &str) -> bool {
-        let bare = match host.rsplit_once(':') {
-            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
-            _ => host,
-        };
-        let bare = bare.to_ascii_lowercase();
+        let bare = bare(host);
         let fits = |pattern: &String| {
             let pattern = pattern.to_ascii_lowercase();
             match pattern.strip_prefix('*') {
@@ -380,6 +390,15 @@ impl<'a> Route<'a> {
         }
         message
     }
+}
+
+/// `host` without its port, in lower case.
+pub(super) fn bare(host: &str) -> String {
+    let bare = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    bare.to_ascii_lowercase()
 }
 
 /// The distinct hosts of a list of names.

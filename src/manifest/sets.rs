@@ -38,17 +38,14 @@ pub(super) fn twins(objects: &[Object]) -> Vec<(&Object, &Object)> {
     twins
 }
 
-/// That none of the objects that `route` comes from stands twice.
-pub(super) fn once(route: &Route<'_>, objects: &[Object]) -> Result<(), ManifestError> {
+/// That none of the objects that `route` comes from is among the `twins`.
+pub(super) fn once(route: &Route<'_>, twins: &[(&Object, &Object)]) -> Result<(), ManifestError> {
     let own = std::iter::once(route.object).chain(route.related.iter().copied());
     let own: Vec<Key<'_>> = own
         .chain(route.backends.iter().map(|backend| backend.field.0))
         .map(key)
         .collect();
-    match twins(objects)
-        .into_iter()
-        .find(|(first, _)| own.contains(&key(first)))
-    {
+    match twins.iter().find(|(first, _)| own.contains(&key(first))) {
         None => Ok(()),
         Some((first, second)) => Err(second.refused(
             "metadata.name",

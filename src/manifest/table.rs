@@ -6,28 +6,40 @@
 //! rule that fits counts.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
-
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use std::collections::{BTreeSet, HashMap};
 
 use super::condition::{Asks, Condition};
 use super::object::Object;
-use super::pattern::{self, NOBODY, is_like};
-use super::route::{PathRule, Route};
+use super::probe::{Probe, Takes};
+use super::route::{PathRule, Route, bare};
 use super::workload::Workloads;
-use super::{ManifestError, join, kind};
+use super::{ManifestError, join, kind, sets};
 
 /// The routing table of some objects, and what else says where its requests go.
 #[derive(Debug)]
 pub(super) struct Table<'a> {
     pub(super) objects: &'a [Object],
     pub(super) workloads: Workloads<'a>,
+    /// Objects that stand twice, as [`sets::twins`] finds them.
+    pub(super) twins: Vec<(&'a Object, &'a Object)>,
     /// As [`rows`] makes them, of the rules that requests reach.
     pub(super) rows: Vec<Route<'a>>,
+    /// The rows by their host in lower case; `""` is any.
+    hosts: HashMap<String, Host>,
     /// The rules that another before them hides.
     pub(super) hidden: Vec<Route<'a>>,
     /// Why objects can't be what their kind says.
     pub(super) refused: Vec<ManifestError>,
+}
+
+/// The rows of one host, by their places among all.
+#[derive(Debug, Default)]
+struct Host {
+    rows: BTreeSet<usize>,
+    /// Where its requests come in; `None` is anywhere.
+    doors: BTreeSet<Option<String>>,
+    /// The rows by the text that every path which they take begins with, in order.
+    paths: HashMap<String, Vec<usize>>,
 }
 
 impl<'a> Table<'a> {
@@ -59,36 +71,122 @@ impl<'a> Table<'a> {
         let (hidden, reached): (Vec<_>, Vec<_>) = routes
             .into_iter()
             .partition(|route| route.hidden_by.is_some());
+        let rows = rows(&reached);
+        let mut hosts: HashMap<String, Host> = HashMap::new();
+        for (order, row) in rows.iter().enumerate() {
+            let host = hosts.entry(host_of(row)).or_default();
+            host.rows.insert(order);
+            host.doors.insert(row.doors.first().cloned());
+            let orders = host.paths.entry(begin_of(row).to_owned()).or_default();
+            orders.push(order);
+        }
         Ok(Self {
             objects,
             workloads,
-            rows: rows(&reached),
+            twins: sets::twins(objects),
+            rows,
+            hosts,
             hidden,
             refused,
         })
     }
-}
 
-/// A request that is to take a row.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Probe {
-    /// Where it comes in; `None` for anywhere.
-    pub(super) door: Option<String>,
-    /// `None` for whatever host the URL has.
-    pub(super) host: Option<String>,
-    pub(super) path: String,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) cookies: Vec<(String, String)>,
-    pub(super) method: Option<String>,
-}
+    /// The hosts of rules that answer to `host`; all where it is `None`.
+    fn answering(&self, host: Option<&str>) -> Vec<(&str, &Host)> {
+        let Some(host) = host else {
+            return self
+                .hosts
+                .iter()
+                .map(|(own, host)| (&**own, host))
+                .collect();
+        };
+        let bare = bare(host);
+        let ends = bare
+            .char_indices()
+            .map(|(at, c)| &bare[at + c.len_utf8()..]);
+        let wildcards = ends.map(|end| format!("*{end}"));
+        let names = wildcards.chain([bare.clone(), String::new()]);
+        let own = names.filter_map(|name| self.hosts.get_key_value(&name));
+        own.map(|(own, host)| (&**own, host)).collect()
+    }
 
-/// What a row does with a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Takes {
-    Yes,
-    No,
-    Unknown,
+    /// The doors of rules that answer to `host`.
+    pub(super) fn doors(&self, host: Option<&str>) -> BTreeSet<&String> {
+        let answering = self.answering(host).into_iter();
+        answering
+            .flat_map(|(_, host)| host.doors.iter().flatten())
+            .collect()
+    }
+
+    /// The rows for the host of `row`, and those for any, in order; all where `row` is for any.
+    pub(super) fn competing(&self, row: &Route<'_>) -> impl Iterator<Item = &Route<'a>> {
+        let none = const { &BTreeSet::new() };
+        let rows = |host: &str| self.hosts.get(host).map_or(none, |host| &host.rows);
+        let host = host_of(row);
+        let is_any = host.is_empty();
+        let all = (0..self.rows.len()).filter(move |_| is_any);
+        let own = rows(&host)
+            .union(rows(""))
+            .filter(move |_| !is_any)
+            .copied();
+        all.chain(own).map(|order| &self.rows[order])
+    }
+
+    /// The first row that asks for the same as `row`, where `is_counterpart` says so of those that may.
+    pub(super) fn counterpart(
+        &self,
+        row: &Route<'_>,
+        is_counterpart: impl Fn(&Route<'_>) -> bool,
+    ) -> Option<&Route<'a>> {
+        if row.takes_connections() {
+            return self.rows.iter().find(|other| is_counterpart(other));
+        }
+        let orders = self.hosts.get(&host_of(row))?.paths.get(begin_of(row))?;
+        let mut others = orders.iter().map(|&order| &self.rows[order]);
+        others.find(|other| is_counterpart(other))
+    }
+
+    /// The row that takes a request, if any does.
+    ///
+    /// # Errors
+    /// A row of which that can't be told.
+    pub(super) fn taker(&self, probe: &Probe) -> Result<Option<&Route<'a>>, &Route<'a>> {
+        let answering = self.answering(probe.host.as_deref());
+        let is_here = |(_, host): &&(&str, &Host)| {
+            probe.door.is_none() || host.doors.contains(&None) || host.doors.contains(&probe.door)
+        };
+        // Where another rule has the better host, whether this one is asked at all is its program's choice.
+        let best_host = answering
+            .iter()
+            .filter(is_here)
+            .map(|(own, _)| host_rank(own))
+            .max();
+        let path = &probe.path;
+        let ends = path.char_indices().map(|(at, _)| at).chain([path.len()]);
+        let begins: Vec<&str> = ends.map(|end| &path[..end]).collect();
+        let orders = answering.iter().flat_map(|(_, host)| {
+            let found = begins.iter().filter_map(|begin| host.paths.get(*begin));
+            found.flatten().copied()
+        });
+        let candidate = |order: usize| {
+            let row = &self.rows[order];
+            (rank(row, order), row, probe.takes(row))
+        };
+        let mut candidates: Vec<_> = orders
+            .map(candidate)
+            .filter(|(.., takes)| *takes != Takes::No)
+            .collect();
+        candidates.sort_by_key(|(rank, ..)| Reverse(*rank));
+        let Some(&((host, ..), first, takes)) = candidates.first() else {
+            return Ok(None);
+        };
+        let mut rivals = candidates.iter().filter(|(rank, ..)| rank.0 == host);
+        match rivals.find(|(_, other, _)| is_rival(first, other)) {
+            Some((_, rival, _)) => Err(rival),
+            None if takes == Takes::Yes && Some(host) == best_host => Ok(Some(first)),
+            None => Err(first),
+        }
+    }
 }
 
 /// The rows of `routes`, in their order: one for each door, host and match, and one for each pin before the
@@ -137,296 +235,35 @@ fn pinned<'a>(row: &Route<'a>, (condition, taker): &(Condition, usize)) -> Route
     row
 }
 
-impl Probe {
-    /// Requests that `row` may take; none if one can't be made up.
-    pub(super) fn of(row: &Route<'_>) -> Vec<Self> {
-        let host = row.hosts.first().map(|host| host.replace('*', NOBODY));
-        let Some(path) = path_of(row) else {
-            return Vec::new();
-        };
-        let mut probe = Self {
-            door: row.doors.first().cloned(),
-            host,
-            path,
-            query: Vec::new(),
-            headers: Vec::new(),
-            cookies: Vec::new(),
-            method: None,
-        };
-        if !row.conditions.iter().all(|condition| probe.meet(condition)) {
-            return Vec::new();
-        }
-        let mut probes = vec![probe.clone()];
-        if let PathRule::Prefix(prefix) = &row.path {
-            probe.path = format!("{}/{NOBODY}", prefix.trim_end_matches('/'));
-            probes.push(probe);
-        }
-        probes
-    }
-
-    /// Makes the request meet a condition; says whether it can.
-    fn meet(&mut self, condition: &Condition) -> bool {
-        let pair = |name: &String, value: &String| (name.clone(), value.clone());
-        match &condition.asks {
-            Asks::Header(name, value) => self.headers.push(pair(name, value)),
-            Asks::Query(name, value) => self.query.push(pair(name, value)),
-            Asks::Cookie(name, value) => self.cookies.push(pair(name, value)),
-            Asks::Method(method) => self.method = Some(method.clone()),
-            Asks::HeaderLike(name, pattern) | Asks::QueryLike(name, pattern) => {
-                let Some(value) = pattern::example(pattern) else {
-                    return false;
-                };
-                match condition.asks {
-                    Asks::QueryLike(..) => self.query.push(pair(name, &value)),
-                    // Cookies have a place of their own.
-                    _ if name.eq_ignore_ascii_case("cookie") => return false,
-                    _ => self.headers.push(pair(name, &value)),
-                }
-            }
-            Asks::Special | Asks::Unknown => return false,
-        }
-        true
-    }
-
-    /// The same request with other values of what the row asks for beside host and path, one at a time; and
-    /// below a path that must be exact. Beside it, what is wrong with each, for a person.
-    pub(super) fn misses(&self, row: &Route<'_>) -> Vec<(String, Self)> {
-        let mut misses = Vec::new();
-        for condition in &row.conditions {
-            let mut miss = self.clone();
-            let (pairs, name) = match &condition.asks {
-                Asks::Header(name, _) | Asks::HeaderLike(name, _) => (&mut miss.headers, name),
-                Asks::Query(name, _) | Asks::QueryLike(name, _) => (&mut miss.query, name),
-                Asks::Cookie(name, _) => (&mut miss.cookies, name),
-                Asks::Method(_) | Asks::Special | Asks::Unknown => continue,
-            };
-            for (own, value) in pairs.iter_mut() {
-                if own == name {
-                    NOBODY.clone_into(value);
-                }
-            }
-            misses.push((format!("no {condition}"), miss));
-        }
-        if let PathRule::Exact(path) = &row.path {
-            let mut miss = self.clone();
-            miss.path = format!("{}/{NOBODY}", path.trim_end_matches('/'));
-            misses.push((format!("below {path}"), miss));
-        }
-        misses
-    }
-
-    /// The same request to a host that no rule names, where it has none.
-    pub(super) fn with_any_host(&self) -> Self {
-        let host = self
-            .host
-            .clone()
-            .or_else(|| Some(format!("{NOBODY}.invalid")));
-        Self {
-            host,
-            ..self.clone()
-        }
-    }
-
-    /// For a person: `shop.example/api with X-Canary: always`.
-    pub(super) fn description(&self) -> String {
-        let mut message = format!(
-            "{}{}",
-            self.host.as_deref().unwrap_or_default(),
-            self.target()
-        );
-        let headers = self
-            .headers
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}"));
-        let cookies = self
-            .cookies
-            .iter()
-            .map(|(name, value)| format!("cookie {name}={value}"));
-        for (index, more) in headers.chain(cookies).enumerate() {
-            message.push_str(if index == 0 { " with " } else { " and " });
-            message.push_str(&more);
-        }
-        if let Some(door) = &self.door {
-            message.push_str(" at ");
-            message.push_str(door);
-        }
-        match &self.method {
-            Some(method) => format!("{method} {message}"),
-            None => message,
-        }
-    }
-
-    /// The same request, come in by `door`.
-    pub(super) fn at(&self, door: Option<String>) -> Self {
-        Self {
-            door,
-            ..self.clone()
-        }
-    }
-
-    /// Whether it may come to the rule of `row`, by host and door.
-    pub(super) fn reaches(&self, row: &Route<'_>) -> bool {
-        let is_here = |door: &String| row.doors.is_empty() || row.doors.contains(door);
-        self.door.as_ref().is_none_or(is_here)
-            && self.host.as_deref().is_none_or(|host| row.answers(host))
-    }
-
-    /// Path and query, as a URL has them.
-    pub(super) fn target(&self) -> String {
-        let pair = |(name, value): &(String, String)| {
-            let [name, value] =
-                [name, value].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
-            format!("{name}={value}")
-        };
-        let query: Vec<String> = self.query.iter().map(pair).collect();
-        match &query[..] {
-            [] => self.path.clone(),
-            query => format!("{}?{}", self.path, query.join("&")),
-        }
-    }
-
-    fn takes(&self, row: &Route<'_>) -> Takes {
-        if takes_connections(row) || !self.reaches(row) {
-            return Takes::No;
-        }
-        let mut takes = match &row.path {
-            PathRule::Pattern(pattern) => match is_like(pattern, &self.path) {
-                Some(true) => Takes::Yes,
-                Some(false) => return Takes::No,
-                None => Takes::Unknown,
-            },
-            PathRule::Prefix(prefix) if is_ordered(row) && self.path.starts_with(&**prefix) => {
-                Takes::Yes
-            }
-            path if path.fit(&self.path).is_some() => Takes::Yes,
-            _ => return Takes::No,
-        };
-        for condition in &row.conditions {
-            let is_met = match &condition.asks {
-                Asks::Header(name, value) => self
-                    .headers
-                    .iter()
-                    .any(|(own, held)| own.eq_ignore_ascii_case(name) && held == value),
-                Asks::Query(name, value) => has(&self.query, name, value),
-                Asks::Cookie(name, value) => has(&self.cookies, name, value),
-                Asks::Method(method) => self.method.as_deref().unwrap_or("GET") == method.as_str(),
-                Asks::HeaderLike(name, pattern) => {
-                    open(self.has_header_like(name, pattern), &mut takes)
-                }
-                Asks::QueryLike(name, pattern) => {
-                    let own = self.query.iter().find(|(own, _)| own == name);
-                    let is_met = own.map_or(Some(false), |(_, held)| is_like(pattern, held));
-                    open(is_met, &mut takes)
-                }
-                Asks::Special => false,
-                Asks::Unknown => {
-                    takes = Takes::Unknown;
-                    true
-                }
-            };
-            if !is_met {
-                return Takes::No;
-            }
-        }
-        takes
-    }
-
-    /// Whether the header `name` matches `pattern`, a cookie's included; `None` if it depends on whether the
-    /// pattern must match the whole of it, or can't be told.
-    fn has_header_like(&self, name: &str, pattern: &str) -> Option<bool> {
-        let pair = |(name, value): &(String, String)| format!("{name}={value}");
-        let cookies: Vec<String> = self.cookies.iter().map(pair).collect();
-        let own = |(own, _): &&(String, String)| own.eq_ignore_ascii_case(name);
-        let held = match self.headers.iter().find(own) {
-            Some((_, held)) => held.clone(),
-            None if name.eq_ignore_ascii_case("cookie") && !cookies.is_empty() => {
-                cookies.join("; ")
-            }
-            None => return Some(false),
-        };
-        is_like(pattern, &held)
-    }
-
-    /// The row that takes the request, if any does.
-    ///
-    /// # Errors
-    /// A row of which that can't be told.
-    pub(super) fn taker<'r, 'a>(
-        &self,
-        rows: &'r [Route<'a>],
-    ) -> Result<Option<&'r Route<'a>>, &'r Route<'a>> {
-        let is_here = |row: &&Route<'_>| self.reaches(row);
-        // Where another rule has the better host, whether this one is asked at all is its program's choice.
-        let best_host = rows.iter().filter(is_here).map(host_rank).max();
-        let mut candidates: Vec<(_, &Route<'a>, Takes)> = rows
-            .iter()
-            .enumerate()
-            .map(|(order, row)| (rank(row, order), row, self.takes(row)))
-            .filter(|(.., takes)| *takes != Takes::No)
-            .collect();
-        candidates.sort_by_key(|(rank, ..)| Reverse(*rank));
-        let Some(&(_, first, takes)) = candidates.first() else {
-            return Ok(None);
-        };
-        let is_rival = |other: &&Route<'_>| is_rival(first, other);
-        match candidates.iter().map(|(_, row, _)| *row).find(is_rival) {
-            Some(rival) => Err(rival),
-            None if takes == Takes::Yes && Some(host_rank(first)) == best_host => Ok(Some(first)),
-            None => Err(first),
-        }
-    }
-}
-
 /// Whether a pattern takes a request before another path does is its program's choice, unless that is every path.
 fn is_rival(first: &Route<'_>, other: &Route<'_>) -> bool {
     matches!(first.path, PathRule::Pattern(_))
-        && !is_ordered(first)
+        && !first.is_ordered()
         && other.path != first.path
         && other.path != PathRule::any()
-        && host_rank(other) == host_rank(first)
 }
 
-/// A path that the row answers to.
-fn path_of(row: &Route<'_>) -> Option<String> {
+/// The host of a row in lower case; `""` is any.
+fn host_of(row: &Route<'_>) -> String {
+    row.hosts
+        .first()
+        .map_or_else(String::new, |host| host.to_ascii_lowercase())
+}
+
+/// What every path that a row takes begins with.
+fn begin_of<'r>(row: &'r Route<'_>) -> &'r str {
     match &row.path {
-        PathRule::Pattern(pattern) => {
-            let path = pattern::example(pattern)?;
-            let is_path = path.starts_with('/') && !path.contains(['?', '#', '%']);
-            is_path.then_some(path)
-        }
-        path => path.example().map(str::to_owned),
+        PathRule::Prefix(path) | PathRule::Exact(path) => path.trim_end_matches('/'),
+        PathRule::Pattern(_) => "",
     }
 }
 
-/// Whether a condition may be met; where that can't be told, neither can whether the rule takes the request.
-fn open(is_met: Option<bool>, takes: &mut Takes) -> bool {
-    if is_met.is_none() {
-        *takes = Takes::Unknown;
-    }
-    is_met.unwrap_or(true)
-}
-
-fn has(pairs: &[(String, String)], name: &str, value: &str) -> bool {
-    pairs.iter().any(|(own, held)| own == name && held == value)
-}
-
-/// Whether it takes connections, of which no request is seen.
-pub(super) fn takes_connections(row: &Route<'_>) -> bool {
-    matches!(
-        &*row.object.kind,
-        "TCPRoute" | "TLSRoute" | "IngressRouteTCP" | "MeshTCPRoute"
-    )
-}
-
-/// Whether the first rule that fits counts.
-fn is_ordered(row: &Route<'_>) -> bool {
-    row.object.is("VirtualService", &["networking.istio.io"])
-}
-
-fn host_rank(row: &Route<'_>) -> usize {
-    match row.host() {
-        Some(_) => usize::MAX,
-        None => row.hosts.first().map_or(0, String::len),
+/// How much a host says, of which `""` is any.
+fn host_rank(host: &str) -> usize {
+    if host.is_empty() || host.contains('*') {
+        host.len()
+    } else {
+        usize::MAX
     }
 }
 
@@ -434,8 +271,8 @@ fn host_rank(row: &Route<'_>) -> usize {
 type Rank = (usize, usize, bool, usize, usize, Reverse<usize>);
 
 fn rank(row: &Route<'_>, order: usize) -> Rank {
-    let host = host_rank(row);
-    if is_ordered(row) {
+    let host = host_rank(&host_of(row));
+    if row.is_ordered() {
         return (host, 0, false, 0, 0, Reverse(order));
     }
     let path = match &row.path {

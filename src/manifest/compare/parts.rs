@@ -40,7 +40,7 @@ pub(super) fn parts<'a>(row: &Route<'a>, side: &Table<'a>) -> Result<Vec<Part>, 
     if let Some(error) = &row.unready {
         return Err(error.clone());
     }
-    sets::once(row, side.objects)?;
+    sets::once(row, &side.twins)?;
     let mut parts: Vec<Part> = Vec::new();
     for backend in row.backends.iter().filter(|backend| backend.weight > 0.0) {
         let is_subset = backend.pods != PodsOf::Service;
