@@ -100,6 +100,16 @@ impl<'a> Field<'a> {
         }
     }
 
+    /// A whole number from 0 to 100, if it is there.
+    pub(super) fn percent(&self) -> Result<Option<u64>, ManifestError> {
+        match self.whole()? {
+            Some(value) if value > 100 => {
+                Err(self.error(&format!("is {value}: it is a percentage, at most 100")))
+            }
+            value => Ok(value),
+        }
+    }
+
     /// A number of at least 0, if it is there.
     pub(super) fn decimal(&self) -> Result<Option<f64>, ManifestError> {
         match self.value {

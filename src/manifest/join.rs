@@ -163,9 +163,7 @@ fn drive<'a>(
 }
 
 fn is_driven(object: &Object, driven: &Driven) -> bool {
-    object.kind == driven.kind
-        && object.name == driven.name
-        && same_namespace(object.namespace.as_deref(), driven.namespace.as_deref())
+    object.kind == driven.kind && object.is_called(&driven.name, driven.namespace.as_deref())
 }
 
 /// A Rollout without a router: the stable service has the stable pods alone; a service for all pods has both, in

@@ -80,6 +80,11 @@ impl Object {
         format!("{} {}", self.kind, self.full_name())
     }
 
+    /// Whether a reference to `name` in `namespace` means it.
+    pub(super) fn is_called(&self, name: &str, namespace: Option<&str>) -> bool {
+        self.name == name && same_namespace(self.namespace.as_deref(), namespace)
+    }
+
     pub(super) fn is(&self, kind: &str, groups: &[&str]) -> bool {
         self.kind == kind && groups.contains(&self.group.as_str())
     }

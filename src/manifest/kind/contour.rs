@@ -8,7 +8,7 @@ use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
-use crate::manifest::object::{Object, same_namespace};
+use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, Remark, Route};
 
 /// How deep proxies may include each other, and how often in all.
@@ -121,9 +121,8 @@ impl Reader<'_> {
                 .at("namespace")?
                 .text()?
                 .or(object.namespace.as_deref());
-            let found = self.proxies.iter().position(|proxy| {
-                proxy.name == name && same_namespace(proxy.namespace.as_deref(), namespace)
-            });
+            let is_meant = |proxy: &&Object| proxy.is_called(name, namespace);
+            let found = self.proxies.iter().position(is_meant);
             let Some(found) = found else {
                 let number = rules.len() + order + 1;
                 let mut route =

@@ -126,10 +126,7 @@ fn read(object: &Object) -> Result<(Place, Mapping<'_>), ManifestError> {
         conditions.push(("method", method.to_owned(), None));
     }
     let weight = spec.at("weight")?;
-    let value = weight.whole()?;
-    if let Some(value) = value.filter(|value| *value > 100) {
-        return Err(weight.error(&format!("is {value}: it is a percentage, at most 100")));
-    }
+    let value = weight.percent()?;
     // [SCHEME://]SERVICE[.NAMESPACE][:PORT]
     let service = spec.at("service")?.required()?;
     let bare = service.split_once("://").map_or(service, |(_, rest)| rest);

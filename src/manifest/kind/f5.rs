@@ -7,7 +7,7 @@ use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
-use crate::manifest::object::{Object, same_namespace};
+use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
 
 pub(super) const KIND: Kind = Kind {
@@ -95,9 +95,7 @@ fn absent<'a>(
         None => (object.namespace.as_deref(), name),
     };
     let is_there = context.objects.iter().any(|known| {
-        known.is("VirtualServerRoute", KIND.groups)
-            && known.name == bare
-            && same_namespace(known.namespace.as_deref(), namespace)
+        known.is("VirtualServerRoute", KIND.groups) && known.is_called(bare, namespace)
     });
     let elsewhere = || Route::elsewhere(object, number, &field, "VirtualServerRoute", name);
     Ok((!is_there).then(elsewhere))

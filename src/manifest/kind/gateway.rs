@@ -8,7 +8,7 @@ use super::{Context, Kind, MAX_COMPARED, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::{Asks, Condition};
 use crate::manifest::field::Field;
-use crate::manifest::object::{Object, full_name, same_namespace};
+use crate::manifest::object::{Object, full_name};
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
 
 /// The group of Gateways and their routes.
@@ -114,8 +114,7 @@ fn listener_hosts(object: &Object, objects: &[Object]) -> Result<Vec<String>, Ma
         let is_parent = |gateway: &&Object| {
             gateway.is(kind, &[GROUP, "gateway.networking.x-k8s.io"])
                 && matches!(kind, "Gateway" | "ListenerSet" | "XListenerSet")
-                && gateway.name == name
-                && same_namespace(gateway.namespace.as_deref(), namespace)
+                && gateway.is_called(name, namespace)
         };
         let Some(gateway) = objects.iter().find(is_parent) else {
             continue;

@@ -7,7 +7,7 @@ use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
-use crate::manifest::object::{Object, same_namespace};
+use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
 
 pub(super) const KIND: Kind = Kind {
@@ -124,7 +124,7 @@ fn tables<'a>(
         .filter(|one| one.is("RouteTable", KIND.groups))
     {
         let is_meant = if let Some(name) = name {
-            table.name == name && same_namespace(table.namespace.as_deref(), namespace)
+            table.is_called(name, namespace)
         } else {
             let labels = table.labels()?;
             let mut wanted = selector.iter();
@@ -193,9 +193,7 @@ fn backends<'a>(
         .text()?
         .or(object.namespace.as_deref());
     let is_meant = |one: &&Object| {
-        one.is("UpstreamGroup", &["gloo.solo.io"])
-            && one.name == name
-            && same_namespace(one.namespace.as_deref(), namespace)
+        one.is("UpstreamGroup", &["gloo.solo.io"]) && one.is_called(name, namespace)
     };
     match context.objects.iter().find(is_meant) {
         Some(found) => weighted(found, &found.root().along(&["spec", "destinations"])?),

@@ -10,7 +10,7 @@ use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
-use crate::manifest::object::{Object, same_namespace};
+use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PodsOf, Remark, Route};
 
 pub(super) const KIND: Kind = Kind {
@@ -43,11 +43,8 @@ fn has_balance(object: &Object) -> bool {
 fn service<'o>(rule: &Rule<'_>, objects: &'o [Object]) -> Option<&'o Object> {
     let (name, _) = rule.service.as_ref()?;
     let namespace = rule.object.namespace.as_deref();
-    let is_meant = |object: &&Object| {
-        object.is("Service", &[""])
-            && object.name == *name
-            && same_namespace(object.namespace.as_deref(), namespace)
-    };
+    let is_meant =
+        |object: &&Object| object.is("Service", &[""]) && object.is_called(name, namespace);
     objects.iter().find(is_meant)
 }
 

@@ -146,11 +146,7 @@ fn delegate<'a>(
         .at("namespace")?
         .text()?
         .or(object.namespace.as_deref());
-    let is_meant = |one: &&&Object| {
-        one.name == name
-            && same_namespace(one.namespace.as_deref(), namespace)
-            && !std::ptr::eq(**one, object)
-    };
+    let is_meant = |one: &&&Object| one.is_called(name, namespace) && !std::ptr::eq(**one, object);
     Ok(own.iter().find(is_meant).copied())
 }
 

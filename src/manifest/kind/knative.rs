@@ -24,13 +24,10 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
     let mut backends = Vec::new();
     for entry in root.along(&["spec", "traffic"])?.items()? {
         let percent = entry.at("percent")?;
-        let Some(value) = percent.whole()? else {
+        let Some(value) = percent.percent()? else {
             // A tag has an address of its own, and no share.
             continue;
         };
-        if value > 100 {
-            return Err(percent.error(&format!("is {value}: it is a percentage, at most 100")));
-        }
         let revision = entry
             .at("revisionName")?
             .text()?
@@ -38,10 +35,7 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
             .or(latest);
         let name = revision.unwrap_or("latest");
         let mut backend = Backend::service(object, name, value as f64, &percent);
-        backend.pods = match revision {
-            Some(revision) => PodsOf::Workload(format!("{revision}-deployment")),
-            None => PodsOf::Unknown,
-        };
+        backend.pods = pods_of(revision);
         backends.push(backend);
     }
     if backends.is_empty() {
@@ -52,13 +46,26 @@ fn routes<'a>(object: &'a Object, _: &Context<'a>) -> Result<Vec<Route<'a>>, Man
         let problem = format!("sums to {total} percent: Knative takes 100 alone");
         return Err(root.along(&["spec", "traffic"])?.error(&problem));
     }
+    Ok(vec![at_its_url(object, backends)?])
+}
+
+/// The pods of a revision, where one is named.
+pub(super) fn pods_of(revision: Option<&str>) -> PodsOf {
+    match revision {
+        Some(revision) => PodsOf::Workload(format!("{revision}-deployment")),
+        None => PodsOf::Unknown,
+    }
+}
+
+/// The only rule of `object`, with the host of its status.
+pub(super) fn at_its_url<'a>(
+    object: &'a Object,
+    backends: Vec<Backend<'a>>,
+) -> Result<Route<'a>, ManifestError> {
     let mut route = Route::new(object, 1, backends);
-    let url = status
-        .at("url")?
-        .text()?
-        .and_then(|url| url.split_once("://"));
-    route
-        .hosts
-        .extend(url.map(|(_, host)| host.trim_end_matches('/').to_owned()));
-    Ok(vec![route])
+    let url = object.root().along(&["status", "url"])?.text()?;
+    let host = url.and_then(|url| Some(url.split_once("://")?.1));
+    let host = host.map(|host| host.trim_end_matches('/').to_owned());
+    route.hosts.extend(host);
+    Ok(route)
 }

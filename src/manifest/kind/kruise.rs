@@ -154,9 +154,8 @@ fn weight<'a>(step: &Field<'a>) -> Result<(Field<'a>, u64), ManifestError> {
         let value = value.ok_or_else(|| traffic.error("is no percentage: write it as \"20%\""))?;
         return Ok((traffic, value));
     }
-    match weight.whole()? {
-        Some(value) if value <= 100 => Ok((weight, value)),
-        Some(value) => Err(weight.error(&format!("is {value}: it is a percentage, at most 100"))),
+    match weight.percent()? {
+        Some(value) => Ok((weight, value)),
         // The step changes numbers of pods alone.
         None => Ok((traffic, 0)),
     }

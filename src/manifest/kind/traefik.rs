@@ -12,7 +12,7 @@ use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
-use crate::manifest::object::{Object, same_namespace};
+use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, Place, PodsOf, Remark, Route};
 
 /// How deep `TraefikService`s may name each other, and how often in all.
@@ -162,9 +162,7 @@ impl<'a> Reader<'a> {
     fn find(&self, backend: &Backend<'_>) -> Option<&'a Object> {
         let namespace = backend.namespace.as_deref();
         self.objects.iter().find(|object| {
-            object.is("TraefikService", KIND.groups)
-                && object.name == backend.name
-                && same_namespace(object.namespace.as_deref(), namespace)
+            object.is("TraefikService", KIND.groups) && object.is_called(&backend.name, namespace)
         })
     }
 }

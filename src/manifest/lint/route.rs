@@ -241,10 +241,8 @@ pub(super) fn controller(
         }
         for driven in drives {
             let same_kind = || objects.iter().filter(|known| known.kind == driven.kind);
-            let is_there = same_kind().any(|known| {
-                known.name == driven.name
-                    && same_namespace(known.namespace.as_deref(), driven.namespace.as_deref())
-            });
+            let namespace = driven.namespace.as_deref();
+            let is_there = same_kind().any(|known| known.is_called(&driven.name, namespace));
             // TrafficSplits are made by the controller.
             if !is_there && driven.kind != "TrafficSplit" && same_kind().next().is_some() {
                 let message = format!(

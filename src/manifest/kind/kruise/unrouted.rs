@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
 use crate::manifest::kind::Context;
-use crate::manifest::object::{Object, same_namespace};
+use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, Place, PodsOf, Remark, Route};
 
 /// What `step` makes of the pods of `object`'s workload.
@@ -24,11 +24,8 @@ pub(super) fn route<'a>(
     let workload = if new.is_there() { new } else { old };
     let (kind, name) = (workload.at("kind")?, workload.at("name")?.required()?);
     let kind = kind.text()?.unwrap_or("workload");
-    let is_it = |one: &&Object| {
-        one.kind == kind
-            && one.name == name
-            && same_namespace(one.namespace.as_deref(), object.namespace.as_deref())
-    };
+    let namespace = object.namespace.as_deref();
+    let is_it = |one: &&Object| one.kind == kind && one.is_called(name, namespace);
     let pods = match context.objects.iter().find(is_it) {
         Some(found) => Some(
             found
