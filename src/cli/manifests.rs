@@ -1,6 +1,5 @@
 //! Files, folders, standard input and kubectl → manifests, and what they say → settings.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::num::NonZeroUsize;
@@ -18,6 +17,7 @@ use crate::plan::target::Protocol;
 use crate::report::Finding;
 use crate::report::escape::terminal;
 use crate::split::Split;
+use crate::verdict::diagnosis;
 
 /// What standard input is called.
 const STDIN: &str = "standard input";
@@ -55,31 +55,21 @@ impl Resolved {
             ))));
         }
         let found = self.manifests.concerning(&self.expectation, &planned);
-        let figures = |evidence: &[(&str, f64)]| {
-            let figure = |(name, figure): &(&str, f64)| ((*name).to_owned(), *figure);
-            evidence.iter().map(figure).collect()
-        };
-        let mut findings: Vec<Finding> = found
+        let mut findings: Vec<_> = found
             .iter()
-            .map(|found| Finding {
-                code: found.code.to_owned(),
-                message: found.sentence(),
-                evidence: figures(&found.evidence),
-                tied_with: Vec::new(),
+            .map(|found| diagnosis::Finding {
+                evidence: found.evidence.clone(),
+                ..diagnosis::Finding::new(found.code, found.sentence())
             })
             .collect();
         if !conditions.is_empty() {
-            findings.push(Finding {
-                code: "route_has_conditions".to_owned(),
-                message: format!(
-                    "only requests with {} take {source}: send them with -H, -m or the URL",
-                    conditions.join(", ")
-                ),
-                evidence: BTreeMap::new(),
-                tied_with: Vec::new(),
-            });
+            let message = format!(
+                "only requests with {} take {source}: send them with -H, -m or the URL",
+                conditions.join(", ")
+            );
+            findings.push(diagnosis::Finding::new("route_has_conditions", message));
         }
-        Ok(findings)
+        Ok(findings.into_iter().map(Finding::from).collect())
     }
 }
 

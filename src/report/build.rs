@@ -120,7 +120,12 @@ impl Report {
             addresses: Vec::new(),
             throughput_per_second: None,
             latency: None,
-            findings: findings(&outcome.findings),
+            findings: outcome
+                .findings
+                .iter()
+                .cloned()
+                .map(Finding::from)
+                .collect(),
             windows: Vec::new(),
             shard: None,
             shard_agreement: outcome.agreement.as_ref().map(Into::into),
@@ -215,22 +220,18 @@ fn coded_one(reason: &Reason) -> Coded {
     }
 }
 
-fn findings(found: &[diagnosis::Finding]) -> Vec<Finding> {
-    let finding = |finding: &diagnosis::Finding| Finding {
-        code: finding.code.to_owned(),
-        message: finding.message.clone(),
-        evidence: finding
-            .evidence
-            .iter()
-            .map(|&(name, figure)| (name.to_owned(), figure))
-            .collect(),
-        tied_with: finding
-            .tied_with
-            .iter()
-            .map(|&code| code.to_owned())
-            .collect(),
-    };
-    found.iter().map(finding).collect()
+impl From<diagnosis::Finding> for Finding {
+    fn from(finding: diagnosis::Finding) -> Self {
+        let own = |(name, figure): (&str, f64)| (name.to_owned(), figure);
+        Self {
+            code: finding.code.to_owned(),
+            message: format!("{}{}", finding.change, finding.message),
+            evidence: finding.evidence.into_iter().map(own).collect(),
+            tied_with: finding.tied_with.into_iter().map(str::to_owned).collect(),
+            rest: finding.message,
+            next: finding.next,
+        }
+    }
 }
 
 pub(super) fn timestamp(time: SystemTime) -> String {

@@ -131,7 +131,7 @@ fn split(report: &Report) -> TestCase {
         }
     };
     let rest = reasons.map(|reason| &*reason.message);
-    let findings = report.shown_findings().map(|finding| &*finding.message);
+    let findings = report.shown_findings().map(|(_, message)| message);
     let lines = [message].into_iter().chain(rest).chain(findings);
     let parts: Vec<_> = lines.map(terminal).collect();
     let name = if report.stickiness.is_some() {

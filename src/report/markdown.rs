@@ -75,12 +75,12 @@ fn section(named: &Named<'_>) -> String {
         (None, None) => String::new(),
     };
     let _ = writeln!(out, "## {}{name}\n", word(report.verdict));
-    let mut reasons = report.reasons.iter().map(|reason| &reason.message);
+    let mut reasons = report.reasons.iter().map(|reason| &*reason.message);
     if let Some(first) = reasons.next() {
         let _ = writeln!(out, "**{}**\n", sentence(first));
     }
-    let findings = report.shown_findings().map(|finding| &finding.message);
-    let further: Vec<&String> = reasons.chain(findings).collect();
+    let findings = report.shown_findings().map(|(_, message)| message);
+    let further: Vec<&str> = reasons.chain(findings).collect();
     for message in &further {
         let _ = writeln!(out, "- {}", sentence(message));
     }

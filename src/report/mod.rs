@@ -20,7 +20,6 @@ pub mod markdown;
 pub mod measurement;
 pub mod metrics;
 mod names;
-mod next;
 pub mod openmetrics;
 pub mod pair;
 pub mod rollout;
@@ -39,6 +38,7 @@ use crate::format::points;
 use crate::observation::status;
 use crate::plan::target::Protocol;
 pub use crate::verdict::VerdictName;
+use crate::verdict::diagnosis::WEIGHTS;
 use measurement::{MarksReport, Measurement, ShardAgreementReport, ShardReport};
 pub use rows::{
     AddressReport, AssignmentReport, BackendEvennessReport, BackendReport, EvennessReport,
@@ -175,6 +175,12 @@ pub struct Finding {
     pub evidence: BTreeMap<String, f64>,
     /// The codes of further causes that the data do not tell from this one.
     pub tied_with: Vec<String>,
+    /// The message without the change that a reason may have told.
+    #[serde(skip)]
+    pub rest: String,
+    /// What to do after a FAIL.
+    #[serde(skip)]
+    pub next: Option<&'static str>,
 }
 
 /// Where requests were sent.
@@ -388,13 +394,30 @@ impl Report {
         reasons.filter(move |reason| !is_said || !OF_THEM.contains(&&*reason.code))
     }
 
-    /// The findings for a person, who has read the reasons already.
-    fn shown_findings(&self) -> impl Iterator<Item = &Finding> {
-        let is_told = |finding: &&Finding| {
+    /// The findings for a person, who has read the reasons already, and what is left to say of each.
+    fn shown_findings(&self) -> impl Iterator<Item = (&Finding, &str)> {
+        let is_told = self.reasons.iter().any(|reason| reason.code == "drift");
+        let left = self.findings.iter().filter(|finding| {
             let mut reasons = self.reasons.iter();
             reasons.all(|reason| reason.message != finding.message)
-        };
-        self.findings.iter().filter(is_told)
+        });
+        left.map(move |finding| {
+            let message = if is_told {
+                &finding.rest
+            } else {
+                &finding.message
+            };
+            (finding, &**message)
+        })
+    }
+
+    /// What to do after a FAIL, where neither the reasons nor the findings say so.
+    fn next_step(&self) -> Option<&'static str> {
+        let next = self
+            .findings
+            .first()
+            .map_or(Some(WEIGHTS), |first| first.next);
+        next.filter(|_| self.verdict == VerdictName::Fail)
     }
 
     /// A line on how steady a split was that passed; empty for others.
@@ -408,18 +431,6 @@ impl Report {
             let most = points((1e3 * refuted).ceil() / 1e3);
             format!("\n  first and second half of the run: apart by less than {most}")
         })
-    }
-
-    /// The words of a finding, without the change that a reason has told already.
-    fn words_of<'a>(&self, finding: &'a Finding) -> &'a str {
-        let is_told = self.reasons.iter().any(|reason| reason.code == "drift");
-        let message = &finding.message;
-        match message.split_once(" after") {
-            Some((before, why)) if is_told && before.starts_with("the split changed at about") => {
-                why.trim_start_matches([',', ':', ' '])
-            }
-            _ => message,
-        }
     }
 
     /// What its `errors` are, as the end of "responses with …".

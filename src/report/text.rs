@@ -7,7 +7,6 @@ use anstyle::{AnsiColor, Style};
 
 use super::escape::terminal;
 use super::names::distinct;
-use super::next::next_step;
 use super::{AddressReport, BackendReport, PodReport, Report, UnmappedReport, VerdictName};
 use crate::format::{p_value, p_value_with_log10, percent, time};
 
@@ -25,11 +24,8 @@ pub fn render(report: &Report) -> String {
     for reason in report.told_reasons().skip(1) {
         line(&mut out, format_args!("  - {}", terminal(&reason.message)));
     }
-    for finding in report.shown_findings() {
-        line(
-            &mut out,
-            format_args!("  * {}", terminal(report.words_of(finding))),
-        );
+    for (_, message) in report.shown_findings() {
+        line(&mut out, format_args!("  * {}", terminal(message)));
     }
     if report.requests.attributed > 0 {
         line(&mut out, format_args!(""));
@@ -49,7 +45,7 @@ pub fn render(report: &Report) -> String {
     }
     assignment(&mut out, report);
     totals(&mut out, report);
-    if let Some(step) = next_step(report) {
+    if let Some(step) = report.next_step() {
         line(&mut out, format_args!("next: {step}"));
     }
     out

@@ -83,6 +83,11 @@ use crate::stats::order::Order;
 use crate::tally::signs::Signs;
 use missing::Missing;
 
+/// What to do where it is unknown why a split is off.
+pub const WEIGHTS: &str =
+    "see which weights the ingress has; lbtest lint FILES tells what it ignores";
+const LOGS: &str = "read the logs of the backend that fails, and check again when it answers";
+
 /// The code where no known cause fits.
 const UNEXPLAINED: &str = "unexplained";
 
@@ -143,12 +148,16 @@ pub struct Symptoms<'a> {
 pub struct Finding {
     /// Stable, `snake_case`.
     pub code: &'static str,
-    /// For a person.
+    /// The beginning of the message where that tells a change, which a reason of the verdict may have told.
+    pub change: String,
+    /// For a person; the rest of the message.
     pub message: String,
     /// The figures behind it, by name; finite.
     pub evidence: Vec<(&'static str, f64)>,
     /// The codes of further causes that the data do not tell from this one.
     pub tied_with: Vec<&'static str>,
+    /// What to do after a FAIL, where the message does not say so.
+    pub next: Option<&'static str>,
 }
 
 impl Finding {
@@ -156,9 +165,19 @@ impl Finding {
     pub(crate) fn new(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
+            change: String::new(),
             message: message.into(),
             evidence: Vec::new(),
             tied_with: Vec::new(),
+            next: None,
+        }
+    }
+
+    /// Says what to do after a FAIL.
+    fn then(self, next: &'static str) -> Self {
+        Self {
+            next: Some(next),
+            ..self
         }
     }
 

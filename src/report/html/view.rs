@@ -256,10 +256,7 @@ impl Section {
                 .told_reasons()
                 .map(|reason| sentence(&reason.message))
                 .collect(),
-            findings: report
-                .shown_findings()
-                .map(|finding| FindingRow::of(report, finding))
-                .collect(),
+            findings: report.shown_findings().map(FindingRow::of).collect(),
             backends: backends(report),
             unmapped: report
                 .unmapped
@@ -356,10 +353,10 @@ impl Figure {
 }
 
 impl FindingRow {
-    fn of(report: &Report, finding: &crate::report::Finding) -> Self {
+    fn of((finding, message): (&crate::report::Finding, &str)) -> Self {
         Self {
             code: finding.code.clone(),
-            message: sentence(report.words_of(finding)),
+            message: sentence(message),
             evidence: finding
                 .evidence
                 .iter()

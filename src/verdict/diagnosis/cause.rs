@@ -1,7 +1,7 @@
 //! The known causes of a constant split: their codes and their sentences.
 
 use super::missing::Missing;
-use super::{Symptoms, percent};
+use super::{LOGS, Symptoms, WEIGHTS, percent};
 
 /// What may have divided the requests.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +42,20 @@ impl Cause {
             Self::Failing(_) if missing.is_mostly_success() => "backend_not_identified",
             Self::Failing(backend) if *backend == symptoms.primary() => "primary_failing",
             Self::Failing(_) => "canary_failing",
+        }
+    }
+
+    /// What to do about it, where its sentence does not say so.
+    pub(super) fn next(&self, missing: &Missing) -> Option<&'static str> {
+        match self {
+            Self::EqualWeights
+            | Self::UniformOverPods
+            | Self::ReplicaRatio
+            | Self::TotalIgnored(_) => Some(WEIGHTS),
+            Self::WeightsSwapped => Some("see which backend is which, and then its weight"),
+            Self::Absent(_) => Some("see whether its pods are ready, and whether its rule applies"),
+            Self::Failing(_) if !missing.is_mostly_success() => Some(LOGS),
+            Self::AsExpected | Self::StuckClient(_) | Self::Failing(_) => None,
         }
     }
 

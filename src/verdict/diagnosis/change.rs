@@ -80,24 +80,27 @@ fn at_a_place(symptoms: &Symptoms<'_>) -> Option<Finding> {
         return None;
     }
     let request = request_of(symptoms, change.index);
-    let message = format!(
+    let change_text = format!(
         "the split changed at about request {request}: {} before, {} after",
         shares_text(symptoms, &change.before),
         shares_text(symptoms, &change.after)
     );
     let later = after(symptoms, change.index);
     let is_again = changes_again(symptoms, change.index);
-    let finding = |code, why: &str| Finding::new(code, format!("{message}{why}"));
+    let finding = |code, separator, why| Finding {
+        change: format!("{change_text}{separator} "),
+        ..Finding::new(code, why)
+    };
     let finding = if is_again {
-        let why = ", and this was not the only change: as happens when weights, endpoints or the configuration are in motion, \
+        let why = "and this was not the only change: as happens when weights, endpoints or the configuration are in motion, \
                    or many requests in a row are decided together";
-        finding(MID_RUN, why)
+        finding(MID_RUN, ",", why.to_owned())
     } else if !is_not_live_yet(symptoms, change, responses) {
-        let why = ": as happens when the weights or the endpoints changed during the run";
-        finding(MID_RUN, why)
+        let why = "as happens when the weights or the endpoints changed during the run";
+        finding(MID_RUN, ":", why.to_owned())
     } else if over_regular_p_value(later).is_some_and(|p| p <= symptoms.alpha) {
         let why = format!(
-            ", which fits the expected split and is more regular than chance: as happens when the workers of a round-robin, each \
+            "which fits the expected split and is more regular than chance: as happens when the workers of a round-robin, each \
              of which counts for itself, all began just then (nginx without zone, after a start or a reload); --warmup {} \
              leaves that out",
             (2 * request).max(1)
@@ -107,14 +110,14 @@ fn at_a_place(symptoms: &Symptoms<'_>) -> Option<Finding> {
         } else {
             vec![NOT_LIVE]
         };
-        finding(ALIKE, &why).tied(others)
+        finding(ALIKE, ",", why).tied(others)
     } else {
         let why = format!(
-            ", which fits the expected split: as happens when its weights were not live yet when the run began; --warmup {} \
+            "which fits the expected split: as happens when its weights were not live yet when the run began; --warmup {} \
              leaves that out",
             (2 * request).max(1)
         );
-        finding(NOT_LIVE, &why)
+        finding(NOT_LIVE, ",", why)
     };
     let finding = finding
         .with("request", request as f64)

@@ -8,7 +8,7 @@ use super::candidate::{Candidate, SAME, candidates, expected};
 use super::cause::Cause;
 use super::fit::p_value;
 use super::missing::Missing;
-use super::{Finding, Symptoms, UNEXPLAINED, number};
+use super::{Finding, Symptoms, UNEXPLAINED, WEIGHTS, number};
 use crate::stats::likelihood::rank;
 
 /// The largest error rate at which one cause is told from another.
@@ -82,6 +82,7 @@ impl Explained {
         let tell = telling(&others, code(first));
         let mut finding = finding.tied(others);
         finding.message.push_str(tell);
+        finding.next = first.candidate.cause.next(missing);
         Some(finding)
     }
 }
@@ -168,7 +169,7 @@ pub(super) fn unexplained(symptoms: &Symptoms<'_>, missing: &Missing) -> Finding
         "none of the known causes explains the counts: {}",
         symptoms.labelled(&seen)
     );
-    let mut finding = Finding::new(UNEXPLAINED, symptoms.among_its_own(message));
+    let mut finding = Finding::new(UNEXPLAINED, symptoms.among_its_own(message)).then(WEIGHTS);
     if let Some(weights) = plain(symptoms) {
         let parts: Vec<String> = weights.iter().map(|&share| number(share)).collect();
         let fits = ["; other weights do: ", &parts.join("/")];

@@ -1,6 +1,6 @@
 //! Requests without an identity: of which kind, and when in the run.
 
-use super::{Finding, Symptoms, change, percent};
+use super::{Finding, LOGS, Symptoms, change, percent};
 use crate::observation::status;
 use crate::stats::binomial::Binomial;
 use crate::stats::change_point::{ChangePoint, change_point};
@@ -109,6 +109,7 @@ impl Missing {
                 primaries.join(" or ")
             );
             Finding::new("primary_dead", message)
+                .then(LOGS)
                 .with("requests", all as f64)
                 .with("server_error_share", self.server_errors as f64 / all as f64)
         })

@@ -1,6 +1,6 @@
 //! What is worth knowing beside the cause of the counts.
 
-use super::{Finding, Symptoms, percent};
+use super::{Finding, LOGS, Symptoms, WEIGHTS, percent};
 use crate::observation::status;
 use crate::plan::target::Protocol;
 use crate::stats::binomial::Binomial;
@@ -40,6 +40,7 @@ pub(super) fn leak(symptoms: &Symptoms<'_>) -> Option<Finding> {
         small_percent(interval.high)
     );
     let finding = Finding::new("zero_weight_leak", message)
+        .then(WEIGHTS)
         .with("hits", hits as f64)
         .with("share", share)
         .with("interval_low", interval.low)
@@ -176,6 +177,7 @@ pub(super) fn backend_errors(symptoms: &Symptoms<'_>) -> Vec<Finding> {
                 status::of_errors(symptoms.protocol == Protocol::Grpc)
             );
             Finding::new("backend_errors", message)
+                .then(LOGS)
                 .with("errors", errors as f64)
                 .with("error_share", share)
                 .with("error_share_of_others", others.unwrap_or(f64::NAN))

@@ -367,10 +367,10 @@ fn a_change_is_placed_and_told() {
     assert_eq!(found[0].code, "changed_mid_run");
     assert!(
         found[0]
-            .message
+            .change
             .starts_with("the split changed at about request 1"),
         "{}",
-        found[0].message
+        found[0].change
     );
     assert!(
         !found[0].message.contains("not the only change"),
