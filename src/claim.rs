@@ -224,8 +224,14 @@ pub enum Limit {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A claim with the promise that is the default.
+    pub(crate) fn claim(expect: &str) -> Claim {
+        let criterion = criterion(expect, 0.001, 0.05).unwrap();
+        Claim::new(expect.parse().unwrap(), criterion, 1)
+    }
 
     fn criterion(text: &str, alpha: f64, tolerance: f64) -> Result<Criterion, CriterionError> {
         let split: Split = text.parse().unwrap();
@@ -256,11 +262,6 @@ mod tests {
 
     #[test]
     fn the_planned_requests_carry_the_promise() {
-        let split: Split = "v1=70,v2=30".parse().unwrap();
-        let criterion = criterion("v1=70,v2=30", 0.001, 0.05).unwrap();
-        assert_eq!(
-            Claim::new(split, criterion, 1).planned_requests().get(),
-            3664
-        );
+        assert_eq!(claim("v1=70,v2=30").planned_requests().get(), 3664);
     }
 }

@@ -150,6 +150,14 @@ fn comparison(rows: &[Row]) -> String {
     text
 }
 
+/// What else was set, behind the split.
+fn setting(row: &Row) -> String {
+    match &*row.setting {
+        "" => String::new(),
+        setting => format!(" `{setting}`"),
+    }
+}
+
 struct Table<'a> {
     rows: &'a [Row],
 }
@@ -178,15 +186,11 @@ impl<'a> Table<'a> {
         );
         let plain = |row: &&Row| row.method == "lbtest" && row.outcome == "fail";
         for row in self.part("size").filter(plain) {
-            let setting = if row.setting.is_empty() {
-                String::new()
-            } else {
-                format!(" `{}`", row.setting)
-            };
             let _ = writeln!(
                 text,
-                "| {}{setting} | {} | {} | {} | {} |",
+                "| {}{} | {} | {} | {} | {} |",
                 row.split,
+                setting(row),
                 row.requests,
                 cell(Some(row)),
                 cell(self.beside(row, "chi_square_0.001")),
@@ -208,15 +212,11 @@ impl<'a> Table<'a> {
         };
         for row in self.part("wrong_pass") {
             if row.method == "lbtest" && Some(row.requests) == most(&row.split) {
-                let setting = if row.setting.is_empty() {
-                    String::new()
-                } else {
-                    format!(" `{}`", row.setting)
-                };
                 let _ = writeln!(
                     text,
-                    "| {}{setting} | {} | {} | {} | {} |",
+                    "| {}{} | {} | {} | {} | {} |",
                     row.split,
+                    setting(row),
                     row.truth,
                     row.requests,
                     cell(Some(row)),

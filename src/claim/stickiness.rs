@@ -106,9 +106,7 @@ impl Stickiness {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claim::Criterion;
-    use crate::split::Split;
-    use crate::stats::judge::Judge;
+    use crate::claim::tests::claim;
 
     #[test]
     fn what_carries_a_session_is_read_and_told_alike() {
@@ -132,9 +130,7 @@ mod tests {
 
     #[test]
     fn the_sessions_carry_the_promise_or_fit_the_requests() {
-        let split: Split = "v1=70,v2=30".parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let planned = Stickiness::new(SessionBy::Cookies, &Claim::new(split, criterion, 1));
+        let planned = Stickiness::new(SessionBy::Cookies, &claim("v1=70,v2=30"));
         assert_eq!(planned.requests().map(NonZeroU64::get), Some(405));
         let few = |n: u64| planned.clone().with_requests(NonZeroU64::new(n).unwrap());
         assert_eq!(few(100).requests().map(NonZeroU64::get), Some(99));

@@ -128,17 +128,15 @@ impl Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::judge::Judge;
+    use crate::claim::tests;
 
     fn claim(pods: [Option<usize>; 2]) -> Claim {
-        let split: Split = "v1=70,v2=30".parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
         let within = Within {
             pods: pods.map(|pods| pods.and_then(NonZeroUsize::new)).to_vec(),
             names: Vec::new(),
             tolerance: 0.2,
         };
-        Claim::new(split, criterion, 1).with_pods(within).unwrap()
+        tests::claim("v1=70,v2=30").with_pods(within).unwrap()
     }
 
     #[test]

@@ -20,8 +20,9 @@ use crate::plan::settings::{ExpectEven, Settings, SettingsError};
 use crate::report::Report;
 use crate::split::Split;
 use crate::stats::judge::Judge;
+use crate::tally::count;
 use crate::tally::monitor::standing_at;
-use crate::tally::pods::{GroupId, Interner, PodRegistry};
+use crate::tally::pods::{Interner, PodRegistry};
 use crate::verdict::{Evidence, judge_counts, unidentified};
 
 /// The arguments of `analyze`.
@@ -175,10 +176,8 @@ fn observed(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, Co
         ));
     }
     let group = |(backend, label): (usize, &String)| Group {
-        workload: label.clone(),
-        owner: label.clone(),
         explicit: Some(backend),
-        is_foreign: false,
+        ..Group::alone(label)
     };
     Ok(Evidence {
         groups: split.labels().iter().enumerate().map(group).collect(),
@@ -209,14 +208,8 @@ fn log(identify: &[String], mappings: Mappings, split: &Split) -> Result<Evidenc
     let registry = PodRegistry::shared(mappings);
     let mut interner = Interner::new(Arc::clone(&registry));
     let mut observed: Vec<u64> = Vec::new();
-    for (name, count) in &answers.named {
-        let pod = interner.intern(name);
-        let GroupId(group) = interner.group(pod);
-        let group = usize::from(group);
-        if observed.len() <= group {
-            observed.resize(group + 1, 0);
-        }
-        observed[group] += count;
+    for (name, times) in &answers.named {
+        count(&mut observed, interner.group_of(name), *times);
     }
     Ok(Evidence {
         groups: registry.groups(),

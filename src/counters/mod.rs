@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use crate::identity::MAX_NAME_LENGTH;
 use crate::identity::assignment::Mappings;
-use crate::tally::pods::{GroupId, Interner, PodRegistry};
+use crate::tally::count;
+use crate::tally::pods::{Interner, PodRegistry};
 use crate::verdict::diagnosis::Finding;
 use crate::verdict::{Evidence, OrderedBy, Reason};
 pub use error::CountersError;
@@ -340,22 +341,17 @@ impl Found {
         let mut windows = vec![Vec::new(); WINDOWS as usize];
         let mut observed = Vec::new();
         for step in &self.increase.steps {
-            let count = step.count as u64;
+            let requests = step.count as u64;
             let Some(name) = named(&self.series[step.series].labels, &self.by) else {
-                summary.nameless += count;
+                summary.nameless += requests;
                 continue;
             };
-            let pod = interner.intern(name);
-            let GroupId(group) = interner.group(pod);
+            let group = interner.group_of(name);
             let window = WINDOWS * (step.time - begin) / (end - begin).max(f64::MIN_POSITIVE);
             let window = (window as usize).min(windows.len() - 1);
-            for counts in [&mut observed, &mut windows[window]] {
-                if counts.len() <= usize::from(group) {
-                    counts.resize(usize::from(group) + 1, 0);
-                }
-                counts[usize::from(group)] += count;
-            }
-            *summary.gained.entry(name.to_owned()).or_default() += count;
+            count(&mut observed, group, requests);
+            count(&mut windows[window], group, requests);
+            *summary.gained.entry(name.to_owned()).or_default() += requests;
         }
         summary.by = self.by;
         let groups = registry.groups();

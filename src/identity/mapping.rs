@@ -16,6 +16,18 @@ pub struct Group {
     pub is_foreign: bool,
 }
 
+impl Group {
+    /// Pods of a workload and an owner that are both called so, of which the mappings say nothing.
+    pub fn alone(name: &str) -> Self {
+        Self {
+            workload: name.to_owned(),
+            owner: name.to_owned(),
+            explicit: None,
+            is_foreign: false,
+        }
+    }
+}
+
 /// The `--backend` options, and the labels that they speak of.
 #[derive(Debug, Clone)]
 pub struct Mappings {

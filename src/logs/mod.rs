@@ -22,7 +22,8 @@ use std::time::Duration;
 use crate::identity::MAX_NAME_LENGTH;
 use crate::identity::assignment::Mappings;
 use crate::identity::log::{LineReader, shown};
-use crate::tally::pods::{GroupId, Interner, PodRegistry};
+use crate::tally::count;
+use crate::tally::pods::{Interner, PodRegistry};
 use crate::tally::windows::Windows;
 use crate::verdict::decision::Shared;
 use crate::verdict::diagnosis::Finding;
@@ -161,15 +162,14 @@ impl<'l> Reading<'l> {
         match self.entry.named() {
             Named::One { name, is_retried } if name.len() <= MAX_NAME_LENGTH => {
                 self.summary.retried += u64::from(is_retried);
-                let pod = self.interner.intern(name);
                 let upstreams = &mut self.summary.upstreams;
                 if let Some(count) = upstreams.get_mut(name) {
                     *count += 1;
                 } else if upstreams.len() < MOST_TOLD {
                     upstreams.insert(name.to_owned(), 1);
                 }
-                let GroupId(group) = self.interner.group(pod);
-                self.somebody(usize::from(group));
+                let group = self.interner.group_of(name);
+                self.somebody(group);
             }
             Named::Moved => {
                 self.summary.moved += 1;
@@ -186,10 +186,7 @@ impl<'l> Reading<'l> {
     }
 
     fn somebody(&mut self, group: usize) {
-        if self.observed.len() <= group {
-            self.observed.resize(group + 1, 0);
-        }
-        self.observed[group] += 1;
+        count(&mut self.observed, group, 1);
         self.windows.record(self.answered, group, Duration::ZERO);
         self.answered += 1;
         let client = self.entry.client();

@@ -6,10 +6,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::*;
-use crate::claim::{Claim, Criterion};
-use crate::split::Split;
+use crate::claim::Claim;
 use crate::stats::intervals::wilson;
-use crate::stats::judge::Judge;
 use crate::verdict::{VerdictName, judge_counts};
 
 fn log(format: &str, field: Option<&str>) -> Log {
@@ -21,9 +19,7 @@ fn log(format: &str, field: Option<&str>) -> Log {
 }
 
 fn claim() -> Claim {
-    let split: Split = "v1=70,v2=30".parse().unwrap();
-    let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-    Claim::new(split, criterion, 1)
+    crate::claim::tests::claim("v1=70,v2=30")
 }
 
 fn read(log: &Log, text: &str) -> Read {

@@ -128,10 +128,9 @@ pub(super) fn matched(
             .map(|backend| {
                 let name = reading(backend)?;
                 Some(Group {
-                    workload: name.clone(),
                     owner: format!("{name} {backend}"),
                     explicit: order[backend],
-                    is_foreign: false,
+                    ..Group::alone(&name)
                 })
             })
             .collect();

@@ -93,17 +93,14 @@ pub fn sentence(backend: &BackendReport) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::claim::{Claim, Criterion};
+    use crate::claim::tests::claim;
     use crate::identity::assignment::Mappings;
-    use crate::split::Split;
-    use crate::stats::judge::Judge;
     use crate::verdict::{Evidence, judge_counts};
 
     /// What follows from counts of pods that are named as their backends are.
     pub(in crate::report) fn report(expect: &str, observed: &[(&str, u64)]) -> Report {
-        let split: Split = expect.parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
+        let claim = claim(expect);
+        let mappings = Mappings::parse(claim.split.labels(), &[]).unwrap();
         let evidence = Evidence {
             groups: observed
                 .iter()
@@ -112,7 +109,6 @@ pub(super) mod tests {
             observed: observed.iter().map(|&(_, count)| count).collect(),
             ..Evidence::default()
         };
-        let claim = Claim::new(split, criterion, 1);
         Report::of_counts(&claim, &evidence, &judge_counts(&claim, &evidence))
     }
 
@@ -141,9 +137,8 @@ pub(super) mod tests {
 
     #[test]
     fn nothing_fits_of_a_run_that_was_not_the_same_all_the_time() {
-        let split: Split = "a=70,b=30".parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
+        let claim = claim("a=70,b=30");
+        let mappings = Mappings::parse(claim.split.labels(), &[]).unwrap();
         let evidence = Evidence {
             groups: ["a", "b"].map(|pod| mappings.group(pod)).to_vec(),
             observed: vec![7000, 3000],
@@ -152,7 +147,6 @@ pub(super) mod tests {
                 .collect(),
             ..Evidence::default()
         };
-        let claim = Claim::new(split, criterion, 1);
         let outcome = judge_counts(&claim, &evidence);
         let report = Report::of_counts(&claim, &evidence, &outcome);
         assert_eq!(report.reasons[0].code, "drift");

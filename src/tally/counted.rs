@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::Tally;
 use super::connections::Connections;
 use super::latency::Latency;
-use super::pods::{GroupId, MAX_GROUPS, MAX_PODS, OTHERS};
+use super::pods::{GroupId, MAX_GROUPS, MAX_PODS, levels};
 use super::sequence::{REMEMBERED, code_of, group_of};
 use super::windows::Windows;
 use crate::identity::assignment::Group;
@@ -173,20 +173,7 @@ impl Counted {
 
     /// The number of a group, or of the rest of its workload, or of the rest of all.
     fn number_of(&mut self, group: &Group) -> usize {
-        let rest_of_workload = Group {
-            owner: OTHERS.to_owned(),
-            ..group.clone()
-        };
-        let rest_of_all = Group {
-            workload: OTHERS.to_owned(),
-            ..rest_of_workload.clone()
-        };
-        let levels = [
-            (group.clone(), MAX_GROUPS),
-            (rest_of_workload, 2 * MAX_GROUPS),
-            (rest_of_all, usize::MAX),
-        ];
-        for (group, most) in levels {
+        for (group, most) in levels(group, MAX_GROUPS) {
             let known = self.groups.iter().position(|known| known.group == group);
             if let Some(number) = known {
                 return number;

@@ -223,6 +223,12 @@ fn renumbered<T: Copy + Default + std::ops::AddAssign>(counts: &[T], numbers: &[
     renumbered
 }
 
+/// Adds to the count at `index`, which is 0 where the table ends before it.
+pub fn count(counts: &mut Vec<u64>, index: usize, number: u64) {
+    grow(counts, index);
+    counts[index] += number;
+}
+
 /// Makes `index` a valid index.
 fn grow<T: Default + Clone>(table: &mut Vec<T>, index: usize) {
     if table.len() <= index {

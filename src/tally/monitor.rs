@@ -398,29 +398,17 @@ fn observe(test: &mut Sequential, backends: &[Backend], code: u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::claim::tests::claim;
     use crate::identity::assignment::Mappings;
-    use crate::split::Split;
-    use crate::stats::judge::Judge;
-    use crate::tally::pods::{GroupId, Interner};
+    use crate::tally::pods::Interner;
 
     fn monitor(expect: &str, pods: &[&str]) -> (Monitor, Interner, Vec<usize>) {
-        let split: Split = expect.parse().unwrap();
-        let registry = PodRegistry::shared(Mappings::parse(split.labels(), &[]).unwrap());
+        let claim = claim(expect);
+        let registry = PodRegistry::shared(Mappings::parse(claim.split.labels(), &[]).unwrap());
         let mut interner = Interner::new(Arc::clone(&registry));
-        let groups = pods
-            .iter()
-            .map(|pod| {
-                let pod = interner.intern(pod);
-                let GroupId(group) = interner.group(pod);
-                usize::from(group)
-            })
-            .collect();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        (
-            Monitor::new(Claim::new(split, criterion, 1), registry, 5000, 10_000),
-            interner,
-            groups,
-        )
+        let groups = pods.iter().map(|pod| interner.group_of(pod)).collect();
+        let monitor = Monitor::new(claim, registry, 5000, 10_000);
+        (monitor, interner, groups)
     }
 
     #[test]
@@ -487,10 +475,9 @@ mod tests {
         let (mut monitor, mut interner, _) = monitor("v1=70,v2=30", &[]);
         let mut ticket = 0;
         let mut place = |pod: &str, interner: &mut Interner, monitor: &mut Monitor| {
-            let pod = interner.intern(pod);
-            let GroupId(group) = interner.group(pod);
+            let group = interner.group_of(pod);
             ticket += 1;
-            monitor.place(ticket - 1, Seen::Group(usize::from(group)))
+            monitor.place(ticket - 1, Seen::Group(group))
         };
         let mut look = Look::Continue;
         for round in 0..4000 {

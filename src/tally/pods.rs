@@ -23,7 +23,7 @@ pub const MAX_GROUPS: usize = MAX_GROUPS_OF_PODS;
 /// The same of workloads, or parts of one: no split has more, and each takes memory.
 const MAX_WORKLOADS: usize = 200;
 /// Stands for names that are not told apart.
-pub(super) const OTHERS: &str = "(others)";
+const OTHERS: &str = "(others)";
 
 /// The pods of one workload; an index into [`PodRegistry::groups`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,7 +78,7 @@ impl PodRegistry {
         let most = registry.most_groups();
         for pod in pods {
             let group = registry.mappings.group(pod);
-            registry.lock().group(group, most);
+            registry.lock().group(&group, most);
         }
         registry
     }
@@ -111,7 +111,7 @@ impl PodRegistry {
         if let Some(pod) = find(&names.by_name, hash, name) {
             return (pod, true);
         }
-        let group = names.group(self.mappings.group(name), self.most_groups());
+        let group = names.group(&self.mappings.group(name), self.most_groups());
         if names.by_name.len() < MAX_PODS {
             let pod = names.push(name.to_owned(), group);
             insert(&mut names.by_name, hash, name, pod);
@@ -130,6 +130,23 @@ impl PodRegistry {
 /// The name that counts the pods of a group beyond the cap together.
 pub(super) fn others_of(group: &Group) -> String {
     format!("(other pods of {})", group.workload)
+}
+
+/// A group, the rest of its workload and the rest of all, with how many groups there may be before the next of them counts.
+pub(super) fn levels(group: &Group, most: usize) -> [(Group, usize); 3] {
+    let rest_of_workload = Group {
+        owner: OTHERS.to_owned(),
+        ..group.clone()
+    };
+    let rest_of_all = Group {
+        workload: OTHERS.to_owned(),
+        ..rest_of_workload.clone()
+    };
+    [
+        (group.clone(), most),
+        (rest_of_workload, 2 * most),
+        (rest_of_all, usize::MAX),
+    ]
 }
 
 fn find(table: &HashTable<Named>, hash: u64, name: &str) -> Option<Pod> {
@@ -154,21 +171,8 @@ impl Names {
     }
 
     /// The group's number, or that of the rest of its workload, or of the rest of all.
-    fn group(&mut self, group: Group, most: usize) -> GroupId {
-        let rest_of_workload = Group {
-            owner: OTHERS.to_owned(),
-            ..group.clone()
-        };
-        let rest_of_all = Group {
-            workload: OTHERS.to_owned(),
-            ..rest_of_workload.clone()
-        };
-        let levels = [
-            (group, most),
-            (rest_of_workload, 2 * most),
-            (rest_of_all, usize::MAX),
-        ];
-        for (group, most) in levels {
+    fn group(&mut self, group: &Group, most: usize) -> GroupId {
+        for (group, most) in levels(group, most) {
             if let Some(&id) = self.by_group.get(&group) {
                 return id;
             }
@@ -189,7 +193,7 @@ impl Names {
 pub struct Interner {
     registry: Arc<PodRegistry>,
     known: HashTable<Named>,
-    group_of: Vec<GroupId>,
+    groups: Vec<GroupId>,
 }
 
 impl Interner {
@@ -198,7 +202,7 @@ impl Interner {
         Self {
             registry,
             known: HashTable::new(),
-            group_of: Vec::new(),
+            groups: Vec::new(),
         }
     }
 
@@ -217,11 +221,17 @@ impl Interner {
 
     fn remember(&mut self, pod: Pod) -> PodId {
         let index = usize::from(pod.id.0);
-        if self.group_of.len() <= index {
-            self.group_of.resize(index + 1, pod.group);
+        if self.groups.len() <= index {
+            self.groups.resize(index + 1, pod.group);
         }
-        self.group_of[index] = pod.group;
+        self.groups[index] = pod.group;
         pod.id
+    }
+
+    /// The index of the group of the pod called `name`.
+    pub fn group_of(&mut self, name: &str) -> usize {
+        let pod = self.intern(name);
+        usize::from(self.group(pod).0)
     }
 
     /// The group of a pod that this thread has interned.
@@ -229,7 +239,7 @@ impl Interner {
     /// # Panics
     /// When `pod` was interned by another thread alone.
     pub fn group(&self, pod: PodId) -> GroupId {
-        self.group_of[usize::from(pod.0)]
+        self.groups[usize::from(pod.0)]
     }
 
     /// The shared registry.

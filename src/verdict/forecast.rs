@@ -85,14 +85,7 @@ pub fn affordable_tolerance(split: &Split, alpha: f64, most: u64) -> Option<f64>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claim::Criterion;
-    use crate::stats::judge::Judge;
-
-    fn plan(expect: &str) -> Claim {
-        let split: Split = expect.parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        Claim::new(split, criterion, 1)
-    }
+    use crate::claim::tests::claim as plan;
 
     #[test]
     fn the_grey_zone_at_the_planned_number_fails_as_published() {

@@ -356,29 +356,16 @@ fn statuses(claim: &Claim, columns: &[&Counted]) -> Vec<Cell> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claim::Criterion;
-    use crate::stats::judge::Judge;
+    use crate::claim::tests::claim;
     use crate::tally::counted::GroupCounted;
     use crate::tally::latency::Latency;
-
-    fn claim() -> Claim {
-        let split: crate::split::Split = "shop=70,next=30".parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        Claim::new(split, criterion, 1)
-    }
 
     /// A side on which these workloads answered so often, with this status, and so many answers named nobody.
     fn side(answers: &[(&str, u64)], code: u16, nameless: u64) -> Side {
         let mut side = Side::default();
         for (workload, count) in answers {
-            let group = Group {
-                workload: (*workload).to_owned(),
-                owner: (*workload).to_owned(),
-                explicit: None,
-                is_foreign: false,
-            };
             side.counted.groups.push(GroupCounted {
-                group,
+                group: Group::alone(workload),
                 pods: [((*workload).to_owned(), *count)].into(),
                 errors: 0,
                 latency: Latency::default(),
@@ -393,7 +380,7 @@ mod tests {
     }
 
     fn verdict(before: Side, after: Side) -> (VerdictName, String) {
-        let pair = judge(&claim(), &[before, after]);
+        let pair = judge(&claim("shop=70,next=30"), &[before, after]);
         (pair.verdict, pair.reasons[0].message.clone())
     }
 

@@ -154,6 +154,7 @@ fn by_favour(a: &Judged, b: &Judged) -> Ordering {
 mod tests {
     use super::*;
     use crate::claim::Criterion;
+    use crate::claim::tests::claim;
     use crate::identity::assignment::Mappings;
     use crate::split::Split;
     use crate::stats::judge::Judge;
@@ -292,16 +293,15 @@ mod tests {
 
     #[test]
     fn a_run_cut_short_never_passes() {
-        let split: Split = "v1=70,v2=30".parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
+        let claim = claim("v1=70,v2=30");
+        let mappings = Mappings::parse(claim.split.labels(), &[]).unwrap();
         let evidence = Evidence {
             groups: vec![mappings.group("v1"), mappings.group("v2")],
             observed: vec![2520, 1080],
             cut_short: Some("interrupted".to_owned()),
             ..Evidence::default()
         };
-        let judgement = decide(&Claim::new(split, criterion, 1), &evidence);
+        let judgement = decide(&claim, &evidence);
         assert_eq!(judgement.verdict, Verdict::Inconclusive);
         assert_eq!(judgement.reasons[0].code, "cut_short");
     }

@@ -83,7 +83,7 @@ impl Evidence {
         Self {
             groups: kept
                 .iter()
-                .map(|&group| alone(&self.groups[group]))
+                .map(|&group| Group::alone(&self.groups[group].owner))
                 .collect(),
             observed: only(&self.observed),
             unattributed: self.unattributed,
@@ -99,16 +99,6 @@ impl Evidence {
     }
 }
 
-/// A group that is one pod, called as it is.
-fn alone(group: &Group) -> Group {
-    Group {
-        workload: group.owner.clone(),
-        owner: group.owner.clone(),
-        explicit: None,
-        is_foreign: false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroUsize;
@@ -119,6 +109,7 @@ mod tests {
     use super::super::{Verdict, decide};
     use super::*;
     use crate::claim::Criterion;
+    use crate::claim::tests::claim;
     use crate::claim::within::Within;
     use crate::identity::assignment::Mappings;
     use crate::split::Split;
@@ -127,9 +118,8 @@ mod tests {
 
     /// Counts of pods, in the order of `app-v1-a`, `-b`, `-c` and `app-v2-a`, `-b`.
     fn judged(pods: [usize; 2], v1: &[u64], v2: &[u64]) -> Judgement {
-        let split: Split = "v1=70,v2=30".parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let mappings = Mappings::parse(split.labels(), &[])
+        let claim = claim("v1=70,v2=30");
+        let mappings = Mappings::parse(claim.split.labels(), &[])
             .unwrap()
             .of_single_pods();
         let within = Within {
@@ -137,7 +127,7 @@ mod tests {
             names: Vec::new(),
             tolerance: 0.2,
         };
-        let claim = Claim::new(split, criterion, 1).with_pods(within).unwrap();
+        let claim = claim.with_pods(within).unwrap();
         let ids = [
             "6f79ff6b8d-fmzvc",
             "6f79ff6b8d-x7k2p",
@@ -229,10 +219,9 @@ mod tests {
         let claim = Claim::new(split, criterion, 1).with_pods(within).unwrap();
         let n = claim.planned_requests().get();
         let group = |backend: usize, pod: usize| Group {
-            workload: format!("app-{backend}"),
             owner: format!("app-{backend}-{pod}"),
             explicit: Some(backend),
-            is_foreign: false,
+            ..Group::alone(&format!("app-{backend}"))
         };
         let groups = vec![
             group(0, 0),

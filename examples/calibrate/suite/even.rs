@@ -86,12 +86,7 @@ pub(crate) fn errors(pods: usize, effort: Effort, seen: impl Fn(&[Row])) -> Vec<
 }
 
 fn groups(pods: usize) -> Vec<Group> {
-    let group = |pod| Group {
-        workload: format!("app-{pod}"),
-        owner: format!("app-{pod}"),
-        explicit: None,
-        is_foreign: false,
-    };
+    let group = |pod| Group::alone(&format!("app-{pod}"));
     (0..pods).map(group).collect()
 }
 

@@ -73,12 +73,7 @@ fn side(expectation: &Expectation, truth: &[f64], n: u64, random: &mut ChaCha8Rn
         sampler.draw(part, random, &mut counts);
         let labels = expectation.claim.split.labels().iter();
         let groups = labels.zip(counts).map(|(label, count)| GroupCounted {
-            group: Group {
-                workload: label.clone(),
-                owner: label.clone(),
-                explicit: None,
-                is_foreign: false,
-            },
+            group: Group::alone(label),
             pods: [(label.clone(), count)].into(),
             errors: 0,
             latency: Latency::default(),

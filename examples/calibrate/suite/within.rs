@@ -77,9 +77,8 @@ pub(crate) fn errors(pods: usize, effort: Effort, seen: impl Fn(&[Row])) -> Vec<
 
 fn group(backend: usize, pod: usize) -> Group {
     Group {
-        workload: format!("app-v{}", backend + 1),
         owner: format!("app-v{}-{pod}", backend + 1),
         explicit: Some(backend),
-        is_foreign: false,
+        ..Group::alone(&format!("app-v{}", backend + 1))
     }
 }
