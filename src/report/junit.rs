@@ -45,15 +45,7 @@ pub fn write(
 /// One case: the verdict on all checks.
 fn whole_suite(whole: &ChecksReport) -> TestSuite {
     let first = whole.reasons.first();
-    let (code, message) = first.map_or(("", ""), |reason| (&reason.code, &reason.message));
-    let status = match whole.verdict {
-        _ if whole.interrupted => ended(NonSuccessKind::Error, "interrupted", message),
-        VerdictName::Pass | VerdictName::Measured => TestCaseStatus::success(),
-        VerdictName::Fail => ended(NonSuccessKind::Failure, code, message),
-        VerdictName::Inconclusive | VerdictName::Error => {
-            ended(NonSuccessKind::Error, code, message)
-        }
-    };
+    let status = verdict_status(whole.verdict, whole.interrupted, first);
     let lines = whole.reasons.iter().map(|reason| terminal(&reason.message));
     let mut case = TestCase::new("all checks", status);
     case.set_system_out(lines.collect::<Vec<_>>().join("\n"));
@@ -103,6 +95,23 @@ fn ended(kind: NonSuccessKind, code: &str, message: &str) -> TestCaseStatus {
     status
 }
 
+/// The status of a verdict, by its most important reason.
+fn verdict_status(
+    verdict: VerdictName,
+    is_interrupted: bool,
+    first: Option<&Coded>,
+) -> TestCaseStatus {
+    let (code, message) = first.map_or(("", ""), |reason| (&reason.code, &reason.message));
+    match verdict {
+        _ if is_interrupted => ended(NonSuccessKind::Error, "interrupted", message),
+        VerdictName::Pass | VerdictName::Measured => TestCaseStatus::success(),
+        VerdictName::Fail => ended(NonSuccessKind::Failure, code, message),
+        VerdictName::Inconclusive | VerdictName::Error => {
+            ended(NonSuccessKind::Error, code, message)
+        }
+    }
+}
+
 fn skipped(message: &str) -> TestCaseStatus {
     let mut status = TestCaseStatus::skipped();
     status.set_message(&*terminal(message));
@@ -121,15 +130,8 @@ fn split(report: &Report) -> TestCase {
         .iter()
         .filter(|reason| !of_limits.contains(reason));
     let first = reasons.next();
-    let (code, message) = first.map_or(("", ""), |reason| (&reason.code, &reason.message));
-    let status = match report.split_verdict {
-        _ if report.interrupted => ended(NonSuccessKind::Error, "interrupted", message),
-        VerdictName::Pass | VerdictName::Measured => TestCaseStatus::success(),
-        VerdictName::Fail => ended(NonSuccessKind::Failure, code, message),
-        VerdictName::Inconclusive | VerdictName::Error => {
-            ended(NonSuccessKind::Error, code, message)
-        }
-    };
+    let status = verdict_status(report.split_verdict, report.interrupted, first);
+    let message = first.map_or("", |reason| &*reason.message);
     let rest = reasons.map(|reason| &*reason.message);
     let findings = report.shown_findings().map(|(_, message)| message);
     let lines = [message].into_iter().chain(rest).chain(findings);

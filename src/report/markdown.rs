@@ -5,9 +5,9 @@ use std::fmt::Write;
 use super::checks::{COLUMNS, ChecksReport};
 use super::escape::markdown;
 use super::names::cut;
-use super::text::{MOST_UNMAPPED, interval, word};
+use super::text::{MOST_UNMAPPED, figures, listed, share, word};
 use super::{BackendReport, Named, Report, UnmappedReport};
-use crate::format::{percent, time};
+use crate::format::time;
 
 /// GitHub refuses a step's summary beyond this many bytes, which all commands of the step share
 /// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
@@ -105,31 +105,19 @@ fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedRe
         "| backend | workload | expected | observed | share | 95 % interval | p50 | p99 | errors |\n\
          |:--|:--|--:|--:|--:|--:|--:|--:|--:|\n",
     );
-    let dash = || "–".to_owned();
     for backend in backends {
+        let workload = backend.workload.as_deref();
+        let figures = figures(backend).map(or_dash);
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} |",
             field(&backend.label),
-            backend.workload.as_deref().map_or_else(dash, field),
-            percent(backend.expected_share),
-            backend.observed,
-            backend
-                .share
-                .map_or_else(dash, |share| format!("{:.2} %", share * 100.0)),
-            interval(backend).unwrap_or_else(dash),
-            backend.latency_p50_seconds.map_or_else(dash, time),
-            backend.latency_p99_seconds.map_or_else(dash, time),
-            match backend.observed {
-                0 => dash(),
-                _ => backend.errors.to_string(),
-            },
+            or_dash(workload.map(field)),
+            figures.join(" | "),
         );
     }
     for other in unmapped.iter().take(MOST_UNMAPPED) {
-        let share = other
-            .share
-            .map_or_else(dash, |share| format!("{:.2} %", share * 100.0));
+        let share = or_dash(share(other.share));
         let (workload, observed) = (field(&other.workload), other.observed);
         let _ = writeln!(
             out,
@@ -153,17 +141,12 @@ fn details(out: &mut String, report: &Report) {
         requests.sent, requests.attributed, requests.unattributed, requests.never_sent
     );
     if requests.set_aside > 0 {
-        let reasons = &requests.set_aside_by_reason;
-        let parts: Vec<String> = reasons
-            .iter()
-            .map(|(reason, count)| format!("{} × {count}", field(reason)))
-            .collect();
         let _ = writeln!(
             out,
             "- set aside: {} of the sent, {} of them identified ({})",
             requests.set_aside,
             requests.set_aside_identified,
-            parts.join(", ")
+            listed(&requests.set_aside_by_reason, field)
         );
     }
     if let Some(rate) = report.throughput_per_second {
@@ -174,12 +157,8 @@ fn details(out: &mut String, report: &Report) {
         ("statuses", &requests.by_status),
         ("failures", &requests.by_failure),
     ] {
-        let parts: Vec<String> = counts
-            .iter()
-            .map(|(name, count)| format!("{} × {count}", field(name)))
-            .collect();
-        if !parts.is_empty() {
-            let _ = writeln!(out, "- {title}: {}", parts.join(", "));
+        if !counts.is_empty() {
+            let _ = writeln!(out, "- {title}: {}", listed(counts, field));
         }
     }
     if let Some(target) = &report.target {
@@ -191,13 +170,17 @@ fn details(out: &mut String, report: &Report) {
         out.push_str("\n| pod | backend | observed |\n|:--|:--|--:|\n");
     }
     for pod in report.pods.iter().take(MOST_PODS) {
-        let label = pod.label.as_deref().map_or_else(|| "–".to_owned(), field);
+        let label = or_dash(pod.label.as_deref().map(field));
         let _ = writeln!(out, "| {} | {label} | {} |", field(&pod.name), pod.observed);
     }
     if let Some(more) = report.pods.len().checked_sub(MOST_PODS + 1) {
         let _ = writeln!(out, "\nand {} more pods", more + 1);
     }
     out.push_str("\n</details>\n\n");
+}
+
+fn or_dash(cell: Option<String>) -> String {
+    cell.unwrap_or_else(|| "–".to_owned())
 }
 
 fn field(name: &str) -> String {
@@ -211,16 +194,12 @@ fn sentence(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::claim::{Claim, Criterion};
-    use crate::split::Split;
-    use crate::stats::judge::Judge;
+    use crate::claim::tests::claim;
     use crate::verdict::{Evidence, judge_counts};
 
     #[test]
     fn sections_that_do_not_fit_are_counted() {
-        let split: Split = "a=50,b=50".parse().unwrap();
-        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
-        let (claim, evidence) = (Claim::new(split, criterion, 1), Evidence::default());
+        let (claim, evidence) = (claim("a=50,b=50"), Evidence::default());
         let report = Report::of_counts(&claim, &evidence, &judge_counts(&claim, &evidence));
         let named = Named {
             name: Some("check"),

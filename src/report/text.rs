@@ -140,35 +140,41 @@ fn backends(out: &mut String, backends: &[BackendReport], unmapped: &[UnmappedRe
         "errors",
     ];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    let dash = || "-".to_owned();
     for backend in backends {
-        rows.push(vec![
-            terminal(&backend.label).into_owned(),
-            percent(backend.expected_share),
-            backend.observed.to_string(),
-            backend
-                .share
-                .map_or_else(dash, |share| format!("{:.2} %", share * 100.0)),
-            interval(backend).unwrap_or_else(dash),
-            backend.latency_p50_seconds.map_or_else(dash, time),
-            backend.latency_p99_seconds.map_or_else(dash, time),
-            // What it answered without naming a pod is not known to be its.
-            match backend.observed {
-                0 => dash(),
-                _ => backend.errors.to_string(),
-            },
-        ]);
+        let label = terminal(&backend.label).into_owned();
+        let figures = figures(backend).into_iter().map(or_dash);
+        rows.push([label].into_iter().chain(figures).collect());
     }
     for other in unmapped.iter().take(MOST_UNMAPPED) {
-        let mut row = vec![dash(); header.len()];
+        let mut row = vec![or_dash(None); header.len()];
         row[0] = terminal(&other.workload).into_owned();
         row[2] = other.observed.to_string();
-        if let Some(share) = other.share {
-            row[3] = format!("{:.2} %", share * 100.0);
-        }
+        row[3] = or_dash(share(other.share));
         rows.push(row);
     }
     out.push_str(&narrow(rows));
+}
+
+/// What is expected of a backend, and what was seen: observed, share, interval, p50, p99, errors.
+pub(super) fn figures(backend: &BackendReport) -> [Option<String>; 7] {
+    [
+        Some(percent(backend.expected_share)),
+        Some(backend.observed.to_string()),
+        share(backend.share),
+        interval(backend),
+        backend.latency_p50_seconds.map(time),
+        backend.latency_p99_seconds.map(time),
+        // What it answered without naming a pod is not known to be its.
+        (backend.observed > 0).then(|| backend.errors.to_string()),
+    ]
+}
+
+pub(super) fn share(share: Option<f64>) -> Option<String> {
+    share.map(|share| format!("{:.2} %", share * 100.0))
+}
+
+fn or_dash(cell: Option<String>) -> String {
+    cell.unwrap_or_else(|| "-".to_owned())
 }
 
 /// The table without a last column that holds nothing but zeros, and with names cut to what the line has left.
@@ -217,32 +223,31 @@ fn pods(out: &mut String, pods: &[BackendReport], unexpected: &[UnmappedReport])
         "p99",
         "errors",
     ];
-    let dash = || "-".to_owned();
     let mut sorted: Vec<&BackendReport> = pods.iter().collect();
     sorted.sort_by_key(|pod| std::cmp::Reverse(pod.observed));
     let row = |pod: &&BackendReport| {
+        let [_, observed, share, interval, p50, p99, _] = figures(pod).map(or_dash);
+        let of_equal = pod
+            .share
+            .map(|share| format!("{:.2}", share / pod.expected_share));
         [
             terminal(&pod.label).into_owned(),
-            pod.observed.to_string(),
-            pod.share
-                .map_or_else(dash, |share| format!("{:.2} %", share * 100.0)),
-            interval(pod).unwrap_or_else(dash),
-            pod.share
-                .map_or_else(dash, |share| format!("{:.2}", share / pod.expected_share)),
-            pod.latency_p50_seconds.map_or_else(dash, time),
-            pod.latency_p99_seconds.map_or_else(dash, time),
+            observed,
+            share,
+            interval,
+            or_dash(of_equal),
+            p50,
+            p99,
             pod.errors.to_string(),
         ]
     };
     let mut rows = vec![header.map(str::to_owned)];
     fold(&mut rows, &sorted, row);
     for pod in unexpected.iter().take(MOST_UNMAPPED) {
-        let mut row = header.map(|_| dash());
+        let mut row = header.map(|_| or_dash(None));
         row[0] = terminal(&pod.workload).into_owned();
         row[1] = pod.observed.to_string();
-        row[2] = pod
-            .share
-            .map_or_else(dash, |share| format!("{:.2} %", share * 100.0));
+        row[2] = or_dash(share(pod.share));
         rows.push(row);
     }
     out.push_str(&narrow(rows.iter().map(|row| row.to_vec()).collect()));
@@ -271,17 +276,17 @@ fn fold<T, const N: usize>(
 fn within(out: &mut String, report: &Report) {
     let header = ["pod", "backend", "observed", "× equal share"];
     let mut rows = vec![header.map(str::to_owned)];
-    let ratio = |pod: &PodReport| pod.equal_share_ratio.map(|ratio| format!("{ratio:.2}"));
     for backend in &report.evenness_by_backend {
         let own = |pod: &&PodReport| pod.label.as_ref() == Some(&backend.label);
         let mut pods: Vec<&PodReport> = report.pods.iter().filter(own).collect();
         pods.sort_by_key(|pod| std::cmp::Reverse(pod.observed));
         fold(&mut rows, &pods, |pod| {
+            let ratio = pod.equal_share_ratio.map(|ratio| format!("{ratio:.2}"));
             [
                 terminal(&pod.name).into_owned(),
                 terminal(&backend.label).into_owned(),
                 pod.observed.to_string(),
-                ratio(pod).unwrap_or_else(|| "-".to_owned()),
+                or_dash(ratio),
             ]
         });
     }
@@ -353,11 +358,11 @@ fn pace(report: &Report) -> String {
     }
 }
 
-/// `429 × 3, 503 × 1`.
-fn listed(counts: &BTreeMap<String, u64>) -> String {
+/// `429 × 3, 503 × 1`, with the names as `shown` writes them.
+pub(super) fn listed(counts: &BTreeMap<String, u64>, shown: fn(&str) -> String) -> String {
     let parts: Vec<String> = counts
         .iter()
-        .map(|(name, count)| format!("{name} × {count}"))
+        .map(|(name, count)| format!("{} × {count}", shown(name)))
         .collect();
     parts.join(", ")
 }
@@ -386,9 +391,9 @@ fn totals(out: &mut String, report: &Report) {
             out,
             format_args!(
                 "set aside: {} ({} of them identified; statuses: {})",
-                listed(&requests.set_aside_by_reason),
+                listed(&requests.set_aside_by_reason, str::to_owned),
                 requests.set_aside_identified,
-                listed(&requests.set_aside_by_status)
+                listed(&requests.set_aside_by_status, str::to_owned)
             ),
         );
     }
@@ -397,7 +402,10 @@ fn totals(out: &mut String, report: &Report) {
         ("failures", &requests.by_failure),
     ];
     for (kind, counts) in by_kind.into_iter().filter(|(_, counts)| !counts.is_empty()) {
-        line(out, format_args!("{kind}: {}", listed(counts)));
+        line(
+            out,
+            format_args!("{kind}: {}", listed(counts, str::to_owned)),
+        );
     }
     if let Some(connections) = &report.connections {
         line(
