@@ -143,6 +143,6 @@ impl Learned {
 fn plan(args: &GateArgs, check: &Check) -> Result<(Plan, Vec<Finding>), CommandError> {
     let (settings, manifests) = manifests::resolve(args.over(check.settings.clone()))?;
     let plan = args.shard.comparing(settings.plan()?)?;
-    let findings = manifests.map(|manifests| manifests.findings(&plan));
-    Ok((plan, findings.transpose()?.unwrap_or_default()))
+    let findings = manifests::findings(manifests, &plan)?;
+    Ok((plan, findings))
 }

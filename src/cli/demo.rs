@@ -87,12 +87,8 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
         None => format!("http://{}/", ingress.addr()),
     });
     let plan = args.shard.plan(&settings)?;
-    let findings = manifests.map(|manifests| manifests.findings(&plan));
-    let status = measure::measure(
-        &plan,
-        findings.transpose()?.unwrap_or_default(),
-        &args.output,
-    )?;
+    let findings = manifests::findings(manifests, &plan)?;
+    let status = measure::measure(&plan, findings, &args.output)?;
     drop(ingress);
     if !args.output.no_progress && !args.output.quiet {
         output::note(&lesson_of(args, &settings, &split, status));

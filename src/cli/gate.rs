@@ -41,10 +41,6 @@ pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
             "--shard without --json leaves nothing for lbtest merge: add --json FILE, or --json -",
         );
     }
-    let findings = manifests.map(|manifests| manifests.findings(&plan));
-    measure(
-        &plan,
-        findings.transpose()?.unwrap_or_default(),
-        &args.output,
-    )
+    let findings = manifests::findings(manifests, &plan)?;
+    measure(&plan, findings, &args.output)
 }

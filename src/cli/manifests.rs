@@ -35,42 +35,45 @@ pub(super) struct Resolved {
     pub(super) expectation: Expectation,
 }
 
-impl Resolved {
-    /// What is wrong with the objects that the expectation comes from, for the report of `plan`'s run.
-    pub(super) fn findings(&self, plan: &Plan) -> Result<Vec<Finding>, CommandError> {
-        let requests = plan.budget.requests.map(std::num::NonZeroU64::get);
-        let planned = PlannedRun {
-            requests: &|_| requests,
-            max_duration: plan.budget.max_duration,
-        };
-        let Expectation {
-            conditions,
-            source,
-            is_grpc,
-            ..
-        } = &self.expectation;
-        if *is_grpc && plan.target.protocol != Protocol::Grpc {
-            return Err(CommandError::usage(terminal(&format!(
-                "{source} takes gRPC calls alone, and leaves their method open: say one with --grpc SERVICE/METHOD"
-            ))));
-        }
-        let found = self.manifests.concerning(&self.expectation, &planned);
-        let mut findings: Vec<_> = found
-            .iter()
-            .map(|found| diagnosis::Finding {
-                evidence: found.evidence.clone(),
-                ..diagnosis::Finding::new(found.code, found.sentence())
-            })
-            .collect();
-        if !conditions.is_empty() {
-            let message = format!(
-                "only requests with {} take {source}: send them with -H, -m or the URL",
-                conditions.join(", ")
-            );
-            findings.push(diagnosis::Finding::new("route_has_conditions", message));
-        }
-        Ok(findings.into_iter().map(Finding::from).collect())
+/// What is wrong with the objects that an expectation comes from, for the report of `plan`'s run.
+pub(super) fn findings(
+    resolved: Option<Resolved>,
+    plan: &Plan,
+) -> Result<Vec<Finding>, CommandError> {
+    let Some(Resolved {
+        manifests,
+        expectation,
+    }) = resolved
+    else {
+        return Ok(Vec::new());
+    };
+    let requests = plan.budget.requests.map(std::num::NonZeroU64::get);
+    let planned = PlannedRun {
+        requests: &|_| requests,
+        max_duration: plan.budget.max_duration,
+    };
+    let source = &expectation.source;
+    if expectation.is_grpc && plan.target.protocol != Protocol::Grpc {
+        return Err(CommandError::usage(terminal(&format!(
+            "{source} takes gRPC calls alone, and leaves their method open: say one with --grpc SERVICE/METHOD"
+        ))));
     }
+    let found = manifests.concerning(&expectation, &planned);
+    let mut findings: Vec<_> = found
+        .iter()
+        .map(|found| diagnosis::Finding {
+            evidence: found.evidence.clone(),
+            ..diagnosis::Finding::new(found.code, found.sentence())
+        })
+        .collect();
+    if !expectation.conditions.is_empty() {
+        let message = format!(
+            "only requests with {} take {source}: send them with -H, -m or the URL",
+            expectation.conditions.join(", ")
+        );
+        findings.push(diagnosis::Finding::new("route_has_conditions", message));
+    }
+    Ok(findings.into_iter().map(Finding::from).collect())
 }
 
 /// Settings with what the manifests of `--expect-from` say of them.

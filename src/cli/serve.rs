@@ -103,12 +103,12 @@ fn named(config: &Config) -> Result<Vec<NamedCheck>, CommandError> {
     let resolved = |check: &Check| {
         let (settings, manifests) = manifests::resolve(check.settings.clone())?;
         let plan = settings.plan()?;
-        let findings = manifests.map(|manifests| manifests.findings(&plan));
+        let findings = manifests::findings(manifests, &plan)?;
         Ok(NamedCheck {
             name: check.own.name.clone(),
             split: plan.claim.split,
             settings,
-            findings: findings.transpose()?.unwrap_or_default(),
+            findings,
         })
     };
     let describe = |check: &&Check| {
