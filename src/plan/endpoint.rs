@@ -181,7 +181,8 @@ fn name(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| unbracketed(text).to_owned())
 }
 
-fn unbracketed(text: &str) -> &str {
+/// An IPv6 address without its brackets; anything else as it is.
+pub(super) fn unbracketed(text: &str) -> &str {
     text.strip_prefix('[')
         .and_then(|inner| inner.strip_suffix(']'))
         .unwrap_or(text)
@@ -191,7 +192,8 @@ fn parse_port(digits: &str) -> Option<u16> {
     digits.parse().ok().filter(|&port| port > 0)
 }
 
-fn printable(text: &str) -> String {
+/// A text as an error message may hold it.
+pub(super) fn printable(text: &str) -> String {
     text.escape_debug().to_string()
 }
 

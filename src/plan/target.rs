@@ -8,7 +8,7 @@ use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_LENGTH, HOST, TRANSFER_ENCOD
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
-use super::endpoint::{DetourError, Detours, Endpoint};
+use super::endpoint::{DetourError, Detours, Endpoint, printable, unbracketed};
 use super::tls::{ClientIdentity, Tls, TlsError, Trust};
 
 /// Where the ingress listens, and what is spoken with it.
@@ -147,10 +147,6 @@ pub enum TargetError {
     /// `-m` is not a method.
     #[error("--method '{0}' is not an HTTP method")]
     Method(String),
-}
-
-fn printable(text: &str) -> String {
-    text.escape_debug().to_string()
 }
 
 /// Where requests go: a URL, and the name that they ask for there.
@@ -304,10 +300,6 @@ fn absolute(scheme: Scheme, authority: Authority, path: PathAndQuery) -> Uri {
     let parts = Uri::builder().scheme(scheme).authority(authority);
     let uri = parts.path_and_query(path).build();
     uri.expect("scheme, authority and path, each of them valid, make a URI")
-}
-
-fn unbracketed(host: &str) -> &str {
-    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 /// What the `Host` header says: a name with or without a port.
