@@ -1,10 +1,35 @@
 //! Rules and what belongs to them: the controller that drives them, the split behind a service that they
 //! lead to, the workloads behind the only service.
 
-use super::ManifestError;
 use super::object::{Object, same_namespace};
 use super::route::{Backend, Driven, Place, PodsOf, Remark, Route};
 use super::workload::{Workloads, shared};
+use super::{ManifestError, kind};
+
+/// All rules of some objects, and the pods behind them.
+pub(super) struct Joined<'a> {
+    pub(super) routes: Vec<Route<'a>>,
+    pub(super) workloads: Workloads<'a>,
+    /// Why objects can't be what their kind says.
+    pub(super) refused: Vec<ManifestError>,
+}
+
+impl<'a> Joined<'a> {
+    /// Those of `objects` at `step` of a rollout.
+    ///
+    /// # Errors
+    /// Objects that can't be joined.
+    pub(super) fn read(objects: &'a [Object], step: Option<usize>) -> Result<Self, ManifestError> {
+        let (reading, workloads) = (kind::read(objects, step), Workloads::read(objects));
+        let refused = reading.refused.iter().chain(&workloads.refused);
+        let refused = refused.map(|(_, error)| error.clone()).collect();
+        Ok(Self {
+            routes: joined(reading.routes, &workloads)?,
+            workloads,
+            refused,
+        })
+    }
+}
 
 /// Joins what belongs together, so that each rule stands once, with the split that it has.
 pub(super) fn joined<'a>(

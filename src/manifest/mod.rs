@@ -43,8 +43,8 @@ pub use sets::Sets;
 use std::num::NonZeroUsize;
 
 use crate::split::Split;
+use join::Joined;
 pub use pods::Pods;
-use workload::Workloads;
 
 /// Why manifests can't be used.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -180,24 +180,21 @@ impl Manifests {
         choice: Choice<'_>,
         expected: Option<&Split>,
     ) -> Result<Expectation, ManifestError> {
-        let reading = kind::read(&self.objects, choice.step.map(NonZeroUsize::get));
-        let workloads = Workloads::read(&self.objects);
-        let refused = reading
-            .refused
-            .into_iter()
-            .chain(workloads.refused.iter().cloned());
-        let mut refused = refused.map(|(_, error)| error);
-        let routes = join::joined(reading.routes, &workloads)?;
-        let route = match choice::chosen(&routes, &self.objects, choice) {
+        let joined = self.joined(choice)?;
+        let route = match choice::chosen(&joined.routes, &self.objects, choice) {
             Ok(route) if choice.route.is_some() => route,
             // What can't be read might be what is meant.
-            found => match refused.next() {
-                Some(error) => return Err(error),
+            found => match joined.refused.first() {
+                Some(error) => return Err(error.clone()),
                 None => found?,
             },
         };
         sets::once(route, &sets::twins(&self.objects))?;
-        Expectation::new(route, &workloads, expected)
+        Expectation::new(route, &joined.workloads, expected)
+    }
+
+    fn joined(&self, choice: Choice<'_>) -> Result<Joined<'_>, ManifestError> {
+        Joined::read(&self.objects, choice.step.map(NonZeroUsize::get))
     }
 
     /// The pods that are to share requests, and the route to them where there is one.
@@ -213,14 +210,13 @@ impl Manifests {
             Err(ManifestError::NoRoute { .. }) => None,
             Err(error) => return Err(error),
         };
-        let reading = kind::read(&self.objects, choice.step.map(NonZeroUsize::get));
-        let workloads = Workloads::read(&self.objects);
-        let routes = join::joined(reading.routes, &workloads)?;
+        let joined = self.joined(choice)?;
         let route = match expectation {
-            Some(_) => Some(choice::chosen(&routes, &self.objects, choice)?),
+            Some(_) => Some(choice::chosen(&joined.routes, &self.objects, choice)?),
             None => None,
         };
-        Ok((pods::ready(&self.objects, &workloads, route)?, expectation))
+        let pods = pods::ready(&self.objects, &joined.workloads, route)?;
+        Ok((pods, expectation))
     }
 
     /// What [`Manifests::expectation`] says, and the pods of each backend of its split, where the objects tell.
@@ -233,13 +229,11 @@ impl Manifests {
         expected: Option<&Split>,
     ) -> Result<(Expectation, Vec<Option<Pods>>), ManifestError> {
         let expectation = self.expectation(choice, expected)?;
-        let reading = kind::read(&self.objects, choice.step.map(NonZeroUsize::get));
-        let workloads = Workloads::read(&self.objects);
-        let routes = join::joined(reading.routes, &workloads)?;
-        let route = choice::chosen(&routes, &self.objects, choice)?;
+        let joined = self.joined(choice)?;
+        let route = choice::chosen(&joined.routes, &self.objects, choice)?;
         let mut pods = vec![None; expectation.split.len()];
         for (backend, &label) in route.backends.iter().zip(&expectation.labels) {
-            pods[label] = pods::of_backend(&self.objects, &workloads, backend)?;
+            pods[label] = pods::of_backend(&self.objects, &joined.workloads, backend)?;
         }
         Ok((expectation, pods))
     }

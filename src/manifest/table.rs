@@ -9,11 +9,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap};
 
 use super::condition::{Asks, Condition};
+use super::join::Joined;
 use super::object::Object;
 use super::probe::{Probe, Takes};
 use super::route::{PathRule, Route, bare};
 use super::workload::Workloads;
-use super::{ManifestError, join, kind, sets};
+use super::{ManifestError, sets};
 
 /// The routing table of some objects, and what else says where its requests go.
 #[derive(Debug)]
@@ -52,14 +53,11 @@ impl<'a> Table<'a> {
         step: Option<usize>,
         host: Option<&str>,
     ) -> Result<Self, ManifestError> {
-        let reading = kind::read(objects, step);
-        let workloads = Workloads::read(objects);
-        let refused = reading
-            .refused
-            .into_iter()
-            .chain(workloads.refused.iter().cloned());
-        let refused = refused.map(|(_, error)| error).collect();
-        let mut routes = join::joined(reading.routes, &workloads)?;
+        let Joined {
+            mut routes,
+            workloads,
+            refused,
+        } = Joined::read(objects, step)?;
         routes.retain(|route| host.is_none_or(|host| route.answers(host)));
         let doors: BTreeSet<&String> = routes.iter().flat_map(|route| &route.doors).collect();
         if doors.len() < 2 {
