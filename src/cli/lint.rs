@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::output::Sink;
-use super::{CommandError, manifests, output};
+use super::output::Documents;
+use super::{CommandError, manifests};
 use crate::exit::ExitStatus;
 use crate::manifest::{Finding, Manifests, PassedOver, PlannedRun, Severity, lint};
 use crate::plan::quantity;
@@ -41,7 +41,7 @@ pub(super) struct LintArgs {
 /// Checks the manifests and prints what is wrong with them.
 pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
     refuse_to_replace_manifests(args)?;
-    let sink = Sink::open_report("--json", args.json.as_deref())?;
+    let documents = Documents::of_json(args.json.as_deref())?;
     let settings = Settings {
         alpha: args.alpha,
         tolerance: args.tolerance,
@@ -67,14 +67,7 @@ pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
     };
     manifests::tell_passed_over(&manifests);
     let report = checked(manifests, &planned);
-    if !matches!(sink, Some(Sink::Stdout)) {
-        output::print(&render(&report));
-    }
-    if let Some(sink) = sink {
-        let document = serde_json::to_string_pretty(&report).map_err(CommandError::usage)?;
-        sink.write(|out| writeln!(out, "{document}"))
-            .map_err(|error| CommandError::usage(format!("--json: {error}")))?;
-    }
+    documents.write(&render(&report), &report, "")?;
     Ok(if report.errors > 0 {
         ExitStatus::Fail
     } else {

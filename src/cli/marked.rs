@@ -1,12 +1,11 @@
 //! `lbtest analyze --run FILE`: a marked run, judged by the pods' own logs.
 
 use std::fmt::Write;
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
 
 use super::output::{OutputArgs, Outputs};
-use super::{CommandError, manifests, output};
+use super::{CommandError, manifests, open, output};
 use crate::exit::ExitStatus;
 use crate::logs::{MarkedLogs, MarkedSummary};
 use crate::merge::marked::MarkedRun;
@@ -58,16 +57,6 @@ pub(super) fn run(
     report.run_id.clone_from(&marked.run_id);
     outputs.write(&report)?;
     Ok(report.status())
-}
-
-fn open(path: &Path) -> Result<File, CommandError> {
-    File::open(path).map_err(|error| {
-        let path = path.display().to_string();
-        CommandError::usage(format!(
-            "{}: {error}; name a file that can be read",
-            terminal(&path)
-        ))
-    })
 }
 
 /// How the logs were read.

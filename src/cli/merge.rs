@@ -1,13 +1,12 @@
 //! `lbtest merge`: the reports of a run's shards → one verdict.
 
-use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::PathBuf;
 
 use clap::Args;
 
 use super::output::{OutputArgs, Outputs};
-use super::{CommandError, output};
+use super::{CommandError, open, output};
 use crate::exit::ExitStatus;
 use crate::merge::Collection;
 use crate::report::escape::terminal;
@@ -35,10 +34,8 @@ pub(super) fn run(args: &MergeArgs) -> Result<ExitStatus, CommandError> {
             continue;
         }
         let name = path.display().to_string();
-        let file = File::open(path)
-            .map_err(|error| usage(&format!("{name}: {error}; name a file that can be read")))?;
         shards
-            .read(&name, BufReader::new(file))
+            .read(&name, BufReader::new(open(path)?))
             .map_err(|error| usage(&error))?;
     }
     let mut report = shards.report().map_err(|error| usage(&error))?;

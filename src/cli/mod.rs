@@ -37,6 +37,8 @@ mod shard;
 mod suggestion;
 mod value;
 
+use std::fs::File;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -45,6 +47,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::exit::ExitStatus;
 use crate::ingress::IngressError;
 use crate::plan::settings::SettingsError;
+use crate::report::escape::terminal;
 
 /// Checks that an ingress splits traffic as it was told to, with known error rates.
 ///
@@ -125,6 +128,17 @@ impl CommandError {
             message: message.to_string(),
         }
     }
+}
+
+/// Opens a file that is to be read.
+fn open(path: &Path) -> Result<File, CommandError> {
+    File::open(path).map_err(|error| {
+        let path = path.display().to_string();
+        CommandError::usage(format!(
+            "{}: {error}; name a file that can be read",
+            terminal(&path)
+        ))
+    })
 }
 
 impl From<IngressError> for CommandError {

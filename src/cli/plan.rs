@@ -9,8 +9,8 @@ use clap::Args;
 
 use super::measure::expected;
 use super::options::CriterionArgs;
-use super::output::Sink;
-use super::{CommandError, manifests, output};
+use super::output::Documents;
+use super::{CommandError, manifests};
 use crate::claim::{Claim, Criterion};
 use crate::exit::ExitStatus;
 use crate::format::{percent, points, shares, time};
@@ -73,20 +73,9 @@ pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
     }
     let claim = settings.claim(expected(&settings)?)?;
     settings.mappings(&claim.split)?;
-    let sink = Sink::open_report("--json", args.json.as_deref())?;
+    let documents = Documents::of_json(args.json.as_deref())?;
     let report = planned(args, &claim)?;
-    let message = render(args, &claim, &report);
-    let document = serde_json::to_string_pretty(&report).map_err(CommandError::usage)?;
-    match sink {
-        None => output::print(&message),
-        Some(sink) => {
-            if !matches!(sink, Sink::Stdout) {
-                output::print(&message);
-            }
-            sink.write(|out| writeln!(out, "{document}"))
-                .map_err(|error| CommandError::usage(format!("--json: {error}")))?;
-        }
-    }
+    documents.write(&render(args, &claim, &report), &report, "")?;
     Ok(ExitStatus::Pass)
 }
 

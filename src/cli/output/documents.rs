@@ -1,6 +1,6 @@
 //! The reports of a command that writes JSON and Markdown.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde::Serialize;
@@ -27,6 +27,14 @@ pub(in crate::cli) struct Documents {
 }
 
 impl Documents {
+    /// Those of a command that writes JSON alone.
+    pub(in crate::cli) fn of_json(path: Option<&Path>) -> Result<Self, CommandError> {
+        Ok(Self {
+            json: Sink::open_report("--json", path)?,
+            markdown: None,
+        })
+    }
+
     /// Opens their destinations.
     pub(in crate::cli) fn open(args: &DocumentArgs) -> Result<Self, CommandError> {
         let documents = Self {
