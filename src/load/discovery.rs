@@ -4,12 +4,10 @@ use std::collections::BTreeSet;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
 
-use tokio::runtime::LocalOptions;
-
 use super::dial::Dialler;
 use super::preparation::{self, Prepared};
 use super::signals::Signals;
-use super::{LoadError, fits, machine, reachable_addresses};
+use super::{LoadError, block_on, fits, machine, reachable_addresses};
 use crate::claim::Claim;
 use crate::identity::assignment::Group;
 use crate::measured::{Measured, Unmeasured};
@@ -31,12 +29,7 @@ pub struct Discovery {
 /// # Errors
 /// As [`super::run`].
 pub fn discover(plan: &Plan) -> Result<Discovery, LoadError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())?;
-    let result = runtime.block_on(control(plan));
-    runtime.shutdown_background();
-    result
+    block_on(control(plan))
 }
 
 async fn control(plan: &Plan) -> Result<Discovery, LoadError> {

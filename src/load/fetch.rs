@@ -3,8 +3,6 @@
 use std::io;
 use std::pin::pin;
 
-use tokio::runtime::LocalOptions;
-
 use super::buffer::{BodyEnd, Lender};
 use super::connection::{Connection, ExchangeError};
 use super::deadline::Deadline;
@@ -55,18 +53,13 @@ impl From<ExchangeError> for FetchError {
 /// # Errors
 /// The server cannot be reached, or no whole answer comes.
 pub fn fetch(plan: &Plan) -> Result<Fetched, FetchError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(LocalOptions::default())?;
-    let fetched = runtime.block_on(async {
+    super::block_on(async {
         let mut connection = open(plan).await?;
         let limit = plan.load.timeout;
         let exchange = pin!(exchange(plan, &mut connection));
         let ended = Deadline::default().within(limit, exchange).await;
         ended.unwrap_or_else(|_| Err(FetchError::Failed(format!("none within {limit:?}"))))
-    });
-    runtime.shutdown_background();
-    fetched
+    })
 }
 
 /// A connection to the first address that takes one.

@@ -34,6 +34,7 @@ pub mod transport;
 mod turnstile;
 mod worker;
 
+use std::io;
 use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -141,10 +142,15 @@ fn run_until(
     watch: &mut dyn FnMut(Progress),
 ) -> Result<Measured, LoadError> {
     machine::check_open_files()?;
+    block_on(control(plan, registry, stop, watch))
+}
+
+/// What comes of `future`, on this thread.
+fn block_on<T, E: From<io::Error>>(future: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    let result = runtime.block_on(control(plan, registry, stop, watch));
+    let result = runtime.block_on(future);
     // A resolver thread that still waits for an answer must not hold the exit up.
     runtime.shutdown_background();
     result
