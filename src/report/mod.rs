@@ -396,7 +396,9 @@ impl Report {
 
     /// The findings for a person, who has read the reasons already, and what is left to say of each.
     fn shown_findings(&self) -> impl Iterator<Item = (&Finding, &str)> {
-        let is_told = self.reasons.iter().any(|reason| reason.code == "drift");
+        const PLACE: &str = "the split changed at about";
+        let mut reasons = self.reasons.iter();
+        let is_told = reasons.any(|reason| reason.message.starts_with(PLACE));
         let left = self.findings.iter().filter(|finding| {
             let mut reasons = self.reasons.iter();
             reasons.all(|reason| reason.message != finding.message)

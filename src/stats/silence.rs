@@ -1,44 +1,46 @@
-//! Pods that came, went or restarted during a run: stretches in which one that answers elsewhere answers nothing.
+//! Pods that came, went or restarted during a run, and backends that were left out for a while: stretches in which one
+//! that answers elsewhere answers nothing.
 //!
-//! Where the c answers of a pod are anywhere among the n of the run, each of the c + 1 stretches before, between and after
-//! them is longer than k with a chance of at most `(1 − k/n)ᶜ`: of `C(n − k, c)` of the `C(n, c)` ways. The pod's own count
-//! is given, so that a pod which gets little is not taken for one that is away.
+//! Where the c answers of one are anywhere among the n of the run, each of the c + 1 stretches before, between and after
+//! them is longer than k with a chance of at most `(1 − k/n)ᶜ`: of `C(n − k, c)` of the `C(n, c)` ways. Its own count is
+//! given, so that one which gets little is not taken for one that is away. Answers that come b at a time are c/b of them.
 
-/// A stretch of a run in which a pod answered nothing.
+/// A stretch of a run in which a pod, or a backend, answered nothing.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Silence {
-    /// The pod, a column of the windows.
-    pub pod: usize,
+    /// Which, a column of the windows.
+    pub cell: usize,
     /// It begins after so many answers of the run.
     pub from: u64,
     /// It ends before this many.
     pub to: u64,
-    /// The chance of one as long, for any pod; the ends of the run and what is between have half of it each.
+    /// The chance of one as long, for any of them; the ends of the run and what is between have half of it each.
     pub p_value: f64,
 }
 
-/// The longest silence of each pod, where chance explains it with at most `alpha`.
+/// The longest silence of each pod or backend, where chance explains it with at most `alpha`.
 ///
-/// `windows[t][j]` counts the answers of pod `j` in block `t` of the order of dispatch, missing entries 0. A stretch is as
-/// long as the whole blocks in it, which can only be too short.
-pub fn silences(windows: &[Vec<u64>], alpha: f64) -> Vec<Silence> {
-    let pods = windows.iter().map(Vec::len).max().unwrap_or(0);
-    let sum = |pod: usize| {
-        let counts = windows.iter().filter_map(|window| window.get(pod));
+/// `windows[t][j]` counts the answers of cell `j` in block `t` of the order of dispatch, missing entries 0, and they come
+/// `at_a_time`, at least 1. A stretch is as long as the whole blocks in it, which can only be too short.
+pub fn silences(windows: &[Vec<u64>], at_a_time: f64, alpha: f64) -> Vec<Silence> {
+    let cells = windows.iter().map(Vec::len).max().unwrap_or(0);
+    let sum = |cell: usize| {
+        let counts = windows.iter().filter_map(|window| window.get(cell));
         counts.sum::<u64>()
     };
-    let sums: Vec<u64> = (0..pods).map(sum).collect();
+    let sums: Vec<u64> = (0..cells).map(sum).collect();
     let all: u64 = sums.iter().sum();
     let answering = sums.iter().filter(|&&sum| sum > 0).count() as f64;
     let counted = sums.iter().enumerate().filter(|&(_, &sum)| sum > 0);
-    let longest = counted.filter_map(|(pod, &count)| {
-        let judged = stretches(windows, pod).into_iter().map(|(from, to)| {
+    let longest = counted.filter_map(|(cell, &count)| {
+        let count = count as f64 / at_a_time;
+        let judged = stretches(windows, cell).into_iter().map(|(from, to)| {
             let is_at_an_end = from == 0 || to == all;
-            let places = if is_at_an_end { 2.0 } else { count as f64 };
+            let places = if is_at_an_end { 2.0 } else { count };
             let share = (to - from) as f64 / all as f64;
-            let chance = 2.0 * answering * places * (count as f64 * (-share).ln_1p()).exp();
+            let chance = 2.0 * answering * places * (count * (-share).ln_1p()).exp();
             Silence {
-                pod,
+                cell,
                 from,
                 to,
                 p_value: chance.min(1.0),
@@ -49,12 +51,12 @@ pub fn silences(windows: &[Vec<u64>], alpha: f64) -> Vec<Silence> {
     longest.filter(|silence| silence.p_value <= alpha).collect()
 }
 
-/// The answers before and after each stretch of blocks without one of `pod`.
-fn stretches(windows: &[Vec<u64>], pod: usize) -> Vec<(u64, u64)> {
+/// The answers before and after each stretch of blocks without one of `cell`.
+fn stretches(windows: &[Vec<u64>], cell: usize) -> Vec<(u64, u64)> {
     let mut found = Vec::new();
     let (mut before, mut from) = (0, 0);
     for window in windows {
-        if window.get(pod).is_some_and(|&count| count > 0) {
+        if window.get(cell).is_some_and(|&count| count > 0) {
             if from < before {
                 found.push((from, before));
             }
@@ -93,15 +95,16 @@ mod tests {
     }
 
     fn found(away: impl Fn(u64, usize) -> bool) -> Vec<(usize, u64, u64)> {
-        let silences = silences(&run(1, away), 0.001).into_iter();
+        let silences = silences(&run(1, away), 1.0, 0.001).into_iter();
         silences
-            .map(|silence| (silence.pod, silence.from, silence.to))
+            .map(|silence| (silence.cell, silence.from, silence.to))
             .collect()
     }
 
     #[test]
     fn pods_that_stay_are_seldom_taken_for_others() {
-        let taken = (0..2000).filter(|&seed| !silences(&run(seed, |_, _| false), 0.01).is_empty());
+        let taken =
+            (0..2000).filter(|&seed| !silences(&run(seed, |_, _| false), 1.0, 0.01).is_empty());
         // 20 in the mean at most, standard deviation 4.5.
         assert!(taken.count() <= 40);
     }
@@ -127,8 +130,20 @@ mod tests {
     }
 
     #[test]
+    fn turns_of_a_hundred_leave_nobody_out() {
+        let block = |block: u64| {
+            let second = (16 * block..16 * block + 16).filter(|request| request % 100 >= 70);
+            let second = second.count() as u64;
+            vec![16 - second, second]
+        };
+        let windows: Vec<Vec<u64>> = (0..229).map(block).collect();
+        assert_ne!(silences(&windows, 1.0, 0.001), []);
+        assert_eq!(silences(&windows, 21.0, 0.001), []);
+    }
+
+    #[test]
     fn nothing_was_silent_where_nothing_was_asked() {
-        assert_eq!(silences(&[], 0.5), []);
-        assert_eq!(silences(&[vec![], vec![0, 0]], 0.5), []);
+        assert_eq!(silences(&[], 1.0, 0.5), []);
+        assert_eq!(silences(&[vec![], vec![0, 0]], 1.0, 0.5), []);
     }
 }

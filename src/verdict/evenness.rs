@@ -1,14 +1,13 @@
 //! What is told of pods that are to share the requests equally: one rule decides as for any split
 //! ([`super::decision`]), and here it gets its words.
 
+use super::Change;
 use super::decision::{Cause, Judged};
-use super::{Change, Evidence};
 use crate::claim::Claim;
 use crate::format::{p_value, percent};
 use crate::split::Split;
 use crate::stats::evenness::most_of_silent_pod;
 use crate::stats::judge::Judge;
-use crate::stats::silence::Silence;
 
 /// The code and the sentence of what decided; `None` where pods are told of as backends are.
 pub(super) fn cause(
@@ -109,7 +108,7 @@ fn farthest(claim: &Claim, judged: &Judged) -> String {
 }
 
 /// So many pods whose share changed are named.
-const NAMED: usize = 3;
+pub(super) const NAMED: usize = 3;
 
 /// What pods got of a part of a run, the largest shares by name.
 pub(super) fn shares_text(split: &Split, shares: &[f64]) -> String {
@@ -130,37 +129,6 @@ pub(super) fn shares_text(split: &Split, shares: &[f64]) -> String {
         silent => format!(", and nothing of {silent} others"),
     };
     format!("{}{rest}{silent}", named.join(", "))
-}
-
-/// Which pods, by group, came, went or restarted during the run, and when.
-pub(super) fn came_or_went(claim: &Claim, evidence: &Evidence, change: &Change) -> String {
-    let mut silences: Vec<&Silence> = change.silences.iter().collect();
-    silences.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
-    let n: u64 = evidence.windows.iter().flatten().sum();
-    let describe = |silence: &&Silence| {
-        let pod = evidence
-            .groups
-            .get(silence.pod)
-            .map_or("a pod", |group| &group.workload);
-        let Silence { from, to, .. } = silence;
-        match (from, to) {
-            (0, to) => format!("{pod} answered nothing before request {to}"),
-            (from, &to) if to == n => format!("{pod} answered nothing after request {from}"),
-            (from, to) => format!("{pod} answered nothing from request {from} to {to}"),
-        }
-    };
-    let named: Vec<String> = silences.iter().take(NAMED).map(describe).collect();
-    let more = match silences.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        more => format!(", and so did {more} more"),
-    };
-    let p = silences.first().map_or(1.0, |silence| silence.p_value);
-    format!(
-        "pods came, went or restarted during the run: {}{more} (by chance: p {} ≤ {}); run again when they stay",
-        named.join(", "),
-        p_value(p),
-        claim.criterion.alpha
-    )
 }
 
 /// That the shares of pods changed during the run, and where.

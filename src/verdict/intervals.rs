@@ -56,6 +56,15 @@ impl Judged {
         )
     }
 
+    /// How many answers of a backend are decided together, as far as the run shows it; at least 1.
+    pub(super) fn at_a_time(&self) -> f64 {
+        let in_step = self.likeness == Likeness::InStep;
+        let connections = self.clustering.filter(|_| !in_step);
+        let by_connection = connections.map_or(1.0, |clustering| clustering.design_effect);
+        let by_order = self.order.map_or(1.0, |order| order.at_a_time());
+        by_connection.max(by_order)
+    }
+
     /// How much the variance of the counts exceeds that of independent responses, as far as the run shows it.
     pub(super) fn design_effect(&self) -> f64 {
         match self.interval_basis() {

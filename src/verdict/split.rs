@@ -305,4 +305,54 @@ mod tests {
         assert_eq!(judgement.verdict, Verdict::Inconclusive);
         assert_eq!(judgement.reasons[0].code, "cut_short");
     }
+
+    /// A 70/30 in turn, where one of the backends got nothing between two requests.
+    fn left_out(backend: usize, silent: std::ops::Range<u64>) -> Judgement {
+        let split: Split = "v1=70,v2=30".parse().unwrap();
+        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
+        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
+        let mut windows = vec![vec![0; 2]; 229];
+        let mut observed = vec![0; 2];
+        for request in 0..3664 {
+            let dealt = usize::from(7 * request % 10 >= 7);
+            let answered = if silent.contains(&request) {
+                1 - backend
+            } else {
+                dealt
+            };
+            windows[usize::try_from(request / 16).unwrap()][answered] += 1;
+            observed[answered] += 1;
+        }
+        let evidence = Evidence {
+            groups: vec![mappings.group("v1"), mappings.group("v2")],
+            observed,
+            windows,
+            ..Evidence::default()
+        };
+        decide(&Claim::new(split, criterion, 1), &evidence)
+    }
+
+    #[test]
+    fn a_backend_that_is_left_out_for_a_while_keeps_a_right_split_from_a_pass() {
+        assert_eq!(left_out(0, 0..0).verdict, Verdict::Pass);
+        for (backend, silent, told) in [
+            (
+                1,
+                2000..2096,
+                "v2 answered nothing from request 2000 to 2096",
+            ),
+            (
+                0,
+                1600..1648,
+                "v1 answered nothing from request 1600 to 1648",
+            ),
+            (1, 0..64, "v2 answered nothing before request 64"),
+        ] {
+            let judgement = left_out(backend, silent);
+            let message = &judgement.reasons[0].message;
+            assert_eq!(judgement.verdict, Verdict::Inconclusive, "{message}");
+            assert_eq!(judgement.reasons[0].code, "drift");
+            assert!(message.contains(told), "{message}");
+        }
+    }
 }

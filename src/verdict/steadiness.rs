@@ -123,9 +123,10 @@ pub struct Change {
     pub drift: Drift,
     /// The likeliest place; its index counts identified responses in dispatch order.
     pub point: Option<ChangePoint>,
-    /// Of pods that are to share equally: those that came, went or restarted, by group.
+    /// Backends that were left out for a while, by their place in the split; of pods that are to share equally those that
+    /// came, went or restarted, by group.
     pub silences: Vec<Silence>,
-    /// Whether the drift is significant at the promised error rate, or some pod came, went or restarted.
+    /// Whether the drift is significant at the promised error rate, or one of them was silent.
     pub is_significant: bool,
     /// The least difference between the shares of the first and the second half that is refuted at the promised error rate,
     /// for every backend; `None` where the answers do not stand in the order of their requests, or the run chose its end.
@@ -151,13 +152,16 @@ impl Change {
             OrderedBy::End => drift_as_ended(&windows),
         }?;
         let alpha = claim.criterion.alpha;
-        let is_judged = claim.split.is_of_pods() && evidence.ordered_by == OrderedBy::Dispatch;
-        let silences = if is_judged {
-            silences(&evidence.windows, alpha)
-        } else {
-            Vec::new()
+        let is_of_pods = claim.split.is_of_pods();
+        let silences = match evidence.ordered_by {
+            OrderedBy::Dispatch if is_of_pods => {
+                silences(&evidence.windows, judged.at_a_time(), alpha)
+            }
+            OrderedBy::Dispatch => silences(&windows, judged.at_a_time(), alpha),
+            OrderedBy::End => Vec::new(),
         };
-        let is_significant = drift.p_value <= alpha || !silences.is_empty();
+        let drifts = drift.p_value <= alpha;
+        let is_significant = drifts || !silences.is_empty();
         let point = || change_point(&windows, &evidence.labels(backends));
         let has_halves = evidence.ordered_by == OrderedBy::Dispatch && evidence.standing.is_none();
         let refuted = || {
@@ -166,7 +170,9 @@ impl Change {
         };
         Some(Self {
             refuted: has_halves.then(refuted),
-            point: is_significant.then(point).flatten(),
+            point: (drifts || is_of_pods && is_significant)
+                .then(point)
+                .flatten(),
             drift,
             silences,
             is_significant,
@@ -176,7 +182,7 @@ impl Change {
     /// Whether a FAIL rests on pods that came, went or restarted alone: the others are expected, and share equally.
     fn accounts_for_fail(&self, claim: &Claim, evidence: &Evidence, backends: &[Backend]) -> bool {
         let stayed =
-            |&(group, _): &(usize, &u64)| self.silences.iter().all(|silence| silence.pod != group);
+            |&(group, _): &(usize, &u64)| self.silences.iter().all(|silence| silence.cell != group);
         let answered = evidence.observed.iter().enumerate();
         let steady: Vec<(usize, &u64)> = answered
             .filter(|&(_, &count)| count > 0)
@@ -184,7 +190,8 @@ impl Change {
             .collect();
         let is_expected =
             |&(group, _): &(usize, &u64)| backends.get(group).is_some_and(Option::is_some);
-        if self.silences.is_empty() || !steady.iter().all(is_expected) {
+        if !claim.split.is_of_pods() || self.silences.is_empty() || !steady.iter().all(is_expected)
+        {
             return false;
         }
         let counts: Vec<u64> = steady.iter().map(|&(_, &count)| count).collect();
@@ -218,15 +225,25 @@ fn drifted(claim: &Claim, evidence: &Evidence, change: &Change) -> Reason {
     let Claim {
         split, criterion, ..
     } = claim;
+    let alpha = criterion.alpha;
     if split.is_of_pods() {
-        let message = match change.silences[..] {
-            [] => evenness::changed(claim, change),
-            _ => evenness::came_or_went(claim, evidence, change),
+        let message = if change.silences.is_empty() {
+            evenness::changed(claim, change)
+        } else {
+            let names = evidence.groups.iter().map(|group| group.workload.as_str());
+            let silent = silent(change, names, evidence, alpha);
+            format!(
+                "pods came, went or restarted during the run: {silent}; run again when they stay"
+            )
         };
         return Reason::new("drift", message);
     }
+    if change.drift.p_value > alpha {
+        let names = split.labels().iter().map(String::as_str);
+        let silent = silent(change, names, evidence, alpha);
+        return Reason::new("drift", format!("the split changed: {silent}"));
+    }
     let p = p_value(change.drift.p_value);
-    let alpha = criterion.alpha;
     let describe = |shares: &[f64]| observed_shares(split, shares);
     let message = match &change.point {
         Some(point) => format!(
@@ -238,6 +255,38 @@ fn drifted(claim: &Claim, evidence: &Evidence, change: &Change) -> Reason {
         None => format!("the split changed during the run (p {p} ≤ {alpha})"),
     };
     Reason::new("drift", message)
+}
+
+/// Who answered nothing for a while, and when; `names[j]` is that of cell `j`.
+fn silent<'a>(
+    change: &Change,
+    names: impl Iterator<Item = &'a str>,
+    evidence: &Evidence,
+    alpha: f64,
+) -> String {
+    let names: Vec<&str> = names.collect();
+    let mut silences: Vec<&Silence> = change.silences.iter().collect();
+    silences.sort_by(|a, b| a.p_value.total_cmp(&b.p_value));
+    let n: u64 = evidence.windows.iter().flatten().sum();
+    let describe = |&&Silence { cell, from, to, .. }: &&Silence| {
+        let who = names.get(cell).copied().unwrap_or("one");
+        match (from, to) {
+            (0, to) => format!("{who} answered nothing before request {to}"),
+            (from, to) if to == n => format!("{who} answered nothing after request {from}"),
+            (from, to) => format!("{who} answered nothing from request {from} to {to}"),
+        }
+    };
+    let shown = silences.iter().take(evenness::NAMED).map(describe);
+    let more = match silences.len().saturating_sub(evenness::NAMED) {
+        0 => String::new(),
+        more => format!(", and so did {more} more"),
+    };
+    let p = silences.first().map_or(1.0, |silence| silence.p_value);
+    format!(
+        "{}{more} (by chance: p {} ≤ {alpha})",
+        shown.collect::<Vec<String>>().join(", "),
+        p_value(p)
+    )
 }
 
 /// That some shards saw another split than the others, and which.
