@@ -163,6 +163,14 @@ impl Judged {
         }
     }
 
+    /// The p-value that gates, 1 where it is that of independent answers and their order takes it back.
+    pub(super) fn standing_p_value(&self) -> f64 {
+        match self.cause {
+            Cause::Clumped => 1.0,
+            _ => self.p_value,
+        }
+    }
+
     /// The p-value that a FAIL rests on: 0 where it is certain, else the largest that is possible.
     pub fn fail_p_value(&self) -> f64 {
         match self.cause {

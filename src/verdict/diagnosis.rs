@@ -101,7 +101,7 @@ pub struct Symptoms<'a> {
     pub alpha: f64,
     /// Seeds Monte Carlo.
     pub seed: u64,
-    /// The p-value that gates; `None` when nothing was attributed.
+    /// The p-value that gates, 1 where the order of answers takes it back; `None` when nothing was attributed.
     pub p_value: Option<f64>,
     pub counts: &'a Counts,
     /// What the counts are worth in independent responses, of which the causes are tested: the same where
@@ -269,11 +269,9 @@ fn causes(symptoms: &Symptoms<'_>, missing: &Missing) -> Vec<Finding> {
 }
 
 impl Symptoms<'_> {
-    /// Whether the expected split does not explain the counts; of answers in clumps by the variance that the run shows.
+    /// Whether the expected split does not explain the counts.
     fn is_off(&self) -> bool {
-        let order = self.order.filter(Order::is_clumped);
-        let fits = order.is_some_and(|order| order.fit_p_value > self.alpha);
-        !fits && self.p_value.is_some_and(|p| p <= self.alpha)
+        self.p_value.is_some_and(|p| p <= self.alpha)
     }
 
     /// Identified responses of the split's backends.

@@ -157,7 +157,11 @@ mod tests {
     use crate::claim::tests::claim;
     use crate::identity::assignment::Mappings;
     use crate::split::Split;
+    use crate::stats::expected::Expected;
     use crate::stats::judge::Judge;
+    use crate::stats::order::Order;
+    use crate::stats::sequential::Look;
+    use crate::tally::monitor::{Standing, standing_at};
 
     fn decided(expect: &str, pods: &[(&str, u64)], unattributed: u64, judge: Judge) -> Judgement {
         let split: Split = expect.parse().unwrap();
@@ -304,6 +308,56 @@ mod tests {
         let judgement = decide(&claim, &evidence);
         assert_eq!(judgement.verdict, Verdict::Inconclusive);
         assert_eq!(judgement.reasons[0].code, "cut_short");
+    }
+
+    /// 2,000 requests of which the first backend got `first`, stopped at the cap with this order.
+    fn at_the_cap(first: u64, order: Order) -> Judgement {
+        let split: Split = "v1=70,v2=30".parse().unwrap();
+        let criterion = Criterion::new(&split, 0.001, 0.05, Judge::Equivalence, 0.01).unwrap();
+        let mappings = Mappings::parse(split.labels(), &[]).unwrap();
+        let claim = Claim::new(split, criterion, 1);
+        let observed = vec![first, 2000 - first];
+        let standing = Standing {
+            look: Look::Inconclusive,
+            order: Some(order),
+            ..standing_at(&claim, &observed, 0)
+        };
+        let evidence = Evidence {
+            groups: vec![mappings.group("v1"), mappings.group("v2")],
+            observed,
+            standing: Some(standing),
+            ..Evidence::default()
+        };
+        decide(&claim, &evidence)
+    }
+
+    #[test]
+    fn a_run_that_its_order_keeps_from_a_fail_is_not_called_off() {
+        let turns: Vec<u16> = (0..2000)
+            .map(|place| u16::from(place % 1000 >= 700))
+            .collect();
+        let windows: Vec<Vec<u64>> = turns
+            .chunks(16)
+            .map(|block| {
+                let second = block.iter().filter(|&&label| label == 1).count() as u64;
+                vec![block.len() as u64 - second, second]
+            })
+            .collect();
+        let expected = Expected {
+            shares: &[0.7, 0.3],
+            tolerance: 0.05,
+            alpha: 0.001,
+        };
+        let order = Order::new(&windows, &turns, 0, &expected).unwrap();
+        // What a look asks for is less than what one test would.
+        let order = Order {
+            fit_p_value: 0.0005,
+            ..order
+        };
+        let judgement = at_the_cap(1700, order);
+        assert_eq!(judgement.verdict, Verdict::Inconclusive);
+        assert!(judgement.judged.p_value <= 0.001);
+        assert!(judgement.judged.standing_p_value() > 0.001);
     }
 
     /// A 70/30 in turn, where one of the backends got nothing between two requests.

@@ -94,7 +94,7 @@ fn spills(asked: &Asked) -> (usize, u64) {
 
 #[test]
 fn a_share_that_depends_on_the_load_is_told_by_a_probe_of_one_at_a_time() {
-    let (code, message, stderr) = first(&serve(spills), &[]);
+    let (code, message, stderr) = first(&serve(spills), &["--alpha", "1e-7"]);
     assert_eq!(code, "share_depends_on_load", "{message}");
     assert!(
         message.contains("with one request in flight (a probe of"),

@@ -44,7 +44,7 @@ pub fn diagnose_run(
         split: &claim.split,
         alpha: claim.criterion.alpha,
         seed: claim.seed,
-        p_value: judged.fit.map(|_| judged.p_value),
+        p_value: judged.fit.map(|_| judged.standing_p_value()),
         counts: &judged.counts,
         independent: &independent(measured, judged, assigned),
         errors: &errors,
