@@ -22,6 +22,7 @@
 //! | `backend_limited` | one backend answered at first, and then hardly |
 //! | `rate_limited` | rejections that vanish at a lower pace |
 //! | `limiter_suspected` | rejections of which there was no time to tell that |
+//! | `rejected_without_backend` | rejections that name no backend, and counts of the others that are off |
 //! | `rate_limited`, `outage` | from some request on hardly any is answered, whatever the backend |
 //! | `errors_clustered` | failures within a short part of the run |
 //! | `errors_before_split` | failures that no backend's share explains |
@@ -211,7 +212,8 @@ pub fn diagnose(symptoms: &Symptoms<'_>) -> Vec<Finding> {
     let has_cause = !findings.is_empty();
     let leak = notes::leak(symptoms);
     if symptoms.is_off() && !has_cause && leak.is_none() && !symptoms.split.is_of_pods() {
-        findings.push(constant::unexplained(symptoms, &missing));
+        let rejected = missing.rejected(symptoms);
+        findings.push(rejected.unwrap_or_else(|| constant::unexplained(symptoms, &missing)));
     }
     findings.extend(leak);
     findings.extend(notes::cache(symptoms));

@@ -137,18 +137,42 @@ impl Missing {
         let finding = if 2 * self.too_many > sent {
             Finding::new(
                 "rate_limited",
-                format!("{failed}: a rate limiter rejects them; send fewer with --rate"),
+                format!(
+                    "{failed}: a rate limiter rejects them, or a limit of what is in flight at once: try a lower -c, \
+                     then --rate"
+                ),
             )
         } else {
             Finding::new(
                 "errors_before_split",
                 format!(
-                    "{failed}: as happens when the ingress itself fails, or a rate limiter whose burst was used up \
-                     before the run"
+                    "{failed}: as happens when the ingress itself fails, at a limit of what is in flight at once (try a \
+                     lower -c), or at a rate limiter whose burst was used up before the run"
                 ),
             )
         };
         Some(finding.with("missing_share", share))
+    }
+
+    /// That rejections do not tell whose they are, where the counts that are left are off.
+    pub(super) fn rejected(&self, symptoms: &Symptoms<'_>) -> Option<Finding> {
+        let sent = self.sent();
+        let share = sent as f64 / (sent + symptoms.attributed()).max(1) as f64;
+        if share < WORTH_TELLING || !self.is_mostly_rejections() {
+            return None;
+        }
+        let message = format!(
+            "{} of the requests were rejected ({}) and name no backend, so that rejections by backend are not known: where \
+             one alone is full (a limit of connections, a circuit breaker), the counts lack its share of them; try a lower -c",
+            percent(share),
+            self.summary()
+        );
+        let finding = Finding::new("rejected_without_backend", message);
+        Some(
+            finding
+                .with("missing_share", share)
+                .with("rejections", self.rejections as f64),
+        )
     }
 
     /// Where a backend that explains all missing responses answered at first, and hardly later.
@@ -261,8 +285,8 @@ impl Missing {
             Finding::new(
                 "rate_limited",
                 format!(
-                    "{message}: as happens when the burst of a rate limiter is used up; a lower --rate would tell it \
-                     from an outage"
+                    "{message}: as happens when the burst of a rate limiter is used up; a lower -c, and then a \
+                     lower --rate, would tell it from an outage"
                 ),
             )
         } else {

@@ -343,6 +343,17 @@ fn errors_close_together_are_a_reload() {
     assert!(spread.codes().is_empty(), "{:?}", spread.found());
 }
 
+/// Varnish with `max_connections` of 7 and 3, at 8 requests in flight.
+#[test]
+fn rejections_that_name_no_backend_are_no_other_weights() {
+    let found = case("v1=70,v2=30", &[2691, 973]).missing(503, 417).found();
+    assert_eq!(found[0].code, "rejected_without_backend");
+    assert!(found[0].message.contains("try a lower -c"), "{found:?}");
+    // Without the rejections other weights fit.
+    let found = case("v1=70,v2=30", &[2691, 973]).found();
+    assert_eq!(found[0].code, "unexplained");
+}
+
 #[test]
 fn a_backend_that_stops_answering_is_limited_or_broken() {
     let mut random = ChaCha8Rng::seed_from_u64(3);
