@@ -87,7 +87,7 @@ class Run(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.ingress = subprocess.Popen([LBTEST, "ingress", "--split", "v1=70,v2=30"], stdout=subprocess.PIPE, text=True)
+        cls.ingress = subprocess.Popen([LBTEST, "ingress", "--split", "v1=70,v2=30", "--discipline", "round-robin"], stdout=subprocess.PIPE, text=True)
         for line in cls.ingress.stdout:
             if listening := re.search(r"listening on (http://\S+)", line):
                 cls.url = listening[1]

@@ -185,7 +185,7 @@ class Chart(unittest.TestCase):
             self.assertEqual(made[kind], spec, kind)
 
     def test_its_gate_answers_what_the_servicemonitor_asks_and_gives_verdicts(self):
-        ingress = Server("ingress", "--split", "v1=70,v2=30", "--listen", "127.0.0.1:0")
+        ingress = Server("ingress", "--split", "v1=70,v2=30", "--discipline", "round-robin", "--listen", "127.0.0.1:0")
         self.addCleanup(ingress.stop)
         config = CONFIG.replace("ingress.example", ingress.address)
         objects = rendered({**EVERYTHING, "config": config})

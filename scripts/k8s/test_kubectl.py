@@ -114,7 +114,7 @@ class Plugin(unittest.TestCase):
         self.assertRegex(self.kubectl("lbtest", "--version").stdout, r"^lbtest \d")
 
     def test_it_reads_the_split_and_the_pods_and_changes_nothing(self):
-        ingress = Server("ingress", "--split", "v1=70,v2=30", "--listen", "127.0.0.1:0")
+        ingress = Server("ingress", "--split", "v1=70,v2=30", "--discipline", "round-robin", "--listen", "127.0.0.1:0")
         self.addCleanup(ingress.stop)
         ran = self.kubectl("lbtest", f"{NAMESPACE}/challenge-app-ingress", f"http://{ingress.address}/", "--json", "-")
         self.assertEqual(ran.returncode, 0, ran)

@@ -113,7 +113,7 @@ class Arguments(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        ingress = Server("ingress", "--split", SPLIT, "--listen", "127.0.0.1:0")
+        ingress = Server("ingress", "--split", SPLIT, "--discipline", "round-robin", "--listen", "127.0.0.1:0")
         cls.addClassCleanup(ingress.stop)
         cls.address = ingress.address
         ran = cls.lbtest([f"http://{cls.address}/", f"--expect={SPLIT}", "-n", "100", "--json", "-"])
@@ -189,7 +189,7 @@ class Arguments(unittest.TestCase):
             [LBTEST, "merge", "-", "--json"], input=logs, capture_output=True, text=True, timeout=SECONDS
         )
         report = json.loads(merged.stdout)
-        self.assertEqual((merged.returncode, report["verdict"], report["run_id"]), (0, "pass", "9d7e"))
+        self.assertEqual((merged.returncode, report["verdict"], report["run_id"]), (0, "pass", "9d7e"), merged.stdout)
         self.assertEqual(report["requests"]["attributed"], 3664)
 
     def serve(self):

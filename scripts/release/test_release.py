@@ -72,7 +72,7 @@ class BareRoot(unittest.TestCase):
     def serving(self):
         """An embedded ingress beside the root, ended with the test; its port."""
         ingress = subprocess.Popen(
-            [DIST / "lbtest", "ingress", "--split", "v1=70,v2=30"], stdout=subprocess.PIPE, text=True
+            [DIST / "lbtest", "ingress", "--split", "v1=70,v2=30", "--discipline", "round-robin"], stdout=subprocess.PIPE, text=True
         )
         self.addCleanup(ingress.stdout.close)
         self.addCleanup(ingress.wait, SECONDS)

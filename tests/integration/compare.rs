@@ -6,7 +6,7 @@ use std::fs;
 use lbtest::parts::{Config, Handle, Ingress};
 use serde_json::Value;
 
-use crate::program::{Ran, lbtest};
+use crate::program::{Ran, in_turn, lbtest};
 use crate::servers::Server;
 use crate::table::TABLE;
 
@@ -350,7 +350,7 @@ fn passed(report: &Value) -> (usize, Vec<(&str, &str)>) {
 #[test]
 fn two_ingresses_are_asked_the_same_and_the_rule_that_is_lost_is_named() {
     let start = |change: fn(&mut Config)| {
-        let mut config = Config::new("v1=70,v2=30".parse().unwrap());
+        let mut config = in_turn("v1=70,v2=30");
         config.route_header = Some("X-Canary".parse().unwrap());
         config.route_cookie = Some("canary".parse().unwrap());
         config.route_paths = vec!["/stable:v1=1".parse().unwrap()];

@@ -8,7 +8,7 @@ use lbtest::parts::{Config, Handle, Ingress};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::program::{Ran, codes, command, lbtest};
+use crate::program::{Ran, codes, command, in_turn, lbtest};
 
 /// A folder with a configuration file; the text's `URL` becomes the address of an embedded ingress.
 struct Folder {
@@ -19,7 +19,7 @@ struct Folder {
 
 impl Folder {
     fn new(split: &str, text: &str) -> Self {
-        Self::with(&Config::new(split.parse().unwrap()), text)
+        Self::with(&in_turn(split), text)
     }
 
     fn with(config: &Config, text: &str) -> Self {
@@ -80,7 +80,7 @@ expect = { v1 = 0, v2 = 100 }
 
 #[test]
 fn checks_of_one_target_share_what_they_learned_of_its_pods() {
-    let mut config = Config::new("v1=70,v2=30".parse().unwrap());
+    let mut config = in_turn("v1=70,v2=30");
     config.route_header = Some("X-Canary".parse().unwrap());
     let folder = Folder::with(&config, WRONG_HEADER);
     let code = |more: &[&str]| {

@@ -7,10 +7,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::{io, thread};
 
-use lbtest::parts::{Config, Handle, Ingress};
+use lbtest::parts::{Handle, Ingress};
 use serde_json::{Value, json};
 
-use crate::program::command;
+use crate::program::{command, in_turn};
 
 /// A port behind which another ingress can be put, as a controller that reloads does.
 struct Moving {
@@ -23,7 +23,7 @@ struct Moving {
 
 fn ingress(weight: u64) -> Handle {
     let split = format!("stable={},canary={weight}", 100 - weight);
-    Ingress::start(&Config::new(split.parse().unwrap())).unwrap()
+    Ingress::start(&in_turn(&split)).unwrap()
 }
 
 impl Moving {
@@ -74,7 +74,7 @@ struct Followed {
 
 impl Followed {
     fn start(at: &Moving, prefix: &str, more: &[&str]) -> Self {
-        let config = Config::new("stable=95,canary=5".parse().unwrap());
+        let config = in_turn("stable=95,canary=5");
         let mut backends = Vec::new();
         for (label, workload) in config.assignment() {
             // Flagger has another name for it.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::process::Command;
 
-use crate::program::{Ran, command, lbtest, lbtest_reading};
+use crate::program::{Ran, command, in_turn, lbtest, lbtest_reading};
 
 /// Names that try to act on every format.
 pub(crate) const HOSTILE_LOG: &str = "\
@@ -413,10 +413,7 @@ fn in_github_actions_no_name_on_stderr_is_a_command() {
 #[test]
 fn a_page_of_fifty_checks_is_small_and_begins_with_what_fails() {
     let folder = tempfile::tempdir().unwrap();
-    let mut config = lbtest::parts::Config::new("v1=70,v2=30".parse().unwrap());
-    // In turn: of 49 runs that are drawn, one whose answers come in clumps by chance is likely.
-    config.discipline = "round-robin".parse().unwrap();
-    let ingress = lbtest::parts::Ingress::start(&config).unwrap();
+    let ingress = lbtest::parts::Ingress::start(&in_turn("v1=70,v2=30")).unwrap();
     let mut text = format!(
         "[target]\nurl = \"http://{}/\"\nrequests = 800\ntolerance = 25\nalpha = 1e-8\n",
         ingress.addr()

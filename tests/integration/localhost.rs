@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use lbtest::parts::{Config, Handle, Ingress};
 
-use crate::program::{codes, lbtest};
+use crate::program::{codes, in_turn, lbtest};
 
 const ADDRESSES: [IpAddr; 2] = [
     IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -16,7 +16,7 @@ const ADDRESSES: [IpAddr; 2] = [
 fn ingress_on(address: IpAddr) -> Handle {
     let config = Config {
         listen: SocketAddr::new(address, 0),
-        ..Config::new("v1=70,v2=30".parse().unwrap())
+        ..in_turn("v1=70,v2=30")
     };
     Ingress::start(&config).unwrap()
 }

@@ -2,13 +2,13 @@
 
 use std::process::{Command, Stdio};
 
-use lbtest::parts::{Config, Ingress};
+use lbtest::parts::Ingress;
 
-use crate::program::{Ran, codes};
+use crate::program::{Ran, codes, in_turn};
 
 #[test]
 fn too_few_open_files_are_explained_and_no_request_is_lost() {
-    let ingress = Ingress::start(&Config::new("v1=70,v2=30".parse().unwrap())).unwrap();
+    let ingress = Ingress::start(&in_turn("v1=70,v2=30")).unwrap();
     let url = format!("http://{}/", ingress.addr());
     let output = Command::new("sh")
         .args(["-c", "ulimit -n 40; exec \"$0\" \"$@\""])

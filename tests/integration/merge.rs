@@ -11,7 +11,7 @@ use hdrhistogram::serialization::Deserializer;
 use lbtest::parts::{Config, Handle, Ingress, Page};
 use serde_json::{Value, json};
 
-use crate::program::{Ran, codes, command, lbtest, lbtest_reading};
+use crate::program::{Ran, codes, command, in_turn, lbtest, lbtest_reading};
 
 const SHARDS: usize = 8;
 
@@ -364,7 +364,7 @@ fn shards_over_kept_connections_are_judged_on_what_their_connections_say() {
 
 #[test]
 fn shards_that_ran_in_turn_are_told_so_and_given_no_number_of_connections() {
-    let ingress = Ingress::start(&Config::new("v1=70,v2=30".parse().unwrap())).unwrap();
+    let ingress = Ingress::start(&in_turn("v1=70,v2=30")).unwrap();
     let url = format!("http://{}/", ingress.addr());
     // Of 400 a second each sends half, and both together take twice as long.
     let pace = ["--rate", "400/s", "-n", "800", "-c", "400", "--run-id", "r"];
@@ -382,7 +382,7 @@ fn shards_that_ran_in_turn_are_told_so_and_given_no_number_of_connections() {
 #[test]
 fn what_is_spoken_survives_the_merge() {
     for protocol in ["grpc", "tcp"] {
-        let mut config = Config::new("v1=70,v2=30".parse().unwrap());
+        let mut config = in_turn("v1=70,v2=30");
         config.page = Page::Grpc;
         config.listen_tcp = Some("127.0.0.1:0".parse().unwrap());
         let ingress = Ingress::start(&config).unwrap();

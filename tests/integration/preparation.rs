@@ -2,10 +2,10 @@
 
 use std::net::TcpListener;
 
-use lbtest::parts::{Config, Ingress};
+use lbtest::parts::Ingress;
 use serde_json::Value;
 
-use crate::program::{codes, lbtest};
+use crate::program::{codes, in_turn, lbtest};
 
 fn adds_up(requests: &Value) {
     let count = |name: &str| requests[name].as_u64().unwrap();
@@ -70,7 +70,7 @@ fn what_is_neither_a_time_nor_a_number_warms_nothing_up() {
 
 #[test]
 fn shards_warm_up_each_and_what_they_set_aside_adds_up() {
-    let ingress = Ingress::start(&Config::new("v1=70,v2=30".parse().unwrap())).unwrap();
+    let ingress = Ingress::start(&in_turn("v1=70,v2=30")).unwrap();
     let url = format!("http://{}/", ingress.addr());
     let directory = tempfile::tempdir().unwrap();
     let files = [0, 1].map(|shard| {

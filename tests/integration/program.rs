@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
 
+use lbtest::parts::Config;
 use serde_json::Value;
 
 /// What one run of the executable gave.
@@ -33,6 +34,14 @@ impl From<Output> for Ran {
             "took longer than a quarter of an hour: {ran:?}"
         );
         ran
+    }
+}
+
+/// An ingress that deals its requests in turn, as nginx does: where a test asks for a PASS, no draw decides whether it comes.
+pub(crate) fn in_turn(split: &str) -> Config {
+    Config {
+        discipline: "round-robin".parse().unwrap(),
+        ..Config::new(split.parse().unwrap())
     }
 }
 

@@ -8,10 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
-use lbtest::parts::{Config, Ingress};
+use lbtest::parts::Ingress;
 use serde_json::Value;
 
-use crate::program::{Ran, command, lbtest};
+use crate::program::{Ran, command, in_turn, lbtest};
 
 /// The JSON Schema of what is written as `T`.
 pub(crate) fn schema<T: schemars::JsonSchema>() -> Value {
@@ -175,7 +175,7 @@ fn an_interrupted_run_still_reports() {
 
 #[test]
 fn what_was_sent_before_a_signal_in_the_warm_up_stands_in_the_report() {
-    let ingress = Ingress::start(&Config::new("v1=70,v2=30".parse().unwrap())).unwrap();
+    let ingress = Ingress::start(&in_turn("v1=70,v2=30")).unwrap();
     let answered = || ingress.counts().routed().iter().sum::<u64>();
     let url = format!("http://{}/", ingress.addr());
     let base = [&*url, "--expect", "v1=70,v2=30", "--json", "-"];

@@ -5,14 +5,14 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lbtest::parts::{Config, Ingress};
+use lbtest::parts::Ingress;
 use serde_json::Value;
 
-use crate::program::{command, lbtest};
+use crate::program::{command, in_turn, lbtest};
 
 /// The merged report of what a run left that was killed after so many snapshots.
 fn killed(options: &[&str], name: &str) -> (Value, u64) {
-    let ingress = Ingress::start(&Config::new("v1=70,v2=30".parse().unwrap())).unwrap();
+    let ingress = Ingress::start(&in_turn("v1=70,v2=30")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("snapshot.json");
     let url = format!("http://{}/", ingress.addr());

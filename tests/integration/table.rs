@@ -5,7 +5,7 @@ use std::fs;
 use lbtest::parts::{Config, Ingress};
 
 use crate::config::verdicts;
-use crate::program::{Ran, command, lbtest, lbtest_reading};
+use crate::program::{Ran, command, in_turn, lbtest, lbtest_reading};
 use crate::servers::Server;
 
 /// A canary by header, cookie and weight, and a path that does not split.
@@ -52,7 +52,7 @@ const NAMES: [&str; 8] = [
 
 /// Runs against an ingress that keeps the table, but for what `change` does to it.
 fn run(arguments: &[&str], change: impl FnOnce(&mut Config)) -> Ran {
-    let mut config = Config::new("v1=70,v2=30".parse().unwrap());
+    let mut config = in_turn("v1=70,v2=30");
     config.route_header = Some("X-Canary".parse().unwrap());
     config.route_cookie = Some("canary".parse().unwrap());
     config.route_paths = vec!["/stable:v1=1".parse().unwrap()];

@@ -2,7 +2,7 @@
 
 use lbtest::parts::{Config, Ingress};
 
-use crate::program::{Ran, codes, lbtest};
+use crate::program::{Ran, codes, in_turn, lbtest};
 
 fn ran(config: &Config, more: &[&str]) -> Ran {
     let ingress = Ingress::start(config).unwrap();
@@ -17,7 +17,7 @@ fn ran(config: &Config, more: &[&str]) -> Ran {
 }
 
 fn config() -> Config {
-    Config::new("v1=70,v2=30".parse().unwrap())
+    in_turn("v1=70,v2=30")
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{ONE, Served, now, valid};
 use crate::http::exchange;
-use crate::program::{Ran, command};
+use crate::program::{Ran, command, in_turn};
 
 #[test]
 fn a_check_runs_when_it_is_asked_for_and_answers_all_along() {
@@ -316,7 +316,7 @@ spec:
 ";
     let config = lbtest::parts::Config {
         host: Some("shop.example".to_owned()),
-        ..lbtest::parts::Config::new("v1=70,v2=30".parse().unwrap())
+        ..in_turn("v1=70,v2=30")
     };
     let files = [("lbtest.toml", manifests), ("shop.yaml", route)];
     let served = Served::with_files(&config, &files, &[]);
@@ -342,7 +342,7 @@ spec:
 fn a_token_is_replaced_without_a_restart() {
     let text = ONE.replace("[serve]", "[serve]\ntoken_file = \"token\"");
     let files = [("lbtest.toml", &*text), ("token", "first\n")];
-    let config = Config::new("v1=70,v2=30".parse().unwrap());
+    let config = in_turn("v1=70,v2=30");
     let served = Served::with_files(&config, &files, &[]);
     let status = |token: &str| {
         let header = format!("Authorization: Bearer {token}");

@@ -18,7 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{Response, exchange};
-use crate::program::{Ran, command};
+use crate::program::{Ran, command, in_turn};
 
 /// Whatever is awaited comes within this.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -47,7 +47,7 @@ alpha = 1e-8
 impl Served {
     /// Serves `text`, whose `URL` becomes the address of an ingress that applies `split`.
     pub(crate) fn start(split: &str, text: &str, environment: &[(&str, &str)]) -> Self {
-        Self::before(&Config::new(split.parse().unwrap()), text, environment)
+        Self::before(&in_turn(split), text, environment)
     }
 
     fn before(config: &Config, text: &str, environment: &[(&str, &str)]) -> Self {

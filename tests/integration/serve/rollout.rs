@@ -4,7 +4,7 @@ use lbtest::parts::Config;
 use serde_json::{Value, json};
 
 use super::{Served, now, valid};
-use crate::program::lbtest;
+use crate::program::{in_turn, lbtest};
 
 /// Requests after which the ingress moves on.
 const STEP: u64 = 10_000;
@@ -29,7 +29,7 @@ alpha = 1e-8
 
 /// An ingress that goes from one step to the next after so many requests.
 fn moving() -> Config {
-    let mut config = Config::new(STEPS[0].parse().unwrap());
+    let mut config = in_turn(STEPS[0]);
     for (index, step) in (1..).zip(&STEPS[1..]) {
         config
             .shifts
