@@ -184,6 +184,19 @@ fn connections_that_stick_to_a_backend_do_not_fail_a_correct_split() {
 }
 
 #[test]
+fn few_requests_keep_both_error_rates_in_bursts_and_decide_independent_answers() {
+    let rates = suite::dependent::few_requests();
+    let rows: Vec<Row> = rates.iter().flat_map(|cell| cell.rates(4000)).collect();
+    for row in rows.iter().filter(|row| row.part == "dependent") {
+        assert_ne!(row.holds(), Some(false), "{}", row.csv());
+        let is_open = row.outcome == "inconclusive" && row.setting == "independent";
+        if is_open && row.truth == row.split {
+            assert!(row.value < 0.005, "{}", row.csv());
+        }
+    }
+}
+
+#[test]
 fn a_split_that_changes_never_passes_and_a_steady_one_does() {
     let expectation = usual();
     let changed = Course::Step(&[0.5, 0.5], &[0.9, 0.1]);

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use lbtest::parts::{
-    Evidence, GroupId, Interner, Judgement, Look, MAX_BLOCKS, Mappings, Monitor, PodRegistry, Seen,
-    Sequence, Verdict, decide,
+    Evidence, GroupId, Interner, Judge, Judgement, Look, MAX_BLOCKS, Mappings, Monitor,
+    PodRegistry, Seen, Sequence, Verdict, decide,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -309,6 +309,30 @@ const MORE_ORDERS: [Order; 4] = [
     Order::Turns(100),
     Order::Turns(1000),
 ];
+
+/// So few requests that a tolerance of 20 points takes: a 60/40 as it should be, and off by that.
+pub(crate) fn few_requests() -> Vec<Cell> {
+    let expectation = Expectation::within(&[60.0, 40.0], Judge::Equivalence, 0.2);
+    let mut truths = expectation.shifted();
+    truths.insert(0, expectation.shares().to_vec());
+    let orders = [
+        Order::Independent,
+        Order::Markov(0.333),
+        Order::Bursts(2),
+        Order::Bursts(4),
+        Order::Bursts(10),
+    ];
+    let cell = |(truth, order): (&Vec<f64>, Order)| Cell {
+        expectation: expectation.clone(),
+        truth: truth.clone(),
+        order,
+        mode: Mode::Fixed,
+    };
+    let each = truths
+        .iter()
+        .flat_map(|truth| orders.map(|order| (truth, order)));
+    each.map(cell).collect()
+}
 
 /// All cells: each split as it should be, and off by the tolerance.
 pub(crate) fn cells() -> Vec<Cell> {

@@ -75,13 +75,17 @@ impl Expectation {
         Self::judged_by(weights, Judge::Equivalence)
     }
 
-    /// Any share of the responses may lack an identity, so that the limit hides no wrong PASS.
     pub(crate) fn judged_by(weights: &[f64], judge: Judge) -> Self {
+        Self::within(weights, judge, TOLERANCE)
+    }
+
+    /// Any share of the responses may lack an identity, so that the limit hides no wrong PASS.
+    pub(crate) fn within(weights: &[f64], judge: Judge, tolerance: f64) -> Self {
         let labelled = weights.iter().enumerate();
         let split =
             Split::new(labelled.map(|(index, &weight)| (format!("v{}", index + 1), weight)))
                 .expect("the weights make a split");
-        let criterion = Criterion::new(&split, ALPHA, TOLERANCE, judge, 1.0)
+        let criterion = Criterion::new(&split, ALPHA, tolerance, judge, 1.0)
             .expect("the defaults make a criterion");
         Self {
             claim: Claim::new(split, criterion, rule::SEED),
@@ -108,7 +112,7 @@ impl Expectation {
     pub(crate) fn shifted(&self) -> Vec<Vec<f64>> {
         let shares = self.shares();
         let mut truths: Vec<Vec<f64>> = Vec::new();
-        for face in faces(shares, TOLERANCE) {
+        for face in faces(shares, self.claim.criterion.tolerance) {
             let scale = (1.0 - face.share) / (1.0 - shares[face.backend]);
             let mut truth: Vec<f64> = shares.iter().map(|share| share * scale).collect();
             truth[face.backend] = face.share;
