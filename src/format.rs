@@ -13,6 +13,12 @@ pub fn cut(text: &str, most: usize) -> String {
     format!("{}…", &text[..text.floor_char_boundary(most)])
 }
 
+/// So many of what `noun` calls one of: `1 line`, `2 lines`.
+pub fn count(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{ending}")
+}
+
 /// A share to a tenth of a percent.
 pub fn to_thousandth(share: f64) -> f64 {
     (share * 1e3).round() / 1e3

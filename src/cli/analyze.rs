@@ -12,6 +12,7 @@ use super::options::CriterionArgs;
 use super::output::{OutputArgs, Outputs};
 use super::{CommandError, counters, logs, manifests, marked, output};
 use crate::exit::ExitStatus;
+use crate::format;
 use crate::identity::assignment::{Group, Mappings};
 use crate::identity::log::{self, Answers, Misread};
 use crate::identity::proposal::Proposal;
@@ -31,7 +32,7 @@ pub(super) struct AnalyzeArgs {
     #[command(flatten)]
     criterion: CriterionArgs,
     /// Responses of each backend (default: read a log, or what uniq -c counted, from stdin)
-    #[arg(long, value_name = "v1=69,v2=30")]
+    #[arg(long, value_name = "v1=69,v2=30", conflicts_with_all = ["identify", "backend"])]
     observed: Option<String>,
     /// Responses without an identity, beside --observed
     #[arg(long, value_name = "N", default_value_t = 0, requires = "observed")]
@@ -68,6 +69,7 @@ const MOST: u64 = 1_000_000_000_000_000;
 pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
     let settings = args.criterion.over(Settings::default());
+    settings.refuse_idle(&settings)?;
     if args.observed.is_none() && settings.expect_from.iter().any(|path| path == "-") {
         return Err(CommandError::usage(
             "--expect-from - and the log both read standard input: give the manifests as files",
@@ -114,6 +116,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         }
         (None, None) => log(&args.identify, mappings, &claim.split)?,
     };
+    evidence.is_given = true;
     if args.sequential {
         if claim.criterion.judge == Judge::Significance {
             return Err(CommandError::usage(SettingsError::SequentialSignificance));
@@ -199,6 +202,11 @@ fn log(identify: &[String], mappings: Mappings, split: &Split) -> Result<Evidenc
     let answers = log::read(io::stdin().lock(), &rules, split.labels())
         .map_err(|misread| refused(misread, split))?;
     let all = answers.named_in_all().saturating_add(answers.unnamed);
+    if all == 0 && answers.passed_over == 0 {
+        return Err(CommandError::not_measured(
+            "the log on stdin is empty: give one, or counts with --observed v1=69,v2=30",
+        ));
+    }
     if all > MOST {
         return Err(CommandError::usage(
             "stdin: the counts sum to more than 10^15",
@@ -222,16 +230,16 @@ fn log(identify: &[String], mappings: Mappings, split: &Split) -> Result<Evidenc
 /// How a log was read.
 fn log_summary(answers: &Answers) -> String {
     let mut summary = format!(
-        "read {} answers: {} name somebody, {} nobody",
-        answers.named_in_all() + answers.unnamed,
+        "read {}: {} naming somebody, {} nobody",
+        format::count(answers.named_in_all() + answers.unnamed, "answer"),
         answers.named_in_all(),
         answers.unnamed
     );
     if answers.passed_over > 0 {
         let _ = write!(
             summary,
-            "; {} other lines are no answers",
-            answers.passed_over
+            "; {} passed over, for being no answer",
+            format::count(answers.passed_over, "other line")
         );
     }
     if let Some(first) = &answers.first_unnamed {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::output::Detail;
 use crate::claim::stickiness::{FOLLOW_UPS, Stickiness};
-use crate::format::{frequency, time};
+use crate::format::{count, frequency, time};
 use crate::load::machine::PortShortage;
 use crate::plan::Plan;
 use crate::plan::preparation::Warmup;
@@ -34,14 +34,12 @@ pub(super) fn announcement(plan: &Plan, detail: Detail) -> String {
         Some(Warmup::Requests(requests)) => {
             let _ = write!(
                 message,
-                "; {requests} requests of warm-up go first and are discarded"
+                "; before, {} of warm-up, discarded",
+                count(requests.get(), "request")
             );
         }
         Some(Warmup::Duration(duration)) => {
-            let _ = write!(
-                message,
-                "; {duration:?} of warm-up go first and are discarded"
-            );
+            let _ = write!(message, "; before, {duration:?} of warm-up, discarded");
         }
         None => {}
     }
@@ -65,7 +63,7 @@ fn planned(plan: &Plan, detail: Detail) -> String {
             "shard {} sends {requests} of the run's requests to {}; merged: ",
             sharding.shard, plan.target
         ),
-        None => format!("{requests} requests to {}: ", plan.target),
+        None => format!("{} to {}: ", count(requests.get(), "request"), plan.target),
     };
     let of_the_run = plan.shard.as_ref().and_then(|sharding| sharding.requests);
     let judged = of_the_run.unwrap_or(requests);
@@ -97,7 +95,7 @@ pub(super) fn can_stop_early(plan: &Plan) -> bool {
 fn sessions_announcement(plan: &Plan, stickiness: &Stickiness, detail: Detail) -> String {
     let each = 1 + FOLLOW_UPS;
     let many = match stickiness.sessions {
-        Some(sessions) => format!("{sessions} sessions"),
+        Some(sessions) => count(sessions.get(), "session"),
         None => "sessions".to_owned(),
     };
     let promised = match detail {

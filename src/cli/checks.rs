@@ -18,6 +18,7 @@ use crate::load::signals::Pending;
 use crate::measured::Measured;
 use crate::plan::Plan;
 use crate::plan::config::{Check, Config, FILE_NAME, MOST_BYTES};
+use crate::plan::settings::Settings;
 use crate::plan::target::Target;
 use crate::report::checks::ChecksReport;
 use crate::report::{Finding, Report};
@@ -62,6 +63,7 @@ fn read(path: &Path) -> io::Result<String> {
 pub(super) fn run(args: &GateArgs, config: &Config) -> Result<ExitStatus, CommandError> {
     args.shard.refuse_checks()?;
     let checks = config.named(&args.check).map_err(CommandError::usage)?;
+    refuse_idle(args, &checks)?;
     let mut planned: Vec<(String, Plan, Vec<Finding>)> = Vec::new();
     for check in checks {
         let name = check.own.name.clone();
@@ -136,6 +138,20 @@ impl Learned {
             Some((_, known)) => known.extend(pods),
             None => self.0.push((asked, pods.collect())),
         }
+    }
+}
+
+/// Refuses what the command line says in vain of every one of the checks.
+fn refuse_idle(args: &GateArgs, checks: &[&Check]) -> Result<(), CommandError> {
+    let asked = args.over(Settings::default());
+    let idle = |check: &&Check| args.over(check.settings.clone()).refuse_idle(&asked);
+    let refused: Result<Vec<_>, ()> = checks
+        .iter()
+        .map(|check| idle(check).err().ok_or(()))
+        .collect();
+    match refused.ok().and_then(|refused| refused.into_iter().next()) {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
     }
 }
 

@@ -11,6 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{CommandError, output};
 use crate::counters::{Counters, CountersError, Read, Selector, Summary};
+use crate::format;
 use crate::identity::assignment::Mappings;
 use crate::load::fetch::fetch;
 use crate::plan::settings::Settings;
@@ -171,10 +172,10 @@ fn refused(error: &CountersError) -> CommandError {
 /// How the counters were read.
 fn said(summary: &Summary) -> String {
     let mut said = format!(
-        "read {} by {}: {} requests",
+        "read {} by {}: {}",
         summary.metric,
         summary.by.join(", "),
-        summary.requests()
+        format::count(summary.requests(), "request")
     );
     for (place, (name, count)) in summary.gained.iter().take(MOST_TOLD).enumerate() {
         let before = if place == 0 { "; " } else { ", " };

@@ -49,6 +49,7 @@ const METADATA: &str = "header:x-pod-name";
 pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
     let mut settings = args.load.over(args.criterion.over(Settings::default()));
+    settings.refuse_idle(&settings)?;
     let is_even = settings.expect_even.is_some() && settings.expect.is_none();
     if settings.expect_from.is_empty() && args.behaviour.split.is_none() && !is_even {
         settings.expect.get_or_insert_with(|| SPLIT.to_owned());
@@ -62,6 +63,11 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     settings.claim(split.clone())?;
     let mut config = config(args, &settings, &split, is_even)?;
     if settings.grpc.is_some() {
+        if !matches!(config.page, Page::Flask | Page::Grpc) {
+            return Err(CommandError::usage(
+                "--page says what requests are answered, and --grpc sends calls: drop --page",
+            ));
+        }
         config.page = Page::Grpc;
         if settings.identify.is_empty() {
             settings.identify = vec![METADATA.to_owned()];

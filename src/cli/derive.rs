@@ -9,6 +9,7 @@ use super::options::GateArgs;
 use super::output::Sink;
 use super::{CommandError, checks, manifests, output};
 use crate::exit::ExitStatus;
+use crate::format;
 use crate::manifest::{Derived, ManifestError};
 use crate::plan::config::Config;
 use crate::plan::quantity;
@@ -41,11 +42,7 @@ pub(super) fn run(args: &ChecksArgs) -> Result<ExitStatus, CommandError> {
             .write(|out| write!(out, "{text}"))
             .map_err(|error| CommandError::usage(format!("--out: {error}")))?,
     }
-    let count = derived.checks.len();
-    output::note(&format!(
-        "{count} check{}",
-        if count == 1 { "" } else { "s" }
-    ));
+    output::note(&format::count(derived.checks.len() as u64, "check"));
     Ok(ExitStatus::Pass)
 }
 

@@ -46,7 +46,7 @@ pub(super) struct FollowArgs {
     #[arg(long, value_name = "weight=N", value_parser = weight)]
     until: Option<f64>,
     /// End once the first split is live
-    #[arg(long)]
+    #[arg(long, conflicts_with = "until")]
     until_live: bool,
     /// Write a line of JSON for each step, and one for the whole, to a file, or to stdout for '-'
     #[arg(long, value_name = "FILE")]

@@ -4,6 +4,7 @@ use super::measure::{expected, measure};
 use super::options::GateArgs;
 use super::{CommandError, checks, derive, manifests, output};
 use crate::exit::ExitStatus;
+use crate::plan::config::Config;
 use crate::plan::settings::Settings;
 
 /// Runs the gate: one check with `--expect`, else those of the configuration file.
@@ -16,19 +17,27 @@ pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
     let is_one_check = args.criterion.expectation.expect.is_some()
         || args.criterion.expectation.expect_even.is_some()
         || !args.criterion.expectation.expect_from.is_empty();
+    let has_checks = |config: &Config| !is_one_check && !config.is_one_check();
+    if !args.check.is_empty() && !config.as_ref().is_some_and(has_checks) {
+        return Err(CommandError::usage(if is_one_check {
+            "--check names a check of a configuration file, and --expect-from is one by itself: drop one of them, or add \
+             --all"
+        } else {
+            "--check names a check of a configuration file, and there is none: give one with --config"
+        }));
+    }
     let defaults = match config {
-        Some(config) if !is_one_check && !config.is_one_check() => {
+        Some(config) if has_checks(&config) => {
             return checks::run(args, &config);
         }
         Some(config) => config.target,
-        None if !args.check.is_empty() => {
-            return Err(CommandError::usage(
-                "--check names a check of a configuration file, and there is none: give one with --config",
-            ));
-        }
         None => Settings::default(),
     };
-    let (settings, manifests) = manifests::resolve(args.over(defaults))?;
+    let settings = args.over(defaults);
+    let asked = args.over(Settings::default());
+    // The only check of a file is all that its [target] is for.
+    settings.refuse_idle(if is_one_check { &asked } else { &settings })?;
+    let (settings, manifests) = manifests::resolve(settings)?;
     expected(&settings)?;
     let plan = args.shard.plan(&settings)?;
     if plan.mark.is_some() && !args.output.writes_json() {

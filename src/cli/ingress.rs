@@ -16,6 +16,9 @@ use crate::load::machine::check_open_files;
 use crate::plan::quantity;
 use crate::split::Split;
 
+/// The limiter's burst where nobody says it, as ingress-nginx has it.
+const BURST: NonZeroU32 = NonZeroU32::new(5).expect("five");
+
 /// How the embedded ingress behaves; shared by `ingress` and `demo`, and clashing with no option of the gate.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Embedded ingress")]
@@ -49,10 +52,15 @@ pub(super) struct BehaviourArgs {
     #[arg(long, value_name = "N")]
     pub limit_rpm: Option<NonZeroU32>,
     /// The limiter's burst, in units of the limit
-    #[arg(long, value_name = "M", default_value = "5")]
+    #[arg(long, value_name = "M", default_value_t = BURST)]
     pub burst_multiplier: NonZeroU32,
     /// How the limiter rejects: 503 or 429
-    #[arg(long, value_name = "STATUS", default_value = "503")]
+    #[arg(
+        long,
+        value_name = "STATUS",
+        default_value = "503",
+        requires = "limit_rpm"
+    )]
     pub limit_status: LimitStatus,
     /// Limit this backend alone, behind the split
     #[arg(long, value_name = "LABEL")]
@@ -91,6 +99,20 @@ impl BehaviourArgs {
         host: Option<String>,
         seed: u64,
     ) -> Result<Config, CommandError> {
+        let of_the_limiter = [
+            ("--limit-backend", self.limit_backend.is_some()),
+            (
+                "--limit-status",
+                self.limit_status != LimitStatus::default(),
+            ),
+            ("--burst-multiplier", self.burst_multiplier != BURST),
+        ];
+        let idle = of_the_limiter.into_iter().find(|&(_, is_given)| is_given);
+        if let Some((flag, _)) = idle.filter(|_| self.limit_rpm.is_none()) {
+            return Err(CommandError::usage(format!(
+                "{flag} is about the limiter of --limit-rpm, which is missing: add --limit-rpm N"
+            )));
+        }
         let split = match (&self.split, expected) {
             (Some(text), _) => text
                 .parse()

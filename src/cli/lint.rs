@@ -22,7 +22,7 @@ pub(super) struct LintArgs {
     #[arg(value_name = "FILE", required = true)]
     file: Vec<String>,
     /// Requests of the run that is planned (default: computed from the promise)
-    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count)]
+    #[arg(short = 'n', long, value_name = "N", value_parser = quantity::count, conflicts_with_all = ["alpha", "tolerance"])]
     requests: Option<NonZeroU64>,
     /// The time that the run may take
     #[arg(long, value_name = "D", default_value = "10m", value_parser = quantity::duration)]

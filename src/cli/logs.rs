@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use clap::Args;
 
 use super::{CommandError, output};
+use crate::format::count;
 use crate::identity::assignment::Mappings;
 use crate::logs::{Filter, Format, Log, Read, Statuses, Summary, parse_time};
 use crate::report::escape::terminal;
@@ -109,23 +110,23 @@ pub(super) fn read(log: &Log, mappings: Mappings) -> Result<Read, CommandError> 
 /// How a log was read.
 fn said(summary: &Summary) -> String {
     let mut said = format!(
-        "read {} lines: {} name who answered",
-        summary.lines,
+        "read {}: {} naming who answered",
+        count(summary.lines, "line"),
         summary.answers()
     );
     let counts = [
-        (summary.left_out, "are not of the requests asked for"),
-        (summary.unrouted, "name nobody"),
-        (summary.moved, "name the last of several alone"),
-        (summary.unfit, "do not fit the format"),
+        (summary.left_out, "not of the requests asked for"),
+        (summary.unrouted, "naming nobody"),
+        (summary.moved, "naming the last of several alone"),
+        (summary.unfit, "not of the format"),
     ];
-    for (count, what) in counts {
-        if count > 0 {
-            let _ = write!(said, ", {count} {what}");
+    for (lines, what) in counts {
+        if lines > 0 {
+            let _ = write!(said, ", {lines} {what}");
         }
     }
     if summary.clients > 0 {
-        let _ = write!(said, "; {} clients", summary.clients);
+        let _ = write!(said, "; {}", count(summary.clients, "client"));
     }
     let named = summary.upstreams.iter();
     let named: Vec<String> = named

@@ -1,12 +1,15 @@
 //! `lbtest analyze --run FILE`: a marked run, judged by the pods' own logs.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::io::{self, BufReader};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::output::{OutputArgs, Outputs};
 use super::{CommandError, manifests, open, output};
 use crate::exit::ExitStatus;
+use crate::format::count;
 use crate::logs::{MarkedLogs, MarkedSummary};
 use crate::merge::marked::MarkedRun;
 use crate::plan::settings::Settings;
@@ -24,6 +27,7 @@ pub(super) fn run(
     settings: Settings,
     outputs: &OutputArgs,
 ) -> Result<ExitStatus, CommandError> {
+    refuse_twice(logs)?;
     let name = run.display().to_string();
     let marked = MarkedRun::read(&name, BufReader::new(open(run)?))
         .map_err(|error| CommandError::usage(terminal(&error.to_string())))?;
@@ -59,16 +63,38 @@ pub(super) fn run(
     Ok(report.status())
 }
 
+/// A log that is given twice, under one name or two, is a slip.
+fn refuse_twice(logs: &[PathBuf]) -> Result<(), CommandError> {
+    let mut known: HashMap<(u64, u64), &Path> = HashMap::new();
+    for log in logs {
+        // What cannot be read is told when it is.
+        let Ok(found) = log.metadata() else {
+            continue;
+        };
+        if let Some(first) = known.insert((found.dev(), found.ino()), log) {
+            return Err(CommandError::usage(terminal(&format!(
+                "{} and {} are one file, whose lines would be read twice: give it once",
+                first.display(),
+                log.display()
+            ))));
+        }
+    }
+    Ok(())
+}
+
 /// How the logs were read.
 fn said(summary: &MarkedSummary) -> String {
     let mut said = format!(
-        "read {} lines: {} carry the run's mark, and tell who answered {} of {} requests",
-        summary.lines, summary.marked, summary.found, summary.sent
+        "read {}: {} with the run's mark, by which it is known who answered {} of {}",
+        count(summary.lines, "line"),
+        summary.marked,
+        summary.found,
+        count(summary.sent, "request")
     );
     if summary.set_aside > 0 {
         let _ = write!(
             said,
-            "; {} more are of requests that were set aside",
+            "; {} more of requests that were set aside",
             summary.set_aside
         );
     }
@@ -85,8 +111,9 @@ fn why_nothing(summary: &MarkedSummary, marked: &MarkedRun) -> String {
         );
     }
     format!(
-        "the run is not judged: none of {} lines carries its mark, '{}.NUMBER'; have the app's access log record the \
+        "the run is not judged: none of {} carries its mark, '{}.NUMBER'; have the app's access log record the \
          User-Agent or X-Request-Id, and read it from the beginning of the run on (kubectl logs --tail=-1 --since=1h)",
-        summary.lines, marked.marks.run
+        count(summary.lines, "line"),
+        marked.marks.run
     )
 }

@@ -220,7 +220,7 @@ pub fn run() -> ExitCode {
         Ok(status) => status.into(),
         Err(error) => {
             output::error(&error.message);
-            if typed.len() == 1 {
+            if error.message == SettingsError::NoSplit.to_string() && typed.len() == 1 {
                 output::note(FIRST_STEPS);
             }
             error.status.into()
@@ -252,6 +252,32 @@ fn unknown_flag(flag: &str, tip: Option<String>) -> String {
     )
 }
 
+/// What the standard library says of a number, and clap of a word too many, as people say it.
+fn in_plain_words(message: &str) -> String {
+    let of_subcommand = message.strip_prefix("the subcommand ");
+    if let Some(rest) = of_subcommand.filter(|rest| rest.contains("[URL]")) {
+        let word = rest.split(" cannot be used").next().unwrap_or_default();
+        return format!("{word} is one word too many: what stands before it was taken for the URL");
+    }
+    let whole = "write a whole number";
+    [
+        (
+            "number would be zero for non-zero type",
+            "write a whole number of at least 1",
+        ),
+        ("invalid digit found in string", whole),
+        ("cannot parse integer from empty string", whole),
+        (
+            "number too large to fit in target type",
+            "write a smaller number",
+        ),
+    ]
+    .iter()
+    .fold(message.to_owned(), |message, (said, plain)| {
+        message.replace(said, plain)
+    })
+}
+
 /// What clap says over several paragraphs, in one sentence: its message, its tip, and where to read on.
 fn one_sentence(error: &clap::Error) -> String {
     let rendered = error.render().to_string();
@@ -259,6 +285,7 @@ fn one_sentence(error: &clap::Error) -> String {
     let joined = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let message = joined(message);
     let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let message = &in_plain_words(message);
     let tip = rest
         .lines()
         .find_map(|line| line.trim().strip_prefix("tip: "));

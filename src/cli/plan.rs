@@ -45,8 +45,8 @@ pub(super) struct PlanArgs {
     /// The probability with which --shift is to be noticed
     #[arg(long, value_name = "P", requires = "shift")]
     power: Option<f64>,
-    /// The time that a run may take
-    #[arg(long, value_name = "D", default_value = "10m", value_parser = quantity::duration)]
+    /// The time that a run at --rate may take
+    #[arg(long, value_name = "D", default_value = "10m", value_parser = quantity::duration, requires = "rate")]
     max_duration: Duration,
     /// Write the plan as JSON to a file, or to stdout for '-'
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
@@ -65,6 +65,7 @@ const EVEN_TOLERANCES: [f64; 5] = [0.05, 0.1, 0.2, 0.3, 0.5];
 /// Plans a run and prints what to expect of it.
 pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
     let settings = args.criterion.over(Settings::default());
+    settings.refuse_idle(&settings)?;
     let (settings, _) = manifests::resolve(settings)?;
     if settings.expect_even == Some(ExpectEven::WhoAnswers) {
         return Err(CommandError::usage(

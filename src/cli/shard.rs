@@ -69,8 +69,9 @@ impl ShardArgs {
         self.comparing(plan)
     }
 
-    /// The plan, to be tried over both kinds of connections where that is asked for.
+    /// The plan of the run of this name, to be tried over both kinds of connections where that is asked for.
     pub(super) fn comparing(&self, mut plan: Plan) -> Result<Plan, CommandError> {
+        plan.run_id = self.run_id.clone().or(plan.run_id);
         plan.compares_connections = self.compare_connections;
         if plan.compares_connections {
             connections::check(&plan)?;

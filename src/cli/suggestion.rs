@@ -43,6 +43,7 @@ const OF_OTHERS: &[(&[&str], &str)] = &[
     ),
     (&["-I", "--head"], "write -m HEAD"),
     (&["-host"], "write --host NAME"),
+    (&["-expect"], "write --expect v1=70,v2=30"),
     (&["-h2", "--http2-prior-knowledge"], "write --http2"),
     (
         &["--http3", "--http1.0", "-0"],
@@ -156,9 +157,10 @@ const OF_OTHERS: &[(&[&str], &str)] = &[
     (&["--url"], "give the URL without an option"),
 ];
 
-/// Those of hey begin with one dash: clap reads them as several short options, of which some take a value.
+/// Those of hey, and slips, begin with one dash: clap reads them as several short options, of which some take a value.
 const OF_ONE_DASH: &[&str] = &[
     "-host",
+    "-expect",
     "-h2",
     "-cpus",
     "-more",

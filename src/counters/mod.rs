@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufRead;
 use std::sync::Arc;
 
+use crate::format;
 use crate::identity::MAX_NAME_LENGTH;
 use crate::identity::assignment::Mappings;
 use crate::tally::count;
@@ -391,9 +392,8 @@ impl Summary {
         let mut findings = Vec::new();
         if self.nameless > 0 {
             let message = format!(
-                "{} requests are counted by series that say nothing in {}, and count as answers without an identity; --query leaves \
-                 them out",
-                self.nameless,
+                "{} by series that say nothing in {} count as answers without an identity; --query leaves them out",
+                format::count(self.nameless, "request"),
                 self.by.join(", ")
             );
             findings.push(
@@ -403,9 +403,9 @@ impl Summary {
         }
         if self.resets > 0 {
             let message = format!(
-                "the counters began anew {} times: what was counted between the last reading before and the restart is lost, and the \
+                "the counters began anew ({}): what was counted between the last reading before and the restart is lost, and the \
                  rest counts",
-                self.resets
+                format::count(self.resets, "restart")
             );
             findings
                 .push(Finding::new("counters_reset", message).with("resets", self.resets as f64));

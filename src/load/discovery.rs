@@ -9,6 +9,7 @@ use super::preparation::{self, Prepared};
 use super::signals::Signals;
 use super::{LoadError, block_on, fits, machine, reachable_addresses};
 use crate::claim::Claim;
+use crate::format::count;
 use crate::identity::assignment::Group;
 use crate::measured::{Measured, Unmeasured};
 use crate::plan::{Budget, ConnectionUse, Plan};
@@ -104,11 +105,11 @@ impl Discovery {
             return Err(Unmeasured {
                 code: "one_pod_alone",
                 message: format!(
-                    "one pod answered all {} requests, and evenness takes two: is it the only one that is ready, \
+                    "one pod answered all of {}, and evenness takes two: is it the only one that is ready, \
                      or does the balancer go by what all requests share, the client's address, a header, a cookie? \
                      Vary that with --header, --cookie or machines of other addresses, or say how many pods there \
                      must be with --expect-even=N",
-                    self.requests()
+                    count(self.requests(), "request")
                 ),
             });
         }

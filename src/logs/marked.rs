@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use memchr::memmem::Finder;
 
+use crate::format::count;
 use crate::identity::MAX_NAME_LENGTH;
 use crate::identity::assignment::Mappings;
 use crate::identity::log::{LineReader, shown};
@@ -182,44 +183,46 @@ impl MarkedSummary {
     /// What the reader of a verdict should know of the logs.
     pub fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let mut add = |code, count: u64, message: String| {
-            if count > 0 {
-                findings.push(Finding::new(code, message).with("requests", count as f64));
+        let requests = |number| count(number, "request");
+        let mut add = |code, number: u64, message: String| {
+            if number > 0 {
+                findings.push(Finding::new(code, message).with("requests", number as f64));
             }
         };
         add(
             "requests_without_line",
             self.missing,
             format!(
-                "{} of {} requests have no line in the logs, and count as answers without an identity: is the log of every \
+                "{} of {} without a line in the logs, which count as answers without an identity: is the log of every \
                  pod there, from the beginning of the run on?",
-                self.missing, self.sent
+                self.missing,
+                requests(self.sent)
             ),
         );
         add(
             "retried_elsewhere",
             self.moved,
             format!(
-                "{} requests stand in the logs of several backends: the ingress tried again, and whom the split chose is unknown",
-                self.moved
+                "{} in the logs of several backends: the ingress tried again, and whom the split chose is unknown",
+                requests(self.moved)
             ),
         );
         add(
             "repeated_lines",
             self.repeated,
             format!(
-                "{} lines are of requests that the same backend had logged before: retries, or several lines a request; each \
+                "{} of requests that the same backend had logged before: retries, or several lines a request; each \
                  request counts once",
-                self.repeated
+                count(self.repeated, "line")
             ),
         );
         add(
             "lines_without_pod",
             self.nameless,
             format!(
-                "nothing says which pod wrote {} marked lines; the first: \"{}\"; add --prefix to kubectl logs, or give files \
+                "nothing says which pod wrote {}; the first: \"{}\"; add --prefix to kubectl logs, or give files \
                  with the pods' names",
-                self.nameless,
+                count(self.nameless, "marked line"),
                 self.first_nameless.as_deref().unwrap_or_default()
             ),
         );

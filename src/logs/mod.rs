@@ -19,6 +19,7 @@ use std::io::{self, BufRead};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::format::count as counted;
 use crate::identity::MAX_NAME_LENGTH;
 use crate::identity::assignment::Mappings;
 use crate::identity::log::{LineReader, shown};
@@ -208,19 +209,20 @@ impl Summary {
     #[expect(clippy::too_many_lines, reason = "each call is a finding")]
     pub fn findings(&self, is_independent: bool) -> Vec<Finding> {
         let mut findings = Vec::new();
-        let mut add = |code, count: u64, message: String| {
-            if count > 0 {
-                findings.push(Finding::new(code, message).with("lines", count as f64));
+        let mut add = |code, number: u64, message: String| {
+            if number > 0 {
+                findings.push(Finding::new(code, message).with("lines", number as f64));
             }
         };
         let first = |line: &Option<String>| line.clone().unwrap_or_default();
+        let lines = |number| counted(number, "line");
         add(
             "lines_not_read",
             self.unfit,
             format!(
-                "{} of {} lines do not fit the format and count as answers without an identity; the first: \"{}\"",
+                "{} of {} not of the format, which count as answers without an identity; the first: \"{}\"",
                 self.unfit,
-                self.lines,
+                lines(self.lines),
                 first(&self.first_unfit)
             ),
         );
@@ -228,9 +230,9 @@ impl Summary {
             "lines_without_upstream",
             self.unrouted,
             format!(
-                "{} lines name no upstream, so that the proxy answered by itself; the first: \"{}\"; --status, \
+                "{} without an upstream, so that the proxy answered by itself; the first: \"{}\"; --status, \
                  --path and --host leave lines out",
-                self.unrouted,
+                lines(self.unrouted),
                 first(&self.first_unrouted)
             ),
         );
@@ -238,16 +240,16 @@ impl Summary {
             "retried_requests",
             self.retried,
             format!(
-                "{} requests were tried on several upstreams; the first of each counts, since that is whom the split chose",
-                self.retried
+                "{} tried on several upstreams; the first of each counts, since that is whom the split chose",
+                counted(self.retried, "request")
             ),
         );
         add(
             "retried_elsewhere",
             self.moved,
             format!(
-                "{} requests were retried, and the log names their last upstream alone: whom the split chose is unknown",
-                self.moved
+                "{} retried, of which the log names the last upstream alone: whom the split chose is unknown",
+                counted(self.moved, "request")
             ),
         );
         let answers = self.answers();
@@ -256,8 +258,9 @@ impl Summary {
                 "assumed_independent",
                 answers,
                 format!(
-                    "each of the {answers} lines was taken for a draw of its own, as --independent says: where clients \
-                     or connections keep to a backend, the error rates do not hold"
+                    "{} taken for a draw each, as --independent says: where clients or connections keep to a backend, \
+                     the error rates do not hold",
+                    lines(answers)
                 ),
             );
         } else {
@@ -265,9 +268,9 @@ impl Summary {
                 "clients_unknown",
                 self.clientless,
                 format!(
-                    "{} lines name no client, whose requests may depend on each other, and count as one client's: have \
+                    "{} without a client, whose requests may depend on each other, count as one client's: have \
                      the client's address logged, or, where each request was drawn by itself, say --independent",
-                    self.clientless
+                    lines(self.clientless)
                 ),
             );
         }

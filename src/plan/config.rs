@@ -52,6 +52,9 @@ pub struct Check {
     /// What is sent and what is promised: the check's own settings over those of `[target]`.
     #[schemars(flatten)]
     pub settings: Settings,
+    /// The check's own settings alone.
+    #[schemars(skip)]
+    asked: Settings,
     /// Where the check stands in the file, for messages.
     #[schemars(skip)]
     line: usize,
@@ -97,6 +100,10 @@ impl Config {
             }
             config.check.push(check);
         }
+        for check in &config.check {
+            let idle = check.settings.refuse_idle(&check.asked);
+            idle.map_err(|error| config.refused(check, &error))?;
+        }
         // What comes from manifests is known when they are read.
         let is_whole = |check: &&Check| check.settings.expect_from.is_empty();
         for check in config.check.iter().filter(is_whole) {
@@ -110,12 +117,14 @@ impl Config {
     /// # Errors
     /// The first setting that cannot be used.
     pub fn plan(&self, check: &Check) -> Result<Plan, ConfigError> {
-        let refused = |error: SettingsError| {
-            let name = &check.own.name;
-            let what = format!("check '{name}': {}", source::in_keys(&error.to_string()));
-            ConfigError::new(&self.file, Some(check.line), &what)
-        };
-        check.settings.plan().map_err(refused)
+        let plan = check.settings.plan();
+        plan.map_err(|error| self.refused(check, &error))
+    }
+
+    fn refused(&self, check: &Check, error: &SettingsError) -> ConfigError {
+        let name = &check.own.name;
+        let what = format!("check '{name}': {}", source::in_keys(&error.to_string()));
+        ConfigError::new(&self.file, Some(check.line), &what)
     }
 
     /// The checks that are called by these names, in the file's order; all of them for no name at all.
@@ -197,6 +206,7 @@ fn check(
         let what = "a [[check]] has no name: add one, such as name = \"canary\"";
         return Err(source.error(Some(start), what));
     }
+    let asked = source.read(&settings, item.span())?;
     for (key, value) in target {
         if !settings.contains_key(key) {
             settings.insert(key.clone(), value.clone());
@@ -215,6 +225,7 @@ fn check(
     Ok(Check {
         own,
         settings: source.read(&settings, item.span())?,
+        asked,
         line: source.line(start),
     })
 }
@@ -288,7 +299,7 @@ timeout = "3s"
             ),
             (
                 "requests = 0",
-                "requests: '0' is not a number of at least 1",
+                "requests: '0' is not a whole number from 1 to 10^12",
             ),
             ("timeout = \"soon\"", "timeout: 'soon' is not a duration"),
             ("keep_alive = \"yes\"", "keep_alive: invalid type"),
@@ -347,6 +358,21 @@ timeout = "3s"
             message.contains("check 'a': expect is missing"),
             "{message}"
         );
+    }
+
+    #[test]
+    fn a_key_that_changes_nothing_is_refused_in_a_check_and_may_stand_among_the_defaults() {
+        let even = "[[check]]\nname = \"a\"\nexpect_even = 5\n";
+        let message = refused(&format!("{even}tolerance = 2\n"));
+        assert!(
+            message.ends_with("write even_tolerance PCT") && message.contains("'a': tolerance is"),
+            "{message}"
+        );
+        let split = "[[check]]\nname = \"b\"\nexpect = \"v1=1,v2=1\"\n";
+        let message = refused(&format!("{split}even_tolerance = 20\n"));
+        assert!(message.contains("'b': even_tolerance is"), "{message}");
+        let defaults = "[target]\ntolerance = 2\neven_tolerance = 10\n";
+        Config::parse("lbtest.toml", &format!("{defaults}{even}{split}")).unwrap();
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
+use crate::split::MAX_PODS;
+
 /// A text that is not the quantity that it should be; the message says what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("'{text}' is not {what}")]
@@ -22,7 +24,12 @@ fn error(text: &str, what: &'static str) -> QuantityError {
 /// # Errors
 /// Anything but a whole number from 1 to 10¹².
 pub fn count(text: &str) -> Result<NonZeroU64, QuantityError> {
-    let refused = || error(text, "a number of at least 1, such as 500, 10k or 1m");
+    let refused = || {
+        error(
+            text,
+            "a whole number from 1 to 10^12, such as 500, 10k or 1m",
+        )
+    };
     let plain = text.trim().replace('_', "").to_ascii_lowercase();
     let (digits, scale) = match plain.strip_suffix(['k', 'm']) {
         Some(digits) if plain.ends_with('k') => (digits, 1e3),
@@ -68,6 +75,17 @@ pub fn small_count(text: &str) -> Result<NonZeroUsize, QuantityError> {
         .ok()
         .filter(|number| number.get() <= MOST)
         .ok_or_else(|| error(text, "a whole number from 1 to 100000"))
+}
+
+/// Reads a number of pods.
+///
+/// # Errors
+/// Anything but a whole number from 1 to 1,000.
+pub fn pods(text: &str) -> Result<NonZeroUsize, QuantityError> {
+    text.parse::<NonZeroUsize>()
+        .ok()
+        .filter(|number| number.get() <= MAX_PODS)
+        .ok_or_else(|| error(text, "a whole number of pods from 1 to 1000"))
 }
 
 /// More threads than this bring no load: each core runs one at a time.
@@ -118,7 +136,12 @@ pub fn number(text: &str) -> Result<f64, QuantityError> {
 /// # Errors
 /// Anything but a positive duration of at most a year.
 pub fn duration(text: &str) -> Result<Duration, QuantityError> {
-    let refused = || error(text, "a duration above 0, such as 500ms, 30s or 10m");
+    let refused = || {
+        error(
+            text,
+            "a duration above 0 and of at most 365 days, such as 500ms, 30s or 10m",
+        )
+    };
     let text = text.trim();
     let parsed = match text.parse::<f64>() {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| refused())?,
@@ -206,6 +229,32 @@ mod tests {
         assert_eq!(counted("1_000"), Some(1000));
         for text in ["0", "-1", "", "k", "1.5", "NaN", "1e13", "ten"] {
             assert_eq!(counted(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_limit_that_is_kept() {
+        type Take = fn(&str) -> Result<u64, QuantityError>;
+        fn wide(number: NonZeroUsize) -> u64 {
+            number.get() as u64
+        }
+        let limits: [(Take, u64); 4] = [
+            (|text| count(text).map(NonZeroU64::get), 1_000_000_000_000),
+            (|text| small_count(text).map(wide), MOST as u64),
+            (|text| pods(text).map(wide), MAX_PODS as u64),
+            (|text| threads(text).map(wide), MOST_THREADS as u64),
+        ];
+        for (take, most) in limits {
+            assert_eq!(take(&most.to_string()).unwrap(), most);
+            for text in ["0".to_owned(), (most + 1).to_string()] {
+                let message = take(&text).unwrap_err().to_string();
+                let named = message.replace("10^12", "1000000000000");
+                assert!(
+                    named.contains(&format!("from 1 to {most}"))
+                        || named.contains(&format!("1 to {most};")),
+                    "{message}"
+                );
+            }
         }
     }
 

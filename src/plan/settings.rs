@@ -11,6 +11,7 @@ mod error;
 mod even;
 mod file;
 mod grpc;
+mod idle;
 mod load;
 pub(super) mod read;
 mod request;

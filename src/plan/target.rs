@@ -110,6 +110,11 @@ pub enum TargetError {
     /// The URL does not parse, or lacks a host.
     #[error("'{0}' is not a URL: write it as http[s]://HOST[:PORT]/[PATH]")]
     Url(String),
+    /// The URL holds a sign that weights have, and no host.
+    #[error(
+        "'{0}' is taken for the URL: are these weights? Write them as one, --expect v1=70,v2=30"
+    )]
+    Weights(String),
     /// The URL or `--host` holds a letter that no host name in HTTP has (RFC 9110, 4.2: ASCII).
     #[error("'{0}' is not in ASCII: write an international name as DNS has it, xn--…")]
     NotAscii(String),
@@ -168,6 +173,10 @@ impl Destination {
     /// Names the part that cannot be used.
     pub fn parse(url: &str, host: Option<&str>) -> Result<Self, TargetError> {
         let refused = || TargetError::Url(printable(url));
+        let is_name = !url.contains(['/', ':']);
+        if is_name && url.contains('=') {
+            return Err(TargetError::Weights(printable(url)));
+        }
         let written = if url.contains("://") {
             url.to_owned()
         } else {

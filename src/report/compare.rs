@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::escape::{markdown, terminal};
+use crate::format;
 
 /// The version of this contract.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -186,8 +187,8 @@ impl CompareReport {
     }
 
     fn counts(&self) -> String {
-        let plural = if self.rules.len() == 1 { "" } else { "s" };
-        let mut message = format!("{} rule{plural}: {} the same", self.rules.len(), self.same);
+        let rules = format::count(self.rules.len() as u64, "rule");
+        let mut message = format!("{rules}: {} the same", self.same);
         for (count, what) in [
             (self.differs, "with another split"),
             (self.only_old, "in old alone"),
@@ -205,9 +206,8 @@ impl CompareReport {
 impl RuleSide {
     /// `shop 97 %, shop-next 3 %`.
     fn shares(&self) -> String {
-        let share = |backend: &RuleBackend| {
-            format!("{} {}", backend.name, crate::format::percent(backend.share))
-        };
+        let share =
+            |backend: &RuleBackend| format!("{} {}", backend.name, format::percent(backend.share));
         self.backends
             .iter()
             .map(share)

@@ -14,6 +14,7 @@ use super::checks::ChecksReport;
 use super::escape::terminal;
 use super::standing::{Standing, sentence, standing};
 use super::{Coded, LimitReport, Named, Report, VerdictName, text};
+use crate::format::count;
 
 /// Writes one test suite for each report, and before several checks one for what follows from them together.
 ///
@@ -177,9 +178,10 @@ fn errors(report: &Report) -> TestCase {
     let errors: u64 = report.backends.iter().map(|backend| backend.errors).sum();
     let failed: u64 = report.requests.by_failure.values().sum();
     let message = format!(
-        "{errors} of {} identified responses have {}; {failed} requests brought no whole response",
-        report.requests.attributed,
-        report.of_errors()
+        "{errors} of {} have {}; {} brought no whole response",
+        count(report.requests.attributed, "identified response"),
+        report.of_errors(),
+        count(failed, "request")
     );
     let mut limits = report.limits.iter();
     let status = limits

@@ -1,12 +1,13 @@
 //! What `lbtest lint` reports: the routes of the manifests, and what is wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::escape::terminal;
+use crate::format::count;
 
 /// The version of this contract.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -62,43 +63,50 @@ pub struct LintFinding {
     pub evidence: BTreeMap<String, f64>,
 }
 
-/// The text rendering: a line for each finding, and the count.
+impl LintFinding {
+    /// Where it is: file and line, object, field.
+    fn place(&self) -> String {
+        let Self {
+            file, object, path, ..
+        } = self;
+        match self.line {
+            Some(line) => format!("{file}:{line}, {object}: {path}"),
+            None => format!("{file}, document {}, {object}: {path}", self.document),
+        }
+    }
+}
+
+/// The text rendering: a line for each thing that is wrong, with every place where it is, and the count.
 pub fn render(report: &LintReport) -> String {
     let mut out = String::new();
+    let mut told: Vec<(&LintFinding, Vec<String>)> = Vec::new();
+    let mut known: HashMap<(&str, &str, &str), usize> = HashMap::new();
     for finding in &report.findings {
-        let LintFinding {
-            code,
-            severity,
-            file,
-            document,
-            line,
-            object,
-            path,
-            message,
-            ..
-        } = finding;
-        let place = match line {
-            Some(line) => format!("{file}:{line}"),
-            None => format!("{file}, document {document}"),
-        };
-        let text = format!("{place}, {object}: {path}: {message}");
-        let _ = writeln!(out, "{severity}[{code}] {}", terminal(&text));
+        let said = (&*finding.code, finding.severity, &*finding.message);
+        let row = *known.entry(said).or_insert(told.len());
+        if row == told.len() {
+            told.push((finding, Vec::new()));
+        }
+        told[row].1.push(finding.place());
+    }
+    for (finding, places) in told {
+        let text = format!("{}: {}", places.join("; "), finding.message);
+        let severity = finding.severity;
+        let _ = writeln!(out, "{severity}[{}] {}", finding.code, terminal(&text));
     }
     for route in &report.routes {
         let _ = writeln!(out, "split: {}", terminal(route));
     }
-    let plural =
-        |count: u64, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
     let passed_over = match report.passed_over.len() {
         0 => String::new(),
-        count => format!(", {} passed over", plural(count as u64, "file")),
+        files => format!(", {} passed over", count(files as u64, "file")),
     };
     let _ = writeln!(
         out,
         "{}, {} in {}{passed_over}",
-        plural(report.errors, "error"),
-        plural(report.warnings, "warning"),
-        plural(report.objects, "object")
+        count(report.errors, "error"),
+        count(report.warnings, "warning"),
+        count(report.objects, "object")
     );
     out
 }

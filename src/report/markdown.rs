@@ -7,7 +7,7 @@ use super::escape::markdown;
 use super::names::cut;
 use super::text::{MOST_UNMAPPED, figures, listed, share, word};
 use super::{BackendReport, Named, Report, UnmappedReport};
-use crate::format::time;
+use crate::format::{count, time};
 
 /// GitHub refuses a step's summary beyond this many bytes, which all commands of the step share
 /// (<https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands>).
@@ -35,8 +35,8 @@ pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>, room: usize) 
     for (index, named) in reports.iter().enumerate() {
         let section = section(named);
         if out.len() + section.len() > room {
-            let left = reports.len() - index;
-            let _ = writeln!(out, "{left} more reports of lbtest don't fit in a summary.");
+            let left = count((reports.len() - index) as u64, "more report");
+            let _ = writeln!(out, "No room is left in the summary for {left} of lbtest.");
             break;
         }
         out.push_str(&section);
@@ -48,7 +48,8 @@ pub fn render(reports: &[Named<'_>], whole: Option<&ChecksReport>, room: usize) 
 fn whole_section(whole: &ChecksReport) -> String {
     let mut out = String::new();
     let word = word(whole.verdict);
-    let _ = writeln!(out, "## {word} – {} checks\n", whole.checks.len());
+    let checks = count(whole.checks.len() as u64, "check");
+    let _ = writeln!(out, "## {word} – {checks}\n");
     for (index, reason) in whole.reasons.iter().enumerate() {
         let text = sentence(&reason.message);
         let _ = match index {
@@ -131,9 +132,9 @@ fn details(out: &mut String, report: &Report) {
     let requests = &report.requests;
     let _ = writeln!(
         out,
-        "<details><summary>{} requests, {} pods</summary>\n",
-        requests.sent,
-        report.pods.len()
+        "<details><summary>{}, {}</summary>\n",
+        count(requests.sent, "request"),
+        count(report.pods.len() as u64, "pod")
     );
     let _ = writeln!(
         out,
@@ -213,7 +214,7 @@ mod tests {
         assert!((1..5).contains(&shown), "{half}");
         assert!(half.len() <= room);
         assert!(
-            half.contains(&format!("{} more reports", 5 - shown)),
+            half.contains(&count((5 - shown) as u64, "more report")),
             "{half}"
         );
         let endless = vec![named; 10_000];

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{BackendReport, VerdictName};
-use crate::format::time;
+use crate::format::{count, time};
 use crate::verdict::Reason;
 
 /// One step: a split that was asked for, and when it was live.
@@ -110,14 +110,11 @@ impl StepReport {
             Some(seconds) => format!("live within {}", time(seconds)),
             None => self.message.clone(),
         };
-        let tests = match self.tests {
-            1 => "1 test".to_owned(),
-            tests => format!("{tests} tests"),
-        };
         format!(
-            "{}  step {step}, {expect}: {when} ({} requests, {tests})\n",
+            "{}  step {step}, {expect}: {when} ({}, {})\n",
             super::text::word(self.verdict),
-            self.requests
+            count(self.requests, "request"),
+            count(self.tests, "test")
         )
     }
 }

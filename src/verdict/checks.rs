@@ -5,6 +5,7 @@
 //! check passes, which needs no correction, since one wrong split is enough to prevent it.
 
 use super::{Reason, VerdictName};
+use crate::format::count;
 use crate::stats::holm;
 
 /// One of several checks, judged by itself.
@@ -73,8 +74,9 @@ fn conclude(
     let mut say = |code, names: Vec<&str>, what: &str| {
         if !names.is_empty() {
             let message = format!(
-                "{} of {all} checks {what}: {}",
+                "{} of {} {what}: {}",
                 names.len(),
+                count(all as u64, "check"),
                 names.join(", ")
             );
             reasons.push(Reason::new(code, message));

@@ -21,6 +21,8 @@ pub struct Evidence {
     pub observed: Vec<u64>,
     /// Requests that were written and got no identity.
     pub unattributed: u64,
+    /// Whether others sent the requests, so that no option asks for more of them.
+    pub is_given: bool,
     /// Why fewer requests were attributed than planned, as the end of a sentence; `None` when enough were.
     pub cut_short: Option<String>,
     /// The connections, where they could carry several requests, or the clients of a log; cells are groups.
@@ -70,6 +72,7 @@ impl Evidence {
             groups: groups.map(|counted| counted.group.clone()).collect(),
             observed: counted.observed(),
             unattributed: counted.unattributed(),
+            is_given: false,
             cut_short: unmeasured::cut_short(measured),
             connections: (!measured.trial.connection_use.is_fresh())
                 .then(|| counted.connections.clone()),

@@ -8,7 +8,8 @@ use super::promise::smallest_tolerance;
 use super::{Evidence, Verdict, evenness};
 use crate::claim::Claim;
 use crate::format::{
-    observed_shares, p_value, p_value_with_log10, percent, points, shares, slashed, to_thousandth,
+    count, observed_shares, p_value, p_value_with_log10, percent, points, shares, slashed,
+    to_thousandth,
 };
 use crate::identity::assignment::{Assignment, Backend};
 use crate::split::Split;
@@ -52,7 +53,7 @@ pub fn reasons(
     } = claim;
     let mut reasons = vec![match judged.cause {
         Cause::Fits if verdict == Verdict::Inconclusive => on_the_whole(split, judged),
-        _ => cause(claim, judged),
+        _ => cause(claim, evidence, judged),
     }];
     if let Some(why) = &evidence.cut_short {
         let reason = Reason::new("cut_short", format!("the run was cut short: {why}"));
@@ -74,7 +75,8 @@ pub fn reasons(
     reasons
 }
 
-fn cause(claim: &Claim, judged: &Judged) -> Reason {
+#[expect(clippy::too_many_lines, reason = "each arm is a cause")]
+fn cause(claim: &Claim, evidence: &Evidence, judged: &Judged) -> Reason {
     let Claim {
         split, criterion, ..
     } = claim;
@@ -82,7 +84,8 @@ fn cause(claim: &Claim, judged: &Judged) -> Reason {
     let attributed = counts.attributed();
     let p = judged.p_value;
     if split.is_of_pods()
-        && let Some((code, message)) = evenness::cause(claim, judged, &settling(claim, judged))
+        && let Some((code, message)) =
+            evenness::cause(claim, judged, &settling(claim, evidence, judged))
     {
         return Reason::new(code, message);
     }
@@ -105,27 +108,28 @@ fn cause(claim: &Claim, judged: &Judged) -> Reason {
         Cause::ForeignHit => Reason::new(
             "unexpected_backend",
             format!(
-                "{} responses came from workloads that are no backend of the split",
-                counts.foreign
+                "{} from workloads that are no backend of the split",
+                count(counts.foreign, "response")
             ),
         ),
         Cause::NeverAnswered(backend) => Reason::new(
             "backend_never_answered",
             format!(
-                "{} never answered in {attributed} attributed responses, though it should get {}",
+                "{} never answered in {}, though it should get {}",
                 label(backend),
+                count(attributed, "attributed response"),
                 percent(split.shares()[backend])
             ),
         ),
         Cause::Off => Reason::new("split_off", off(split, judged, &p_text, alpha)),
         Cause::Fits => Reason::new("split_matches", fits(claim, judged, p)),
-        Cause::TooFew => Reason::new("too_few_requests", too_few(claim, judged)),
+        Cause::TooFew => Reason::new("too_few_requests", too_few(claim, evidence, judged)),
         Cause::Between => Reason::new("between", off(split, judged, &p_text, alpha)),
         Cause::Unattributed => Reason::new(
             "unattributed_decide",
             format!(
-                "{} requests without an identity could turn the verdict either way",
-                counts.unattributed
+                "{} without an identity could turn the verdict either way",
+                count(counts.unattributed, "request")
             ),
         ),
         Cause::TooManyUnattributed => {
@@ -138,26 +142,26 @@ fn cause(claim: &Claim, judged: &Judged) -> Reason {
 }
 
 /// That the counts fit, and are too few to tell more.
-fn too_few(claim: &Claim, judged: &Judged) -> String {
+fn too_few(claim: &Claim, evidence: &Evidence, judged: &Judged) -> String {
     let Claim {
         split, criterion, ..
     } = claim;
     format!(
-        "{}: fits {}, but {} requests cannot rule out a shift of {}; {}",
+        "{}: fits {}, but {} cannot rule out a shift of {}; {}",
         observed(claim, judged),
         slashed(split),
-        judged.counts.attributed(),
+        count(judged.counts.attributed(), "request"),
         smallest_tolerance(split, criterion.tolerance),
-        settling(claim, judged)
+        settling(claim, evidence, judged)
     )
 }
 
 /// How many requests got no identity.
 fn without_identity(counts: &Counts) -> String {
     format!(
-        "{} of {} requests ({}) have no identity",
+        "{} of {} ({}) have no identity",
         counts.unattributed,
-        counts.unattributed + counts.attributed(),
+        count(counts.unattributed + counts.attributed(), "request"),
         percent(counts.unattributed_share())
     )
 }
@@ -213,8 +217,8 @@ fn off(split: &Split, judged: &Judged, p: &str, alpha: f64) -> String {
 /// That the sums fit, where something else leaves no PASS.
 fn on_the_whole(split: &Split, judged: &Judged) -> Reason {
     let message = format!(
-        "taken together, the {} responses fit {} (p {})",
-        judged.counts.attributed(),
+        "taken together, {} fit {} (p {})",
+        count(judged.counts.attributed(), "response"),
         shares(split),
         p_value(judged.p_value)
     );
@@ -228,7 +232,7 @@ fn observed(claim: &Claim, judged: &Judged) -> String {
     let shares: Vec<f64> = counts
         .observed
         .iter()
-        .map(|&count| count as f64 / n)
+        .map(|&hits| hits as f64 / n)
         .collect();
     observed_shares(&claim.split, &shares)
 }
@@ -249,10 +253,11 @@ fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
             None => "no shift would show with power 99 % at this number".to_owned(),
         };
         return format!(
-            "{}: fits {} (p {} > {alpha}); with {n} requests {limit}",
+            "{}: fits {} (p {} > {alpha}); with {} {limit}",
             observed(claim, judged),
             slashed(split),
-            p_value(p)
+            p_value(p),
+            count(n, "request")
         );
     }
     let mut message = format!(
@@ -272,7 +277,7 @@ fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
 }
 
 /// What would settle a run whose counts are too few.
-fn settling(claim: &Claim, judged: &Judged) -> String {
+fn settling(claim: &Claim, evidence: &Evidence, judged: &Judged) -> String {
     let enough = claim.planned_requests();
     let is_clustered = matches!(
         judged.method,
@@ -294,6 +299,9 @@ fn settling(claim: &Claim, judged: &Judged) -> String {
              --requests-per-connection)"
         ),
         Some(Method::EValue) => format!("{enough} requests without --sequential would settle it"),
+        Some(Method::Independent(_)) | None if evidence.is_given => {
+            format!("{enough} would settle it")
+        }
         Some(Method::Independent(_)) | None => format!("{enough} would settle it: -n {enough}"),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Outcome, Reason, VerdictName, judge};
 use crate::claim::Claim;
+use crate::format::count;
 use crate::measured::Measured;
 use crate::plan::shard::Shard;
 
@@ -43,15 +44,17 @@ impl Outcome {
     /// Turns what follows for a shard into what it measured.
     pub(super) fn leave_to_the_merge(&mut self, shard: Shard, attributed: u64) {
         self.leave(format!(
-            "shard {shard} attributed {attributed} requests; lbtest merge judges all shards together"
+            "shard {shard} attributed {}; lbtest merge judges all shards together",
+            count(attributed, "request")
         ));
     }
 
     /// The same of a marked run, of which the pods' logs tell who answered.
     pub(super) fn leave_to_the_logs(&mut self, answered: u64) {
         self.leave(format!(
-            "{answered} marked requests were answered, and the pods' logs tell by whom: kubectl logs -l app=NAME --prefix \
-             --tail=-1 --since=10m | lbtest analyze --run FILE judges them"
+            "{} answered, and the pods' logs tell by whom: kubectl logs -l app=NAME --prefix \
+             --tail=-1 --since=10m | lbtest analyze --run FILE judges them",
+            count(answered, "marked request")
         ));
     }
 

@@ -8,7 +8,7 @@ use super::reason::doubtful_assignment;
 use super::{Evidence, Reason, Verdict};
 use crate::claim::Claim;
 use crate::claim::stickiness::{FOLLOW_UPS, SessionBy, Stickiness};
-use crate::format::{p_value, points};
+use crate::format::{self, p_value, points};
 use crate::identity::assignment::Assignment;
 use crate::measured::Measured;
 use crate::stats::stickiness;
@@ -286,8 +286,8 @@ fn open_question(
 
 fn few(stickiness: &Stickiness, carried: u64) -> Reason {
     let message = format!(
-        "no session left its backend, but {carried} are too few to rule out that a share of {} is moved: \
-         {} are needed (-n {})",
+        "no session left its backend, but {} cannot rule out that a share of {} is moved: {} can (-n {})",
+        format::count(carried, "session"),
         points(stickiness.rate),
         stickiness.needed,
         stickiness.needed.saturating_mul(1 + FOLLOW_UPS)

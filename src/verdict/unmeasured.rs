@@ -2,7 +2,7 @@
 
 use super::Reason;
 use super::unidentified::{self, unidentified};
-use crate::format::time;
+use crate::format::{self, time};
 use crate::measured::{Ending, Measured, Trial};
 use crate::observation::{Failure, status};
 use crate::plan::target::Protocol;
@@ -66,7 +66,7 @@ fn failures(measured: &Measured, mut remedy: Option<&'static str>) -> Vec<Reason
             Failure::Connect => "could not connect",
             Failure::Tls => "failed in the TLS handshake",
             Failure::Timeout => "got no answer in time",
-            Failure::Reset => "were closed without an answer",
+            Failure::Reset => "lost the connection without an answer",
             Failure::Protocol if is_plain => "got something that is not gRPC",
             Failure::Protocol if protocol.alpn() == Some("h2") => {
                 "got something that is not HTTP/2"
@@ -74,7 +74,7 @@ fn failures(measured: &Measured, mut remedy: Option<&'static str>) -> Vec<Reason
             Failure::Protocol => "got something that is not HTTP",
             Failure::Body => "got a body that broke off",
             Failure::Local => "failed for lack of something on this machine",
-            Failure::Abandoned => "were in flight when the user quit",
+            Failure::Abandoned => "had no answer yet when the user quit",
         };
         let misunderstands = match failure {
             Failure::Reset | Failure::Protocol => !is_plain,
@@ -82,7 +82,8 @@ fn failures(measured: &Measured, mut remedy: Option<&'static str>) -> Vec<Reason
             _ => false,
         };
         let remedy = remedy.take_if(|_| misunderstands).unwrap_or_default();
-        let message = format!("{count} requests {did}: {message}{remedy}");
+        let requests = format::count(*count, "request");
+        let message = format!("{requests} {did}: {message}{remedy}");
         reasons.push(Reason::new("requests_failed", message));
     }
     reasons

@@ -35,7 +35,11 @@ fn the_log_of_the_exercise_is_inconclusive_with_the_number_that_would_settle_it(
         1e-11,
     );
     close(&report["test"]["p_value"], 1.0, 1e-12);
-    assert!(ran.stderr.contains("-n 3664"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("; 3664 would settle it\n"),
+        "{}",
+        ran.stderr
+    );
     let workloads = [0, 1].map(|backend| report["backends"][backend]["workload"].clone());
     assert_eq!(workloads, ["challenge-app", "challenge-app-v2"]);
 

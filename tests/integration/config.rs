@@ -225,7 +225,10 @@ fn every_format_has_the_whole_beside_its_checks() {
     assert!(markdown.starts_with("## FAIL – 2 checks"), "{markdown}");
     assert!(markdown.contains("| weights | PASS |"), "{markdown}");
     assert!(html.contains("1 of 2 checks failed, at alpha"), "{html}");
-    assert!(html.contains("<title>FAIL – 1 of 2 checks pass"), "{html}");
+    assert!(
+        html.contains("<title>FAIL – 1 of 2 checks passed"),
+        "{html}"
+    );
 }
 
 #[test]

@@ -22,6 +22,118 @@ fn refused(arguments: &[&str], named: &str) {
 }
 
 #[test]
+fn what_would_change_nothing_is_refused_with_its_remedy() {
+    let split = ["--expect", "v1=70,v2=30"];
+    let tcp = ["tcp://127.0.0.1:9", "--expect", "v1=70,v2=30"];
+    let analyze = [
+        "analyze",
+        "--expect",
+        "v1=1,v2=1",
+        "--observed",
+        "v1=9,v2=9",
+    ];
+    let stable = "scripts/challenge/stable";
+    let from = ["--expect-from", stable];
+    for (command, idle, remedy) in [
+        (
+            &["--expect-even=5"][..],
+            &["--tolerance", "2"][..],
+            "write --even-tolerance",
+        ),
+        (
+            &["demo", "--expect-even=5"],
+            &["--tolerance", "2"],
+            "write --even-tolerance",
+        ),
+        (
+            &["plan", "--expect-even=5"],
+            &["--tolerance", "2"],
+            "write --even-tolerance",
+        ),
+        (
+            &["analyze", "--expect-even=5"],
+            &["--tolerance", "2"],
+            "write --even-tolerance",
+        ),
+        (&split, &["--even-tolerance", "10"], "add --expect-even"),
+        (&["demo"], &["--even-tolerance", "10"], "add --expect-even"),
+        (
+            &["plan", split[0], split[1]],
+            &["--even-tolerance", "10"],
+            "add --expect-even",
+        ),
+        (&analyze, &["--even-tolerance", "10"], "add --expect-even"),
+        (
+            &[split[0], split[1], "--expect-sticky"],
+            &["--judge", "tolerance"],
+            "drop --judge",
+        ),
+        (
+            &[split[0], split[1], "--expect-sticky"],
+            &["--max-unattributed", "3"],
+            "drop --max-unattributed",
+        ),
+        (&tcp, &["--max-error", "v2=1%"], "drop --max-error"),
+        (
+            &[split[0], split[1], "--unix-socket", "/run/x"],
+            &["--resolve", "a:80:127.0.0.1"],
+            "drop one of them",
+        ),
+        (
+            &[split[0], split[1], "--unix-socket", "/run/x"],
+            &["--connect-to", "::b:80"],
+            "drop one of them",
+        ),
+        (&tcp, &["--header", "a: b"], "drop it"),
+        (&split, &["--route", "shop/web"], "--expect-from"),
+        (&split, &["--step", "2"], "--expect-from"),
+        (&split, &["--check", "canary"], "--expect"),
+        (&from, &["--check", "canary"], "--all"),
+        (
+            &["http://a/", split[0], split[1]],
+            &["--sni", "a"],
+            "https://",
+        ),
+        (&analyze, &["--identify", "x(.)"], "--observed"),
+        (&analyze, &["--backend", "v1=x"], "--observed"),
+        (
+            &["plan", split[0], split[1]],
+            &["--max-duration", "5m"],
+            "--rate",
+        ),
+        (
+            &["lint", stable, "-n", "500"],
+            &["--alpha", "0.01"],
+            "--requests",
+        ),
+        (
+            &["lint", stable, "-n", "500"],
+            &["--tolerance", "2"],
+            "--requests",
+        ),
+        (&["follow", "--until", "50"], &["--until-live"], "--until"),
+        (&["compare", stable, stable], &["--alpha", "0.01"], "--from"),
+        (&["demo"], &["--limit-status", "429"], "--limit-rpm"),
+        (&["demo"], &["--limit-backend", "v2"], "--limit-rpm"),
+        (&["demo"], &["--burst-multiplier", "2"], "--limit-rpm"),
+        (&["demo", "--grpc"], &["--page", "echo"], "drop --page"),
+    ] {
+        refused(&[command, idle].concat(), remedy);
+    }
+}
+
+#[test]
+fn a_limit_of_pods_is_told_as_it_is_kept() {
+    for even in [
+        "--expect-even=0",
+        "--expect-even=1001",
+        "--expect-even=v1=0",
+    ] {
+        refused(&[even], "from 1 to 1000");
+    }
+}
+
+#[test]
 fn each_bad_argument_is_named_in_one_sentence() {
     let expect = ["--expect", "v1=70,v2=30"];
     for (expect, named) in [
@@ -75,6 +187,11 @@ fn each_bad_argument_is_named_in_one_sentence() {
         (&["--max-error", "v2=200%"], "from 0 to 100"),
         (&["--sequential", "--keep-alive"], "--sequential"),
         (&["--tolerence", "5"], "--tolerance"),
+        (&["-z", "20m"], "raise --max-duration"),
+        (&["v3=5"], "are these weights?"),
+        (&["-expect", "v1=1"], "write --expect"),
+        (&["--seed", "x"], "write a whole number"),
+        (&["a", "b"], "'b' is one word too many"),
         (&["ftp://localhost/"], "'ftp'"),
         (&["http://localhost:99999/"], "URL"),
         (&["http://user:secret@localhost/"], "credentials"),

@@ -374,7 +374,7 @@ fn analyze_says_how_many_named_somebody_and_how_many_nobody() {
     let ran = lbtest_reading(&["analyze", "--expect", "v1=50,v2=50"], log.as_bytes());
     assert!(
         ran.stderr
-            .contains("41 answers: 40 name somebody, 1 nobody"),
+            .contains("41 answers: 40 naming somebody, 1 nobody"),
         "{ran:?}"
     );
     assert!(

@@ -42,7 +42,7 @@ pub(super) fn prefix(object: &Object, path: &str, key: &str, findings: &mut Find
     let is_canary = name == "canary" || name.starts_with("canary-");
     if is_canary && prefix.contains("ingress") && !OTHERS.contains(&format!("{prefix}/").as_str()) {
         let message = format!(
-            "stands under a prefix that ingress-nginx does not read, so that the Ingress is no canary: write {PREFIX}{name}"
+            "stands under a prefix that ingress-nginx does not read, so that the Ingress is no canary: write the prefix {PREFIX}"
         );
         findings.error("unknown_canary_annotation", object, path, message);
     }

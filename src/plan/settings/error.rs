@@ -15,6 +15,16 @@ use crate::split::SplitError;
 /// Why settings are no plan; the message names the flag.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum SettingsError {
+    /// A run that would be cut short for certain.
+    #[error(
+        "--duration {duration:?} is longer than --max-duration {limit:?}, which would cut the run short: raise --max-duration"
+    )]
+    Longer {
+        /// The time to run.
+        duration: Duration,
+        /// The time to give up after.
+        limit: Duration,
+    },
     /// No target answers as many requests in the time that is allowed.
     #[error(
         "--tolerance {points} takes {requests} requests, more than can be sent within --max-duration {limit:?}; {remedy}"
@@ -43,6 +53,9 @@ pub enum SettingsError {
     /// No split is expected.
     #[error("--expect is missing: say which split is expected, for example --expect v1=70,v2=30")]
     NoSplit,
+    /// What would change nothing; the sentence names it.
+    #[error("{0}")]
+    Idle(&'static str),
     /// Evenness is no claim beside this option.
     #[error("--expect-even and {0} exclude each other: drop {0}, or make two checks of them")]
     EvenWith(&'static str),

@@ -38,11 +38,11 @@ impl FromStr for ExpectEven {
             return Ok(Self::WhoAnswers);
         }
         if !text.contains('=') {
-            return quantity::small_count(text).map(Self::Pods);
+            return quantity::pods(text).map(Self::Pods);
         }
         let backend = |item: &str| {
             let (label, pods) = item.split_once('=').unwrap_or((item, ""));
-            Ok((label.trim().to_owned(), quantity::small_count(pods.trim())?))
+            Ok((label.trim().to_owned(), quantity::pods(pods.trim())?))
         };
         let backends: Result<_, QuantityError> = text.split(',').map(backend).collect();
         backends.map(Self::Backends)

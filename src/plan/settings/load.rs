@@ -56,18 +56,22 @@ impl Settings {
         claim: &Claim,
         discovers_pods: bool,
     ) -> Result<Budget, SettingsError> {
+        let limit = self.max_duration();
+        if let Some(duration) = self.duration.filter(|duration| *duration > limit) {
+            return Err(SettingsError::Longer { duration, limit });
+        }
         let requests = match (self.requests, self.duration) {
             _ if claim.sessions.is_some() => claim.sessions.as_ref().and_then(Stickiness::requests),
             (Some(requests), _) => Some(requests),
             (None, _) if self.is_sequential() => Some(claim.sequential_cap()),
             (None, Some(_)) => None,
             (None, None) if discovers_pods => None,
-            (None, None) => Some(affordable(claim, self.max_duration())?),
+            (None, None) => Some(affordable(claim, limit)?),
         };
         Ok(Budget {
             requests,
             duration: self.duration,
-            max_duration: self.max_duration(),
+            max_duration: limit,
         })
     }
 

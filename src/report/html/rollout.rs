@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::chart::staircase;
 use super::{POLICY, SCRIPT, STYLE, environment};
-use crate::format::time;
+use crate::format::{count, time};
 use crate::report::escape::terminal;
 use crate::report::names::cut;
 use crate::report::rollout::{RolloutReport, StepReport};
@@ -68,7 +68,7 @@ pub fn render(report: &RolloutReport, steps: &[StepReport]) -> String {
         script => SCRIPT,
         version => env!("CARGO_PKG_VERSION"),
         verdict => report.verdict.code(),
-        title => format!("{}: a rollout of {} steps", word(report.verdict), steps.len()),
+        title => format!("{}: a rollout of {}", word(report.verdict), count(steps.len() as u64, "step")),
         word => word(report.verdict),
         message => cut(&terminal(&report.message), SENTENCE_WIDTH),
         interrupted => report.interrupted,

@@ -7,7 +7,7 @@ use minijinja::Value;
 use serde::Serialize;
 
 use super::chart::{self, Chart};
-use crate::format::{p_value, percent, time};
+use crate::format::{count, p_value, percent, time};
 use crate::report::checks::ChecksReport;
 use crate::report::escape::terminal;
 use crate::report::names::cut;
@@ -149,8 +149,9 @@ pub(super) fn title(reports: &[Named<'_>], whole: Option<&ChecksReport>) -> Stri
         return format!("{} – {}", word(named.report.verdict), name(named));
     }
     let passed = |named: &&Named<'_>| named.report.verdict == VerdictName::Pass;
-    let count = reports.iter().filter(passed).count();
-    let passed = format!("{count} of {} checks pass", reports.len());
+    let passed = reports.iter().filter(passed).count();
+    let checks = count(reports.len() as u64, "check");
+    let passed = format!("{passed} of {checks} passed");
     match whole {
         Some(whole) => format!("{} – {passed}", word(whole.verdict)),
         None => passed,
