@@ -311,6 +311,7 @@ const MORE_ORDERS: [Order; 4] = [
 ];
 
 /// So few requests that a tolerance of 20 points takes: a 60/40 as it should be, and off by that.
+#[allow(dead_code, reason = "the tests measure them, and no table shows them")]
 pub(crate) fn few_requests() -> Vec<Cell> {
     let expectation = Expectation::within(&[60.0, 40.0], Judge::Equivalence, 0.2);
     let mut truths = expectation.shifted();
