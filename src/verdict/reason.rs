@@ -75,25 +75,18 @@ pub fn reasons(
     reasons
 }
 
-#[expect(clippy::too_many_lines, reason = "each arm is a cause")]
 fn cause(claim: &Claim, evidence: &Evidence, judged: &Judged) -> Reason {
     let Claim {
         split, criterion, ..
     } = claim;
     let counts = &judged.counts;
     let attributed = counts.attributed();
-    let p = judged.p_value;
     if split.is_of_pods()
         && let Some((code, message)) =
             evenness::cause(claim, judged, &settling(claim, evidence, judged))
     {
         return Reason::new(code, message);
     }
-    let p_text = p_value_with_log10(
-        p,
-        Some(judged.log10_p_value).filter(|log10| log10.is_finite()),
-    );
-    let alpha = criterion.alpha;
     let label = |backend: usize| &split.labels()[backend];
     match judged.cause {
         Cause::Nothing => Reason::new("nothing_attributed", "no response was attributed to a pod"),
@@ -121,10 +114,10 @@ fn cause(claim: &Claim, evidence: &Evidence, judged: &Judged) -> Reason {
                 percent(split.shares()[backend])
             ),
         ),
-        Cause::Off => Reason::new("split_off", off(split, judged, &p_text, alpha)),
-        Cause::Fits => Reason::new("split_matches", fits(claim, judged, p)),
+        Cause::Off => Reason::new("split_off", off(claim, judged)),
+        Cause::Fits => Reason::new("split_matches", fits(claim, judged)),
         Cause::TooFew => Reason::new("too_few_requests", too_few(claim, evidence, judged)),
-        Cause::Between => Reason::new("between", off(split, judged, &p_text, alpha)),
+        Cause::Between => Reason::new("between", off(claim, judged)),
         Cause::Unattributed => Reason::new(
             "unattributed_decide",
             format!(
@@ -187,7 +180,10 @@ fn clumped(judged: &Judged) -> String {
 }
 
 /// Names the backend that is furthest off, by its standardised residual.
-fn off(split: &Split, judged: &Judged, p: &str, alpha: f64) -> String {
+fn off(claim: &Claim, judged: &Judged) -> String {
+    let split = &claim.split;
+    let log10 = Some(judged.log10_p_value).filter(|log10| log10.is_finite());
+    let p = p_value_with_log10(judged.p_value, log10);
     let counts = &judged.counts;
     let n = counts.attributed() as f64;
     let residual = |backend: usize| {
@@ -200,7 +196,7 @@ fn off(split: &Split, judged: &Judged, p: &str, alpha: f64) -> String {
         .max_by(|&a, &b| residual(a).total_cmp(&residual(b)))
         .unwrap_or(0);
     format!(
-        "{} got {} instead of {} ({} of {n} requests); a {} split would {} give this (p {p} ≤ {alpha})",
+        "{} got {} instead of {} ({} of {n} requests); a {} split would {} give this (p {p} ≤ {})",
         split.labels()[worst],
         percent((1e4 * counts.observed[worst] as f64 / n).round() / 1e4),
         percent(split.shares()[worst]),
@@ -210,7 +206,8 @@ fn off(split: &Split, judged: &Judged, p: &str, alpha: f64) -> String {
             "practically never"
         } else {
             "hardly ever"
-        }
+        },
+        claim.criterion.alpha
     )
 }
 
@@ -237,7 +234,7 @@ fn observed(claim: &Claim, judged: &Judged) -> String {
     observed_shares(&claim.split, &shares)
 }
 
-fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
+fn fits(claim: &Claim, judged: &Judged) -> String {
     let Claim {
         split, criterion, ..
     } = claim;
@@ -256,7 +253,7 @@ fn fits(claim: &Claim, judged: &Judged, p: f64) -> String {
             "{}: fits {} (p {} > {alpha}); with {} {limit}",
             observed(claim, judged),
             slashed(split),
-            p_value(p),
+            p_value(judged.p_value),
             count(n, "request")
         );
     }

@@ -352,7 +352,7 @@ fn five_hundred_pods_are_told_apart_and_a_thousand_planned() {
         ran.stdout
     );
     let ran = lbtest(&["plan", "--expect-even=1001"]);
-    assert!(ran.stderr.contains("at most 1000"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("from 1 to 1000"), "{}", ran.stderr);
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn pods_are_counted_and_judged_when_they_are_asked_for() {
         let mut config = Config::new("app=1".parse().unwrap());
         config.pods = pods.parse().unwrap();
         let even = format!("expect_even = {expected}");
-        let text = ONE.replace("expect = \"v1=70,v2=30\"", &even);
+        let text = ONE.replace("expect = \"v1=70,v2=30\"\ntolerance = 10", &even);
         // The smallest for so many pods.
         let text = text.replace("alpha = 1e-8", "alpha = 1e-5");
         let served = Served::before(&config, &text, &[]);
