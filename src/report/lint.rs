@@ -76,23 +76,33 @@ impl LintFinding {
     }
 }
 
-/// The text rendering: a line for each thing that is wrong, with every place where it is, and the count.
+/// The text rendering: a line for each thing that is wrong, then one for each other place where it is, and the count.
 pub fn render(report: &LintReport) -> String {
     let mut out = String::new();
-    let mut told: Vec<(&LintFinding, Vec<String>)> = Vec::new();
+    let mut told: Vec<Vec<&LintFinding>> = Vec::new();
     let mut known: HashMap<(&str, &str, &str), usize> = HashMap::new();
     for finding in &report.findings {
         let said = (&*finding.code, finding.severity, &*finding.message);
         let row = *known.entry(said).or_insert(told.len());
         if row == told.len() {
-            told.push((finding, Vec::new()));
+            told.push(Vec::new());
         }
-        told[row].1.push(finding.place());
+        told[row].push(finding);
     }
-    for (finding, places) in told {
-        let text = format!("{}: {}", places.join("; "), finding.message);
-        let severity = finding.severity;
-        let _ = writeln!(out, "{severity}[{}] {}", finding.code, terminal(&text));
+    for findings in told {
+        let LintFinding {
+            code,
+            severity,
+            message,
+            ..
+        } = findings[0];
+        for (nth, finding) in findings.iter().enumerate() {
+            let line = match nth {
+                0 => format!("{severity}[{code}] {}: {message}", finding.place()),
+                _ => format!("  also {}", finding.place()),
+            };
+            let _ = writeln!(out, "{}", terminal(&line));
+        }
     }
     for route in &report.routes {
         let _ = writeln!(out, "split: {}", terminal(route));

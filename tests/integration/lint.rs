@@ -173,6 +173,25 @@ fn each_fault_of_a_canary_ingress_is_found_with_its_field() {
 }
 
 #[test]
+fn what_is_wrong_in_several_places_is_said_once_with_all_of_them() {
+    let ran = lbtest(&[
+        "lint",
+        "scripts/challenge/stable",
+        "scripts/challenge/canary",
+    ]);
+    let ignored = ran.stdout.lines();
+    let ignored: Vec<&str> = ignored
+        .skip_while(|line| !line.starts_with("warning[ignored_annotation]"))
+        .take_while(|line| !line.starts_with("split:"))
+        .collect();
+    assert!(ignored[0].contains("has no effect"), "{ran:?}");
+    assert_eq!(ignored.len(), 5, "{ran:?}");
+    let place = "  also scripts/challenge/canary/paso05-ingress.yaml:";
+    let all = ignored[1..].iter().all(|line| line.starts_with(place));
+    assert!(all, "{ran:?}");
+}
+
+#[test]
 fn selectors_and_weights_are_checked_for_every_kind() {
     let same = PAIR.replace("track: canary", "track: stable");
     finds(&same, 1, "selectors_overlap", "spec.selector", "store/next");

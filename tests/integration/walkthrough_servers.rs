@@ -6,10 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use lbtest::parts::{Handle, Ingress};
+use lbtest::parts::{Config, Handle, Ingress};
 use pulldown_cmark::{CodeBlockKind, Event, Parser, Tag, TagEnd};
-
-use crate::program::in_turn;
 
 /// A block of a page: its info string (`sh`, `text` and so on) and what stands in it.
 struct Block {
@@ -120,8 +118,9 @@ fn walk(page: &str, url: &str) {
     }
 }
 
+/// An ingress whose draws are fixed by its seed: what its splits are found to be is the same in every run.
 fn ingress() -> Handle {
-    Ingress::start(&in_turn("v1=70,v2=30")).unwrap()
+    Ingress::start(&Config::new("v1=70,v2=30".parse().unwrap())).unwrap()
 }
 
 #[test]
