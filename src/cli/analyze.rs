@@ -17,7 +17,7 @@ use crate::identity::assignment::{Group, Mappings};
 use crate::identity::log::{self, Answers, Misread};
 use crate::identity::proposal::Proposal;
 use crate::identity::rule::Rules;
-use crate::plan::settings::{ExpectEven, Settings, SettingsError};
+use crate::plan::settings::{ExpectEven, SettingsError};
 use crate::report::Report;
 use crate::split::Split;
 use crate::stats::judge::Judge;
@@ -68,9 +68,15 @@ const MOST: u64 = 1_000_000_000_000_000;
 )]
 pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
-    let settings = args.criterion.over(Settings::default());
+    let settings = args.criterion.settings();
     settings.refuse_idle(&settings)?;
-    if args.observed.is_none() && settings.expect_from.iter().any(|path| path == "-") {
+    if args.observed.is_none()
+        && settings
+            .expectation
+            .expect_from
+            .iter()
+            .any(|path| path == "-")
+    {
         return Err(CommandError::usage(
             "--expect-from - and the log both read standard input: give the manifests as files",
         ));
@@ -82,7 +88,8 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     let counters = args.counters.asked();
     let (mut settings, _) = manifests::resolve(settings)?;
     if access_log.is_some() {
-        settings.backend = logs::with_ports(&settings.backend);
+        let backends = &mut settings.promise.backend;
+        *backends = logs::with_ports(backends);
     }
     let split = expected(&settings)?;
     let mappings = settings.mappings(&split)?;
@@ -124,7 +131,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         let (observed, missing) = (&evidence.observed, evidence.unattributed);
         evidence.standing = Some(standing_at(&claim, observed, missing));
     }
-    if settings.expect_even == Some(ExpectEven::WhoAnswers) {
+    if settings.expectation.expect_even == Some(ExpectEven::WhoAnswers) {
         if claim.within.is_none() && evidence.groups.len() < 2 {
             let why = match evidence.groups.len() {
                 0 => "nothing names a pod, and evenness takes two",

@@ -117,14 +117,12 @@ impl CounterArgs {
         let encoded = utf8_percent_encode(query, NON_ALPHANUMERIC);
         let base = server.trim_end_matches('/');
         // A plan has a split; nothing is drawn here.
-        let asked = Settings {
-            url: Some(format!("{base}/api/v1/query?query={encoded}")),
-            expect: Some("prometheus=1".to_owned()),
-            header: self.header.clone(),
-            max_body: Some(MOST_ANSWER),
-            timeout: Some(PATIENCE),
-            ..Settings::default()
-        };
+        let mut asked = Settings::default();
+        asked.expectation.expect = Some("prometheus=1".to_owned());
+        asked.request.url = Some(format!("{base}/api/v1/query?query={encoded}"));
+        asked.request.header.clone_from(&self.header);
+        asked.identification.max_body = Some(MOST_ANSWER);
+        asked.connection.timeout = Some(PATIENCE);
         let plan = asked
             .plan()
             .map_err(|error| CommandError::usage(format!("--prometheus: {error}")))?;

@@ -7,7 +7,6 @@ use clap::Args;
 
 use super::ingress::BehaviourArgs;
 use super::measure;
-use super::options::{CriterionArgs, LoadArgs};
 use super::output::OutputArgs;
 use super::shard::ShardArgs;
 use super::{CommandError, manifests, output};
@@ -22,9 +21,7 @@ use crate::split::Split;
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
     #[command(flatten)]
-    criterion: CriterionArgs,
-    #[command(flatten)]
-    load: LoadArgs,
+    settings: Settings,
     #[command(flatten)]
     shard: ShardArgs,
     #[command(flatten)]
@@ -48,34 +45,38 @@ const METADATA: &str = "header:x-pod-name";
 /// Starts the ingress on a free port and runs the gate against it.
 pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
     output::color(args.output.color);
-    let mut settings = args.load.over(args.criterion.over(Settings::default()));
+    let mut settings = args.settings.clone();
     settings.refuse_idle(&settings)?;
-    let is_even = settings.expect_even.is_some() && settings.expect.is_none();
-    if settings.expect_from.is_empty() && args.behaviour.split.is_none() && !is_even {
-        settings.expect.get_or_insert_with(|| SPLIT.to_owned());
+    let expected = &mut settings.expectation;
+    let is_even = expected.is_even_alone();
+    if expected.expect_from.is_empty() && args.behaviour.split.is_none() && !is_even {
+        expected.expect.get_or_insert_with(|| SPLIT.to_owned());
     }
-    let own = settings.backend.clone();
     let (mut settings, manifests) = manifests::resolve(settings)?;
     // The pods of the manifests are not those of the demo.
-    settings.backend = own;
+    settings
+        .promise
+        .backend
+        .clone_from(&args.settings.promise.backend);
     let split = measure::expected(&settings)?;
     // What is wrong with it is told before the pods are made that it asks for.
     settings.claim(split.clone())?;
     let mut config = config(args, &settings, &split, is_even)?;
-    if settings.grpc.is_some() {
+    let identify = &mut settings.identification.identify;
+    if settings.request.grpc.is_some() {
         if !matches!(config.page, Page::Flask | Page::Grpc) {
             return Err(CommandError::usage(
                 "--page says what requests are answered, and --grpc sends calls: drop --page",
             ));
         }
         config.page = Page::Grpc;
-        if settings.identify.is_empty() {
-            settings.identify = vec![METADATA.to_owned()];
+        if identify.is_empty() {
+            identify.push(METADATA.to_owned());
         }
     }
     // The demo knows its own pods; what the user says of them counts all the same.
-    if settings.backend.is_empty() && !is_even {
-        settings.backend = config
+    if settings.promise.backend.is_empty() && !is_even {
+        settings.promise.backend = config
             .assignment()
             .iter()
             .filter(|(label, _)| split.position(label).is_some())
@@ -83,10 +84,10 @@ pub(super) fn run(args: &DemoArgs) -> Result<ExitStatus, CommandError> {
             .collect();
     }
     let ingress = Ingress::start(&config)?;
-    settings.url = Some(match ingress.tcp_addr() {
+    settings.request.url = Some(match ingress.tcp_addr() {
         Some(address) => {
-            if settings.identify.is_empty() {
-                settings.identify = vec![GREETING.to_owned()];
+            if identify.is_empty() {
+                identify.push(GREETING.to_owned());
             }
             format!("tcp://{address}")
         }
@@ -109,8 +110,8 @@ fn config(
     split: &Split,
     is_even: bool,
 ) -> Result<Config, CommandError> {
-    let (host, seed) = (settings.host.clone(), settings.seed());
-    let config = match &settings.expect_even {
+    let (host, seed) = (settings.request.host.clone(), settings.promise.seed());
+    let config = match &settings.expectation.expect_even {
         Some(_) if is_even => {
             let pods = counted(settings, split).unwrap_or(PODS);
             args.behaviour.config_of_pods(pods, host, seed)?
@@ -126,7 +127,7 @@ fn config(
 
 /// How many pods are to share equally, where that is said.
 fn counted(settings: &Settings, split: &Split) -> Option<NonZeroUsize> {
-    let is_said = settings.expect_even != Some(ExpectEven::WhoAnswers);
+    let is_said = settings.expectation.expect_even != Some(ExpectEven::WhoAnswers);
     NonZeroUsize::new(split.len()).filter(|_| is_said)
 }
 
@@ -135,11 +136,12 @@ fn lesson_of(args: &DemoArgs, settings: &Settings, split: &Split, status: ExitSt
     if split.is_of_pods() {
         return lesson_of_pods(counted(settings, split).unwrap_or(PODS), status);
     }
-    if settings.expect_sticky.is_some() {
+    if settings.gates.expect_sticky.is_some() {
         return lesson_of_sessions(status);
     }
     // Manifests can have said what is expected.
-    let asked = settings.expect.clone().unwrap_or_else(|| split.to_string());
+    let asked = settings.expectation.expect.clone();
+    let asked = asked.unwrap_or_else(|| split.to_string());
     lesson(&asked, split, args.behaviour.split.as_deref(), status)
 }
 

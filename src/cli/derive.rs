@@ -48,20 +48,20 @@ pub(super) fn run(args: &ChecksArgs) -> Result<ExitStatus, CommandError> {
 
 /// Runs the checks of the manifests of `--expect-from`.
 pub(super) fn run_all(args: &GateArgs) -> Result<ExitStatus, CommandError> {
-    let from = &args.criterion.expectation.expect_from;
+    let expected = &args.settings.expectation;
     let derived = derived(
         "--expect-from",
-        from,
-        args.criterion.expectation.step,
-        args.load.target.host.as_deref(),
+        &expected.expect_from,
+        expected.step,
+        args.settings.request.host.as_deref(),
     )?;
     let text = derived.to_toml().map_err(CommandError::usage)?;
     let config = Config::parse("--expect-from", &text).map_err(CommandError::usage)?;
     // What the checks say of themselves is not said of each once more.
     let mut args = args.clone();
-    args.criterion.expectation.expect_from.clear();
-    args.criterion.expectation.step = None;
-    args.load.target.host = None;
+    args.settings.expectation.expect_from.clear();
+    args.settings.expectation.step = None;
+    args.settings.request.host = None;
     checks::run(&args, &config)
 }
 

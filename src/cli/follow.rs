@@ -14,7 +14,6 @@ use clap::Args;
 use serde::Serialize;
 use tokio::sync::Notify;
 
-use super::options::{ConnectionArgs, IdentificationArgs, PaceArgs, PromiseArgs, TargetArgs};
 use super::output::Sink;
 use super::{CommandError, measure, output};
 use crate::exit::ExitStatus;
@@ -22,7 +21,9 @@ use crate::load;
 use crate::load::signals::Pending;
 use crate::manifest::Choice;
 use crate::plan::quantity;
-use crate::plan::settings::Settings;
+use crate::plan::settings::{
+    ConnectionOptions, IdentificationOptions, PaceOptions, PromiseOptions, RequestOptions, Settings,
+};
 use crate::report::escape::terminal;
 use crate::report::html::rollout;
 use crate::report::rollout::{RolloutReport, ShareReport, StepReport};
@@ -55,15 +56,15 @@ pub(super) struct FollowArgs {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     #[command(flatten)]
-    promise: PromiseArgs,
+    promise: PromiseOptions,
     #[command(flatten)]
-    target: TargetArgs,
+    request: RequestOptions,
     #[command(flatten)]
-    identification: IdentificationArgs,
+    identification: IdentificationOptions,
     #[command(flatten)]
-    pace: PaceArgs,
+    pace: PaceOptions,
     #[command(flatten)]
-    connection: ConnectionArgs,
+    connection: ConnectionOptions,
 }
 
 impl FollowArgs {
@@ -74,14 +75,17 @@ impl FollowArgs {
     }
 
     fn settings(&self) -> Settings {
-        let url = Settings {
-            url: self.url.clone(),
+        Settings {
+            promise: self.promise.clone(),
+            request: RequestOptions {
+                url: self.url.clone(),
+                ..self.request.clone()
+            },
+            identification: self.identification.clone(),
+            pace: self.pace.clone(),
+            connection: self.connection.clone(),
             ..Settings::default()
-        };
-        let asked = self
-            .target
-            .over(self.identification.over(self.promise.over(url)));
-        self.connection.over(self.pace.over(asked))
+        }
     }
 }
 
@@ -160,7 +164,11 @@ impl Follower<'_> {
     /// Tests step after step; whether a signal ended it.
     fn follow(&mut self) -> Result<bool, CommandError> {
         let mut pending = Pending::new().map_err(CommandError::not_measured)?;
-        let end = self.base.max_duration.map(|limit| Instant::now() + limit);
+        let end = self
+            .base
+            .pace
+            .max_duration
+            .map(|limit| Instant::now() + limit);
         loop {
             if pending.came() {
                 return Ok(true);
@@ -236,7 +244,7 @@ impl Follower<'_> {
                     .next
                     .as_ref()
                     .or(self.step.as_ref().map(|step| &step.desired));
-                if latest.is_none_or(|latest| latest.settings.expect != desired.settings.expect) {
+                if latest.is_none_or(|latest| latest.expect() != desired.expect()) {
                     self.next = Some(desired);
                 }
             }
@@ -250,9 +258,13 @@ impl Follower<'_> {
         let manifests = self.objects.manifests()?;
         let base = &self.base;
         let choice = Choice {
-            route: base.route.as_deref(),
-            host: base.host.as_deref(),
-            path: base.url.as_deref().and_then(crate::manifest::path_of),
+            route: base.promise.route.as_deref(),
+            host: base.request.host.as_deref(),
+            path: base
+                .request
+                .url
+                .as_deref()
+                .and_then(crate::manifest::path_of),
             step: None,
         };
         let expectation = manifests.expectation(choice, None)?;
@@ -277,7 +289,7 @@ impl Follower<'_> {
         let earlier = self.steps.iter().chain(current);
         let earlier: Vec<&ShareReport> = earlier.flat_map(|step| &step.expected).collect();
         let mut base = self.base.clone();
-        base.backend.retain(|mapping| {
+        base.promise.backend.retain(|mapping| {
             let label = mapping.split('=').next().unwrap_or_default().trim();
             let is_gone = split.position(label).is_none();
             !(is_gone && earlier.iter().any(|share| share.label == label))
@@ -307,25 +319,23 @@ impl Follower<'_> {
         step.report.tests += 1;
         let parts = (step.report.tests * (step.report.tests + 1)) as f64;
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        let plan = Settings {
-            alpha: Some((self.base.alpha.unwrap_or(0.001) / parts).max(LEAST_ALPHA)),
-            sequential: Some(true),
-            max_duration: left.map(|left| left.max(TICK)),
-            ..step.desired.settings.clone()
-        }
-        .plan()?;
+        let mut settings = step.desired.settings.clone();
+        settings.promise.alpha = Some((self.base.promise.alpha() / parts).max(LEAST_ALPHA));
+        settings.budget.sequential = true;
+        settings.pace.max_duration = left.map(|left| left.max(TICK));
+        let plan = settings.plan()?;
         let begun = step.asked_at.elapsed().as_secs_f64();
         let registry = PodRegistry::shared(plan.mappings.clone());
         let halt = Arc::new(Notify::new());
         let mut taken = Ok(());
         let mut is_stopped = false;
-        let expect = step.desired.settings.expect.clone();
+        let expect = step.desired.expect().map(str::to_owned);
         let measured = load::measure_until(&plan, &registry, &halt, &mut |_| {
             while let Ok(event) = self.events.try_recv() {
                 let event = self.take(event);
                 taken = std::mem::replace(&mut taken, Ok(())).and(event);
             }
-            self.next.take_if(|next| next.settings.expect == expect);
+            self.next.take_if(|next| next.expect() == expect.as_deref());
             if (self.next.is_some() || taken.is_err()) && !is_stopped {
                 is_stopped = true;
                 halt.notify_one();
@@ -376,7 +386,7 @@ impl Follower<'_> {
         } = &step.report;
         self.judged.push(JudgedCheck {
             name: format!("step {number} ({expect})"),
-            alpha: self.base.alpha.unwrap_or(0.001),
+            alpha: self.base.promise.alpha(),
             verdict: *verdict,
             p_value: step.p_value,
         });

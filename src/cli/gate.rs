@@ -14,9 +14,7 @@ pub(super) fn run(args: &GateArgs) -> Result<ExitStatus, CommandError> {
         return derive::run_all(args);
     }
     let config = checks::configuration(args.config.as_deref())?;
-    let is_one_check = args.criterion.expectation.expect.is_some()
-        || args.criterion.expectation.expect_even.is_some()
-        || !args.criterion.expectation.expect_from.is_empty();
+    let is_one_check = args.settings.expectation.is_given();
     let has_checks = |config: &Config| !is_one_check && !config.is_one_check();
     if !args.check.is_empty() && !config.as_ref().is_some_and(has_checks) {
         return Err(CommandError::usage(if is_one_check {

@@ -42,11 +42,9 @@ pub(super) struct LintArgs {
 pub(super) fn run(args: &LintArgs) -> Result<ExitStatus, CommandError> {
     refuse_to_replace_manifests(args)?;
     let documents = Documents::of_json(args.json.as_deref())?;
-    let settings = Settings {
-        alpha: args.alpha,
-        tolerance: args.tolerance,
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
+    settings.promise.alpha = args.alpha;
+    settings.promise.tolerance = args.tolerance;
     // What is wrong with --alpha or --tolerance is told before any file is read.
     let any = Split::new([("a", 1.0), ("b", 1.0)]).map_err(CommandError::usage)?;
     settings.claim(any)?;

@@ -78,41 +78,31 @@ pub(super) fn findings(
 
 /// Settings with what the manifests of `--expect-from` say of them.
 pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>), CommandError> {
-    if settings.expect_from.is_empty() {
-        if settings.route.is_some() {
+    let expected = &settings.expectation;
+    if expected.expect_from.is_empty() {
+        if settings.promise.route.is_some() {
             return Err(CommandError::usage(
                 "--route chooses among the routes of --expect-from, which is missing",
             ));
         }
-        if settings.step.is_some() {
+        if expected.step.is_some() {
             return Err(CommandError::usage(
                 "--step chooses a step of a rollout in --expect-from, which is missing",
             ));
         }
         return Ok((settings, None));
     }
-    let manifests = read("--expect-from", &settings.expect_from)?;
+    let manifests = read("--expect-from", &expected.expect_from)?;
     tell_passed_over(&manifests);
-    if settings.expect.is_none()
-        && let Some(asked) = settings.expect_even.clone()
-    {
-        return even(&asked, settings, &manifests);
+    if expected.is_even_alone() {
+        return even(settings, &manifests);
     }
-    let expected = settings.expect.as_ref().map(|_| settings.split());
-    let expected = expected.transpose()?;
-    let path = settings.url.as_deref().and_then(crate::manifest::path_of);
-    let choice = Choice {
-        route: settings.route.as_deref(),
-        host: settings.host.as_deref(),
-        path,
-        step: settings.step,
-    };
-    let (expectation, pods) = match settings.expect_even {
-        Some(_) => manifests.pods_within(choice, expected.as_ref())?,
-        None => (
-            manifests.expectation(choice, expected.as_ref())?,
-            Vec::new(),
-        ),
+    let split = expected.expect.as_ref().map(|_| settings.split());
+    let split = split.transpose()?;
+    let choice = choice(&settings);
+    let (expectation, pods) = match expected.expect_even {
+        Some(_) => manifests.pods_within(choice, split.as_ref())?,
+        None => (manifests.expectation(choice, split.as_ref())?, Vec::new()),
     };
     // Where backends are called as the manifests call them, the source ends with the same split.
     let split = expectation.split.to_string();
@@ -132,9 +122,20 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
     ))
 }
 
+/// Which of the manifests' routes and steps is meant.
+fn choice(settings: &Settings) -> Choice<'_> {
+    let request = &settings.request;
+    Choice {
+        route: settings.promise.route.as_deref(),
+        host: request.host.as_deref(),
+        path: request.url.as_deref().and_then(manifest::path_of),
+        step: settings.expectation.step,
+    }
+}
+
 /// Settings with the pods of each backend of `split`, as the manifests count them.
 fn even_within(
-    settings: Settings,
+    mut settings: Settings,
     split: &Split,
     pods: &[Option<Pods>],
 ) -> Result<Settings, CommandError> {
@@ -149,7 +150,7 @@ fn even_within(
             None => unknown.push(label.as_str()),
         }
     }
-    let expect_even = match settings.expect_even {
+    let expect_even = match settings.expectation.expect_even.take() {
         Some(ExpectEven::Backends(given)) => {
             for (label, number, pods) in &known {
                 let is_other =
@@ -191,35 +192,25 @@ fn even_within(
     let names = known
         .into_iter()
         .map(|(label, _, pods)| (label, pods.names.clone()));
-    Ok(Settings {
-        expect_even: Some(expect_even),
-        pods_by_backend: names.collect(),
-        ..settings
-    })
+    settings.expectation.expect_even = Some(expect_even);
+    settings.manifests.pods_by_backend = names.collect();
+    Ok(settings)
 }
 
 /// Settings with the pods of the manifests, and with the route to them where there is one.
 fn even(
-    asked: &ExpectEven,
     settings: Settings,
     manifests: &Manifests,
 ) -> Result<(Settings, Option<Resolved>), CommandError> {
-    let path = settings.url.as_deref().and_then(crate::manifest::path_of);
-    let choice = Choice {
-        route: settings.route.as_deref(),
-        host: settings.host.as_deref(),
-        path,
-        step: settings.step,
-    };
-    let (pods, expectation) = manifests.pods(choice)?;
+    let (pods, expectation) = manifests.pods(choice(&settings))?;
     let Some(pods) = pods else {
         return Err(CommandError::usage(
             "--expect-from: the manifests have no Pods, EndpointSlices or workloads with replicas to count: say how \
              many there are with --expect-even=N",
         ));
     };
-    let number = match asked {
-        ExpectEven::Pods(number) if number.get() != pods.number => {
+    let number = match settings.expectation.expect_even {
+        Some(ExpectEven::Pods(number)) if number.get() != pods.number => {
             return Err(CommandError::usage(format!(
                 "--expect-even={number}, but {} of the manifests are {}: drop one of them",
                 pods.source, pods.number
@@ -233,18 +224,16 @@ fn even(
         "expecting equal shares of {number} pods: {} of the manifests",
         pods.source
     )));
-    let routed = match expectation {
+    let mut settings = match expectation {
         Some(found) => found.settings(settings).map_err(CommandError::usage)?,
         None => settings,
     };
-    let settings = Settings {
-        expect: None,
-        expect_from: Vec::new(),
-        expect_even: Some(ExpectEven::Pods(number)),
-        backend: Vec::new(),
-        pods: pods.names,
-        ..routed
-    };
+    let expected = &mut settings.expectation;
+    expected.expect = None;
+    expected.expect_from.clear();
+    expected.expect_even = Some(ExpectEven::Pods(number));
+    settings.promise.backend.clear();
+    settings.manifests.pods = pods.names;
     Ok((settings, None))
 }
 

@@ -24,7 +24,7 @@ use crate::verdict::{self, Outcome};
 /// The expected split, with a warning when its weights are relative and were typed as they are.
 pub(super) fn expected(settings: &Settings) -> Result<Split, CommandError> {
     let split = settings.split()?;
-    if split.is_relative() && settings.expect_from.is_empty() {
+    if split.is_relative() && settings.expectation.expect_from.is_empty() {
         let shares = format::shares(&split);
         output::warn(&format!(
             "the weights of --expect sum to neither 1 nor 100; taken as {shares}"

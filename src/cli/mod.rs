@@ -35,7 +35,6 @@ mod probe;
 mod serve;
 mod shard;
 mod suggestion;
-mod value;
 
 use std::fs::File;
 use std::path::Path;

@@ -12,16 +12,26 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use anstream::ColorChoice;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::CommandError;
-use super::value::ColorArg;
 use crate::report::escape::workflow_log;
 pub(super) use documents::{DocumentArgs, Documents};
 pub(super) use progress::ProgressBar;
 use reports::Destination;
 pub(super) use reports::Outputs;
 pub(super) use sink::Sink;
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ColorArg {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
 
 /// Where reports go and how the terminal is used; shared by every command that reports.
 #[derive(Debug, Clone, Args)]

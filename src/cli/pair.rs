@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::plan::config::{Check, Config};
 use crate::plan::pace::Rate;
 use crate::plan::quantity;
-use crate::plan::settings::{Settings, SettingsError};
+use crate::plan::settings::{PaceOptions, SettingsError};
 use crate::report::pair::{PairReport, PairsReport};
 use crate::tally::pods::PodRegistry;
 use crate::verdict::checks::{self as together, JudgedCheck};
@@ -133,23 +133,23 @@ pub(super) fn run(
 
 /// What one part of a check sends to the ingress at `url`, which `side` gives.
 fn plan(args: &PairArgs, check: &Check, (side, url): (&str, &str)) -> Result<Plan, CommandError> {
-    let own = check.settings.clone();
-    let settings = Settings {
-        url: Some(url.to_owned()),
-        alpha: args.alpha,
-        tolerance: args.tolerance,
-        requests: args.requests,
+    let mut settings = check.settings.clone();
+    settings.request.url = Some(url.to_owned());
+    settings.request.header.extend_from_slice(&args.header);
+    settings.promise.alpha = args.alpha;
+    settings.promise.tolerance = args.tolerance;
+    settings.promise.backend.extend_from_slice(&args.backend);
+    settings.identification.identify.clone_from(&args.identify);
+    settings.budget.requests = args.requests;
+    settings.pace = PaceOptions {
         max_duration: args.max_duration,
-        concurrency: args.concurrency,
         rate: args.rate,
-        timeout: args.timeout,
-        insecure: args.insecure.then_some(true),
-        cacert: args.cacert.clone(),
-        header: [own.header, args.header.clone()].concat(),
-        backend: [own.backend, args.backend.clone()].concat(),
-        identify: args.identify.clone(),
-        ..own
+        concurrency: args.concurrency,
+        ..settings.pace
     };
+    settings.connection.timeout = args.timeout;
+    settings.connection.insecure = args.insecure;
+    settings.connection.cacert.clone_from(&args.cacert);
     let mut plan = settings.plan().map_err(|error| match &error {
         SettingsError::Target(_) => CommandError::usage(format!("{side}: {error}")),
         _ => error.into(),

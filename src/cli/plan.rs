@@ -16,7 +16,7 @@ use crate::exit::ExitStatus;
 use crate::format::{percent, points, shares, time};
 use crate::plan::pace::Rate;
 use crate::plan::quantity;
-use crate::plan::settings::{ExpectEven, Settings};
+use crate::plan::settings::ExpectEven;
 use crate::report::forecast::{
     ForecastBackend, ForecastReport, PowerRow, SCHEMA_VERSION, ToleranceRow,
 };
@@ -64,10 +64,10 @@ const EVEN_TOLERANCES: [f64; 5] = [0.05, 0.1, 0.2, 0.3, 0.5];
 
 /// Plans a run and prints what to expect of it.
 pub(super) fn run(args: &PlanArgs) -> Result<ExitStatus, CommandError> {
-    let settings = args.criterion.over(Settings::default());
+    let settings = args.criterion.settings();
     settings.refuse_idle(&settings)?;
     let (settings, _) = manifests::resolve(settings)?;
-    if settings.expect_even == Some(ExpectEven::WhoAnswers) {
+    if settings.expectation.expect_even == Some(ExpectEven::WhoAnswers) {
         return Err(CommandError::usage(
             "--expect-even: nothing is sent that could count the pods: say how many there are with --expect-even=N",
         ));

@@ -159,8 +159,8 @@ mod tests {
     use super::*;
     use crate::plan::settings::Settings;
 
-    fn plan(table: serde_json::Value) -> Plan {
-        let settings: Settings = serde_json::from_value(table).unwrap();
+    fn plan(table: &serde_json::Value) -> Plan {
+        let settings = Settings::read(|| table).unwrap();
         settings.plan().unwrap()
     }
 
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn more_fresh_connections_than_ports_are_a_shortage_unless_they_are_spread_over_time() {
         let fresh = json!({"expect": "a=1", "requests": 50_000});
-        let found = shortage(&plan(fresh), 28_232);
+        let found = shortage(&plan(&fresh), 28_232);
         assert_eq!(
             found,
             Some(PortShortage {
@@ -206,22 +206,22 @@ mod tests {
             json!({"expect": "a=1", "requests": 50_000, "requests_per_connection": 10}),
             json!({"expect": "a=1", "requests": 50_000, "rate": "400/s"}),
         ] {
-            assert_eq!(shortage(&plan(enough.clone()), 28_232), None, "{enough}");
+            assert_eq!(shortage(&plan(&enough), 28_232), None, "{enough}");
         }
         let fast = json!({"expect": "a=1", "requests": 50_000, "rate": "500/s"});
-        assert!(shortage(&plan(fast), 28_232).is_some());
+        assert!(shortage(&plan(&fast), 28_232).is_some());
     }
 
     #[test]
     fn loopback_is_known_by_name_and_by_address() {
         for url in ["http://localhost/", "http://127.3.2.1/", "http://[::1]/"] {
             assert!(
-                is_loopback(&plan(json!({"expect": "a=1", "url": url}))),
+                is_loopback(&plan(&json!({"expect": "a=1", "url": url}))),
                 "{url}"
             );
         }
         assert!(!is_loopback(&plan(
-            json!({"expect": "a=1", "url": "http://shop.example/"})
+            &json!({"expect": "a=1", "url": "http://shop.example/"})
         )));
     }
 }

@@ -310,8 +310,8 @@ mod tests {
     use super::*;
     use crate::plan::settings::Settings;
 
-    fn sessions_of(table: serde_json::Value) -> (SessionLoop, Sessions) {
-        let settings: Settings = serde_json::from_value(table).unwrap();
+    fn sessions_of(table: &serde_json::Value) -> (SessionLoop, Sessions) {
+        let settings = Settings::read(|| table).unwrap();
         let plan = settings.plan().unwrap();
         let source = SessionSource::new(&plan, plan.claim.sessions.as_ref().unwrap());
         (SessionLoop::new(Arc::new(source)), Sessions::default())
@@ -326,7 +326,7 @@ mod tests {
     }
 
     /// What the next request carries of cookies after one response with these `Set-Cookie` headers.
-    fn carried(table: serde_json::Value, set: &[&'static str]) -> String {
+    fn carried(table: &serde_json::Value, set: &[&'static str]) -> String {
         let (mut session, mut sessions) = sessions_of(table);
         assert!(session.goes_on());
         for text in set {
@@ -360,7 +360,7 @@ mod tests {
             ("/betamax", &["a=1; Path=/beta"], ""),
             ("/", &["nonsense", "=x", ""], ""),
         ] {
-            assert_eq!(carried(at(path), set), expected, "{path} {set:?}");
+            assert_eq!(carried(&at(path), set), expected, "{path} {set:?}");
         }
     }
 
@@ -369,7 +369,7 @@ mod tests {
         let table = json!({"expect": "a=1,b=1", "expect_sticky": "cookie:route",
             "cookie": ["canary=never", "route=old"]});
         assert_eq!(
-            carried(table, &["route=new", "other=1"]),
+            carried(&table, &["route=new", "other=1"]),
             "canary=never; route=new"
         );
     }
@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn a_header_is_sent_back_with_its_value() {
         let table = json!({"expect": "a=1,b=1", "expect_sticky": "header:x-session"});
-        let (mut session, mut sessions) = sessions_of(table);
+        let (mut session, mut sessions) = sessions_of(&table);
         assert!(session.goes_on());
         let headers = responded(&[("x-session", "7"), ("set-cookie", "a=1")]);
         session.receive(Headers::from(&headers), &mut sessions);
@@ -390,7 +390,7 @@ mod tests {
     #[test]
     fn sessions_end_after_their_follow_ups_and_one_without_a_beginning_is_replaced() {
         let table = json!({"expect": "a=1,b=1", "expect_sticky": true, "requests": 6});
-        let (mut session, mut sessions) = sessions_of(table);
+        let (mut session, mut sessions) = sessions_of(&table);
         let pod = |group: u16| Some((PodId(group), usize::from(group)));
         for answered in [None, pod(0), pod(0), pod(1), pod(1), pod(1), None] {
             assert!(session.goes_on());

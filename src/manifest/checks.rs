@@ -12,7 +12,6 @@ use super::route::{Backend, PodsOf, Route};
 use super::table::Table;
 use super::{ManifestError, Manifests, sets};
 use crate::plan::config::Config;
-use crate::plan::settings::Settings;
 
 /// A check, by the keys of `lbtest.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -80,12 +79,9 @@ impl DerivedCheck {
         let config = Config::parse("the check", &format!("[[check]]\n{text}"));
         let place = format!("the check, line 1: check '{}': ", self.name);
         let config = config.map_err(|error| error.to_string().replacen(&place, "", 1))?;
-        for check in config.check {
-            let settings = Settings {
-                url: Some("http://localhost/".to_owned()),
-                ..check.settings
-            };
-            settings.plan().map_err(|error| error.to_string())?;
+        for mut check in config.check {
+            check.settings.request.url = Some("http://localhost/".to_owned());
+            check.settings.plan().map_err(|error| error.to_string())?;
         }
         Ok(())
     }

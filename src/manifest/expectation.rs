@@ -125,27 +125,26 @@ impl Expectation {
     ///
     /// # Errors
     /// A `--backend` text that is no mapping.
-    pub fn settings(&self, settings: Settings) -> Result<Settings, MappingError> {
-        let url = settings
-            .url
-            .clone()
-            .unwrap_or_else(|| "localhost".to_owned());
-        let url = match &self.path {
+    pub fn settings(&self, mut settings: Settings) -> Result<Settings, MappingError> {
+        let request = &mut settings.request;
+        let url = request.url.take();
+        let url = url.unwrap_or_else(|| "localhost".to_owned());
+        request.url = Some(match &self.path {
             Some(path) if path_of(&url).is_none() && !self.is_grpc => {
                 format!("{}{path}", url.strip_suffix('/').unwrap_or(&url))
             }
             _ => url,
-        };
-        let own = self.is_grpc.then(|| self.method()).flatten();
-        Ok(Settings {
-            is_nginx_canary: self.is_nginx_canary,
-            grpc: settings.grpc.clone().or(own),
-            expect: Some(self.split.to_string()),
-            url: Some(url),
-            host: settings.host.clone().or_else(|| self.host.clone()),
-            backend: self.backends(&settings.backend)?,
-            ..settings
-        })
+        });
+        if self.is_grpc && request.grpc.is_none() {
+            request.grpc = self.method();
+        }
+        if request.host.is_none() {
+            request.host.clone_from(&self.host);
+        }
+        settings.expectation.expect = Some(self.split.to_string());
+        settings.promise.backend = self.backends(&settings.promise.backend)?;
+        settings.manifests.is_nginx_canary = self.is_nginx_canary;
+        Ok(settings)
     }
 
     /// What a route of gRPC calls takes, as `SERVICE/METHOD`; `None` where it leaves the method open.
@@ -235,12 +234,10 @@ mod tests {
             (Some("http://a/own"), "http://a/own"),
             (Some("http://a/?q=1"), "http://a/?q=1"),
         ] {
-            let settings = Settings {
-                url: url.map(str::to_owned),
-                ..Settings::default()
-            };
+            let mut settings = Settings::default();
+            settings.request.url = url.map(str::to_owned);
             let settings = expectation(&[]).settings(settings).unwrap();
-            assert_eq!(settings.url.as_deref(), Some(expected), "{url:?}");
+            assert_eq!(settings.request.url.as_deref(), Some(expected), "{url:?}");
         }
     }
 
@@ -252,13 +249,11 @@ mod tests {
             "v2=app-v2",
             "v2=app-v2-0",
         ]);
-        let settings = Settings {
-            backend: vec!["v1=app-v2*".to_owned()],
-            ..Settings::default()
-        };
+        let mut settings = Settings::default();
+        settings.promise.backend = vec!["v1=app-v2*".to_owned()];
         let settings = found.settings(settings).unwrap();
         assert_eq!(
-            settings.backend,
+            settings.promise.backend,
             ["v1=app-v2*", "v1=app", "v1=app-6f79ff6b8d-fmzvc"]
         );
     }

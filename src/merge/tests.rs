@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
 
 use super::*;
 use crate::measured::Measured;
@@ -66,11 +67,8 @@ fn seen(requests: u64, random: &mut ChaCha8Rng, v2: impl Fn(u64) -> f64) -> Vec<
 }
 
 fn settings(keep_alive: bool) -> Settings {
-    Settings {
-        expect: Some("v1=70,v2=30".to_owned()),
-        keep_alive: keep_alive.then_some(true),
-        ..Settings::default()
-    }
+    let table = json!({"expect": "v1=70,v2=30", "keep_alive": keep_alive});
+    Settings::read(|| &table).unwrap()
 }
 
 /// What a machine tells that met these answers; `size` of them on each connection.

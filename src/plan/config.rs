@@ -86,7 +86,7 @@ impl Config {
         };
         source.known_keys::<Settings>("[target]", &target)?;
         let mut config = Self {
-            target: source.read(&target, 0..0)?,
+            target: source.settings(&target, 0..0)?,
             check: Vec::new(),
             serve: serve(&source, &root)?,
             file: file.to_owned(),
@@ -105,7 +105,7 @@ impl Config {
             idle.map_err(|error| config.refused(check, &error))?;
         }
         // What comes from manifests is known when they are read.
-        let is_whole = |check: &&Check| check.settings.expect_from.is_empty();
+        let is_whole = |check: &&Check| check.settings.expectation.expect_from.is_empty();
         for check in config.check.iter().filter(is_whole) {
             config.plan(check)?;
         }
@@ -151,11 +151,7 @@ impl Config {
 
     /// Whether `[target]` by itself describes a check, and there is no other.
     pub fn is_one_check(&self) -> bool {
-        let target = &self.target;
-        self.check.is_empty()
-            && (target.expect.is_some()
-                || target.expect_even.is_some()
-                || !target.expect_from.is_empty())
+        self.check.is_empty() && self.target.expectation.is_given()
     }
 }
 
@@ -206,7 +202,7 @@ fn check(
         let what = "a [[check]] has no name: add one, such as name = \"canary\"";
         return Err(source.error(Some(start), what));
     }
-    let asked = source.read(&settings, item.span())?;
+    let asked = source.settings(&settings, item.span())?;
     for (key, value) in target {
         if !settings.contains_key(key) {
             settings.insert(key.clone(), value.clone());
@@ -224,7 +220,7 @@ fn check(
     }
     Ok(Check {
         own,
-        settings: source.read(&settings, item.span())?,
+        settings: source.settings(&settings, item.span())?,
         asked,
         line: source.line(start),
     })

@@ -76,7 +76,8 @@ impl Mark {
 impl Settings {
     /// Whether the pods' own logs are to tell who answered.
     pub fn wants_marks(&self) -> bool {
-        self.identify.iter().any(|rule| rule == RULE)
+        let rules = &self.identification.identify;
+        rules.iter().any(|rule| rule == RULE)
     }
 
     /// The plan of a marked run: the only shard of one, whose answers are counted elsewhere.
@@ -85,21 +86,19 @@ impl Settings {
     /// Settings that are no plan, or that ask for what is not known before the logs are read.
     pub fn plan_marked(&self) -> Result<Plan, MarkError> {
         let others = [
-            ("a further rule", self.identify.len() > 1),
-            ("--expect-even", self.expect_even.is_some()),
-            ("--sequential", self.sequential == Some(true)),
-            ("--expect-sticky", self.expect_sticky.is_some()),
-            ("--wait-ready", self.wait_ready.is_some()),
-            ("--max-p99", !self.max_p99.is_empty()),
-            ("--max-error", !self.max_error.is_empty()),
+            ("a further rule", self.identification.identify.len() > 1),
+            ("--expect-even", self.expectation.expect_even.is_some()),
+            ("--sequential", self.budget.sequential),
+            ("--expect-sticky", self.gates.expect_sticky.is_some()),
+            ("--wait-ready", self.budget.wait_ready.is_some()),
+            ("--max-p99", !self.gates.max_p99.is_empty()),
+            ("--max-error", !self.gates.max_error.is_empty()),
         ];
         if let Some((flag, _)) = others.into_iter().find(|&(_, is_given)| is_given) {
             return Err(MarkError::Unknown(flag));
         }
-        let unnamed = Self {
-            identify: Vec::new(),
-            ..self.clone()
-        };
+        let mut unnamed = self.clone();
+        unnamed.identification.identify.clear();
         let mut plan = unnamed.plan_shard(Shard::new(0, 1)?)?;
         if !plan.load.connection_use.is_fresh() {
             return Err(MarkError::Connections);
@@ -124,7 +123,7 @@ mod tests {
         let mut table = json!({"expect": "v1=70,v2=30", "identify": "logs"});
         let more = more.as_object().unwrap().clone();
         table.as_object_mut().unwrap().extend(more);
-        let settings: Settings = serde_json::from_value(table).unwrap();
+        let settings = Settings::read(|| &table).unwrap();
         assert!(settings.wants_marks());
         settings.plan_marked()
     }

@@ -1,303 +1,166 @@
 //! What a run was asked for, as it was written, whoever wrote it: the command line, a table of
 //! `lbtest.toml`, or a manifest.
 //!
-//! Every setting is optional; [`Settings::plan`] is the one place where settings become a [`Plan`], with their
-//! defaults. A new setting is a field here, a flag in `cli::options`, its line in the flags' `over`, and its
-//! use in what [`Settings::plan`] calls; the configuration file and its schema follow.
+//! An option is a field of the group of its subject, in a file of this folder: its flag, its key and their help, who
+//! wins, its default and its effect stand there. Every option may be left out; [`Settings::plan`] is the one place
+//! where settings become a [`Plan`].
 
-mod claim;
+/// `over` of a group: an option that is not given is taken from below; of options that exclude each other (`a | b`) all
+/// are, or none where one is given. A list replaces what is below, it does not add to it.
+macro_rules! over {
+    ($($($option:ident)|+),+ $(,)?) => {
+        /// These options over others.
+        pub(in crate::plan) fn over(mut self, lower: Self) -> Self {
+            let Self { $($($option),+),+ } = lower;
+            $(if $($crate::plan::settings::is_left_out(&self.$option))&&+ {
+                $(self.$option = $option;)+
+            })+
+            self
+        }
+    };
+}
+
 mod connection;
 mod error;
-mod even;
+mod expectation;
 mod file;
+mod gates;
 mod grpc;
+mod identification;
 mod idle;
 mod load;
+mod promise;
 pub(super) mod read;
 mod request;
 mod tcp;
 
-use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
-use std::time::Duration;
-
+use clap::Args;
 use http::header::HOST;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::Plan;
-use super::pace::Rate;
-use super::preparation::Warmup;
-use crate::claim::stickiness::SessionBy;
-use crate::claim::{Claim, Criterion};
-use crate::identity::assignment::Mappings;
-use crate::identity::rule::Rules;
-use crate::split::Split;
 use crate::stats::judge::Judge;
+pub use connection::{ConnectionOptions, SharingOptions};
 pub use error::SettingsError;
-pub use even::ExpectEven;
-use read::{Quantity, Texts};
+pub use expectation::{ExpectEven, ExpectationOptions};
+pub use gates::GateOptions;
+pub use identification::IdentificationOptions;
+pub use load::{BudgetOptions, PaceOptions};
+pub use promise::PromiseOptions;
+pub use request::RequestOptions;
+
+/// The heading of options that say who answered.
+const IDENTIFICATION: &str = "Identification";
 
 // Texts that need the rest of the settings to be understood (weights, mappings, limits, headers) stay texts until
-// `Settings::plan`; `None` and empty lists leave the default.
+// `Settings::plan`; `None`, `false` and empty lists leave the default.
 /// What is sent and what is promised; what is left out has its default.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[schemars(rename = "Target")]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Clone, Default, PartialEq, Args, JsonSchema)]
+#[schemars(rename = "Target", deny_unknown_fields)]
 pub struct Settings {
+    /// What is expected.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub expectation: ExpectationOptions,
+    /// What a verdict promises, and of whom.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub promise: PromiseOptions,
+    /// Where requests go, and what each of them says.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub request: RequestOptions,
+    /// How a response tells which pod answered.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub identification: IdentificationOptions,
+    /// How much is sent, and what is waited for.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub budget: BudgetOptions,
+    /// How fast it is sent, and for how long at most.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub pace: PaceOptions,
+    /// How many requests share a connection.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub sharing: SharingOptions,
+    /// How connections are made.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub connection: ConnectionOptions,
+    /// What else a run can fail by.
+    #[command(flatten)]
+    #[schemars(flatten)]
+    pub gates: GateOptions,
+    /// What manifests say besides.
+    #[arg(skip)]
+    #[schemars(skip)]
+    pub manifests: FromManifests,
+}
+
+/// What only manifests can say.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FromManifests {
     /// Whether the split comes from a canary of ingress-nginx.
-    #[serde(skip)]
     pub is_nginx_canary: bool,
-    /// Where the ingress listens.
-    pub url: Option<String>,
-    /// Host header (default: the URL's authority).
-    pub host: Option<String>,
-    /// Path and query of the requests (default: the URL's).
-    pub path: Option<String>,
-    /// Expected weights of the backends, such as "v1=70,v2=30" or {v1 = 70, v2 = 30}; 0 means "must get nothing".
-    #[serde(deserialize_with = "read::weights")]
-    #[schemars(with = "Texts")]
-    pub expect: Option<String>,
-    /// How many pods are to share the requests equally, in place of a split or, by backend, beside it; `true` for those
-    /// that answer.
-    #[serde(deserialize_with = "even::read")]
-    #[schemars(with = "even::Written")]
-    pub expect_even: Option<ExpectEven>,
-    /// The names of these pods, where manifests say them.
-    #[serde(skip)]
+    /// The names of the pods that are to share the requests equally.
     pub pods: Vec<String>,
     /// The same of the backends of a split, by label.
-    #[serde(skip)]
     pub pods_by_backend: Vec<(String, Vec<String>)>,
-    /// The smallest deviation from an equal share, in percent of it, that a PASS rules out (default: 20%).
-    #[serde(deserialize_with = "read::percentage")]
-    #[schemars(with = "Quantity")]
-    pub even_tolerance: Option<f64>,
-    /// Manifests that say the split, host, path and pods: files, folders, "-" for standard input, or "kubectl:NAMESPACE"; one or a list.
-    #[serde(deserialize_with = "read::texts")]
-    #[schemars(with = "Texts")]
-    pub expect_from: Vec<String>,
-    /// Which route of the manifests is meant: "NAMESPACE/NAME" or "NAMESPACE/NAME/RULE".
-    pub route: Option<String>,
-    /// Which step of a Rollout or a Flagger Canary is meant, from 1 (default: what its status says).
-    #[serde(deserialize_with = "read::small_count")]
-    #[schemars(with = "Quantity")]
-    pub step: Option<NonZeroUsize>,
-    /// Promised error rate: a correct split fails, and one off by the tolerance passes, at most this often.
-    #[serde(deserialize_with = "read::error_rate")]
-    #[schemars(with = "Quantity")]
-    pub alpha: Option<f64>,
-    /// The smallest shift, in percentage points, that a PASS rules out.
-    #[serde(deserialize_with = "read::percentage_points")]
-    #[schemars(with = "Quantity")]
-    pub tolerance: Option<f64>,
-    /// What PASS claims.
-    pub judge: Option<Judge>,
-    /// The percentage of responses without an identity above which a run cannot pass.
-    #[serde(deserialize_with = "read::percentage")]
-    #[schemars(with = "Quantity")]
-    pub max_unattributed: Option<f64>,
-    /// Which workload (name or glob) is which backend: "v2=challenge-app-v2", a list of such, or {v2 = "challenge-app-v2"}.
-    #[serde(deserialize_with = "read::pairs")]
-    #[schemars(with = "Texts")]
-    pub backend: Vec<String>,
-    /// Seed of Monte Carlo and permutations.
-    pub seed: Option<u64>,
-    /// Requests that must be attributed (default: computed from the promise).
-    #[serde(deserialize_with = "read::count")]
-    #[schemars(with = "Quantity")]
-    pub requests: Option<NonZeroU64>,
-    /// Run for this long.
-    #[serde(deserialize_with = "read::duration")]
-    #[schemars(with = "Quantity")]
-    pub duration: Option<Duration>,
-    /// Give up after this long; a run cut short cannot pass.
-    #[serde(deserialize_with = "read::duration")]
-    #[schemars(with = "Quantity")]
-    pub max_duration: Option<Duration>,
-    /// Sent first and discarded: a time, such as "2s", or a number of requests, such as 500.
-    #[serde(deserialize_with = "read::warmup")]
-    #[schemars(with = "Quantity")]
-    pub warmup: Option<Warmup>,
-    /// Poll first, for this long at most, until every backend of positive weight has answered.
-    #[serde(deserialize_with = "read::duration")]
-    #[schemars(with = "Quantity")]
-    pub wait_ready: Option<Duration>,
-    /// Requests in flight at once.
-    #[serde(deserialize_with = "read::small_count")]
-    #[schemars(with = "Quantity")]
-    pub concurrency: Option<NonZeroUsize>,
-    /// Client threads (default: one a core).
-    #[serde(deserialize_with = "read::threads")]
-    #[schemars(with = "Quantity")]
-    pub threads: Option<NonZeroUsize>,
-    /// Open-loop pace of the whole run, such as "500/s" or "175/m" (default: as fast as responses come).
-    #[serde(deserialize_with = "read::rate")]
-    #[schemars(with = "Quantity")]
-    pub rate: Option<Rate>,
-    /// Requests a connection carries; 1 gives independent draws behind any balancer.
-    #[serde(deserialize_with = "read::count")]
-    #[schemars(with = "Quantity")]
-    pub requests_per_connection: Option<NonZeroU64>,
-    /// No limit on the requests of a connection.
-    pub keep_alive: Option<bool>,
-    /// Whether HTTP/2 is spoken: by ALPN over TLS, else by prior knowledge.
-    pub http2: Option<bool>,
-    /// Requests in flight at once on each connection (default: 1); more need `http2` and `keep_alive`.
-    #[serde(deserialize_with = "read::small_count")]
-    #[schemars(with = "Quantity")]
-    pub streams: Option<NonZeroUsize>,
-    /// Dials in place of others, "HOST1:PORT1:HOST2:PORT2" as curl takes them; one or a list.
-    #[serde(deserialize_with = "read::texts")]
-    #[schemars(with = "Texts")]
-    pub connect_to: Vec<String>,
-    /// The addresses of names, "HOST:PORT:ADDRESS,..." as curl takes them; one or a list.
-    #[serde(deserialize_with = "read::texts")]
-    #[schemars(with = "Texts")]
-    pub resolve: Vec<String>,
-    /// A Unix domain socket to dial.
-    pub unix_socket: Option<PathBuf>,
-    /// The name that TLS asks for (default: that of `host`, else the URL's).
-    pub sni: Option<String>,
-    /// Whether any certificate is accepted.
-    pub insecure: Option<bool>,
-    /// A PEM file with the only authorities that are trusted.
-    pub cacert: Option<PathBuf>,
-    /// A PEM file with the client's certificate, for an ingress that asks for one.
-    pub cert: Option<PathBuf>,
-    /// A PEM file with its private key (default: that of `cert`).
-    pub key: Option<PathBuf>,
-    /// Time allowed for one exchange.
-    #[serde(deserialize_with = "read::duration")]
-    #[schemars(with = "Quantity")]
-    pub timeout: Option<Duration>,
-    /// Time allowed for one dial.
-    #[serde(deserialize_with = "read::duration")]
-    #[schemars(with = "Quantity")]
-    pub connect_timeout: Option<Duration>,
-    /// Further headers: "X-Canary: always", a list of such, or {X-Canary = "always"}.
-    #[serde(deserialize_with = "read::headers")]
-    #[schemars(with = "Texts")]
-    pub header: Vec<String>,
-    /// Name and password for HTTP's basic authentication, "NAME:PASSWORD".
-    pub user: Option<String>,
-    /// What the User-Agent header says (default: lbtest/VERSION).
-    pub user_agent: Option<String>,
-    /// Cookies: "canary=always", a list of such, or {canary = "always"}.
-    #[serde(deserialize_with = "read::pairs")]
-    #[schemars(with = "Texts")]
-    pub cookie: Vec<String>,
-    /// Method.
-    pub method: Option<String>,
-    /// Body; "@FILE" stands for what a file holds.
-    pub data: Option<String>,
-    /// A file with the body, which is sent byte for byte.
-    pub data_file: Option<PathBuf>,
-    /// The method of unary gRPC calls, such as "grpc.health.v1.Health/Check", in place of plain requests.
-    pub grpc: Option<String>,
-    /// What is sent first on a connection of a tcp:// or tls:// URL; escapes are `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH`.
-    pub send: Option<String>,
-    /// How much of a response is read to identify the pod, such as "64KiB".
-    #[serde(deserialize_with = "read::bytes")]
-    #[schemars(with = "Quantity")]
-    pub max_body: Option<usize>,
-    /// The 99th latency percentile of a backend above which the run fails: "v2=200ms", a list of such, or {v2 = "200ms"}.
-    #[serde(deserialize_with = "read::pairs")]
-    #[schemars(with = "Texts")]
-    pub max_p99: Vec<String>,
-    /// The share of a backend's responses with a status of 500 or above (gRPC: one that blames the server) above which the run fails: "v2=1%", a list of such, or {v2 = "1%"}.
-    #[serde(deserialize_with = "read::pairs")]
-    #[schemars(with = "Texts")]
-    pub max_error: Vec<String>,
-    /// Stop as soon as the evidence is enough.
-    pub sequential: Option<bool>,
-    /// Whether sessions are to stay on their backends: true for sessions by whatever cookies the responses set,
-    /// "cookie:NAME" for one of them, "header:NAME" for a response header that is sent back.
-    #[serde(deserialize_with = "read::session_by")]
-    #[schemars(with = "read::Switch")]
-    pub expect_sticky: Option<SessionBy>,
-    /// How a response names its pod: REGEX on the body (group 1), header:NAME, trailer:NAME, `json:/pointer`,
-    /// field:3.1 (a protobuf message's), cert:cn or cert:san; one or a list.
-    #[serde(deserialize_with = "read::texts")]
-    #[schemars(with = "Texts")]
-    pub identify: Vec<String>,
+}
+
+fn is_left_out<T: Default + PartialEq>(option: &T) -> bool {
+    *option == T::default()
 }
 
 impl Settings {
-    /// The expected split.
+    /// Reads a table; each group of options passes over the keys of the others, and so over unknown ones.
     ///
     /// # Errors
-    /// There is none, or the text is none.
-    pub fn split(&self) -> Result<Split, SettingsError> {
-        let Some(pods) = self.expect_even.as_ref().filter(|_| self.expect.is_none()) else {
-            let text = self.expect.as_deref().ok_or(SettingsError::NoSplit)?;
-            return Ok(text.parse()?);
-        };
-        let others = [
-            ("--expect-from", !self.expect_from.is_empty()),
-            ("--backend", !self.backend.is_empty()),
-        ];
-        if let Some((flag, _)) = others.into_iter().find(|&(_, is_given)| is_given) {
-            return Err(SettingsError::EvenWith(flag));
-        }
-        let split = match pods {
-            _ if !self.pods.is_empty() => Split::of_named_pods(&self.pods),
-            ExpectEven::WhoAnswers => Split::of_pods(even::LEAST),
-            ExpectEven::Pods(pods) => Split::of_pods(*pods),
-            ExpectEven::Backends(_) => return Err(SettingsError::EvenWithoutSplit),
-        };
-        let split = split.map_err(SettingsError::Pods)?;
-        if split.len() < even::LEAST.get() {
-            return Err(SettingsError::EvenOfOne);
-        }
-        Ok(split)
-    }
-
-    /// That requests are split so, at the error rates that were asked for.
-    ///
-    /// # Errors
-    /// As [`Criterion::new`].
-    pub fn claim(&self, split: Split) -> Result<Claim, SettingsError> {
-        let criterion = Criterion::new(
-            &split,
-            self.alpha.unwrap_or(0.001),
-            self.tolerance_of(&split)?,
-            self.judge.unwrap_or_default(),
-            self.max_unattributed.unwrap_or(0.01),
-        )?;
-        self.within(Claim::new(split, criterion, self.seed()))
-    }
-
-    /// The smallest shift that a PASS rules out.
-    fn tolerance_of(&self, split: &Split) -> Result<f64, SettingsError> {
-        if !split.is_of_pods() {
-            return Ok(self.tolerance.unwrap_or(0.05));
-        }
-        Ok(self.relative_tolerance()? / split.len() as f64)
-    }
-
-    /// Which pods the user assigned to which backend of `split`.
-    ///
-    /// # Errors
-    /// As [`Mappings::parse`].
-    pub fn mappings(&self, split: &Split) -> Result<Mappings, SettingsError> {
-        if split.is_of_pods() {
-            return Ok(Mappings::of_each_pod());
-        }
-        let mappings = Mappings::parse(split.labels(), &self.backend)?;
-        Ok(if self.is_even_within() {
-            mappings.of_single_pods()
-        } else {
-            mappings
+    /// A value of the wrong kind.
+    pub fn read<'de, D: Deserializer<'de>>(table: impl Fn() -> D) -> Result<Self, D::Error> {
+        Ok(Self {
+            expectation: Deserialize::deserialize(table())?,
+            promise: Deserialize::deserialize(table())?,
+            request: Deserialize::deserialize(table())?,
+            identification: Deserialize::deserialize(table())?,
+            budget: Deserialize::deserialize(table())?,
+            pace: Deserialize::deserialize(table())?,
+            sharing: Deserialize::deserialize(table())?,
+            connection: Deserialize::deserialize(table())?,
+            gates: Deserialize::deserialize(table())?,
+            manifests: FromManifests::default(),
         })
     }
 
-    /// The seed of Monte Carlo and permutations.
-    pub fn seed(&self) -> u64 {
-        self.seed.unwrap_or(1)
+    /// These settings over others.
+    pub fn over(self, mut lower: Self) -> Self {
+        let own = &self.expectation;
+        if own.is_even_alone() {
+            lower.expectation.expect = None;
+            lower.expectation.expect_from.clear();
+            lower.promise.backend.clear();
+        } else if own.expect_even.is_none() && own.says_split() {
+            lower.expectation.expect_even = None;
+        }
+        Self {
+            expectation: self.expectation.over(lower.expectation),
+            promise: self.promise.over(lower.promise),
+            request: self.request.over(lower.request),
+            identification: self.identification.over(lower.identification),
+            budget: self.budget.over(lower.budget),
+            pace: self.pace.over(lower.pace),
+            sharing: self.sharing.over(lower.sharing),
+            connection: self.connection.over(lower.connection),
+            gates: self.gates.over(lower.gates),
+            manifests: lower.manifests,
+        }
     }
 
-    /// Validates the settings as a whole; reads the file of `cacert`.
+    /// Validates the settings as a whole; reads the files that they name.
     ///
     /// # Errors
     /// The first setting that cannot be used.
@@ -305,15 +168,16 @@ impl Settings {
         let split = self.split()?;
         let mappings = self.mappings(&split)?;
         let claim = self.claim(split)?;
-        if self.is_sequential() && claim.criterion.judge == Judge::Significance {
+        let sequential = self.budget.sequential;
+        if sequential && claim.criterion.judge == Judge::Significance {
             return Err(SettingsError::SequentialSignificance);
         }
         let (target, request) = self.target()?;
         let host = request.headers.get(HOST);
         let host = host.and_then(|host| host.to_str().ok());
-        let rules = Rules::parse(&self.identify)?.ignoring_host(host.unwrap_or_default());
+        let rules = self.identification.rules(host.unwrap_or_default())?;
         let connection_use = self.connection_use()?;
-        let streams = self.streams_over(target.protocol, connection_use)?;
+        let streams = self.sharing.streams_over(target.protocol, connection_use)?;
         let claim = self.with_limits_and_sessions(claim)?;
         let preparation = self.preparation(&claim);
         let budget = self.budget(&claim, preparation.discovers_pods)?;
@@ -328,35 +192,34 @@ impl Settings {
             claim,
             rules,
             mappings,
-            sequential: self.is_sequential(),
+            sequential,
             shard: None,
             run_id: None,
             snapshot: None,
             compares_connections: false,
             mark: None,
-            is_nginx_canary: self.is_nginx_canary,
+            is_nginx_canary: self.manifests.is_nginx_canary,
         })
-    }
-
-    fn is_sequential(&self) -> bool {
-        self.sequential.unwrap_or(false)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU64;
+    use std::time::Duration;
+
     use serde_json::{Value, json};
 
     use super::*;
     use crate::claim::Limit;
 
-    fn settings(table: Value) -> Result<Settings, serde_json::Error> {
-        serde_json::from_value(table)
+    fn settings(table: &Value) -> Result<Settings, serde_json::Error> {
+        Settings::read(|| table)
     }
 
     #[test]
     fn what_nobody_asked_for_has_its_default() {
-        let plan = settings(json!({"expect": "v1=70,v2=30"}))
+        let plan = settings(&json!({"expect": "v1=70,v2=30"}))
             .unwrap()
             .plan()
             .unwrap();
@@ -368,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_table_takes_numbers_the_texts_of_the_command_line_and_tables() {
-        let plan = settings(json!({
+        let plan = settings(&json!({
             "expect": {"v1": 70, "v2": "30%"},
             "tolerance": "10pp",
             "max_unattributed": 2,
@@ -399,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_of_the_wrong_kind_or_an_unknown_key_is_refused() {
+    fn a_value_of_the_wrong_kind_is_refused() {
         for table in [
             json!({"requests": 0}),
             json!({"requests": true}),
@@ -407,10 +270,58 @@ mod tests {
             json!({"header": 3}),
             json!({"identify": {"a": "b"}}),
             json!({"judge": "guess"}),
-            json!({"tolerence": 5}),
         ] {
-            assert!(settings(table.clone()).is_err(), "{table}");
+            assert!(settings(&table).is_err(), "{table}");
         }
+    }
+
+    #[test]
+    fn what_is_given_above_takes_the_place_of_what_is_below() {
+        for (above, below, expected) in [
+            (
+                json!({"header": "c: d"}),
+                json!({"header": ["a: b", "e: f"], "sequential": true}),
+                json!({"header": "c: d", "sequential": true}),
+            ),
+            (
+                json!({"data": "x"}),
+                json!({"data_file": "f", "host": "a"}),
+                json!({"data": "x", "host": "a"}),
+            ),
+            (
+                json!({"requests_per_connection": 3}),
+                json!({"keep_alive": true, "streams": 2}),
+                json!({"requests_per_connection": 3, "streams": 2}),
+            ),
+            (
+                json!({"cacert": "a"}),
+                json!({"insecure": true}),
+                json!({"cacert": "a"}),
+            ),
+            (
+                json!({"expect_from": "f"}),
+                json!({"expect_even": 3, "backend": "a=b"}),
+                json!({"expect_from": "f", "backend": "a=b"}),
+            ),
+            (
+                json!({"expect_even": 3}),
+                json!({"expect": "a=1", "expect_from": "f", "backend": "a=b", "seed": 2}),
+                json!({"expect_even": 3, "seed": 2}),
+            ),
+            (
+                json!({"expect_even": true, "expect": "a=1"}),
+                json!({"expect": "a=2", "backend": "a=b"}),
+                json!({"expect_even": true, "expect": "a=1", "backend": "a=b"}),
+            ),
+        ] {
+            let [typed, file, both] =
+                [&above, &below, &expected].map(|table| settings(table).unwrap());
+            assert_eq!(typed.over(file), both, "{above} over {below}");
+        }
+        let mut http1 = Settings::default();
+        http1.connection.http1 = true;
+        let merged = http1.over(settings(&json!({"http2": true})).unwrap());
+        assert!(!merged.connection.http2);
     }
 
     #[test]
@@ -432,7 +343,7 @@ mod tests {
             json!({"expect": "v1=1", "url": "https://x", "insecure": true, "cacert": "a.pem"}),
             json!({"expect": "v1=1", "url": "https://x", "cacert": "/nonexistent/a.pem"}),
         ] {
-            assert!(settings(table.clone()).unwrap().plan().is_err(), "{table}");
+            assert!(settings(&table).unwrap().plan().is_err(), "{table}");
         }
     }
 }

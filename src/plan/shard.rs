@@ -204,14 +204,17 @@ impl Settings {
     /// `Authorization` header, which no report should help to guess.
     pub fn digest(&self) -> String {
         let mut common = self.clone();
-        (common.concurrency, common.threads) = (None, None);
-        (common.connect_to, common.resolve) = (Vec::new(), Vec::new());
-        common.unix_socket = None;
+        (common.pace.concurrency, common.pace.threads) = (None, None);
+        let connection = &mut common.connection;
+        (connection.connect_to, connection.resolve) = (Vec::new(), Vec::new());
+        connection.unix_socket = None;
+        // It did its part where these settings were laid over others.
+        connection.http1 = false;
+        let request = &mut common.request;
         // The name alone, without the password.
-        common.user = common
-            .user
-            .and_then(|user| Some(user.split_once(':')?.0.to_owned()));
-        for header in &mut common.header {
+        let user = request.user.take();
+        request.user = user.and_then(|user| Some(user.split_once(':')?.0.to_owned()));
+        for header in &mut request.header {
             let name = header.split(':').next().unwrap_or_default();
             if name.trim().to_ascii_lowercase().ends_with("authorization") {
                 header.truncate(name.len());
@@ -279,44 +282,38 @@ mod tests {
     }
 
     fn settings() -> Settings {
-        Settings {
-            expect: Some("v1=70,v2=30".to_owned()),
-            ..Settings::default()
-        }
+        let mut settings = Settings::default();
+        settings.expectation.expect = Some("v1=70,v2=30".to_owned());
+        settings
     }
 
     #[test]
     fn requests_and_pace_are_of_the_whole_run() {
-        let asked = Settings {
-            requests: NonZeroU64::new(100),
-            rate: "80/m".parse().ok(),
-            ..settings()
-        };
+        let mut asked = settings();
+        asked.budget.requests = NonZeroU64::new(100);
+        asked.pace.rate = "80/m".parse().ok();
         let plan = asked.plan_shard(Shard::new(3, 8).unwrap()).unwrap();
         assert_eq!(plan.budget.requests.map(NonZeroU64::get), Some(13));
         assert_eq!(plan.load.rate.unwrap().to_string(), "10/m");
         assert_eq!(plan.load.concurrency.get(), 13);
-        assert_eq!(plan.shard.as_ref().unwrap().requests, asked.requests);
+        assert_eq!(plan.shard.as_ref().unwrap().requests, asked.budget.requests);
         assert_eq!((plan.place(0), plan.place(12)), (3, 99));
-        let sequential = Settings {
-            sequential: Some(true),
-            ..settings()
-        };
+        let mut sequential = settings();
+        sequential.budget.sequential = true;
         let refused = sequential.plan_shard(Shard::new(0, 8).unwrap());
         assert_eq!(refused.unwrap_err(), ShardError::Sequential);
     }
 
     #[test]
     fn the_digest_tells_apart_what_measures_differently() {
-        let same = Settings {
-            threads: NonZeroUsize::new(3),
-            concurrency: NonZeroUsize::new(7),
-            ..settings()
-        };
+        let mut same = settings();
+        same.pace.threads = NonZeroUsize::new(3);
+        same.pace.concurrency = NonZeroUsize::new(7);
         assert_eq!(same.digest(), settings().digest());
-        let with = |header: &str| Settings {
-            header: vec![header.to_owned()],
-            ..settings()
+        let with = |header: &str| {
+            let mut settings = settings();
+            settings.request.header.push(header.to_owned());
+            settings
         };
         assert_ne!(with("X-Canary: always").digest(), settings().digest());
         assert_ne!(

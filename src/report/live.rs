@@ -309,8 +309,8 @@ mod tests {
     use super::*;
     use crate::plan::settings::Settings;
 
-    fn plan(table: serde_json::Value) -> Plan {
-        let settings: Settings = serde_json::from_value(table).unwrap();
+    fn plan(table: &serde_json::Value) -> Plan {
+        let settings = Settings::read(|| table).unwrap();
         settings.plan().unwrap()
     }
 
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_wide_terminal_has_everything() {
-        let message = live().line(&plan(json!({"expect": "v1=70,v2=30"})), 200);
+        let message = live().line(&plan(&json!({"expect": "v1=70,v2=30"})), 200);
         assert_eq!(
             message,
             "[#####.....]  1832 of 3664 requests  interim v1 70.6 % (68.4 to 72.6) ....(..=o==.)...., \
@@ -338,12 +338,12 @@ mod tests {
 
     #[test]
     fn a_terminal_of_80_columns_has_the_scale_of_what_is_farthest_off() {
-        let two = plan(json!({"expect": "v1=70,v2=30"}));
+        let two = plan(&json!({"expect": "v1=70,v2=30"}));
         assert_eq!(
             live().line(&two, 79),
             "1832 of 3664 requests  interim v1 70.6 % ....(..=o==.)...., v2 29.4 %  1 failed"
         );
-        let three = plan(json!({"expect": "a=50,b=30,c=20"}));
+        let three = plan(&json!({"expect": "a=50,b=30,c=20"}));
         let off = Live {
             observed: vec![990, 270, 540],
             failed: 0,
@@ -355,13 +355,13 @@ mod tests {
 
     #[test]
     fn a_backend_that_is_to_get_nothing_has_no_scale() {
-        let message = live().line(&plan(json!({"expect": "v1=100,v2=0"})), 200);
+        let message = live().line(&plan(&json!({"expect": "v1=100,v2=0"})), 200);
         assert!(message.contains("v2 29.4 % (27.4 to 31.6)  "), "{message}");
     }
 
     #[test]
     fn a_line_never_is_wider_than_the_terminal_and_keeps_what_matters_most() {
-        let plan = plan(json!({"expect": "v1=70,v2=30"}));
+        let plan = plan(&json!({"expect": "v1=70,v2=30"}));
         for width in 0..200 {
             let message = live().line(&plan, width);
             assert!(message.chars().count() <= width, "{width}: {message}");
@@ -376,7 +376,7 @@ mod tests {
 
     #[test]
     fn responses_that_depend_on_each_other_have_no_interval() {
-        let shared = plan(json!({"expect": "v1=70,v2=30", "keep_alive": true}));
+        let shared = plan(&json!({"expect": "v1=70,v2=30", "keep_alive": true}));
         assert!(
             !live().line(&shared, 200).contains("to"),
             "{}",
@@ -386,7 +386,7 @@ mod tests {
 
     #[test]
     fn a_log_line_says_that_it_is_no_verdict() {
-        let message = live().log_line(&plan(json!({"expect": "v1=70,v2=30"})));
+        let message = live().log_line(&plan(&json!({"expect": "v1=70,v2=30"})));
         assert!(
             message.starts_with("1832 of 3664 requests, interim v1"),
             "{message}"
@@ -399,7 +399,7 @@ mod tests {
 
     #[test]
     fn the_time_left_is_that_of_the_duration_where_it_bounds_the_run() {
-        let timed = plan(json!({"expect": "v1=70,v2=30", "duration": "10s"}));
+        let timed = plan(&json!({"expect": "v1=70,v2=30", "duration": "10s"}));
         assert!(live().line(&timed, 200).contains("8 s left"));
         let nothing = Live::default().line(&timed, 200);
         assert_eq!(nothing, "[..........]  0 requests  0 failed  10 s left");
@@ -412,7 +412,7 @@ mod tests {
             others: BTreeMap::from([("blue".to_owned(), 700), ("green".to_owned(), 300)]),
             ..live()
         };
-        let message = message.line(&plan(json!({"expect": "v1=70,v2=30"})), 250);
+        let message = message.line(&plan(&json!({"expect": "v1=70,v2=30"})), 250);
         assert!(
             message.contains("v1 0.0 % (0.0 to 0.4) <...")
                 && message.contains(", blue 70.0 % (67.1 to 72.8), green 30.0 %"),
@@ -423,7 +423,7 @@ mod tests {
     #[test]
     fn many_backends_are_counted() {
         let expect: Vec<String> = (0..30).map(|n| format!("backend-{n}=1")).collect();
-        let plan = plan(json!({"expect": expect.join(",")}));
+        let plan = plan(&json!({"expect": expect.join(",")}));
         let message = Live {
             observed: vec![10; 30],
             ..live()

@@ -15,7 +15,6 @@ use super::page;
 use super::token::Secret;
 use super::{NamedCheck, News, Shared};
 use crate::load;
-use crate::plan::settings::Settings;
 use crate::report::{Named, Report, html};
 use crate::tally::pods::PodRegistry;
 use crate::verdict;
@@ -104,16 +103,13 @@ fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, step:
 
 /// Sends a check's load for a step, and judges what came back.
 fn measure(check: &NamedCheck, step: &Step) -> RunResult {
-    let settings = Settings {
-        // Pods that are to share equally are no weights.
-        expect: (!step.split.is_of_pods()).then(|| step.split.to_string()),
-        backend: if step.backends.is_empty() {
-            check.settings.backend.clone()
-        } else {
-            step.backends.clone()
-        },
-        ..check.settings.clone()
-    };
+    let mut settings = check.settings.clone();
+    // Pods that are to share equally are no weights.
+    let is_weighted = !step.split.is_of_pods();
+    settings.expectation.expect = is_weighted.then(|| step.split.to_string());
+    if !step.backends.is_empty() {
+        settings.promise.backend.clone_from(&step.backends);
+    }
     let mut plan = settings.plan().map_err(|error| error.to_string())?;
     let mut discovery = None;
     if plan.preparation.discovers_pods {

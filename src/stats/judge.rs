@@ -1,18 +1,21 @@
 //! The rule that turns two p-values into a decision, in the one place where it stands.
 
+use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a PASS claims.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Default, ValueEnum, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Judge {
-    /// The split is the expected one: its fit is not rejected, and every shift that matters is refuted.
+    /// Every shift of the tolerance or more is ruled out, and the expected split explains the counts.
     #[default]
     Equivalence,
-    /// The split is near enough: every shift that matters is refuted, though its fit may be rejected.
+    /// Every shift of the tolerance or more is ruled out, even if a smaller one is proven.
     Tolerance,
-    /// Nothing speaks against the split: the classical test alone.
+    /// The expected split explains the counts (the classical test alone).
     Significance,
 }
 

@@ -7,22 +7,23 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lbtest::parts::{Config, ConnectionUse, Ingress, Plan, PodRegistry, Report, Settings, judge};
+use serde_json::json;
 
 use crate::program::lbtest;
 
 /// A plan of `requests` fresh connections with the default criterion.
 pub(crate) fn plan(url: &str, expect: &str, requests: u64) -> Plan {
-    let asked = Settings {
-        url: Some(url.to_owned()),
-        expect: Some(expect.to_owned()),
-        requests: NonZeroU64::new(requests),
-        max_duration: Some(Duration::from_mins(15)),
-        concurrency: NonZeroUsize::new(20),
-        threads: NonZeroUsize::new(1),
-        timeout: Some(Duration::from_mins(1)),
-        connect_timeout: Some(Duration::from_mins(1)),
-        ..Settings::default()
-    };
+    let asked = json!({
+        "url": url,
+        "expect": expect,
+        "requests": requests,
+        "max_duration": "15m",
+        "concurrency": 20,
+        "threads": 1,
+        "timeout": "1m",
+        "connect_timeout": "1m",
+    });
+    let asked = Settings::read(|| &asked).expect("settings");
     asked.plan().expect("a plan")
 }
 

@@ -4,10 +4,9 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::num::{NonZeroU64, NonZeroUsize};
-use std::time::Duration;
 
 use lbtest::parts::{Config, Ingress, Plan, Report, Settings, VerdictName};
+use serde_json::json;
 
 const SEEDS: std::ops::RangeInclusive<u64> = 1..=20;
 
@@ -333,33 +332,31 @@ fn options(scenario: &Scenario) -> impl Iterator<Item = (&'static str, &'static 
 
 /// What the client is told, which is to measure `url`.
 fn plan(scenario: &Scenario, url: &str, backends: &[String], seed: u64) -> Plan {
-    let (mut per_connection, mut headers) = (NonZeroU64::MIN, Vec::new());
-    let mut max_duration = Duration::from_mins(15);
+    let (mut per_connection, mut headers, mut max_duration) = ("1", Vec::new(), "15m");
     for (name, value) in options(scenario) {
         match name {
-            "--requests-per-connection" => per_connection = value.parse().unwrap(),
+            "--requests-per-connection" => per_connection = value,
             "--cookie" => headers.push(format!("Cookie: {}", cookie(url))),
             // A limiter is recognised within seconds; what it leaves of the plan takes a minute.
-            "--max-duration" => max_duration = humantime::parse_duration(value).unwrap(),
+            "--max-duration" => max_duration = value,
             _ => {}
         }
     }
-    let asked = Settings {
-        url: Some(url.to_owned()),
-        expect: Some(scenario.expect.to_owned()),
-        backend: backends.to_vec(),
-        header: headers,
-        tolerance: Some(if scenario.requests < MANY { 0.1 } else { 0.05 }),
-        max_unattributed: Some(0.02),
-        requests: NonZeroU64::new(scenario.requests),
-        max_duration: Some(max_duration),
-        concurrency: NonZeroUsize::new(8),
-        threads: NonZeroUsize::new(1),
-        requests_per_connection: Some(per_connection),
-        seed: Some(seed),
-        ..Settings::default()
-    };
-    asked.plan().unwrap()
+    let asked = json!({
+        "url": url,
+        "expect": scenario.expect,
+        "backend": backends,
+        "header": headers,
+        "tolerance": if scenario.requests < MANY { 10 } else { 5 },
+        "max_unattributed": 2,
+        "requests": scenario.requests,
+        "max_duration": max_duration,
+        "concurrency": 8,
+        "threads": 1,
+        "requests_per_connection": per_connection,
+        "seed": seed,
+    });
+    Settings::read(|| &asked).unwrap().plan().unwrap()
 }
 
 /// The cookie that a first request is given.

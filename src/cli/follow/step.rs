@@ -16,6 +16,11 @@ pub(super) struct Desired {
 }
 
 impl Desired {
+    /// The split as weights.
+    pub(super) fn expect(&self) -> Option<&str> {
+        self.settings.expectation.expect.as_deref()
+    }
+
     /// The last backend's share.
     pub(super) fn last_share(&self) -> f64 {
         self.shares.last().map_or(1.0, |&(_, share)| share)
@@ -40,7 +45,7 @@ impl Step {
         Self {
             report: StepReport {
                 step: number,
-                expect: desired.settings.expect.clone().unwrap_or_default(),
+                expect: desired.expect().unwrap_or_default().to_owned(),
                 source: desired.source.clone(),
                 asked_after_seconds: (asked_at - since).as_secs_f64(),
                 expected: expected

@@ -175,7 +175,8 @@ mod tests {
 
     #[test]
     fn the_pace_does_not_stumble_over_counts_that_come_late() {
-        let settings: Settings = serde_json::from_value(json!({"expect": "v1=70,v2=30"})).unwrap();
+        let table = json!({"expect": "v1=70,v2=30"});
+        let settings = Settings::read(|| &table).unwrap();
         let plan = settings.plan().unwrap();
         let mappings = Mappings::parse(plan.claim.split.labels(), &[]).unwrap();
         let registry = PodRegistry::shared(mappings);

@@ -1,7 +1,10 @@
 //! The text of a configuration file: its tables, its keys, and where in it something is wrong.
 
+use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use regex::Regex;
 use schemars::{JsonSchema, schema_for};
@@ -75,7 +78,7 @@ impl Source<'_> {
     }
 
     /// Refuses keys that `T` has no field for, with the one that was probably meant.
-    pub(super) fn known_keys<T: JsonSchema>(
+    pub(super) fn known_keys<T: JsonSchema + 'static>(
         &self,
         place: &str,
         table: &DeTable<'_>,
@@ -98,29 +101,48 @@ impl Source<'_> {
         span: Range<usize>,
     ) -> Result<T, ConfigError> {
         let whole = Spanned::new(span, DeValue::Table(table.clone()));
-        T::deserialize(ValueDeserializer::from(whole)).map_err(|error| {
-            let at = error.span().map_or(0, |span| span.start);
-            let holds_error = |value: &Spanned<DeValue<'_>>| value.span().contains(&at);
-            let key = table.iter().find(|(_, value)| holds_error(value));
-            let message = in_one_line(error.message());
-            let what = match key {
-                Some((key, _)) => format!("{}: {message}", key.get_ref()),
-                None => message,
-            };
-            self.error(Some(at), &what)
-        })
+        T::deserialize(ValueDeserializer::from(whole)).map_err(|error| self.unread(table, &error))
+    }
+
+    /// Reads the settings of a table whose keys are known; `span` is where it stands.
+    pub(super) fn settings(
+        &self,
+        table: &DeTable<'_>,
+        span: Range<usize>,
+    ) -> Result<Settings, ConfigError> {
+        let whole = Spanned::new(span, DeValue::Table(table.clone()));
+        Settings::read(|| ValueDeserializer::from(whole.clone()))
+            .map_err(|error| self.unread(table, &error))
+    }
+
+    /// A value of `table` is of the wrong kind: names its key.
+    fn unread(&self, table: &DeTable<'_>, error: &toml::de::Error) -> ConfigError {
+        let at = error.span().map_or(0, |span| span.start);
+        let holds_error = |value: &Spanned<DeValue<'_>>| value.span().contains(&at);
+        let key = table.iter().find(|(_, value)| holds_error(value));
+        let message = in_one_line(error.message());
+        let what = match key {
+            Some((key, _)) => format!("{}: {message}", key.get_ref()),
+            None => message,
+        };
+        self.error(Some(at), &what)
     }
 }
 
-/// The fields of `T`, as its schema has them.
-fn keys<T: JsonSchema>() -> Vec<String> {
-    let schema = schema_for!(T);
-    let properties = schema.get("properties").and_then(|found| found.as_object());
-    properties.map_or_else(Vec::new, |fields| fields.keys().cloned().collect())
+/// The fields of `T`, as its schema has them, which is made once.
+fn keys<T: JsonSchema + 'static>() -> Arc<Vec<String>> {
+    static KNOWN: Mutex<BTreeMap<TypeId, Arc<Vec<String>>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let keys = known.entry(TypeId::of::<T>()).or_insert_with(|| {
+        let schema = schema_for!(T);
+        let properties = schema.get("properties").and_then(|found| found.as_object());
+        Arc::new(properties.map_or_else(Vec::new, |fields| fields.keys().cloned().collect()))
+    });
+    Arc::clone(keys)
 }
 
 /// Whether `T` has a field of this name.
-pub(super) fn is_key<T: JsonSchema>(name: &str) -> bool {
+pub(super) fn is_key<T: JsonSchema + 'static>(name: &str) -> bool {
     keys::<T>().iter().any(|key| key == name)
 }
 

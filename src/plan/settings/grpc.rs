@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, TE};
 use http::{HeaderName, HeaderValue, Method};
 
-use super::Settings;
+use super::RequestOptions;
 use crate::plan::target::RequestTemplate;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
@@ -30,11 +30,11 @@ pub enum GrpcError {
 ///
 /// # Errors
 /// The text is not `SERVICE/METHOD`, or options contradict it.
-pub(super) fn path(settings: &Settings, method: &str) -> Result<String, GrpcError> {
+pub(super) fn path(asked: &RequestOptions, method: &str) -> Result<String, GrpcError> {
     let options = [
-        ("--method", settings.method.is_some()),
-        ("--path", settings.path.is_some()),
-        ("--send", settings.send.is_some()),
+        ("--method", asked.method.is_some()),
+        ("--path", asked.path.is_some()),
+        ("--send", asked.send.is_some()),
     ];
     if let Some((flag, _)) = options.into_iter().find(|&(_, is_given)| is_given) {
         return Err(GrpcError::With(flag));
@@ -89,14 +89,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::plan::settings::Settings;
 
     #[test]
     fn a_call_is_a_post_of_the_framed_message_with_its_deadline() {
-        let settings: Settings = serde_json::from_value(json!({
+        let table = json!({
             "expect": "a=1,b=1", "grpc": "shop.Cart/Get", "data": "abc", "timeout": "1500ms"
-        }))
-        .unwrap();
-        let request = settings.plan().unwrap().request;
+        });
+        let request = Settings::read(|| &table).unwrap().plan().unwrap().request;
         assert_eq!(request.method, Method::POST);
         assert_eq!(request.uri, "http://localhost/shop.Cart/Get");
         assert_eq!(request.body, &b"\0\0\0\0\x03abc"[..]);
@@ -108,11 +108,14 @@ mod tests {
     #[test]
     fn what_is_no_method_is_refused() {
         for method in ["", "Check", "a/", "/b", "a/b/c", "http://x/", "a b/c"] {
-            assert!(path(&Settings::default(), method).is_err(), "{method}");
+            assert!(
+                path(&RequestOptions::default(), method).is_err(),
+                "{method}"
+            );
         }
-        let with_path = Settings {
+        let with_path = RequestOptions {
             path: Some("/".to_owned()),
-            ..Settings::default()
+            ..RequestOptions::default()
         };
         assert!(path(&with_path, "a/b").is_err());
     }

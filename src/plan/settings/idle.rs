@@ -9,42 +9,42 @@ impl Settings {
     /// # Errors
     /// Names the first such setting.
     pub fn refuse_idle(&self, asked: &Self) -> Result<(), SettingsError> {
-        let is_even = self.expect_even.is_some();
-        let is_even_alone = is_even && self.expect.is_none();
-        let is_sticky = self.expect_sticky.is_some();
-        let is_dialled = self.unix_socket.is_none();
-        let url = self.url.as_deref().unwrap_or_default();
+        let is_even = self.expectation.expect_even.is_some();
+        let is_even_alone = self.expectation.is_even_alone();
+        let is_sticky = self.gates.expect_sticky.is_some();
+        let is_dialled = self.connection.unix_socket.is_none();
+        let url = self.request.url.as_deref().unwrap_or_default();
         let is_tcp = ["tcp://", "tls://"]
             .iter()
             .any(|scheme| url.starts_with(scheme));
         let idle = [
             (
-                asked.tolerance.is_some() && is_even_alone,
+                asked.promise.tolerance.is_some() && is_even_alone,
                 "--tolerance is about a split, and --expect-even alone expects none: write --even-tolerance PCT",
             ),
             (
-                asked.even_tolerance.is_some() && !is_even,
+                asked.expectation.even_tolerance.is_some() && !is_even,
                 "--even-tolerance is about the pods of --expect-even, which is missing: add --expect-even, or write \
                  --tolerance PP for a split",
             ),
             (
-                asked.judge.is_some() && is_sticky,
+                asked.promise.judge.is_some() && is_sticky,
                 "--judge is about a split, and --expect-sticky judges sessions: drop --judge",
             ),
             (
-                asked.max_unattributed.is_some() && is_sticky,
+                asked.promise.max_unattributed.is_some() && is_sticky,
                 "--max-unattributed is about a split, and --expect-sticky judges sessions: drop --max-unattributed",
             ),
             (
-                !asked.max_error.is_empty() && is_tcp,
+                !asked.gates.max_error.is_empty() && is_tcp,
                 "--max-error is about statuses, and a tcp:// or tls:// URL has none: drop --max-error",
             ),
             (
-                !asked.connect_to.is_empty() && !is_dialled,
+                !asked.connection.connect_to.is_empty() && !is_dialled,
                 "--connect-to and --unix-socket exclude each other: drop one of them",
             ),
             (
-                !asked.resolve.is_empty() && !is_dialled,
+                !asked.connection.resolve.is_empty() && !is_dialled,
                 "--resolve and --unix-socket exclude each other: drop one of them",
             ),
         ];

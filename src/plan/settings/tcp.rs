@@ -56,27 +56,22 @@ pub(super) fn unescaped(text: &str) -> Result<Bytes, TcpError> {
 /// # Errors
 /// Names the first such option.
 pub(super) fn check(settings: &Settings) -> Result<(), TcpError> {
-    let is_on = |switch: Option<bool>| switch == Some(true);
+    let (request, sharing) = (&settings.request, &settings.sharing);
     let options = [
-        ("--header", !settings.header.is_empty()),
-        ("--cookie", !settings.cookie.is_empty()),
-        ("--user", settings.user.is_some()),
-        ("--user-agent", settings.user_agent.is_some()),
-        ("--path", settings.path.is_some()),
-        ("--method", settings.method.is_some()),
-        ("--data", settings.data.is_some()),
-        ("--data-file", settings.data_file.is_some()),
-        ("--grpc", settings.grpc.is_some()),
-        ("--http2", is_on(settings.http2)),
-        ("--streams", settings.streams.is_some_and(|n| n.get() > 1)),
-        ("--keep-alive", is_on(settings.keep_alive)),
-        (
-            "--requests-per-connection",
-            settings
-                .requests_per_connection
-                .is_some_and(|n| n.get() > 1),
-        ),
-        ("--expect-sticky", settings.expect_sticky.is_some()),
+        ("--header", !request.header.is_empty()),
+        ("--cookie", !request.cookie.is_empty()),
+        ("--user", request.user.is_some()),
+        ("--user-agent", request.user_agent.is_some()),
+        ("--path", request.path.is_some()),
+        ("--method", request.method.is_some()),
+        ("--data", request.data.is_some()),
+        ("--data-file", request.data_file.is_some()),
+        ("--grpc", request.grpc.is_some()),
+        ("--http2", settings.connection.http2),
+        ("--streams", sharing.streams.is_some_and(|n| n.get() > 1)),
+        ("--keep-alive", sharing.keep_alive),
+        ("--requests-per-connection", sharing.carries_several()),
+        ("--expect-sticky", settings.gates.expect_sticky.is_some()),
     ];
     let given = options.into_iter().find(|&(_, is_given)| is_given);
     given.map_or(Ok(()), |(flag, _)| Err(TcpError::Http(flag)))
@@ -106,7 +101,7 @@ mod tests {
             let mut table = json!({"expect": "a=1,b=1", "url": "tcp://127.0.0.1:1"});
             let more = more.as_object().unwrap().clone();
             table.as_object_mut().unwrap().extend(more);
-            let settings: Settings = serde_json::from_value(table).unwrap();
+            let settings = Settings::read(|| &table).unwrap();
             settings.plan().map_err(|error| error.to_string()).err()
         };
         assert_eq!(refused(json!({"send": "PING\\r\\n"})), None);

@@ -119,7 +119,7 @@ mod tests {
     /// What is said of a run that sent 100 of 1,000 requests a second, with so many connections of 50.
     fn advice(open: u64, parts: u32) -> String {
         let table = serde_json::json!({"expect": "a=1", "rate": "1000/s", "concurrency": 50});
-        let settings: Settings = serde_json::from_value(table).unwrap();
+        let settings = Settings::read(|| &table).unwrap();
         let mut measured = Measured::nothing(Trial::of(&settings.plan().unwrap()));
         measured.elapsed = Duration::from_secs(10);
         measured.connections.most_open = open;
