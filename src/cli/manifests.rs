@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use super::kubectl::{self, Fetch};
 use super::{CommandError, output};
 use crate::manifest::{
-    self, Choice, Expectation, Input, MAX_BYTES, ManifestError, Manifests, PassedOver, PlannedRun,
-    Pods,
+    Choice, Expectation, Input, Kustomization, MAX_BYTES, ManifestError, Manifests, PassedOver,
+    PlannedRun, Pods, path_of,
 };
 use crate::plan::Plan;
 use crate::plan::settings::{ExpectEven, Settings};
@@ -128,7 +128,7 @@ fn choice(settings: &Settings) -> Choice<'_> {
     Choice {
         route: settings.promise.route.as_deref(),
         host: request.host.as_deref(),
-        path: request.url.as_deref().and_then(manifest::path_of),
+        path: request.url.as_deref().and_then(path_of),
         step: settings.expectation.step,
     }
 }
@@ -346,11 +346,16 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<
         }
         if path.file_stem().is_some_and(|stem| stem == "kustomization") {
             let text = fs::read(&path).unwrap_or_default();
-            patches.extend(
-                manifest::patches(&text)
-                    .iter()
-                    .map(|patch| folder.join(patch)),
-            );
+            let read = Kustomization::read(&text);
+            patches.extend(read.patches.iter().map(|patch| folder.join(patch)));
+            if let Some(field) = read.changes {
+                output::note(&terminal(&format!(
+                    "note: {} changes objects ({field}), and they are read as their own files say: to read what it makes \
+                     of them, give the output of kubectl kustomize {}",
+                    path.display(),
+                    folder.display()
+                )));
+            }
         } else {
             own.push(path);
         }

@@ -127,7 +127,9 @@ fn whole(value: &[u8]) -> Option<&str> {
 
 fn in_headers(headers: &HeaderMap) -> impl Iterator<Item = Candidate<'_>> {
     // A cookie is the proxy's, and comes back with the next request; a redirect names whom to ask next.
-    let is_another = |header: &HeaderName| [SET_COOKIE, LOCATION, HOST].contains(header);
+    let is_another = |header: &HeaderName| {
+        [SET_COOKIE, LOCATION, HOST].contains(header) || header.as_str().starts_with("x-forwarded-")
+    };
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
     for (header, value) in headers.iter().filter(|(header, _)| !is_another(header)) {
         let says = shape::says(header.as_str());
@@ -205,6 +207,11 @@ mod tests {
             (&none, "<th>pod:</th>\n <td>web-0</td>", "web-0"),
             (
                 &none,
+                "{\"pod\": {\"name\": \"web-0\"}, \"host\": {\"name\": \"beat-2lq8x\"}}",
+                "web-0",
+            ),
+            (
+                &none,
                 "{\"a\":{\"pod_id\":\"web-0\",\"peer\":\"shop-7c5ddbdf54-x7kfd\"}}",
                 "web-0",
             ),
@@ -248,6 +255,10 @@ mod tests {
         let none = HeaderMap::new();
         let found = Place::find(&none, POD.as_bytes(), &|name| name == POD);
         assert_eq!(found, Found::Nobody);
+        let echoed = format!(
+            "{{\"headers\":{{\"x-forwarded-server\":\"traefik-57b79cf995-mx6zv\"}},\"by\":\"{POD}\"}}"
+        );
+        assert_eq!(find(&none, &echoed), Found::One(Place::Shape, POD));
         let cookie = headers(&[
             ("set-cookie", "route=shop-7c5ddbdf54-x7kfd"),
             ("location", "/shop-7c5ddbdf54-x7kfd"),

@@ -3,12 +3,13 @@
 //! A proposal is a guess to be read and pasted by a person. It is tried on the responses before it is made, by the rule's
 //! own code, and never used without being asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::finder::Sample;
 use super::rule::Rules;
+use super::workload::workload;
 use crate::headers::Headers;
 use crate::observation::status::is_refusal;
 
@@ -242,8 +243,7 @@ fn rank(labels: &[String], counts: &[(String, usize)], rule: &str) -> Option<u8>
     if counts.len() < 2 || counts.len() > MOST_VALUES || 2 * counts.len() > responses {
         return None;
     }
-    let is_label = |(value, _): &(String, usize)| labels.contains(value);
-    if counts.iter().all(is_label) {
+    if are_labels(labels, counts) {
         return Some(0);
     }
     if counts.len() != labels.len() {
@@ -256,13 +256,26 @@ fn rank(labels: &[String], counts: &[(String, usize)], rule: &str) -> Option<u8>
     Some(if says_so { 1 } else { 2 })
 }
 
+/// Whether every value is a label, or a pod whose workload is called after one, and of several labels at that.
+fn are_labels(labels: &[String], counts: &[(String, usize)]) -> bool {
+    let label_of = |(value, _): &(String, usize)| {
+        let workload = workload(value);
+        labels.iter().position(|label| {
+            let stem = workload.strip_suffix(label.as_str());
+            value == label || stem.is_some_and(|stem| stem.is_empty() || stem.ends_with('-'))
+        })
+    };
+    let known: Option<BTreeSet<usize>> = counts.iter().map(label_of).collect();
+    known.is_some_and(|known| known.len() > 1)
+}
+
 /// Which value is which label: by their names, else by how often they come.
 fn backends(
     labels: &[String],
     shares: &[f64],
     counts: &[(String, usize)],
 ) -> Vec<(String, String)> {
-    if counts.iter().all(|(value, _)| labels.contains(value)) {
+    if are_labels(labels, counts) {
         return Vec::new();
     }
     let major = |text: &str| -> String {
@@ -331,6 +344,11 @@ mod tests {
                 "{\"id\":7,\"version\":\"2.0.1\"}",
                 "{\"id\":7,\"version\":\"1.4.0\"}",
                 "--identify json:/version --backend v1=1.4.0 --backend v2=2.0.1",
+            ),
+            (
+                "Hello from web-v1-0",
+                "Hello from web-v2-1",
+                "--identify 'from ([A-Za-z0-9][A-Za-z0-9._-]*)'",
             ),
             (
                 "blue",

@@ -50,8 +50,22 @@ pub(super) fn tokens(text: &[u8]) -> impl Iterator<Item = Token<'_>> {
             return None;
         }
         let name = std::str::from_utf8(&text[start..end]).ok()?;
-        is_deployment_pod(name).then_some(Token { name, start })
+        (is_deployment_pod(name) && !is_of_a_proxy(&text[..start])).then_some(Token { name, start })
     })
+}
+
+/// Headers that proxies add to a request and that apps echo, which name the proxy.
+const OF_PROXIES: [&[u8]; 3] = [b"x-forwarded-", b"x-envoy-", b"x-original-"];
+
+/// Whether what stands before a name says, as the name of an echoed header in its line, that it is a proxy's.
+fn is_of_a_proxy(before: &[u8]) -> bool {
+    let ends_field = |byte: &u8| matches!(byte, b'\n' | b',' | b'{' | b'>');
+    let field = before.iter().rev().take(MAX_NAME_LENGTH);
+    let length = field.take_while(|byte| !ends_field(byte)).count();
+    let field = before[before.len() - length..].to_ascii_lowercase();
+    OF_PROXIES
+        .iter()
+        .any(|header| memchr::memmem::find(&field, header).is_some())
 }
 
 /// Whether a name ends before `rest`: no letter, digit or dash follows, and a dot only where it ends a sentence or begins
@@ -122,7 +136,7 @@ const BETWEEN: &str = r#"["']?[ \t]*[:=]?[ \t]*(?:</?[a-z0-9]+>\s*[:=]?\s*)*["']
 /// The names in `text` whose key says that they are pods or hosts, in one of the forms that Kubernetes gives them.
 pub(super) fn keyed(text: &[u8]) -> impl Iterator<Item = Keyed<'_>> {
     static KEYED: LazyLock<Regex> = LazyLock::new(|| {
-        let keys = r"pod(?:[ _.-]?(?:name|id))?|host[ _-]?name|server(?:[ _-]?name)?|served[ _-]?by|backend|instance(?:[ _-]?(?:id|name))?";
+        let keys = r#"pod(?:[ _.-]?(?:name|id)|["']?\s*:\s*\{\s*["']?name)?|host[ _-]?name|server(?:[ _-]?name)?|served[ _-]?by|backend|instance(?:[ _-]?(?:id|name))?"#;
         let expression = format!(
             r"(?i-u)\b((?:[a-z0-9]+[_.-])*[a-z0-9]*?(?:{keys}))({BETWEEN})([a-z0-9][-a-z0-9]*[a-z0-9])(?:[^-a-z0-9_]|$)"
         );

@@ -63,6 +63,18 @@ pub enum Answer {
     Failed,
 }
 
+impl Answer {
+    /// What a rejection is taken for: a limiter's. One that asks for a longer pause than a run can wait, and does not say
+    /// that requests were too many, is for maintenance.
+    pub fn rejected(rejection: Rejection) -> Self {
+        if rejection.is_explicit || rejection.retry_after <= LONGEST_PAUSE {
+            Self::Rejected(rejection)
+        } else {
+            Self::Accepted
+        }
+    }
+}
+
 /// What a rejection says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejection {

@@ -98,7 +98,14 @@ pub(super) fn chosen<'r, 'a>(
         }
     }
     match left[..] {
-        [route] => Ok(route),
+        // Rules that say the same in several files are one.
+        [route, ref others @ ..]
+            if others.iter().all(|other| {
+                other.describe() == route.describe() && other.doors == route.doors
+            }) =>
+        {
+            Ok(route)
+        }
         _ => Err(ManifestError::Ambiguous {
             routes: listed(left.into_iter()),
         }),

@@ -101,19 +101,48 @@ pub fn to_yaml(documents: &[Value]) -> String {
         .expect("a JSON value can be written as YAML")
 }
 
-/// The files that a kustomization names as patches: parts of objects, which mean nothing by themselves.
-pub fn patches(kustomization: &[u8]) -> Vec<String> {
-    let mut files = Vec::new();
-    for document in documents(kustomization, true).unwrap_or_default() {
-        for key in ["patches", "patchesStrategicMerge", "patchesJson6902"] {
-            let entries = document.value.get(key).and_then(Value::as_array);
-            for entry in entries.into_iter().flatten() {
-                let file = entry.as_str().or_else(|| entry.get("path")?.as_str());
-                files.extend(file.map(str::to_owned));
+/// What a kustomization does to the manifests that it puts together.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Kustomization {
+    /// The files that it names as patches: parts of objects, which mean nothing by themselves.
+    pub patches: Vec<String>,
+    /// The first of its fields that makes objects other than their files say.
+    pub changes: Option<&'static str>,
+}
+
+impl Kustomization {
+    /// Reads one; what cannot be read says nothing.
+    pub fn read(text: &[u8]) -> Self {
+        const PATCHES: [&str; 3] = ["patches", "patchesStrategicMerge", "patchesJson6902"];
+        const OTHERS: [&str; 7] = [
+            "replacements",
+            "replicas",
+            "namePrefix",
+            "nameSuffix",
+            "components",
+            "transformers",
+            "vars",
+        ];
+        let mut read = Self::default();
+        for document in documents(text, true).unwrap_or_default() {
+            for key in PATCHES {
+                let entries = document.value.get(key).and_then(Value::as_array);
+                for entry in entries.into_iter().flatten() {
+                    let file = entry.as_str().or_else(|| entry.get("path")?.as_str());
+                    read.patches.extend(file.map(str::to_owned));
+                }
             }
+            let says = |key: &&&str| {
+                document
+                    .value
+                    .get(**key)
+                    .is_some_and(|value| !value.is_null())
+            };
+            let first = PATCHES.iter().chain(&OTHERS).find(says);
+            read.changes = read.changes.or(first.copied());
         }
+        read
     }
-    files
 }
 
 fn yaml(text: &str, is_found: bool) -> Result<Vec<Document>, String> {

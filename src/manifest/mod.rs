@@ -32,7 +32,7 @@ mod workload;
 pub use canary::{Canary, CanaryOptions};
 pub use checks::Derived;
 pub use choice::Choice;
-pub use document::{MAX_BYTES, patches, to_yaml};
+pub use document::{Kustomization, MAX_BYTES, to_yaml};
 pub use expectation::{Expectation, path_of};
 pub use input::{Input, PassedOver};
 pub use kind::ALL as KINDS;

@@ -26,7 +26,8 @@
 //! | `rate_limited`, `outage` | from some request on hardly any is answered, whatever the backend |
 //! | `errors_clustered` | failures within a short part of the run |
 //! | `errors_before_split` | failures that no backend's share explains |
-//! | `primary_dead` | nothing but errors from the first request on |
+//! | `primary_dead` | nothing but errors from the first request on, as where no endpoint is ready |
+//! | `all_failing` | the same, with statuses of pods that fail, or of what cannot reach them |
 //! | `weights_not_live_yet`, `changed_mid_run` | another split before some request than after it |
 //! | `workers_start_alike` | the same, and more regular than chance after it; or a backend that comes in waves |
 //! | `zero_weight_leak` | a backend of weight 0 answered |

@@ -1,6 +1,6 @@
 //! What answers say that name no pod, and what to do about it.
 
-use http::header::{LOCATION, SERVER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, LOCATION, RETRY_AFTER, SERVER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, Uri};
 
 use super::Reason;
@@ -162,8 +162,8 @@ pub(super) fn is_it_the_ingress(measured: &Measured, assignment: &Assignment) ->
             "identity_in_doubt",
             format!(
                 "all responses name {first}, read from {place}: that may be the ingress rather than a backend; say how \
-                 pods are named with --identify, or which backend it is with --backend LABEL={}",
-                quoted(first)
+                 pods are named with --identify, or which backend it is with {}",
+                assignment.suggestions.join(" ")
             ),
         )
     })
@@ -204,9 +204,18 @@ fn from_before_the_pods(host: &str, sample: &UnidentifiedSample) -> Option<(&'st
         400 if certificate_page(&body).is_some() => {
             Some(("client_certificate", certificate_page(&body)?.to_owned()))
         }
+        503 if body.contains("<h1>Application is not available</h1>") => Some((
+            "no_rule",
+            format!(
+                "OpenShift's router has no route for Host {host} and the path, or none whose pods are ready; check --host"
+            ),
+        )),
         400.. => Some((
             "error_pages",
-            format!("the first is a {status} to Host {host}: \"{shown}\""),
+            format!(
+                "the first is a {status} to Host {host}: \"{shown}\"{}",
+                remedy(sample, &body)
+            ),
         )),
         200 if is_unknown_site(sample) => Some((
             "no_rule",
@@ -215,6 +224,33 @@ fn from_before_the_pods(host: &str, sample: &UnidentifiedSample) -> Option<(&'st
             ),
         )),
         _ => None,
+    }
+}
+
+/// What to do about an error page that is the client's to mend.
+fn remedy(sample: &UnidentifiedSample, body: &str) -> String {
+    let to_tls = [
+        "plain HTTP request was sent to HTTPS",
+        "HTTP request to an HTTPS server",
+    ];
+    match sample.status {
+        400 if to_tls.iter().any(|page| body.contains(page)) => {
+            "; the port speaks TLS: use https://".to_owned()
+        }
+        403 => "; a firewall, an allow-list or a guard against robots refuses this client: go around it, or send what it \
+                asks for with -H, -b or -A"
+            .to_owned(),
+        405 => match text(&sample.headers, &ALLOW) {
+            Some(methods) => format!("; send a method that it takes with -X: {}", methods.escape_debug()),
+            None => "; send a method that it takes with -X".to_owned(),
+        },
+        421 => "; it asks for one name in TLS and for another as its Host: see --host and --sni".to_owned(),
+        429 => "; a rate limiter rejects everything: wait until it does no more, and go slower with --rate".to_owned(),
+        503 => match text(&sample.headers, &RETRY_AFTER) {
+            Some(when) => format!("; it asks to come back later (Retry-After: {}), as during maintenance", when.escape_debug()),
+            None => String::new(),
+        },
+        _ => String::new(),
     }
 }
 

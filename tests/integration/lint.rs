@@ -535,6 +535,57 @@ fn canaries_that_no_controller_reads_are_told() {
         "ingress.kubernetes.io/canary",
     );
     assert!(codes(&prefix).contains(&"unknown_canary_annotation".to_owned()));
+    for key in [
+        "canary_weight",
+        "Canary-Weight",
+        "nginx.org/canary-weight",
+        "nginx.ingress.kubernetes.io.canary-weight",
+        "canary-weight",
+    ] {
+        let key = if key.contains('.') || key == "canary-weight" {
+            key.to_owned()
+        } else {
+            format!("nginx.ingress.kubernetes.io/{key}")
+        };
+        let found = codes(&PAIR.replace(WEIGHT, &format!("{key}: \"30\"")));
+        assert_eq!(
+            found,
+            ["unknown_canary_annotation", "canary_takes_nothing"],
+            "{key}"
+        );
+    }
+    for (more, part) in [
+        (
+            "canary-by-header-value: a",
+            "without nginx.ingress.kubernetes.io/canary-by-header",
+        ),
+        (
+            "canary-by-header: a, nginx.ingress.kubernetes.io/canary-by-header-value: a, nginx.ingress.kubernetes.io/canary-by-header-pattern: b",
+            "beside nginx.ingress.kubernetes.io/canary-by-header-value",
+        ),
+    ] {
+        let more = PAIR.replace(
+            WEIGHT,
+            &format!("{WEIGHT}, nginx.ingress.kubernetes.io/{more}"),
+        );
+        let (status, found) = lint(&more, &[]);
+        let [(code, _, message)] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!((status, &**code), (0, "ignored_annotation"));
+        assert!(message.contains(part), "{message}");
+    }
+    let template = PAIR.replace(
+        WEIGHT,
+        "nginx.ingress.kubernetes.io/canary-weight: '{{ .Values.weight }}'",
+    );
+    finds(
+        &template,
+        1,
+        "unusable_field",
+        "metadata.annotations[\"nginx.ingress.kubernetes.io/canary-weight\"]",
+        "seems to be a template",
+    );
     let class = PAIR.replace("ingressClassName: nginx", "ingressClassName: gce");
     finds(
         &class,
@@ -563,6 +614,152 @@ fn canaries_that_no_controller_reads_are_told() {
 }
 
 #[test]
+fn ports_that_a_service_has_not_are_found() {
+    let pair = PAIR.replace(
+        "{app: shop, track: canary}}",
+        "{app: shop, track: canary}, ports: [{name: web, port: 8080, targetPort: http}]}",
+    );
+    let path = "spec.rules[0].http.paths[0].backend.service.port.number";
+    finds(&pair, 1, "port_not_found", path, "(8080, web)");
+    for port in ["number: 8080", "name: web", "name: http"] {
+        let (before, after) = pair.rsplit_once("number: 80}").unwrap();
+        let fitting = format!("{before}{port}}}{after}");
+        assert_eq!(lint(&fitting, &[]), (0, vec![]), "{port}");
+    }
+    let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {name: r}\nspec: {rules: [{backendRefs: [{name: a, port: 80}]}]}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {ports: [{port: PORT}]}\n";
+    let path = "spec.rules[0].backendRefs[0].port";
+    finds(
+        &route.replace("PORT", "81"),
+        1,
+        "port_not_found",
+        path,
+        "(81)",
+    );
+    assert_eq!(lint(&route.replace("PORT", "80"), &[]), (0, vec![]));
+}
+
+#[test]
+fn routes_that_no_listener_takes_are_found() {
+    let route = |parent: &str, listener: &str| {
+        format!(
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {{name: g, namespace: infra}}\nspec: {{listeners: [{{name: http, {listener}}}]}}\n---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: r, namespace: web}}\nspec: {{hostnames: [shop.example], parentRefs: [{{name: g{parent}}}], rules: [{{backendRefs: [{{name: a, port: 80}}]}}]}}\n"
+        )
+    };
+    let (infra, all) = (
+        ", namespace: infra",
+        "allowedRoutes: {namespaces: {from: All}}",
+    );
+    let code = "route_not_attached";
+    let parent = "spec.parentRefs[0]";
+    finds(&route("", all), 1, code, parent, "add namespace: infra");
+    finds(
+        &route(infra, "port: 80"),
+        1,
+        code,
+        parent,
+        "routes of infra alone",
+    );
+    let section = format!("{infra}, sectionName: https");
+    let path = "spec.parentRefs[0].sectionName";
+    finds(&route(&section, all), 1, code, path, "of that name (http)");
+    let other = format!("{all}, hostname: '*.other.example'");
+    finds(
+        &route(infra, &other),
+        1,
+        code,
+        "spec.hostnames",
+        "shop.example (*.other.example)",
+    );
+    for hostname in ["shop.example", "'*.example'", "''"] {
+        let listener = format!("{all}, hostname: {hostname}");
+        assert_eq!(
+            lint(&route(infra, &listener), &[]),
+            (0, vec![]),
+            "{hostname}"
+        );
+    }
+    let istio = |host: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {{name: g}}\nspec: {{servers: [{{hosts: [{host}]}}]}}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v}}\nspec: {{hosts: [shop.example], gateways: [g], http: [{{route: [{{destination: {{host: a}}}}]}}]}}\n"
+        )
+    };
+    finds(
+        &istio("other.example"),
+        1,
+        code,
+        "spec.hosts",
+        "no server for shop.example (other.example)",
+    );
+    for host in ["shop.example", "'*.example'", "'*'", "./shop.example"] {
+        assert_eq!(lint(&istio(host), &[]), (0, vec![]), "{host}");
+    }
+}
+
+#[test]
+fn routes_that_claim_the_requests_of_another_are_found() {
+    let route = |name: &str, more: &str| {
+        format!(
+            "---\napiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\nmetadata: {{name: {name}}}\nspec: {{hostnames: [shop.example], parentRefs: [{{name: g}}], rules: [{{{more}backendRefs: [{{name: {name}, port: 80}}]}}]}}\n"
+        )
+    };
+    let twice = route("a", "") + &route("b", "");
+    finds(
+        &twice,
+        0,
+        "host_and_path_twice",
+        "spec.rules[0].backendRefs[0].weight",
+        "as HTTPRoute a does",
+    );
+    let apart = route("a", "") + &route("b", "matches: [{path: {value: /b}}], ");
+    assert_eq!(lint(&apart, &[]), (0, vec![]));
+    let elsewhere = route("a", "") + &route("b", "").replace("name: g", "name: h");
+    assert_eq!(lint(&elsewhere, &[]), (0, vec![]));
+}
+
+#[test]
+fn actions_of_load_balancers_and_paths_find_each_other() {
+    let ingress = |action: &str, port: &str| {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: i\n  annotations: {{alb.ingress.kubernetes.io/actions.{action}: '{{\"forwardConfig\":{{\"targetGroups\":[{{\"serviceName\":\"a\",\"weight\":7}},{{\"serviceName\":\"b\",\"weight\":3}}]}}}}'}}\nspec: {{ingressClassName: alb, rules: [{{http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: split, port: {{{port}}}}}}}}}]}}}}]}}\n"
+        )
+    };
+    let named = "name: use-annotation";
+    assert_eq!(lint(&ingress("split", named), &[]), (0, vec![]));
+    let code = "action_not_found";
+    let path = "spec.rules[0].http.paths[0]";
+    finds(
+        &ingress("spilt", named),
+        1,
+        code,
+        path,
+        "actions.split says",
+    );
+    let path = "metadata.annotations[\"alb.ingress.kubernetes.io/actions.split\"]";
+    finds(
+        &ingress("split", "number: 80"),
+        1,
+        code,
+        path,
+        "the port use-annotation",
+    );
+}
+
+#[test]
+fn routes_that_lack_the_canary_of_their_rollout_are_found() {
+    let both = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: r}\nspec: {strategy: {canary: {stableService: a, canaryService: b, trafficRouting: {istio: {virtualService: {name: v}}}, steps: [{setWeight: 30}]}}}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: [x.example], http: [{route: [{destination: {host: a.web.svc.cluster.local}, weight: 100}, {destination: {host: b}, weight: 0}]}]}\n";
+    assert_eq!(lint(both, &[]), (0, vec![]));
+    let one = both.replace(", {destination: {host: b}, weight: 0}", "");
+    let path = "spec.strategy.canary.canaryService";
+    finds(
+        &one,
+        1,
+        "driven_route_without_canary",
+        path,
+        "VirtualService v does not lead",
+    );
+}
+
+#[test]
 fn rules_and_subsets_that_lead_nowhere_are_found() {
     let service = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: [v.example], http: [";
     let to = |subset: &str| format!("route: [{{destination: {{host: a, subset: {subset}}}}}]");
@@ -574,6 +771,24 @@ fn rules_and_subsets_that_lead_nowhere_are_found() {
         "subset_not_found",
         "spec.http[0].route[0].weight",
         "DestinationRule a has not",
+    );
+    let pods = "---\napiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {selector: {app: a}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: a-1, labels: {app: a, v: \"2\"}}\n";
+    let empty = format!("{service}{{{}}}]}}\n{rules}{pods}", to("one"));
+    finds(
+        &empty,
+        1,
+        "selector_matches_nothing",
+        "spec.http[0].route[0].weight",
+        "(v=1)",
+    );
+    assert_eq!(codes(&empty.replace("v: \"2\"", "v: \"1\"")), [""; 0]);
+    let alone = format!("{service}{{{}}}]}}\n{pods}", to("one"));
+    finds(
+        &alone,
+        0,
+        "subset_not_found",
+        "spec.http[0].route[0].weight",
+        "no DestinationRule of a",
     );
     let order = |first: &str, second: &str| {
         format!(
@@ -670,7 +885,9 @@ fn a_router_that_is_unknown_or_missing_is_told() {
     let missing =
         rollout("trafficRouting: {plugins: {argoproj-labs/gatewayAPI: {httpRoute: other}}},");
     assert!(codes(&missing).contains(&"driven_route_not_found".to_owned()));
-    let fits = rollout("trafficRouting: {plugins: {argoproj-labs/gatewayAPI: {httpRoute: r}}},");
+    let half = rollout("trafficRouting: {plugins: {argoproj-labs/gatewayAPI: {httpRoute: r}}},");
+    assert_eq!(codes(&half), ["driven_route_without_canary"]);
+    let fits = half.replace("{name: a}", "{name: a}, {name: b}");
     assert_eq!(codes(&fits), Vec::<String>::new());
 }
 
@@ -1204,6 +1421,10 @@ fn a_folder_is_read_as_it_lies() {
     assert_eq!(found["passed_over"].as_array().unwrap().len(), 2, "{found}");
     assert!(
         notes.contains("apiVersion is missing") && notes.contains("helm template"),
+        "{notes}"
+    );
+    assert!(
+        notes.contains("changes objects (patches)") && notes.contains("kubectl kustomize"),
         "{notes}"
     );
     // Another folder with the same objects is a set of its own, another file is one and is told.

@@ -38,7 +38,8 @@ pub(super) fn of_unit(rules: &Rules, text: &[u8]) -> Option<(String, Option<Plac
         .strip_prefix(b"\"")
         .and_then(|text| text.strip_suffix(b"\""));
     let text = quoted.filter(|_| rules.are_builtin()).unwrap_or(text);
-    if let Some(name) = rules.identify(Headers::NONE, text) {
+    let known = |text| rules.identify(Headers::NONE, text);
+    if let Some(name) = below_the_head(text).and_then(known).or_else(|| known(text)) {
         return Some((name.into_owned(), None));
     }
     if !rules.are_builtin() {
@@ -48,6 +49,14 @@ pub(super) fn of_unit(rules: &Rules, text: &[u8]) -> Option<(String, Option<Plac
         Found::One(place, name) => Some((name.to_owned(), Some(place))),
         Found::Nobody | Found::Several(_) => None,
     }
+}
+
+/// The body of a response that begins with its head, as `curl -i` and `curl -v` show it.
+fn below_the_head(text: &[u8]) -> Option<&[u8]> {
+    static HEAD: LazyLock<Regex> = LazyLock::new(|| {
+        expression(r"(?-us)^(?:< )?HTTP/.*?\n(?:< )?\r?\n(?:\{ \[\d+ bytes data\]\r?\n)?")
+    });
+    Some(&text[HEAD.find(text)?.end()..])
 }
 
 /// Everybody whom a line names.
@@ -60,6 +69,12 @@ pub(super) fn of_line(rules: &Rules, text: &[u8]) -> Line {
     }
     if let Some(line) = of_pod(text) {
         return line;
+    }
+    if is_no_request(text) {
+        return Line {
+            named: Vec::new(),
+            is_of_pod: true,
+        };
     }
     let mut named = known(rules, text);
     if named.is_empty() {
@@ -77,15 +92,12 @@ fn of_pod(text: &[u8]) -> Option<Line> {
         LazyLock::new(|| expression(r"^\[pod/([^/\]]+)(?:/[^\]]*)?\]\s(.*)"));
     static REQUEST: LazyLock<Regex> =
         LazyLock::new(|| expression(r"\b(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)\b.{0,3}\s/"));
-    static PROBE: LazyLock<Regex> = LazyLock::new(|| {
-        expression(
-            r"kube-probe/|ELB-HealthChecker|GoogleHC/|Prometheus/|\s/(?:healthz?|readyz?|livez?|metrics|ping)\b",
-        )
-    });
+    static PROBED: LazyLock<Regex> =
+        LazyLock::new(|| expression(r"\s/(?:healthz?|readyz?|livez?|metrics|ping)\b"));
     let found = PREFIX.captures(text)?;
     let name = std::str::from_utf8(found.get(1)?.as_bytes()).ok()?;
     let wrote = found.get(2)?.as_bytes();
-    let is_request = REQUEST.is_match(wrote) && !PROBE.is_match(wrote);
+    let is_request = REQUEST.is_match(wrote) && !is_no_request(wrote) && !PROBED.is_match(wrote);
     let named = Named {
         context: "pod".to_owned(),
         name: name.to_owned(),
@@ -95,6 +107,16 @@ fn of_pod(text: &[u8]) -> Option<Line> {
         named: is_request.then_some(named).into_iter().collect(),
         is_of_pod: true,
     })
+}
+
+/// Whether a line of pods' logs is of a probe, or is what `stern` says of a pod that comes or goes.
+fn is_no_request(text: &[u8]) -> bool {
+    static OTHER: LazyLock<Regex> = LazyLock::new(|| {
+        expression(
+            r"kube-probe/|ELB-HealthChecker|GoogleHC/|Prometheus/|^[+-] \S+ (?:\S+ )?› \S+\s*$",
+        )
+    });
+    OTHER.is_match(text)
 }
 
 /// The names in the usual forms.

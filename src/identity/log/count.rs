@@ -120,8 +120,8 @@ impl Lines {
         Ok(())
     }
 
-    /// What the lines come to, beside so many answers that are no lines. `has_markers` says that lines are none.
-    pub(super) fn finish(mut self, whole: u64, has_markers: bool) -> Result<Answers, Misread> {
+    /// What the lines come to, beside so many answers that are no lines. `are_cut` says that lines are none.
+    pub(super) fn finish(mut self, whole: u64, are_cut: bool) -> Result<Answers, Misread> {
         if let Some(line) = self.contradictory {
             return Err(Misread::Doubt(format!(
                 "a line names two pods in different ways: \"{line}\""
@@ -152,7 +152,7 @@ impl Lines {
         }
         let named: u64 = self.named.values().sum::<u64>() + whole;
         // Where an answer has one line, any other line is an answer, too.
-        let are_answers = self.others < named && !has_markers;
+        let are_answers = self.others < named && !are_cut;
         Ok(Answers {
             named: self.named,
             unnamed: self.errors + if are_answers { self.others } else { 0 },

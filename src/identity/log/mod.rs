@@ -1,8 +1,8 @@
 //! Answers out of a saved text: who answered how often, and how many answers named nobody.
 //!
 //! What such a text is, nobody says. It is cut into units first: a page of HTML, a value of JSON, what stands between
-//! two markers (`Request # 1`, or `Resquest # 1`, as a well-known script spells it), or a line. A page or value is one
-//! answer. Lines are answers where each names somebody in one way (`count`), and a table of counts is counted as one.
+//! two markers (`Request # 1`, or `Resquest # 1`, as a well-known script spells it) or two heads (`HTTP/1.1 200 OK`), or a
+//! line. A page or value is one answer. Lines are answers where each names somebody in one way (`count`), and a table of counts is counted as one.
 //!
 //! What could be read in two ways is refused ([`Misread`]): a verdict on counts that were misread is worse than none.
 
@@ -110,7 +110,7 @@ pub fn read(reader: impl BufRead, rules: &Rules, labels: &[String]) -> Result<An
         }
     });
     refused?;
-    reading.finish(cutter.has_markers)
+    reading.finish(&cutter)
 }
 
 /// What has been read so far.
@@ -187,7 +187,9 @@ impl<'r> Reading<'r> {
 
     fn unnamed(&mut self, text: &[u8]) {
         self.first_unnamed.get_or_insert_with(|| shown(text));
-        if self.samples.len() < 64 {
+        // Three digits alone are a status that was printed after the answer.
+        let is_status = text.len() == 3 && text.iter().all(u8::is_ascii_digit);
+        if !is_status && self.samples.len() < 64 {
             self.samples.push(Sample {
                 status: 200,
                 headers: http::HeaderMap::new(),
@@ -196,13 +198,14 @@ impl<'r> Reading<'r> {
         }
     }
 
-    fn finish(self, has_markers: bool) -> Result<Answers, Misread> {
+    fn finish(self, cutter: &Cutter) -> Result<Answers, Misread> {
+        let are_cut = cutter.has_markers || cutter.has_heads;
         let mut answers = match self.table.finish()? {
             Some(counted) if self.whole.is_empty() && self.whole_unnamed == 0 => counted,
             Some(_) => return Err(doubt_about_counts()),
             None => Answers {
                 first_unnamed: self.first_unnamed,
-                ..self.lines.finish(self.whole.values().sum(), has_markers)?
+                ..self.lines.finish(self.whole.values().sum(), are_cut)?
             },
         };
         for (name, count) in self.whole {
@@ -210,7 +213,7 @@ impl<'r> Reading<'r> {
         }
         answers.unnamed += self.whole_unnamed;
         answers.place = self.place;
-        if answers.named.is_empty() && self.line > 0 && !has_markers {
+        if answers.named.is_empty() && self.line > 0 && !cutter.has_markers {
             return Err(Misread::Nobody {
                 lines: self.line,
                 first: self.first.unwrap_or_default(),

@@ -75,6 +75,12 @@ fn answers_are_counted_in_every_form_that_they_are_pasted_in() {
         "data: {\"pod\":\"POD\"}\n\n",
         "[pod/POD/web] 10.42.0.1 \"GET / HTTP/1.1\" 200\n",
         "INFO[0001] POD source=console\n",
+        "\u{1b}[32mPOD\u{1b}[0m \u{1b}[92mweb\u{1b}[0m GET / 200\n",
+        "HTTP/2 200 \r\ncontent-type: text/html\r\nx-pod: POD\r\n\r\n<html>shop</html>\n",
+        "HTTP/1.1 200 OK\r\nDate: x\r\n\r\n{\"hostname\":\"POD\"}",
+        "* Trying 10.0.0.7:80...\n> GET / HTTP/1.1\n> Host: shop\n> \n< HTTP/1.1 200 OK\n< \n{ [33 bytes data]\nHostname: POD\n* left intact\n",
+        "Hostname: POD\nGET / HTTP/1.1\nX-Forwarded-Server: traefik-57b79cf995-mx6zv\n\n",
+        "Hostname: POD\nX-Envoy-Peer-Metadata-Id: router~10.0.0.1~gw-7f57ddc455-bbcdf.istio~istio.svc.cluster.local\n",
         "200 Hostname: POD\n",
         "Hello from POD!",
         "POD,",
@@ -195,6 +201,21 @@ fn a_pods_own_log_counts_its_requests_and_no_probes() {
         counts(&[(A, 2), (B, 1)])
     );
     assert_eq!((answers.unnamed, answers.passed_over), (0, 2));
+    let stern = format!(
+        "+ {A} › web\n{A} web \"GET / HTTP/1.1\" 200 \"kube-probe/1.30\"\n{}- {B} › web\n",
+        ten("POD web \"GET / HTTP/1.1\" 200\n")
+    );
+    assert_eq!(read(stern), (counts(&[(A, 6), (B, 4)]), 0));
+}
+
+#[test]
+fn every_head_of_a_response_begins_an_answer() {
+    let log = format!(
+        "{}HTTP/1.1 503 Service Unavailable\r\n\r\nno healthy upstream\nHTTP/1.1 302 Found\r\nlocation: /login\r\n\r\n",
+        ten("HTTP/1.1 200 OK\r\nx-served-by: POD\r\n\r\n")
+    );
+    assert_eq!(read(log), (counts(&[(A, 6), (B, 4)]), 2));
+    assert!(refused("HTTP/1.1 200 OK\n\nhello\n").contains("first: \"HTTP/1.1 200 OK\""));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Cuts a text into units: a page of HTML, a value of JSON, what stands between two markers, or a line.
+//! Cuts a text into units: a page of HTML, a value of JSON, what stands between two markers or heads of HTTP, or a line.
 
 use std::io::{self, BufRead};
 use std::sync::LazyLock;
@@ -59,15 +59,17 @@ impl<R: BufRead> LineReader<R> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
-            if buffer.is_empty() {
-                return if any { self.text().map(Some) } else { Ok(None) };
+            if buffer.is_empty() && !any {
+                return Ok(None);
             }
+            let is_last = buffer.is_empty();
             any = true;
             let end = memchr::memchr(b'\n', buffer);
             append(&mut self.line, &buffer[..end.unwrap_or(buffer.len())]);
             let read = end.map_or(buffer.len(), |end| end + 1);
             self.reader.consume(read);
-            if end.is_some() {
+            if end.is_some() || is_last {
+                without_colours(&mut self.line);
                 return self.text().map(Some);
             }
         }
@@ -86,6 +88,17 @@ impl<R: BufRead> LineReader<R> {
     }
 }
 
+/// Takes out what colours a text on a terminal.
+fn without_colours(line: &mut Vec<u8>) {
+    static COLOUR: LazyLock<Regex> = LazyLock::new(|| {
+        let expression = r"(?-u)\x1b(?:\[[0-9;?]*[mK]|\([A-Z0-9])";
+        Regex::new(expression).expect("the expression is one")
+    });
+    if memchr::memchr(0x1b, line).is_some() {
+        *line = COLOUR.replace_all(line, &b""[..]).into_owned();
+    }
+}
+
 /// Appends as much of `piece` as the bound leaves room for.
 fn append(text: &mut Vec<u8>, piece: &[u8]) {
     let room = MAX_RESPONSE_LENGTH - text.len();
@@ -99,6 +112,8 @@ enum Within {
     Nothing,
     /// The lines since a marker.
     Request,
+    /// The lines since the head of a response, with its status.
+    Response(u16),
     Html,
     Json(Json),
 }
@@ -119,6 +134,8 @@ pub(super) struct Cutter {
     /// Whether an array's elements are being told, each a unit.
     in_array: bool,
     pub(super) has_markers: bool,
+    /// Whether answers begin with their heads, as `curl -i` and `curl -v` show them.
+    pub(super) has_heads: bool,
 }
 
 impl Cutter {
@@ -132,7 +149,21 @@ impl Cutter {
             self.has_markers = true;
             return;
         }
-        if self.within == Within::Request {
+        let mut line = line;
+        let is_within = matches!(self.within, Within::Response(_));
+        if let Some((start, status)) = head(line)
+            && !self.has_markers
+            && (start == 0 || is_within)
+        {
+            append(&mut self.gathered, &line[..start]);
+            line = &line[start..];
+            if self.within != Within::Nothing {
+                self.hand_over(take);
+            }
+            self.within = Within::Response(status);
+            self.has_heads = true;
+        }
+        if matches!(self.within, Within::Request | Within::Response(_)) {
             append(&mut self.gathered, line);
             append(&mut self.gathered, b"\n");
             return;
@@ -154,7 +185,10 @@ impl Cutter {
     }
 
     fn hand_over(&mut self, take: &mut dyn FnMut(Unit<'_>)) {
-        take(Unit::Whole(&self.gathered));
+        // An interim response is no answer.
+        if !matches!(self.within, Within::Response(100..200)) {
+            take(Unit::Whole(&self.gathered));
+        }
         self.gathered.clear();
         self.within = Within::Nothing;
     }
@@ -162,7 +196,7 @@ impl Cutter {
     /// Takes one piece of a line; what is left of it.
     fn piece<'l>(&mut self, rest: &'l [u8], take: &mut dyn FnMut(Unit<'_>)) -> &'l [u8] {
         match self.within {
-            Within::Nothing | Within::Request => self.begin(rest, take),
+            Within::Nothing | Within::Request | Within::Response(_) => self.begin(rest, take),
             Within::Html => {
                 let end =
                     find_ignoring_case(rest, b"</html>").map(|start| start + b"</html>".len());
@@ -303,6 +337,21 @@ pub(super) fn without_front(line: &[u8]) -> &[u8] {
     rest
 }
 
+/// Where a response begins in `line`, and its status, as `curl -i` shows it, or `curl -v` with a mark before it. A body
+/// without an end of line may stand before it.
+fn head(line: &[u8]) -> Option<(usize, u16)> {
+    static HEAD: LazyLock<Regex> = LazyLock::new(|| {
+        let expression =
+            r"(?-u)(^< |^|[^ ])HTTP/[123](?:\.[01])? ([1-5]\d\d)(?: [A-Za-z' -]*)?\s*$";
+        Regex::new(expression).expect("the expression is one")
+    });
+    let found = HEAD.captures(line)?;
+    let status = std::str::from_utf8(&found[2]).ok()?.parse().ok()?;
+    let before = found.get(1)?;
+    let is_of_a_body = !matches!(before.as_bytes(), b"" | b"< ");
+    Some((if is_of_a_body { before.end() } else { 0 }, status))
+}
+
 /// Whether the line begins a request: `Request # N`.
 pub(super) fn is_marker(line: &[u8]) -> bool {
     let line = line.trim_ascii();
@@ -394,6 +443,27 @@ mod tests {
             ),
             ("data: {\"a\":1}\n\ndata: x", &["whole {\"a\":1}", "line x"]),
             ("{\"a\":", &["whole {\"a\":"]),
+            (
+                "HTTP/1.1 200 OK\r\na: b\r\n\r\n<html>\nHTTP/2 503 \n",
+                &[
+                    "whole HTTP/1.1 200 OK\r\na: b\r\n\r\n<html>",
+                    "whole HTTP/2 503",
+                ],
+            ),
+            (
+                "HTTP/1.1 200 OK\n\n{}HTTP/1.1 200 OK\n\n\"GET / HTTP/1.1\" 200 OK",
+                &[
+                    "whole HTTP/1.1 200 OK\n\n{}",
+                    "whole HTTP/1.1 200 OK\n\n\"GET / HTTP/1.1\" 200 OK",
+                ],
+            ),
+            (
+                "* to a\n< HTTP/1.1 100 Continue\n< \n< HTTP/1.1 200 OK\n{ [3 bytes data]\nx",
+                &[
+                    "line * to a",
+                    "whole < HTTP/1.1 200 OK\n{ [3 bytes data]\nx",
+                ],
+            ),
         ] {
             assert_eq!(cut(text), units, "{text}");
         }

@@ -374,6 +374,19 @@ fn an_absurd_retry_after_does_not_hold_the_run_for_ever() {
 }
 
 #[test]
+fn a_page_of_maintenance_is_no_limiters() {
+    let rejected = |is_explicit, minutes| {
+        Answer::rejected(Rejection {
+            is_explicit,
+            retry_after: Duration::from_mins(minutes),
+        })
+    };
+    assert_eq!(rejected(false, 60), Answer::Accepted);
+    assert!(matches!(rejected(false, 1), Answer::Rejected(_)));
+    assert!(matches!(rejected(true, 60), Answer::Rejected(_)));
+}
+
+#[test]
 fn retry_after_is_a_number_of_seconds_or_a_date() {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_770);
     for (text, seconds) in [

@@ -56,7 +56,7 @@ impl RequestLoop {
                 if status::is_too_many(status)
                     || (pod.is_none() && status::is_unavailable(status)) =>
             {
-                Answer::Rejected(Rejection {
+                Answer::rejected(Rejection {
                     is_explicit: status::is_too_many(status),
                     retry_after: limiter::retry_after(answer.headers, SystemTime::now()),
                 })

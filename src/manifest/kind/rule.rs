@@ -7,6 +7,7 @@ use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, same_namespace};
 use crate::manifest::route::{Backend, PathRule, Route};
+use crate::manifest::template;
 
 /// The API groups that Ingress has stood in.
 pub(super) const GROUPS: &[&str] = &["networking.k8s.io", "extensions"];
@@ -125,6 +126,13 @@ fn number(object: &Object, name: &str) -> Result<Option<u64>, ManifestError> {
     let Some(text) = text else { return Ok(None) };
     let number = text.parse().ok().filter(|&number| number <= MAX_WEIGHT);
     number.map(Some).ok_or_else(|| {
+        if template::is_placeholder(text) {
+            return field.error(&format!(
+                "is \"{}\": {}",
+                text.escape_debug(),
+                template::REMEDY
+            ));
+        }
         let text: String = text.chars().take(60).collect();
         let text = text.escape_debug();
         field.error(&format!(
@@ -270,14 +278,14 @@ pub(in crate::manifest) fn rules(object: &Object) -> Result<Vec<Rule<'_>>, Manif
 
 /// A path that leads to an action of a cloud's load balancer, by the annotation `actions.NAME`.
 #[derive(Debug)]
-pub(super) struct Action<'a> {
+pub(in crate::manifest) struct Action<'a> {
     number: usize,
     host: &'a str,
     class: Option<&'a str>,
-    pub(super) name: &'a str,
+    pub(in crate::manifest) name: &'a str,
     pub(super) path: &'a str,
     pub(super) path_type: Option<&'a str>,
-    pub(super) field: Field<'a>,
+    pub(in crate::manifest) field: Field<'a>,
 }
 
 impl<'a> Action<'a> {
@@ -295,7 +303,7 @@ impl<'a> Action<'a> {
 }
 
 /// The paths of `object` that lead to actions, that of `defaultBackend` among them.
-pub(super) fn actions(object: &Object) -> Result<Vec<Action<'_>>, ManifestError> {
+pub(in crate::manifest) fn actions(object: &Object) -> Result<Vec<Action<'_>>, ManifestError> {
     let spec = object.root().at("spec")?;
     let class = spec.at("ingressClassName")?.text()?;
     let mut actions = Vec::new();

@@ -102,10 +102,11 @@ impl<'a> Reader<'a> {
             let name = service.at("name")?.required()?;
             let weight = service.at("weight")?;
             let value = weight.whole()?.unwrap_or(1) as f64;
-            // `NAME@PROVIDER` is a service that Traefik knows from elsewhere.
+            // `NAME@PROVIDER` is a service that Traefik knows from elsewhere, or a `TraefikService` of any namespace.
             let (bare, provider) = name.split_once('@').unwrap_or((name, ""));
             let mut backend = Backend::service(object, bare, value, &weight);
-            if !provider.is_empty() {
+            let known = self.find_of_provider(bare, provider);
+            if !provider.is_empty() && known.is_none() {
                 backend.variant = Some(provider.to_owned());
                 backend.pods = PodsOf::Unknown;
                 backends.push(backend);
@@ -114,8 +115,9 @@ impl<'a> Reader<'a> {
             if let Some(namespace) = service.at("namespace")?.text()? {
                 backend.namespace = Some(namespace.to_owned());
             }
-            if service.at("kind")?.text()?.unwrap_or("Service") == "TraefikService" {
-                let Some(inner) = self.find(&backend) else {
+            let kind = service.at("kind")?.text()?.unwrap_or("Service");
+            if known.is_some() || kind == "TraefikService" {
+                let Some(inner) = known.or_else(|| self.find(&backend)) else {
                     let field = service.at("name")?;
                     self.absent
                         .push(Remark::absent(object, &field, "TraefikService", name));
@@ -157,6 +159,17 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(backends)
+    }
+
+    /// What Traefik's provider for Kubernetes calls `NAMESPACE-NAME@kubernetescrd`.
+    fn find_of_provider(&self, name: &str, provider: &str) -> Option<&'a Object> {
+        let is_meant = |object: &&Object| {
+            let namespace = object.namespace.as_deref().unwrap_or("default");
+            object.is("TraefikService", KIND.groups)
+                && format!("{namespace}-{}", object.name) == name
+        };
+        let of_provider = (provider == "kubernetescrd").then_some(self.objects);
+        of_provider?.iter().find(is_meant)
     }
 
     fn find(&self, backend: &Backend<'_>) -> Option<&'a Object> {

@@ -103,8 +103,8 @@ pub(in crate::manifest) fn weights(object: &Object) -> Option<String> {
 fn annotation(object: &Object) -> Option<String> {
     let annotations = object.value["metadata"]["annotations"].as_object()?;
     let is_unread = |key: &&String| {
-        // Whether a canary's is under a prefix that is known is told elsewhere.
-        let is_canary = key.contains("/canary-weight") && !key.starts_with("ingress.citrix.com/");
+        // That a canary's is misspelt, or under a prefix that is not known, is told elsewhere.
+        let is_canary = key.contains("canary") && !key.starts_with("ingress.citrix.com/");
         key.contains("weight") && !is_canary && !READ.contains(&key.as_str())
     };
     let key = annotations.keys().find(is_unread)?;

@@ -36,11 +36,12 @@ const IGNORING: [&str; 12] = [
 
 /// A canary annotation under a prefix that ingress-nginx does not read.
 pub(super) fn prefix(object: &Object, path: &str, key: &str, findings: &mut Findings) {
-    let Some((prefix, name)) = key.rsplit_once('/') else {
-        return;
+    let (prefix, name) = key.rsplit_once(['/', '.']).unwrap_or(("", key));
+    let is_meant = match name {
+        "canary" => prefix.contains("nginx") || prefix.contains("ingress"),
+        name => name.starts_with("canary-weight") || name.starts_with("canary-by-"),
     };
-    let is_canary = name == "canary" || name.starts_with("canary-");
-    if is_canary && prefix.contains("ingress") && !OTHERS.contains(&format!("{prefix}/").as_str()) {
+    if is_meant && !OTHERS.contains(&format!("{prefix}/").as_str()) {
         let message = format!(
             "stands under a prefix that ingress-nginx does not read, so that the Ingress is no canary: write the prefix {PREFIX}"
         );

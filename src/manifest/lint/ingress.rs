@@ -144,12 +144,26 @@ fn annotations(
             continue;
         };
         let path = joined(field.path(), key);
-        if name.starts_with("canary") && !CANARY.contains(&name) {
+        let has = |name: &str| {
+            field
+                .at(&format!("{PREFIX}{name}"))
+                .map(|other| other.is_there())
+        };
+        let lacks_header = name.starts_with("canary-by-header-") && !has("canary-by-header")?;
+        let is_second = name == "canary-by-header-pattern" && has("canary-by-header-value")?;
+        if name.to_ascii_lowercase().starts_with("canary") && !CANARY.contains(&name) {
             let message = format!(
                 "is no annotation of ingress-nginx: it has {}",
                 CANARY.join(", ")
             );
             findings.error("unknown_canary_annotation", object, &path, message);
+        } else if is_canary && (lacks_header || is_second) {
+            let message = if lacks_header {
+                format!("has no effect without {PREFIX}canary-by-header, which names the header")
+            } else {
+                format!("has no effect beside {PREFIX}canary-by-header-value")
+            };
+            findings.warning("ignored_annotation", object, &path, message);
         } else if is_canary && !counts_on_a_canary(name) {
             let message = "has no effect on a canary Ingress, which takes all but the canary-* \
                            annotations from its primary: set it there or remove it"

@@ -2,14 +2,18 @@
 //!
 //! An error makes the split another than the one that is written, a warning does not.
 
+mod action;
+mod attached;
 mod class;
 pub(super) mod finding;
 mod ingress;
+mod port;
 mod rate;
 mod route;
 mod selector;
 mod special;
 mod status;
+mod twice;
 
 pub(super) use finding::concerning;
 pub use finding::{Finding, Severity};
@@ -72,12 +76,28 @@ pub const CODES: &[(&str, &str)] = &[
         "trafficRouting names an object that is not among the manifests.",
     ),
     (
+        "driven_route_without_canary",
+        "The route that a Rollout drives does not lead to its canary's Service.",
+    ),
+    (
         "service_not_found",
         "A rule leads to a Service that is not among the manifests.",
     ),
     (
+        "port_not_found",
+        "A rule leads to a port that its Service has not.",
+    ),
+    (
+        "action_not_found",
+        "A path names an action of an AWS load balancer that no annotation has, or an annotation has one that no path names.",
+    ),
+    (
+        "route_not_attached",
+        "No listener of the Gateways of a route takes it.",
+    ),
+    (
         "subset_not_found",
-        "A VirtualService leads to a subset that its DestinationRule has not.",
+        "A VirtualService leads to a subset that its DestinationRule has not, or that no DestinationRule of the manifests has.",
     ),
     (
         "no_reference_grant",
@@ -93,7 +113,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "selector_matches_nothing",
-        "A Service selects no pod and no workload of the manifests.",
+        "A Service or a subset selects no pod and no workload of the manifests.",
     ),
     (
         "unknown_canary_annotation",
@@ -145,7 +165,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "host_and_path_twice",
-        "Two Ingresses claim one host and path: the older one counts.",
+        "Two objects of one kind claim one host and path: the older one counts.",
     ),
     (
         "rate_limit",
@@ -219,17 +239,7 @@ pub fn lint(objects: &[Object], planned: Option<&PlannedRun<'_>>) -> Checked {
         findings.error("object_twice", second, "metadata.name", message);
     }
     for object in objects {
-        let checked = special::lint(object, &mut findings);
-        findings.take(object, checked);
-        let checked = status::lint(object, &mut findings);
-        findings.take(object, checked);
-        if let Some(path) = unread::weights(object) {
-            let message = format!(
-                "holds weights that lbtest does not read ({}): say them with --expect",
-                object.kind
-            );
-            findings.warning("kind_not_read", object, &path, message);
-        }
+        alone(object, objects, &workloads, &mut findings);
     }
     ingress::lint(objects, &mut findings);
     let routes = match join::joined(reading.routes, &workloads) {
@@ -249,6 +259,11 @@ pub fn lint(objects: &[Object], planned: Option<&PlannedRun<'_>>) -> Checked {
             findings.take(route.object, checked);
         }
     }
+    for object in objects {
+        let checked = action::lint(object, &routes, &mut findings);
+        findings.take(object, checked);
+    }
+    twice::lint(&routes, &mut findings);
     selector::lint(&routes, objects, &workloads, &mut findings);
     let splits = routes
         .iter()
@@ -256,5 +271,24 @@ pub fn lint(objects: &[Object], planned: Option<&PlannedRun<'_>>) -> Checked {
     Checked {
         splits: splits.map(Route::describe).collect(),
         findings: findings.once(),
+    }
+}
+
+/// What is wrong with `object`, whatever the routes are.
+fn alone(object: &Object, objects: &[Object], workloads: &Workloads<'_>, findings: &mut Findings) {
+    let checked = special::lint(object, findings);
+    findings.take(object, checked);
+    let checked = status::lint(object, findings);
+    findings.take(object, checked);
+    let checked = attached::lint(object, objects, findings);
+    findings.take(object, checked);
+    let checked = port::lint(object, workloads, findings);
+    findings.take(object, checked);
+    if let Some(path) = unread::weights(object) {
+        let message = format!(
+            "holds weights that lbtest does not read ({}): say them with --expect",
+            object.kind
+        );
+        findings.warning("kind_not_read", object, &path, message);
     }
 }

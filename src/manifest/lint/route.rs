@@ -1,5 +1,7 @@
 //! Rules of any kind: weights, the order of rules, references that lead nowhere.
 
+use serde_json::Value;
+
 use super::finding::Findings;
 use crate::manifest::ManifestError;
 use crate::manifest::kind::gateway::GROUP;
@@ -29,7 +31,7 @@ pub(super) fn lint<'a>(
         hidden(route, rule, routes, findings);
     }
     for backend in &route.backends {
-        subset(backend, objects, findings)?;
+        subset(route, backend, objects, workloads, findings)?;
         grant(route, backend, objects, findings)?;
         without_pods(route, backend, workloads, findings)?;
     }
@@ -71,16 +73,37 @@ fn weights(route: &Route<'_>, findings: &mut Findings) {
     findings.error("weights_sum_to_zero", object, path, message);
 }
 
-/// A subset that no `DestinationRule` has (istioctl's IST0101).
-fn subset(
-    backend: &Backend<'_>,
+/// A subset that no `DestinationRule` has (istioctl's IST0101), or that has no pods.
+fn subset<'a>(
+    route: &Route<'a>,
+    backend: &Backend<'a>,
     objects: &[Object],
+    workloads: &Workloads<'a>,
     findings: &mut Findings,
 ) -> Result<(), ManifestError> {
     let (PodsOf::Subset(labels), Some(subset)) = (&backend.pods, &backend.variant) else {
         return Ok(());
     };
     if !labels.is_empty() {
+        let all = Backend {
+            pods: PodsOf::Service,
+            ..backend.clone()
+        };
+        // A Rollout adds labels to its subsets.
+        let is_driven = route.related.iter().any(|other| other.kind == "Rollout");
+        if !is_driven && !workloads.of(&all)?.is_empty() && workloads.of(backend)?.is_empty() {
+            let (object, path) = &backend.field;
+            let labels: Vec<_> = labels
+                .iter()
+                .map(|(key, value)| format!("{key}={value}"))
+                .collect();
+            let message = format!(
+                "leads to the subset {subset}, and no pod of Service {} has its labels ({}): its share gets 503",
+                backend.name,
+                labels.join(", ")
+            );
+            findings.error("selector_matches_nothing", object, path, message);
+        }
         return Ok(());
     }
     let rules = istio::destination_rules(backend, objects)?;
@@ -91,10 +114,18 @@ fn subset(
             }
         }
     }
+    let (object, path) = &backend.field;
     let Some(rule) = rules.first() else {
+        let namespace = backend.namespace.as_deref();
+        if workloads.service(&backend.name, namespace).is_some() {
+            let message = format!(
+                "leads to a subset, and no DestinationRule of {} is among the manifests: without one its share gets 503",
+                backend.name
+            );
+            findings.warning("subset_not_found", object, path, message);
+        }
         return Ok(());
     };
-    let (object, path) = &backend.field;
     let message = format!(
         "leads to the subset {subset}, which {} has not: its share gets 503; add the subset or name another",
         rule.title()
@@ -242,9 +273,13 @@ pub(super) fn controller(
         for driven in drives {
             let same_kind = || objects.iter().filter(|known| known.kind == driven.kind);
             let namespace = driven.namespace.as_deref();
-            let is_there = same_kind().any(|known| known.is_called(&driven.name, namespace));
+            let is_meant = |known: &&Object| known.is_called(&driven.name, namespace);
+            let found = same_kind().find(is_meant);
+            if let Some(found) = found {
+                lacks_canary(object, found, findings)?;
+            }
             // TrafficSplits are made by the controller.
-            if !is_there && driven.kind != "TrafficSplit" && same_kind().next().is_some() {
+            if found.is_none() && driven.kind != "TrafficSplit" && same_kind().next().is_some() {
                 let message = format!(
                     "names the {} {}, which is not among the manifests",
                     driven.kind,
@@ -255,4 +290,55 @@ pub(super) fn controller(
         }
     }
     Ok(())
+}
+
+/// Kinds whose backends stand there before Argo Rollouts sets their weights.
+const LISTING: [&str; 6] = [
+    "VirtualService",
+    "HTTPRoute",
+    "GRPCRoute",
+    "TCPRoute",
+    "TLSRoute",
+    "TraefikService",
+];
+
+/// A route that leads to the stable Service of the Rollout that drives it, and not to its canary's.
+fn lacks_canary(
+    rollout: &Object,
+    driven: &Object,
+    findings: &mut Findings,
+) -> Result<(), ManifestError> {
+    let canary = rollout.root().along(&["spec", "strategy", "canary"])?;
+    let by_subset = canary
+        .along(&["trafficRouting", "istio", "destinationRule"])?
+        .is_there();
+    let (own, stable) = (
+        canary.at("canaryService")?,
+        canary.at("stableService")?.text()?,
+    );
+    let (Some(name), Some(stable)) = (own.text()?, stable) else {
+        return Ok(());
+    };
+    let spec = &driven.value["spec"];
+    if LISTING.contains(&&*driven.kind) && !by_subset && names(spec, stable) && !names(spec, name) {
+        let message = format!(
+            "is {name}, to which {} does not lead: Argo Rollouts sets weights of backends that are there, so that the canary \
+             gets nothing; add it beside {stable}",
+            driven.title()
+        );
+        findings.error("driven_route_without_canary", rollout, own.path(), message);
+    }
+    Ok(())
+}
+
+/// Whether `name` stands in `value`, alone or with the domain of a cluster.
+fn names(value: &Value, name: &str) -> bool {
+    match value {
+        Value::String(text) => text
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.')),
+        Value::Array(list) => list.iter().any(|value| names(value, name)),
+        Value::Object(map) => map.values().any(|value| names(value, name)),
+        _ => false,
+    }
 }

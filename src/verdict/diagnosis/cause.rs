@@ -152,6 +152,14 @@ fn failing(symptoms: &Symptoms<'_>, missing: &Missing, backend: usize) -> String
         percent(symptoms.counts.observed[backend] as f64 / all),
     );
     let expected = percent(symptoms.split.shares()[backend]);
+    if missing.is_mostly_redirects() {
+        return format!(
+            "{missed} of the requests were redirected ({}), and {answered} answered by {label}, which should get \
+             {expected}: as happens when {label} redirects, to a login or to another path; send a session with -b or -H, or ask \
+             for the path that it answers",
+            missing.summary()
+        );
+    }
     if missing.is_mostly_success() {
         return format!(
             "{missed} of the requests were answered without naming a pod ({}), {answered} by {label}, \
@@ -163,6 +171,8 @@ fn failing(symptoms: &Symptoms<'_>, missing: &Missing, backend: usize) -> String
     let answers = symptoms.counts.observed[backend] > 0;
     let fails = if answers && missing.is_mostly_rejections() {
         "fails, or rejects what is too much at once (a circuit breaker, a limit of connections: a lower -c tells),"
+    } else if missing.is_mostly_refusals() {
+        "refuses what the others answer (a path that it lacks, or a login)"
     } else {
         "fails"
     };

@@ -22,6 +22,8 @@ const WORTH_TELLING: f64 = 0.01;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Missing {
     successes: u64,
+    /// Those of them that lead elsewhere.
+    redirects: u64,
     /// As limiters answer.
     rejections: u64,
     /// Those of them that say so.
@@ -39,6 +41,9 @@ impl Missing {
     pub(super) fn of(symptoms: &Symptoms<'_>) -> Self {
         let mut missing = Self::default();
         for &(status, count) in symptoms.unidentified_by_status {
+            if (300..400).contains(&status) {
+                missing.redirects += count;
+            }
             match status {
                 _ if !status::is_refusal(status) => missing.successes += count,
                 _ if status::is_too_many(status) => missing.too_many += count,
@@ -78,6 +83,16 @@ impl Missing {
         2 * self.successes > self.sent()
     }
 
+    /// Whether most lead elsewhere.
+    pub(super) fn is_mostly_redirects(&self) -> bool {
+        2 * self.redirects > self.sent()
+    }
+
+    /// Whether most are errors that the server blames on the client.
+    pub(super) fn is_mostly_refusals(&self) -> bool {
+        2 * self.other > self.sent()
+    }
+
     /// Whether most are such as a limiter answers.
     pub(super) fn is_mostly_rejections(&self) -> bool {
         2 * self.rejections > self.sent()
@@ -97,18 +112,12 @@ impl Missing {
     pub(super) fn nothing_identified(&self, symptoms: &Symptoms<'_>) -> Option<Finding> {
         let all = self.sent();
         (symptoms.counts.foreign == 0 && all > 0 && 10 * self.server_errors >= 9 * all).then(|| {
-            let shares = symptoms.split.shares();
-            // A canary that is to get everything hangs on a primary that is to get nothing.
-            let silent = (0..shares.len()).filter(|&backend| shares[backend] == 0.0).take(4);
-            let primaries = [symptoms.primary()].into_iter().chain(silent);
-            let primaries: Vec<&str> = primaries.map(|backend| symptoms.label(backend)).collect();
+            let (code, meaning) = all_errors(symptoms);
             let message = format!(
-                "all {all} requests failed from the first one on ({}): as happens when the primary, {}, has no ready \
-                 endpoints, without which an ingress serves nothing, not even a canary, or where no backend is up",
-                self.summary(),
-                primaries.join(" or ")
+                "all {all} requests failed from the first one on ({}): {meaning}",
+                self.summary()
             );
-            Finding::new("primary_dead", message)
+            Finding::new(code, message)
                 .then(LOGS)
                 .with("requests", all as f64)
                 .with("server_error_share", self.server_errors as f64 / all as f64)
@@ -304,6 +313,42 @@ impl Missing {
             .with("log_likelihood_gain", change.log_likelihood_gain);
         Some(finding)
     }
+}
+
+/// What it means that nothing but errors came, by the status of most.
+fn all_errors(symptoms: &Symptoms<'_>) -> (&'static str, String) {
+    let by_status = symptoms.unidentified_by_status.iter();
+    let most = by_status.max_by_key(|&&(_, count)| count);
+    let meaning = match most.map_or(0, |&(status, _)| status) {
+        500 => "as happens when every version fails at this request, or the ingress itself does",
+        502 => {
+            "as happens when the pods refuse or break the connection: another port than the app's, TLS on one side \
+             alone, or pods that restart"
+        }
+        504 => {
+            "as happens when the pods do not answer in time, or cannot be reached: another port than the app's, or a \
+             network policy"
+        }
+        520..=527 => {
+            "as a CDN answers that does not reach the ingress; go around it with --resolve or --connect-to"
+        }
+        _ => {
+            let shares = symptoms.split.shares();
+            // A canary that is to get everything hangs on a primary that is to get nothing.
+            let silent = (0..shares.len())
+                .filter(|&backend| shares[backend] == 0.0)
+                .take(4);
+            let primaries = [symptoms.primary()].into_iter().chain(silent);
+            let primaries: Vec<&str> = primaries.map(|backend| symptoms.label(backend)).collect();
+            let meaning = format!(
+                "as happens when the primary, {}, has no ready endpoints, without which an ingress serves nothing, not \
+                 even a canary, or where no backend is up",
+                primaries.join(" or ")
+            );
+            return ("primary_dead", meaning);
+        }
+    };
+    ("all_failing", meaning.to_owned())
 }
 
 fn listed(parts: &[String]) -> String {

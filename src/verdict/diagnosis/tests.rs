@@ -296,6 +296,26 @@ fn errors_of_no_backend_are_the_ingress_or_a_limiter() {
     assert_eq!(limited.first(), ["rate_limited"]);
     let dead = case("v1=70,v2=30", &[0, 0]).missing(503, 1000);
     assert_eq!(dead.first(), ["primary_dead"]);
+    for (status, part) in [
+        (500, "every version"),
+        (502, "refuse or break"),
+        (504, "in time"),
+        (522, "CDN"),
+    ] {
+        let failing = case("v1=70,v2=30", &[0, 0]).missing(status, 1000);
+        let found = failing.found();
+        assert_eq!(found[0].code, "all_failing", "{status}");
+        assert!(found[0].message.contains(part), "{found:?}");
+    }
+    for (status, part) in [
+        (302, "v2 redirects, to a login"),
+        (404, "v2 refuses what the others answer"),
+        (500, "v2 fails and"),
+        (200, "do not name their pod"),
+    ] {
+        let found = case("v1=70,v2=30", &[700, 0]).missing(status, 300).found();
+        assert!(found[0].message.contains(part), "{status}: {found:?}");
+    }
     let elsewhere = case("v1=70,v2=30", &[0, 0]).missing(404, 1000);
     assert!(elsewhere.codes().is_empty());
 }
