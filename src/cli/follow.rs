@@ -15,11 +15,10 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::output::Sink;
-use super::{CommandError, measure, output};
+use super::{CommandError, manifests, measure, output};
 use crate::exit::ExitStatus;
 use crate::load;
 use crate::load::signals::Pending;
-use crate::manifest::Choice;
 use crate::plan::quantity;
 use crate::plan::settings::{
     ConnectionOptions, IdentificationOptions, PaceOptions, PromiseOptions, RequestOptions, Settings,
@@ -255,19 +254,8 @@ impl Follower<'_> {
 
     /// What the objects ask for now.
     fn desired(&self) -> Result<Desired, CommandError> {
-        let manifests = self.objects.manifests()?;
-        let base = &self.base;
-        let choice = Choice {
-            route: base.promise.route.as_deref(),
-            host: base.request.host.as_deref(),
-            path: base
-                .request
-                .url
-                .as_deref()
-                .and_then(crate::manifest::path_of),
-            step: None,
-        };
-        let expectation = manifests.expectation(choice, None)?;
+        let given = self.objects.manifests()?;
+        let expectation = given.expectation(manifests::choice(&self.base), None)?;
         let split = &expectation.split;
         let shares = split
             .labels()

@@ -123,7 +123,7 @@ pub(super) fn resolve(settings: Settings) -> Result<(Settings, Option<Resolved>)
 }
 
 /// Which of the manifests' routes and steps is meant.
-fn choice(settings: &Settings) -> Choice<'_> {
+pub(super) fn choice(settings: &Settings) -> Choice<'_> {
     let request = &settings.request;
     Choice {
         route: settings.promise.route.as_deref(),

@@ -128,7 +128,8 @@ fn whole(value: &[u8]) -> Option<&str> {
 fn in_headers(headers: &HeaderMap) -> impl Iterator<Item = Candidate<'_>> {
     // A cookie is the proxy's, and comes back with the next request; a redirect names whom to ask next.
     let is_another = |header: &HeaderName| {
-        [SET_COOKIE, LOCATION, HOST].contains(header) || header.as_str().starts_with("x-forwarded-")
+        [SET_COOKIE, LOCATION, HOST].contains(header)
+            || shape::is_header_of_a_proxy(header.as_str())
     };
     let mut candidates: Vec<Candidate<'_>> = Vec::new();
     for (header, value) in headers.iter().filter(|(header, _)| !is_another(header)) {

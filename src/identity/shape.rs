@@ -62,10 +62,17 @@ fn is_of_a_proxy(before: &[u8]) -> bool {
     let ends_field = |byte: &u8| matches!(byte, b'\n' | b',' | b'{' | b'>');
     let field = before.iter().rev().take(MAX_NAME_LENGTH);
     let length = field.take_while(|byte| !ends_field(byte)).count();
-    let field = before[before.len() - length..].to_ascii_lowercase();
-    OF_PROXIES
-        .iter()
-        .any(|header| memchr::memmem::find(&field, header).is_some())
+    let field = &before[before.len() - length..];
+    OF_PROXIES.iter().any(|header| {
+        let mut places = field.windows(header.len());
+        places.any(|place| place.eq_ignore_ascii_case(header))
+    })
+}
+
+/// Whether a header by this name, in lower case, is a proxy's.
+pub(super) fn is_header_of_a_proxy(name: &str) -> bool {
+    let name = name.as_bytes();
+    OF_PROXIES.iter().any(|header| name.starts_with(header))
 }
 
 /// Whether a name ends before `rest`: no letter, digit or dash follows, and a dot only where it ends a sentence or begins

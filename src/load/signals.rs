@@ -46,17 +46,19 @@ impl Signals {
         Self { stop, ..self }
     }
 
-    /// Waits for one of the signals.
+    /// Waits for one of the signals. After one of the system's, what means the same is no further one.
     ///
     /// # Cancel safety
     /// Dropping it loses no signal.
     pub async fn next(&mut self) {
         tokio::select! {
+            biased;
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
             Some(()) = hung_up(&mut self.hangup) => {}
-            Some(()) = stopped(self.stop.as_deref()) => {}
+            Some(()) = stopped(self.stop.as_deref()) => return,
         }
+        self.stop = None;
     }
 }
 

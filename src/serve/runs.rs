@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinSet;
 
 use super::board::RunResult;
@@ -34,11 +34,16 @@ type Finished = (usize, Step, RunResult);
 /// Dropping the future leaves those to themselves.
 pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&News<'_>)) {
     let mut runs: JoinSet<Finished> = JoinSet::new();
+    // A run that begins when the signal comes may take signals over too late to see it.
+    let mut halts: Vec<Arc<Notify>> = Vec::new();
     let mut looked = Instant::now();
     let mut keeper = Keeper::new(shared.state.clone());
     let history = || shared.board().history();
     loop {
         if shared.is_stopping() {
+            for halt in &halts {
+                halt.notify_one();
+            }
             let last = async {
                 while let Some(Ok(finished)) = runs.join_next().await {
                     take(shared, finished, &mut tell);
@@ -56,7 +61,8 @@ pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&News<'_>)) 
             }
         }
         while let Some((index, step)) = shared.board().start(Moment::now()) {
-            begin(&mut runs, shared, index, step);
+            halts.retain(|halt| Arc::strong_count(halt) > 1);
+            halts.push(begin(&mut runs, shared, index, step));
             shared.page.forget();
         }
         keeper.begin(history);
@@ -79,7 +85,15 @@ pub(super) async fn keep(shared: &Arc<Shared>, mut tell: impl FnMut(&News<'_>)) 
     }
 }
 
-fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, step: Step) {
+/// Begins a run; what comes back ends it.
+fn begin(
+    runs: &mut JoinSet<Finished>,
+    shared: &Arc<Shared>,
+    index: usize,
+    step: Step,
+) -> Arc<Notify> {
+    let halt = Arc::new(Notify::new());
+    let own = Arc::clone(&halt);
     let shared = Arc::clone(shared);
     let expected = step.clone();
     let (bring, result) = oneshot::channel();
@@ -88,7 +102,7 @@ fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, step:
         .name("run".to_owned())
         .spawn(move || {
             // The gate is over when nobody awaits it.
-            let _ = bring.send(measure(&shared.checks[index], &expected));
+            let _ = bring.send(measure(&shared.checks[index], &expected, &own));
         });
     runs.spawn(async move {
         let result = match begun {
@@ -99,10 +113,11 @@ fn begin(runs: &mut JoinSet<Finished>, shared: &Arc<Shared>, index: usize, step:
         };
         (index, step, result)
     });
+    halt
 }
 
 /// Sends a check's load for a step, and judges what came back.
-fn measure(check: &NamedCheck, step: &Step) -> RunResult {
+fn measure(check: &NamedCheck, step: &Step, halt: &Arc<Notify>) -> RunResult {
     let mut settings = check.settings.clone();
     // Pods that are to share equally are no weights.
     let is_weighted = !step.split.is_of_pods();
@@ -118,7 +133,7 @@ fn measure(check: &NamedCheck, step: &Step) -> RunResult {
         discovery = Some(found);
     }
     let registry = PodRegistry::shared(plan.mappings.clone());
-    let mut measured = load::measure(&plan, &registry, &mut |_| {});
+    let mut measured = load::measure_until(&plan, &registry, halt, &mut |_| {});
     if let Some(discovery) = discovery {
         discovery.add_to(&mut measured);
     }

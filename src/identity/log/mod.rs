@@ -2,7 +2,8 @@
 //!
 //! What such a text is, nobody says. It is cut into units first: a page of HTML, a value of JSON, what stands between
 //! two markers (`Request # 1`, or `Resquest # 1`, as a well-known script spells it) or two heads (`HTTP/1.1 200 OK`), or a
-//! line. A page or value is one answer. Lines are answers where each names somebody in one way (`count`), and a table of counts is counted as one.
+//! line. A page or value is one answer. Lines are answers where each names somebody in one way (`count`), and a table of
+//! counts is counted as one.
 //!
 //! What could be read in two ways is refused ([`Misread`]): a verdict on counts that were misread is worse than none.
 

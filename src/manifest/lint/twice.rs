@@ -81,7 +81,8 @@ pub(super) fn lint(routes: &[Route<'_>], findings: &mut Findings) {
     }
 }
 
-/// Where its requests come in, as it is written, and the namespace that what is written is read in.
+/// Where its requests come in, as it is written, down to the listener (which `Route::doors` leaves out), and the namespace
+/// that what is written is read in.
 fn doors<'a>(object: &'a Object, door: &str) -> (Option<&'a Value>, Option<&'a str>) {
     let written = object.value.get("spec").and_then(|spec| spec.get(door));
     (written, object.namespace.as_deref())
