@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::{codes, findings, lbtest};
+use crate::program::{PATIENCE, codes, findings, lbtest};
 use crate::servers::Server;
 
 /// How a balancer chooses, as far as its answers can show it.
@@ -78,8 +78,6 @@ const BALANCERS: [Balancer; 11] = [
 ];
 
 const PAGE: &str = "docs/how-to/evenness.md";
-/// A reload waits at most this long for requests.
-const PATIENCE: Duration = Duration::from_mins(2);
 /// Servers are asked by tests of their own, and write the same page.
 static WRITING: Mutex<()> = Mutex::new(());
 

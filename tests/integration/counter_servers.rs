@@ -10,10 +10,9 @@ use serde_json::Value;
 
 use crate::log_servers::observed;
 use crate::metrics::Listening;
-use crate::program::{Ran, codes, lbtest};
+use crate::program::{PATIENCE, Ran, codes, lbtest};
 use crate::servers::Server;
 
-const PATIENCE: Duration = Duration::from_mins(15);
 /// The error rates of the launched servers' other tests.
 const PROMISE: [&str; 6] = [
     "--expect",

@@ -2,10 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::Duration;
 
-/// A server that says nothing for this long does not answer any more.
-const TIMEOUT: Duration = Duration::from_mins(10);
+use crate::program::PATIENCE;
 
 /// A response.
 #[derive(Debug)]
@@ -19,7 +17,7 @@ pub(crate) struct Response {
 /// A connection.
 pub(crate) fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::program::{Ran, command, lbtest, lbtest_reading};
+use crate::program::{PATIENCE, Ran, command, lbtest, lbtest_reading};
 use crate::servers::Server;
 
 /// Reads a log of the server's, in which the backends are called so.
@@ -60,7 +60,7 @@ fn agrees(kind: &str, logging: &[&str]) {
                 .max(text.matches(":200,").count())
         };
         while (requests(fs::read_to_string(file).unwrap()) as u64) < sent
-            && begun.elapsed() < Duration::from_mins(15)
+            && begun.elapsed() < PATIENCE
         {
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -114,6 +114,14 @@ fn the_logs_of_traefik_say_what_lbtest_saw() {
     agrees("traefik", &["traefik-json"]);
 }
 
+/// How many requests a marked run sends after its warm-up.
+const MARKED: usize = 3000;
+
+/// Whether a line logs a request of the run itself, not of its warm-up or of the launcher.
+fn is_marked(line: &str) -> bool {
+    line.contains('(') && !line.contains(".0)")
+}
+
 /// Runs a marked run against silent apps behind nginx, and judges it by their logs.
 struct Marked {
     server: Server,
@@ -127,16 +135,33 @@ impl Marked {
         let run = format!("{}/run.json", server.value("directory"));
         let host = server.value("host");
         let options = ["--expect", "v1=70,v2=30", "--identify", "logs"];
-        let promise = ["--tolerance", "15", "--alpha", "1e-8", "-n", "3000"];
+        let requests = MARKED.to_string();
+        let promise = ["--tolerance", "15", "--alpha", "1e-8", "-n", &requests];
         let base = [server.url(), "--host", host, "--json", &run];
         let warmed = ["--warmup", "50"];
         let ran = lbtest(&[&base[..], &options, &promise, &warmed].concat());
         assert_eq!(ran.status, 0, "{ran:?}");
         assert!(ran.stdout.contains("MEASURED  3000 marked"), "{ran:?}");
-        Self { server, run }
+        let marked = Self { server, run };
+        // An app logs a request after it has answered it.
+        let begun = Instant::now();
+        while marked.logged().iter().sum::<usize>() < MARKED {
+            assert!(begun.elapsed() < PATIENCE, "{:?}", marked.logged());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        marked
     }
 
-    /// The lines of an app's log, once all are there.
+    /// How many requests of the run each app has logged so far.
+    fn logged(&self) -> [usize; 2] {
+        ["v1", "v2"].map(|label| {
+            self.log(label)
+                .iter()
+                .filter(|line| is_marked(line))
+                .count()
+        })
+    }
+
     fn log(&self, label: &str) -> Vec<String> {
         let file = format!("{}/{label}.log", self.server.value("directory"));
         let text = fs::read_to_string(file).unwrap();
@@ -184,10 +209,7 @@ fn a_marked_run_is_judged_by_the_logs_of_apps_that_name_nobody() {
         (&requests["attributed"], &requests["unattributed"]),
         (&3000.into(), &0.into())
     );
-    let is_marked = |line: &&String| line.contains('(') && !line.contains(".0)");
-    let logged =
-        ["v1", "v2"].map(|label| marked.log(label).iter().filter(is_marked).count() as u64);
-    assert_eq!(observed(&report), logged);
+    assert_eq!(observed(&report), marked.logged().map(|lines| lines as u64));
 
     // One line of a hundred is lost: the verdict stays, and says how many are missing.
     let lossy = marked.judged(|place, _| place % 100 != 7);

@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
-use crate::program::{Ran, codes, lbtest};
+use crate::program::{PATIENCE, Ran, codes, lbtest};
 
 /// nginx in a folder of its own; it stops when dropped.
 struct Nginx {
@@ -76,7 +76,7 @@ impl Nginx {
             .spawn()
             .expect("nginx is missing: run scripts/test packages");
         let nginx = Self { process, folder };
-        let until = Instant::now() + Duration::from_mins(15);
+        let until = Instant::now() + PATIENCE;
         let is_up = || UnixStream::connect(nginx.file("socket")).is_ok();
         while !is_up() {
             assert!(Instant::now() < until, "nginx does not listen");

@@ -2,9 +2,13 @@
 
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 use lbtest::parts::Config;
 use serde_json::Value;
+
+/// Whatever a test awaits comes within this, on the busiest machine.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(15);
 
 /// What one run of the executable gave.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lbtest::parts::Ingress;
 use serde_json::Value;
 
-use crate::program::{command, in_turn, lbtest};
+use crate::program::{PATIENCE, command, in_turn, lbtest};
 
 /// The merged report of what a run left that was killed after so many snapshots.
 fn killed(options: &[&str], name: &str) -> (Value, u64) {
@@ -35,7 +35,7 @@ fn killed(options: &[&str], name: &str) -> (Value, u64) {
             Some(earlier) if written.as_ref() != Some(earlier) => break,
             Some(_) => {}
         }
-        assert!(begun.elapsed() < Duration::from_mins(15), "{name}");
+        assert!(begun.elapsed() < PATIENCE, "{name}");
         thread::sleep(Duration::from_millis(20));
     }
     child.kill().unwrap();

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Whatever is awaited comes within this.
-const PATIENCE: Duration = Duration::from_mins(10);
+use crate::program::PATIENCE;
 
 /// For a browser without a screen that asks nothing of the network by itself.
 pub(super) const FLAGS: [&str; 9] = [

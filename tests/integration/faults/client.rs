@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use crate::program::PATIENCE;
+
 /// What one run gave.
 #[derive(Debug)]
 pub(crate) struct Met {
@@ -20,7 +22,7 @@ pub(crate) struct Met {
 pub(crate) fn gate(url: &str, requests: u64, options: &[&str]) -> Met {
     let client = Client {
         connections: 8,
-        patience: Duration::from_mins(15),
+        patience: PATIENCE,
     };
     client.gate(url, requests, options)
 }

@@ -15,8 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::{ServerConfig, ServerConnection};
 use tokio_rustls::server::TlsStream;
 
-/// A stall ends when the client goes, and at the latest after this long.
-const PATIENCE: Duration = Duration::from_mins(15);
+use crate::program::PATIENCE;
 
 /// One thing that the peer does.
 #[derive(Debug, Clone)]
@@ -330,7 +329,7 @@ async fn handshake(
     Ok(answer)
 }
 
-/// Waits for the client to go.
+/// Waits for the client to go, and at most for as long as a test has.
 async fn gone(stream: &mut (impl AsyncRead + Unpin)) {
     let mut unread = [0; 4096];
     let all = async { while stream.read(&mut unread).await.is_ok_and(|read| read > 0) {} };

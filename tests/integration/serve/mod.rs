@@ -18,10 +18,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{Response, exchange};
-use crate::program::{Ran, command, in_turn};
-
-/// Whatever is awaited comes within this.
-const PATIENCE: Duration = Duration::from_mins(15);
+use crate::program::{PATIENCE, Ran, command, in_turn};
 
 /// A running `lbtest serve` before an embedded ingress; dropping it stops both.
 pub(crate) struct Served {
