@@ -89,6 +89,17 @@ impl Assignment {
             next: Some(vec![0; self.ambiguous.len()]),
         })
     }
+
+    /// Counts by group as counts by each of so many backends, without the groups that are nobody's or may be several's.
+    pub fn by_backend(&self, observed: &[u64], backends: usize) -> Vec<u64> {
+        let mut counts = vec![0; backends];
+        for (observed, assigned) in observed.iter().zip(&self.fixed) {
+            if let Some(backend) = assigned {
+                counts[*backend] += observed;
+            }
+        }
+        counts
+    }
 }
 
 /// Iterates over complete assignments: item `a` says of group `g` that it is backend `a[g]`.

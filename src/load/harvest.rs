@@ -79,7 +79,7 @@ impl Harvest {
     pub(super) fn keep_up(&mut self, shared: &Shared) -> u32 {
         if self.epoch_number != shared.turnstile.epochs.number.load(Ordering::Relaxed) {
             (self.epoch_number, self.epoch) = shared.turnstile.epochs.present();
-            self.set_aside.add(Reason::BeforePacing, &self.tally);
+            self.set_aside.add_run(Reason::BeforePacing, &self.tally);
             self.tally.start_over(Arc::clone(&self.epoch.sequence));
             self.addresses.start_over();
         }

@@ -72,7 +72,7 @@ pub(super) fn decode(
         by_address.add(place, &tally);
     }
     Ok(Measured {
-        set_aside: set_aside(&shard.set_aside)?,
+        set_aside: set_aside(&shard.set_aside, counted.groups.len())?,
         limiter: shard.limiter.map(limiter).transpose()?,
         limiter_undecided: shard.limiter_undecided,
         connections: Connections {
@@ -310,7 +310,11 @@ fn address(
     Ok((place, tally))
 }
 
-fn set_aside(measured: &SetAsideMeasurement) -> Result<SetAside, DecodeError> {
+fn set_aside(measured: &SetAsideMeasurement, groups: usize) -> Result<SetAside, DecodeError> {
+    if measured.observed.len() > groups {
+        return Err(wrong("set_aside", "counts more groups than there are"));
+    }
+    sum("set_aside", measured.observed.iter().copied())?;
     let reason = |(code, &requests): (&String, &u64)| {
         let known = Reason::ALL.into_iter().find(|one| one.code() == code);
         let reason = known.ok_or_else(|| wrong("set_aside", "names a reason that is not known"))?;
@@ -329,10 +333,12 @@ fn set_aside(measured: &SetAsideMeasurement) -> Result<SetAside, DecodeError> {
         .collect::<Result<_, _>>()?;
     sum("set_aside", by_status.values().copied())?;
     sum("set_aside", by_failure.values().copied())?;
-    SetAside::restore(by_reason, by_status, by_failure, measured.identified).ok_or_else(|| {
+    let (identified, observed) = (measured.identified, measured.observed.clone());
+    let restored = SetAside::restore(by_reason, by_status, by_failure, identified, observed);
+    restored.ok_or_else(|| {
         wrong(
             "set_aside",
-            "has reasons that don't sum to its responses and failures",
+            "has reasons or groups that don't sum to its responses and failures",
         )
     })
 }

@@ -186,7 +186,8 @@ impl Fold {
     pub(super) fn add(&mut self, index: u32, shard: Measured) -> Result<(), DecodeError> {
         let whole = &mut self.whole;
         let added = whole.counted.add(&shard.counted);
-        whole.set_aside.merge(&shard.set_aside);
+        let set_aside = shard.set_aside.renumbered(&added);
+        whole.set_aside.merge(&set_aside);
         whole.limiter = slower(whole.limiter, shard.limiter);
         whole.limiter_undecided |= shard.limiter_undecided;
         whole.connections.opened += shard.connections.opened;

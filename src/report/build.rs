@@ -6,6 +6,7 @@ mod plan;
 mod requests;
 mod test;
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::measurement::MarksReport;
@@ -47,6 +48,7 @@ impl Report {
         report.sequential = measured.standing.as_ref().map(sequential);
         report.requests.count(&measured.counted);
         report.requests.set_aside(&measured.set_aside);
+        report.requests.set_aside_by_backend = set_aside_by_backend(claim, measured, outcome);
         if let Some(started_at) = measured.started_at {
             report.add_measurement(claim, measured, outcome, started_at);
         }
@@ -162,6 +164,21 @@ impl Report {
         self.latency = Some(latency(&counted.latency()));
         self.windows = windows(counted, &outcome.windows);
     }
+}
+
+/// What each backend answered before the pace of a limiter was kept to; empty where no limiter was met.
+fn set_aside_by_backend(
+    claim: &Claim,
+    measured: &Measured,
+    outcome: &Outcome,
+) -> BTreeMap<String, u64> {
+    let observed = measured.set_aside.by_group();
+    if observed.is_empty() {
+        return BTreeMap::new();
+    }
+    let labels = claim.split.labels();
+    let counts = outcome.assignment.by_backend(observed, labels.len());
+    labels.iter().cloned().zip(counts).collect()
 }
 
 fn limits(split: &Split, outcome: &Outcome) -> Vec<LimitReport> {

@@ -230,6 +230,9 @@ pub struct SetAsideMeasurement {
     pub by_failure: BTreeMap<String, u64>,
     /// Responses that named a pod.
     pub identified: u64,
+    /// Those of them that the run itself sent, by group; missing entries are 0.
+    #[serde(default, deserialize_with = "bounded::list::<_, _, MOST_GROUPS>")]
+    pub observed: Vec<u64>,
 }
 
 /// A rate limiter that a shard recognised.

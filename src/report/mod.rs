@@ -330,6 +330,9 @@ pub struct RequestsReport {
     pub set_aside_by_reason: BTreeMap<String, u64>,
     /// Those of them whose response named a pod.
     pub set_aside_identified: u64,
+    /// Those of them that a rate limiter spoilt, by backend: where a limit rejects the requests of one backend alone, its share
+    /// of these is short.
+    pub set_aside_by_backend: BTreeMap<String, u64>,
     /// Whole responses to them by status.
     pub set_aside_by_status: BTreeMap<String, u64>,
     /// Those of them without a whole response, and those that were never written, by kind of failure.

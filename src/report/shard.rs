@@ -199,6 +199,7 @@ impl From<&SetAside> for SetAsideMeasurement {
             by_status: by_name(set_aside.by_status().map(status_named)),
             by_failure: by_name(set_aside.by_failure()),
             identified: set_aside.identified(),
+            observed: set_aside.by_group().to_vec(),
         }
     }
 }

@@ -41,6 +41,21 @@ pub struct Clustering {
     pub design_effect: f64,
     /// The number of independent responses that carry the same information.
     pub effective_responses: f64,
+    /// The degrees of freedom of the variance between connections, `(Σn_c)²/Σn_c² − 1`: the number of connections
+    /// less one where they are equally long.
+    pub freedom: f64,
+}
+
+impl Clustering {
+    /// The design effect and the degrees of freedom of its estimate; where one or two connections carry so much that
+    /// there is none, the largest that connections of these lengths have, at one degree.
+    pub fn variance(&self) -> (f64, f64) {
+        if self.freedom < LEAST_FREEDOM {
+            (self.responses as f64 / (self.freedom + 1.0), 1.0)
+        } else {
+            (self.design_effect, self.freedom)
+        }
+    }
 }
 
 /// What connections leave of the expected split, judged by the variance between them.
@@ -242,6 +257,15 @@ impl ConnectionSums {
             intraclass_correlation: correlation,
             design_effect,
             effective_responses: n / design_effect,
+            freedom: self.freedom(n),
+        }
+    }
+
+    fn freedom(&self, n: f64) -> f64 {
+        if n > 0.0 {
+            n * n / self.squared_sizes - 1.0
+        } else {
+            0.0
         }
     }
 
@@ -271,8 +295,7 @@ impl ConnectionSums {
     }
 
     /// Judges the cells, one for each backend of `expected` (further ones are passed over), by the variance
-    /// between connections: Student's t with `(Σn_c)²/Σn_c² − 1` degrees of freedom, the number of connections
-    /// less one where they are equally long. `unattributed` more responses could have come from any backend.
+    /// between connections: Student's t with [`Clustering::freedom`]. `unattributed` more responses could have come from any backend.
     ///
     /// `None` where one or two connections carry so much that the variance between them is unknown.
     ///
@@ -280,7 +303,7 @@ impl ConnectionSums {
     /// If there are fewer cells than expected shares.
     pub fn test(&self, unattributed: u64, expected: &Expected<'_>) -> Option<ConnectionTest> {
         let n = self.observed.iter().sum::<u64>() as f64;
-        let freedom = n * n / self.squared_sizes - 1.0;
+        let freedom = self.freedom(n);
         if n <= 0.0 || freedom < LEAST_FREEDOM {
             return None;
         }

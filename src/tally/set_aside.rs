@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Tally;
+use super::counted::Added;
 use crate::observation::{Failure, Observation, Outcome, status};
 
 /// Why requests do not count.
@@ -49,37 +50,44 @@ pub struct SetAside {
     by_status: BTreeMap<u16, u64>,
     by_failure: BTreeMap<Failure, u64>,
     identified: u64,
+    by_group: Vec<u64>,
 }
 
 impl SetAside {
     /// What another process set aside; `None` where the reasons don't account for every request that was
-    /// written. Each list's counts must sum to a `u64`.
+    /// written, or the groups for more than was identified. Each list's counts must sum to a `u64`.
     pub fn restore(
         by_reason: BTreeMap<Reason, u64>,
         by_status: BTreeMap<u16, u64>,
         by_failure: BTreeMap<Failure, u64>,
         identified: u64,
+        by_group: Vec<u64>,
     ) -> Option<Self> {
+        let of_groups: u64 = by_group.iter().sum();
         let restored = Self {
             by_reason,
             by_status,
             by_failure,
             identified,
+            by_group,
         };
         let responses: u64 = restored.by_status.values().sum();
         let failures: u64 = restored.by_failure.values().sum();
         let written = failures.checked_sub(restored.never_sent())?;
-        (responses.checked_add(written)? == restored.sent() && identified <= responses)
-            .then_some(restored)
+        let is_whole = responses.checked_add(written)? == restored.sent();
+        (is_whole && of_groups <= identified && identified <= responses).then_some(restored)
     }
 
-    /// Sets one request aside.
-    pub fn record(&mut self, reason: Reason, observation: &Observation) {
+    /// Sets one request of the run aside, which this group of its answered, where it is known.
+    pub fn record(&mut self, reason: Reason, observation: &Observation, group: Option<usize>) {
         match observation.outcome {
-            Outcome::Responded { status, pod } => {
+            Outcome::Responded { status, .. } => {
                 *self.by_reason.entry(reason).or_default() += 1;
                 *self.by_status.entry(status).or_default() += 1;
-                self.identified += u64::from(pod.is_some());
+                if let Some(group) = group {
+                    self.identified += 1;
+                    super::count(&mut self.by_group, group, 1);
+                }
             }
             Outcome::Failed(failure) => {
                 if failure.was_sent() {
@@ -90,7 +98,15 @@ impl SetAside {
         }
     }
 
-    /// Sets everything aside that was counted so far.
+    /// Sets everything aside that the run has counted so far.
+    pub fn add_run(&mut self, reason: Reason, tally: &Tally) {
+        self.add(reason, tally);
+        for (group, counted) in tally.groups().iter().enumerate() {
+            super::count(&mut self.by_group, group, counted.observed);
+        }
+    }
+
+    /// Sets everything aside that was counted before the run, with groups of its own.
     pub fn add(&mut self, reason: Reason, tally: &Tally) {
         let sent = tally.attributed() + tally.unattributed();
         if sent > 0 {
@@ -111,6 +127,17 @@ impl SetAside {
         merge(&mut self.by_status, &other.by_status);
         merge(&mut self.by_failure, &other.by_failure);
         self.identified += other.identified;
+        for (group, &observed) in other.by_group.iter().enumerate() {
+            super::count(&mut self.by_group, group, observed);
+        }
+    }
+
+    /// The same, where the groups are those of the run that the other process was added to.
+    pub fn renumbered(self, added: &Added) -> Self {
+        Self {
+            by_group: added.renumbered(&self.by_group),
+            ..self
+        }
     }
 
     /// Requests that were written.
@@ -121,6 +148,11 @@ impl SetAside {
     /// Those whose response named a pod.
     pub fn identified(&self) -> u64 {
         self.identified
+    }
+
+    /// Those of them that the run itself sent, by its groups; missing entries are 0.
+    pub fn by_group(&self) -> &[u64] {
+        &self.by_group
     }
 
     /// Requests that were never written.
@@ -201,10 +233,12 @@ mod tests {
             Outcome::Failed(Failure::Connect),
         ] {
             tally.record(&observed(outcome));
-            single.record(Reason::BeforePacing, &observed(outcome));
+            let group = matches!(outcome, Outcome::Responded { pod: Some(_), .. }).then_some(0);
+            single.record(Reason::BeforePacing, &observed(outcome), group);
         }
-        whole.add(Reason::BeforePacing, &tally);
+        whole.add_run(Reason::BeforePacing, &tally);
         assert_eq!(whole, single);
+        assert_eq!(whole.by_group(), [1]);
         assert_eq!(
             (whole.sent(), whole.identified(), whole.never_sent()),
             (3, 1, 1)

@@ -39,12 +39,9 @@ impl Judged {
                 design_effect: by_order,
             };
         }
-        let connections = self.clustering.map(|clustering| {
-            let freedom = clustering.connections.saturating_sub(1) as f64;
-            (clustering.design_effect, freedom.max(1.0))
-        });
         let in_step = self.likeness == Likeness::InStep;
-        let by_connection = connections.filter(|_| !in_step);
+        let by_connection = self.clustering.filter(|_| !in_step);
+        let by_connection = by_connection.map(|clustering| clustering.variance());
         let order = order.map(|order| (order.design_effect, order.freedom()));
         let widest = [by_connection, order].into_iter().flatten();
         widest.max_by(|a, b| a.0.total_cmp(&b.0)).map_or(

@@ -103,12 +103,15 @@ impl RequestLoop {
                 None
             }
         };
-        if start.ticket == NO_TICKET {
-            harvest.set_aside.record(Reason::LimiterProbe, &observation);
-            return;
-        }
-        let Some(place) = start.ticket.checked_sub(harvest.epoch.first_ticket) else {
-            harvest.set_aside.record(Reason::BeforePacing, &observation);
+        let place = start.ticket.checked_sub(harvest.epoch.first_ticket);
+        let Some(place) = place.filter(|_| start.ticket != NO_TICKET) else {
+            let reason = if start.ticket == NO_TICKET {
+                Reason::LimiterProbe
+            } else {
+                Reason::BeforePacing
+            };
+            let group = pod.map(|pod| harvest.tally.group(pod));
+            harvest.set_aside.record(reason, &observation, group);
             return;
         };
         observation.ticket = shared.plan.place(place);

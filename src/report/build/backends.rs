@@ -219,17 +219,11 @@ pub(super) fn addresses(
 ) -> Vec<AddressReport> {
     let row = |(index, address): (usize, &Address)| {
         let tally = measured.by_address.get(index);
-        let mut counts = vec![0; backends];
-        for (observed, assigned) in tally.observed.iter().zip(&assignment.fixed) {
-            if let Some(backend) = assigned {
-                counts[*backend] += observed;
-            }
-        }
         AddressReport {
             address: address.to_string(),
             connections: tally.connections,
             failed_dials: tally.failed_dials,
-            counts,
+            counts: assignment.by_backend(&tally.observed, backends),
             unidentified: tally.unidentified,
             failed: tally.failed,
         }

@@ -35,6 +35,26 @@ fn the_correlation_agrees_with_the_analysis_of_variance() {
     }
 }
 
+#[test]
+fn a_connection_that_carries_most_of_a_run_leaves_its_variance_unknown() {
+    let mut equal = ConnectionSums::default();
+    for connection in 0..50 {
+        equal.record(&[20 + connection % 3, 16], Some(0));
+    }
+    let found = equal.clustering();
+    assert_eq!(found.variance().0, found.design_effect);
+    close(found.variance().1, 49.0, 1e-3);
+
+    let mut dominated = ConnectionSums::default();
+    for _ in 0..1000 {
+        dominated.record(&[1, 0], Some(0));
+    }
+    dominated.record(&[1820, 780], Some(0));
+    let (design_effect, freedom) = dominated.clustering().variance();
+    close(design_effect, (2600.0 * 2600.0 + 1000.0) / 3600.0, 1e-12);
+    assert_eq!(freedom, 1.0);
+}
+
 /// `number` connections of `size` responses; each response repeats the connection's own draw with chance `stuck`.
 fn run(number: u32, size: u32, stuck: f64, random: &mut ChaCha8Rng) -> ConnectionSums {
     let mut sums = ConnectionSums::default();

@@ -76,7 +76,7 @@ pub fn diagnose_run(
     );
     let found = header::beside(claim, measured, judgement, found);
     let found = addresses::beside(claim, measured, judgement, found);
-    let mut findings = limiter::before(measured, found);
+    let mut findings = limiter::before(claim, measured, judgement, found);
     findings.extend(balancer::note(claim, measured, evidence, judgement));
     findings.extend(client::findings(measured));
     findings

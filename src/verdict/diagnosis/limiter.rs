@@ -1,8 +1,10 @@
 //! A rate limiter: one that the client recognised and kept to, or one that it had no time to recognise.
 
 use super::Finding;
+use crate::claim::Claim;
 use crate::measured::Measured;
 use crate::observation::status;
+use crate::verdict::Judgement;
 
 /// What may be meant by rejections of which it is not known whether a limiter's they are.
 const UNDECIDED: [&str; 4] = [
@@ -13,8 +15,14 @@ const UNDECIDED: [&str; 4] = [
 ];
 
 /// Puts what is known of a limiter before what the counts look like.
-pub(super) fn before(measured: &Measured, mut findings: Vec<Finding>) -> Vec<Finding> {
-    if let Some(finding) = recognised(measured) {
+pub(super) fn before(
+    claim: &Claim,
+    measured: &Measured,
+    judgement: &Judgement,
+    mut findings: Vec<Finding>,
+) -> Vec<Finding> {
+    let let_through = let_through(claim, measured, judgement);
+    if let Some(finding) = recognised(measured, &let_through) {
         findings.insert(0, finding);
     } else if measured.limiter_undecided {
         findings.retain(|finding| !UNDECIDED.contains(&finding.code));
@@ -24,7 +32,7 @@ pub(super) fn before(measured: &Measured, mut findings: Vec<Finding>) -> Vec<Fin
 }
 
 /// What is known of the limiter that a run met; `None` where it met none.
-fn recognised(measured: &Measured) -> Option<Finding> {
+fn recognised(measured: &Measured, let_through: &str) -> Option<Finding> {
     let found = measured.limiter?;
     let per_minute = 60.0 * found.per_second;
     let pace = 60.0 * found.pace_per_second;
@@ -40,7 +48,7 @@ fn recognised(measured: &Measured) -> Option<Finding> {
     let message = format!(
         "a rate limiter lets about {per_minute:.0} requests a minute of one client through and answers \
          {answers} to the rest ({} were let through in {:.1} s after its burst){whose}; {} requests sent \
-         before it was known are set aside, {} of them rejected, and the others kept to {pace:.0} a minute; a limit of what \
+         before it was known are set aside, {} of them rejected{let_through}, and the others kept to {pace:.0} a minute; a limit of what \
          is in flight at once looks the same: try a lower -c first",
         found.accepted,
         found.over.as_secs_f64(),
@@ -60,6 +68,21 @@ fn recognised(measured: &Measured) -> Option<Finding> {
                 measured.set_aside.rejections() as f64,
             ),
     )
+}
+
+/// What each backend answered before the limit was known: a limit in one of them alone shows there; empty where none did.
+fn let_through(claim: &Claim, measured: &Measured, judgement: &Judgement) -> String {
+    let labels = claim.split.labels();
+    let observed = measured.set_aside.by_group();
+    let counts = judgement.assignment.by_backend(observed, labels.len());
+    if counts.iter().all(|&count| count == 0) {
+        return String::new();
+    }
+    let each = labels.iter().zip(&counts);
+    let each: Vec<String> = each
+        .map(|(label, count)| format!("{label} {count}"))
+        .collect();
+    format!(" (answers by backend: {})", each.join(", "))
 }
 
 /// What a limiter answers, as it did.
