@@ -103,17 +103,18 @@ impl RequestLoop {
                 None
             }
         };
-        let place = start.ticket.checked_sub(harvest.epoch.first_ticket);
-        let Some(place) = place.filter(|_| start.ticket != NO_TICKET) else {
-            let reason = if start.ticket == NO_TICKET {
-                Reason::LimiterProbe
-            } else {
-                Reason::BeforePacing
-            };
+        let first_ticket = harvest.epoch.first_ticket;
+        let set_aside_as = match start.ticket {
+            NO_TICKET => Some(Reason::LimiterProbe),
+            ticket if ticket < first_ticket => Some(Reason::BeforePacing),
+            _ => None,
+        };
+        if let Some(reason) = set_aside_as {
             let group = pod.map(|pod| harvest.tally.group(pod));
             harvest.set_aside.record(reason, &observation, group);
             return;
-        };
+        }
+        let place = start.ticket - first_ticket;
         observation.ticket = shared.plan.place(place);
         harvest.tally.record(&observation);
         if let Some(session) = &mut self.session {
