@@ -150,7 +150,7 @@ pub struct Trial {
     pub sequential: bool,
     /// Whether the user has a `Cookie` header sent.
     pub sends_cookie: bool,
-    /// The first header of the user's by which an ingress may route, and its value.
+    /// The header of the user's by which an ingress may most likely route, and its value.
     pub routing_header: Option<(String, String)>,
     /// Whether manifests say that a canary of ingress-nginx splits.
     pub is_nginx_canary: bool,
@@ -205,7 +205,8 @@ fn routing_header(headers: &HeaderMap) -> Option<(String, String)> {
         HOST,
         USER_AGENT,
     ];
-    let (name, value) = headers.iter().find(|(name, _)| !others.contains(name))?;
+    let routing = headers.iter().filter(|(name, _)| !others.contains(name));
+    let (name, value) = routing.min_by_key(|(name, _)| !name.as_str().contains("canary"))?;
     let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
     Some((name.to_string(), value))
 }
@@ -308,6 +309,12 @@ pub struct RateLimit {
     pub is_explicit: bool,
     /// How often the pace had to be lowered.
     pub slowdowns: u32,
+}
+
+impl RateLimit {
+    /// The pace kept, as a share of what the limiter lets through: its clock and ours differ, and a measured
+    /// rate is off by a few percent.
+    pub const KEPT: f64 = 0.95;
 }
 
 /// Where one connection goes.

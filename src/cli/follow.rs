@@ -42,7 +42,7 @@ pub(super) struct FollowArgs {
     /// What `kubectl get … -o json --watch` prints, in a file or, for '-', on stdin
     #[arg(value_name = "OBJECTS", default_value = "-")]
     objects: PathBuf,
-    /// End once the last backend of the split gets so many percent, and that is judged
+    /// End once the last backend of the split is asked to get so many percent, and that is live
     #[arg(long, value_name = "weight=N", value_parser = weight)]
     until: Option<f64>,
     /// End once the first split is live

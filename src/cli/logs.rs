@@ -153,7 +153,8 @@ fn why_nothing(summary: &Summary) -> String {
     }
     if summary.unrouted + summary.moved > 0 {
         return format!(
-            "the log is not judged: no line names who answered; the first: \"{}\"; say which field does with --field",
+            "the log is not judged: no line names who answered; the first: \"{}\"; say which field does with --field, or give \
+             --format the server's own log format",
             line(&summary.first_unrouted)
         );
     }

@@ -269,6 +269,7 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
     }
     message.push('\n');
     message.push_str(&chances(report));
+    message.push_str(OF_COUNTS);
     let what = if split.is_of_pods() {
         format!("{} with equal shares", pods(claim))
     } else if claim.within.is_some() {
@@ -280,6 +281,10 @@ fn render(args: &PlanArgs, claim: &Claim, report: &ForecastReport) -> String {
     message.push_str(&prices(split, report));
     message
 }
+
+/// What the chances leave out.
+const OF_COUNTS: &str =
+    "(by the counts; the tests of their order leave a few more runs in 1000 INCONCLUSIVE)\n";
 
 /// The chance of each verdict by the true shift. Where it fails for certain, a larger one does too.
 fn chances(report: &ForecastReport) -> String {

@@ -4,7 +4,9 @@
 //! own code, and never used without being asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
+use regex::Regex;
 use serde_json::Value;
 
 use super::finder::Sample;
@@ -209,13 +211,26 @@ fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
             let end = start + length;
             let context = &text[before..start];
             // What begins a later line is found by nothing that stands before it.
-            if context.len() <= CONTEXT && (line == 0 || !context.is_empty()) {
+            let is_found = context.len() <= CONTEXT && (line == 0 || !context.is_empty());
+            if is_found && !is_of_time(context, &text[start..end]) {
                 found.push((context, &text[start..end]));
             }
             (before, at) = (start, end);
         }
         found
     })
+}
+
+/// Whether a word is a part of a date or of a time of day.
+fn is_of_time(context: &str, value: &str) -> bool {
+    static BEFORE: LazyLock<Regex> = LazyLock::new(|| {
+        let months = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec";
+        let expression = format!(r"^(?:\d{{1,4}}|{months}|\d{{4}}-\d\d-\d\dT\d\d)[:/]$");
+        Regex::new(&expression).expect("the expression is one")
+    });
+    static DATE: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r"^\d{4}-\d\d-\d\d").expect("the expression is one"));
+    BEFORE.is_match(context) || DATE.is_match(value)
 }
 
 fn is_value(value: &str) -> bool {
@@ -349,6 +364,11 @@ mod tests {
                 "Hello from web-v1-0",
                 "Hello from web-v2-1",
                 "--identify 'from ([A-Za-z0-9][A-Za-z0-9._-]*)'",
+            ),
+            (
+                "[30/Nov/2026:07:00:12 +0000] \"GET /\" 10.42.1.7:80",
+                "[30/Nov/2026:07:01:14 +0000] \"GET /\" 10.42.2.9:80",
+                "--identify 'GET /\" ([A-Za-z0-9][A-Za-z0-9._-]*)' --backend v1=10.42.1.7 --backend v2=10.42.2.9",
             ),
             (
                 "blue",

@@ -35,9 +35,6 @@ const SUSPECTS: usize = 5;
 const SUSPECT_SPAN: u64 = 500;
 /// Rejections that end by themselves (a reload) are measured at most so often.
 const MEASUREMENTS: u32 = 3;
-/// The pace kept, as a share of what the limiter lets through: its clock and ours differ, and a measured
-/// rate is off by a few percent.
-const KEPT: f64 = 0.95;
 /// How a pace is lowered when rejections set in again, and how often.
 const SLOWER: f64 = 0.75;
 const SLOWDOWNS: u32 = 6;

@@ -175,9 +175,9 @@ impl Entry {
 }
 
 /// Whether `name` may be an upstream's: what stands in its place where a log has another field is a time, a size, a quoted
-/// header or `key=value`.
+/// header, `key=value` or `key:`.
 fn is_address(name: &str) -> bool {
-    name.parse::<f64>().is_err() && !name.contains(['"', '='])
+    name.parse::<f64>().is_err() && !name.contains(['"', '=']) && !name.ends_with(':')
 }
 
 /// The first of a list of nginx's (`a, b : c`), and whether there are more.

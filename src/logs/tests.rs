@@ -212,7 +212,7 @@ fn lines_that_are_not_meant_are_left_out() {
 fn another_field_in_place_of_the_upstream_names_nobody() {
     let line =
         r#"10.0.0.9 - - [29/Nov/2026:02:34:08 +0000] "GET / HTTP/1.1" 200 612 "-" "curl/8" "#;
-    for other in ["0.002", "\"10.0.0.9\"", "rt=0.002", "-"] {
+    for other in ["0.002", "\"10.0.0.9\"", "rt=0.002", "to:", "-"] {
         let summary = read(
             &log("nginx", None),
             &format!("{line}{other} 10.42.1.7:8080"),

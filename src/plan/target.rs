@@ -141,7 +141,7 @@ pub enum TargetError {
     #[error("the URL holds credentials: pass them with -u NAME:PASSWORD")]
     Credentials,
     /// `--host` is not a host name with an optional port.
-    #[error("--host '{0}' is not a host name: write it as NAME or NAME:PORT")]
+    #[error("the host '{0}' is not a host name: give one as --host NAME or --host NAME:PORT")]
     Host(String),
     /// `-H` is not `Name: value`.
     #[error("--header '{0}' is not a header: write it as 'Name: value'")]
@@ -150,7 +150,7 @@ pub enum TargetError {
     #[error("--header '{0}' is set by lbtest itself: {1}")]
     OwnHeader(String, &'static str),
     /// `-m` is not a method.
-    #[error("--method '{0}' is not an HTTP method")]
+    #[error("--method '{0}' is not an HTTP method, such as GET or POST (a time limit is -t)")]
     Method(String),
 }
 
@@ -251,7 +251,9 @@ impl Destination {
         let path = path.unwrap_or_else(|| PathAndQuery::from_static("/"));
         Ok(RequestTemplate {
             method: Method::from_bytes(method.as_bytes())
-                .map_err(|_| TargetError::Method(printable(method)))?,
+                .ok()
+                .filter(|method| method.as_str().starts_with(char::is_alphabetic))
+                .ok_or_else(|| TargetError::Method(printable(method)))?,
             headers: request_headers(asked, headers)?,
             uri: match protocol {
                 Protocol::Http1 | Protocol::Tcp => path.into(),

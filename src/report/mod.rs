@@ -67,7 +67,7 @@ pub struct Report {
     pub finished_at: Option<String>,
     /// From the first request to the last response.
     pub duration_seconds: f64,
-    /// Whether Ctrl-C or SIGTERM ended the run.
+    /// Whether Ctrl-C, SIGTERM or SIGHUP ended the run.
     pub interrupted: bool,
     /// What follows.
     pub verdict: VerdictName,
@@ -192,7 +192,7 @@ pub struct TargetReport {
     pub host: String,
     /// The addresses that were dialled in turn.
     pub addresses: Vec<String>,
-    /// The version of HTTP: `http/1.1` or `h2`.
+    /// What was spoken: `http/1.1`, `h2`, `grpc` or `tcp`.
     pub protocol: &'static str,
     /// The name that TLS asked for; null without TLS.
     pub tls_server_name: Option<String>,

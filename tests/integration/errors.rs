@@ -179,6 +179,7 @@ fn each_bad_argument_is_named_in_one_sentence() {
         (&["--http1.1", "--http2"], "--http2"),
         (&["-o", "report.txt"], "write -o json=report.txt"),
         (&["-m", "G T"], "-m"),
+        (&["-m", "10"], "a time limit is -t"),
         (&["--host", "a b"], "--host"),
         (&["--backend", "v9=x"], "--backend"),
         (&["--backend", "v2"], "--backend"),

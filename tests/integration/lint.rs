@@ -256,12 +256,13 @@ fn a_limit_is_found_where_the_run_would_take_too_long() {
         0,
         "rate_limit",
         path,
-        "(3664 − 301) / 1.000 a second = 56 m 03 s",
+        "3664 at 95 % of it then take 64 m 17 s",
     );
     for (more, is_found) in [
-        (&["-n", "901"][..], false),
-        (&["-n", "902"][..], true),
-        (&["--max-duration", "1h"][..], false),
+        (&["-n", "569"][..], false),
+        (&["-n", "571"][..], true),
+        (&["-n", "301", "--max-duration", "1m"][..], false),
+        (&["--max-duration", "65m"][..], false),
         (&["--tolerance", "20"][..], false),
     ] {
         let (_, found) = lint(&limited, more);

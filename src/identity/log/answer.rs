@@ -189,12 +189,23 @@ fn last_word(text: &[u8]) -> String {
     String::from_utf8_lossy(&text[text.len() - length..]).into_owned()
 }
 
+/// Bodies of proxies' errors, which end without an end of line, as a regular expression.
+const ERRORS: &str = r"default backend - 404|404 page not found|no healthy upstream|no available server|upstream request timeout|upstream connect error or disconnect/reset before headers\. (?:retried and the latest )?reset reason: (?:(?:local |remote )?connection (?:failure|termination|timeout)|(?:local |remote )?(?:refused stream )?reset|overflow|(?:upstream )?protocol error)(?:, transport failure reason: (?:delayed connect error: )?(?:\d+|Connection refused|No route to host))?|RBAC: access denied|local_rate_limited|fault filter abort|error code: \d+|Bad Gateway|Gateway Timeout|Internal Server Error|Not Found|Service Unavailable|Too Many Requests";
+
+/// Where the error of a proxy ends with which `text` begins and directly behind which the next answer stands.
+pub(super) fn end_of_error(text: &[u8]) -> Option<usize> {
+    static BODY: LazyLock<Regex> = LazyLock::new(|| {
+        let next_answer = r#"(?:[^\s[:punct:]]|[{\[<"])"#;
+        expression(&format!("^({ERRORS}){next_answer}"))
+    });
+    Some(BODY.captures(text)?.get(1)?.end())
+}
+
 /// Whether a line that names nobody is an answer all the same: an error of a proxy or of curl.
 pub(super) fn is_error(text: &[u8]) -> bool {
     static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-        expression(
-            r"(?i)^curl: \(\d+\)|^wget: |^HTTP/\d(?:\.\d)? [45]\d\d|^(?:error |status:? ?|code:? ?)?[45]\d\d\b|<(?:title|h1)>\s*[45]\d\d\b|no healthy upstream|upstream (?:connect error|request timeout|timed out)|default backend - 404|404 page not found|bad gateway|service (?:temporarily )?unavailable|gateway time-?out|too many requests|no server is available|connection (?:refused|reset|timed out)|empty reply from server|internal server error|no route matched",
-        )
+        let others = r"^curl: \(\d+\)|^wget: |^HTTP/\d(?:\.\d)? [45]\d\d|^(?:error |status:? ?|code:? ?)?[45]\d\d\b|<(?:title|h1)>\s*[45]\d\d\b|no healthy upstream|upstream (?:connect error|request timeout|timed out)|default backend - 404|404 page not found|bad gateway|service (?:temporarily )?unavailable|gateway time-?out|too many requests|no server is available|connection (?:refused|reset|timed out)|empty reply from server|internal server error|no route matched";
+        expression(&format!("(?i)^(?:{ERRORS})|{others}"))
     });
     ERROR.is_match(text)
 }

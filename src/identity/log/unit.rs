@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::MAX_RESPONSE_LENGTH;
+use super::answer::end_of_error;
 
 /// Within so many lines the output of another program is recognised.
 pub(super) const HEAD: u64 = 60;
@@ -245,11 +246,13 @@ impl Cutter {
                 return &text[end..];
             }
             _ => {
+                let (error, after) = text.split_at(end_of_error(text).unwrap_or(text.len()));
+                let raw = if after.is_empty() { rest } else { error };
                 take(Unit::Line {
-                    raw: rest,
-                    text: text.trim_ascii_end(),
+                    raw,
+                    text: error.trim_ascii_end(),
                 });
-                return &[];
+                return after;
             }
         }
         text
@@ -412,6 +415,32 @@ mod tests {
                 let text = [before, start, b" and more\n"].concat();
                 assert_eq!(read(&text), Err(format!("it {what}")));
             }
+        }
+    }
+
+    #[test]
+    fn an_error_without_an_end_of_line_ends_where_the_next_answer_begins() {
+        for (text, units) in [
+            (
+                "no healthy upstream{\"a\":1}\ndefault backend - 404default backend - 404Hostname: a",
+                &[
+                    "line no healthy upstream",
+                    "whole {\"a\":1}",
+                    "line default backend - 404",
+                    "line default backend - 404",
+                    "line Hostname: a",
+                ][..],
+            ),
+            (
+                "upstream connect error or disconnect/reset before headers. reset reason: overflowv1\nNot Found: /\n",
+                &[
+                    "line upstream connect error or disconnect/reset before headers. reset reason: overflow",
+                    "line v1",
+                    "line Not Found: /",
+                ],
+            ),
+        ] {
+            assert_eq!(cut(text), units, "{text}");
         }
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Answer, KEPT, Rejection};
+use super::{Answer, Rejection};
 use crate::measured::RateLimit;
 
 /// The first pause; it doubles while nothing is let through after it.
@@ -272,7 +272,7 @@ impl Measure {
             per_second,
             accepted,
             over,
-            pace_per_second: KEPT * per_second,
+            pace_per_second: RateLimit::KEPT * per_second,
             is_explicit: self.is_explicit,
             slowdowns: 0,
         };

@@ -56,27 +56,27 @@ fn backends<'a>(
     action: &Action<'a>,
 ) -> Result<Vec<Backend<'a>>, ManifestError> {
     let key = format!("{PREFIX}actions.{}", action.name);
-    let Some((place, value)) = json(object, &key)? else {
+    let Some((place, value)) = folded(object, &key)? else {
         // A controller may have yet to write it.
         let mut backend = Backend::service(object, action.name, 1.0, &action.field);
         backend.pods = PodsOf::Unknown;
         return Ok(vec![backend]);
     };
     let groups = value
-        .pointer("/forwardConfig/targetGroups")
+        .pointer("/forwardconfig/targetgroups")
         .and_then(Value::as_array);
     let lone = std::slice::from_ref(&value);
     let groups = match groups {
         Some(groups) => &groups[..],
-        None if value.get("targetGroupARN").is_some() => lone,
+        None if value.get("targetgrouparn").is_some() => lone,
         None => return Ok(Vec::new()),
     };
     let group = |(index, group): (usize, &Value)| {
         let place = format!("{place}: forwardConfig.targetGroups[{index}]");
         let text = |key: &str| group.get(key).and_then(Value::as_str);
-        let name = text("serviceName").or(text("targetGroupName")).or_else(|| {
+        let name = text("servicename").or(text("targetgroupname")).or_else(|| {
             // arn:aws:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID
-            text("targetGroupARN")?.split('/').nth(1)
+            text("targetgrouparn")?.split('/').nth(1)
         });
         let name =
             name.ok_or_else(|| object.refused(&format!("{place}.serviceName"), "is missing"))?;
@@ -90,12 +90,27 @@ fn backends<'a>(
             weight.ok_or_else(|| object.refused(&place, "must be a whole number from 0 to 999"))?;
         let mut backend = Backend::service(object, name, weight as f64, &action.field);
         backend.field = (object, place);
-        if text("serviceName").is_none() {
+        if text("servicename").is_none() {
             backend.pods = PodsOf::Unknown;
         }
         Ok(backend)
     };
     groups.iter().enumerate().map(group).collect()
+}
+
+/// The same with its keys in lower case: the controller, in Go, does not tell `ForwardConfig` from `forwardConfig`.
+fn folded(object: &Object, key: &str) -> Result<Option<(String, Value)>, ManifestError> {
+    fn fold(value: Value) -> Value {
+        match value {
+            Value::Object(fields) => {
+                let field = |(key, value): (String, Value)| (key.to_ascii_lowercase(), fold(value));
+                Value::Object(fields.into_iter().map(field).collect())
+            }
+            Value::Array(items) => Value::Array(items.into_iter().map(fold).collect()),
+            plain => plain,
+        }
+    }
+    Ok(json(object, key)?.map(|(place, value)| (place, fold(value))))
 }
 
 /// The JSON of an annotation, with its path.
@@ -111,14 +126,14 @@ pub(super) fn json(object: &Object, key: &str) -> Result<Option<(String, Value)>
 
 /// What a request must have beside host and path.
 fn conditions(object: &Object, name: &str) -> Result<Vec<Condition>, ManifestError> {
-    let read = json(object, &format!("{PREFIX}conditions.{name}"))?;
+    let read = folded(object, &format!("{PREFIX}conditions.{name}"))?;
     let list = read.and_then(|(_, value)| value.as_array().cloned());
     let condition = |condition: Value| {
         let field = condition["field"]
             .as_str()
             .unwrap_or("condition")
             .to_owned();
-        let header = &condition["httpHeaderConfig"];
+        let header = &condition["httpheaderconfig"];
         let lone = |values: &Value| match values.as_array().map(Vec::as_slice) {
             Some([value]) => Some(value.clone()),
             _ => None,
@@ -128,20 +143,19 @@ fn conditions(object: &Object, name: &str) -> Result<Vec<Condition>, ManifestErr
             text.map(str::to_owned)
         };
         if let (Some(name), Some(value)) =
-            (header["httpHeaderName"].as_str(), lone(&header["values"]))
+            (header["httpheadername"].as_str(), lone(&header["values"]))
         {
             return plain(&value).map_or_else(
                 || format!("header {name}").into(),
                 |value| Condition::header(name, Some(&value)),
             );
         }
-        if let Some(pair) = lone(&condition["queryStringConfig"]["values"])
+        if let Some(pair) = lone(&condition["querystringconfig"]["values"])
             && let (Some(key), Some(value)) = (pair["key"].as_str(), plain(&pair["value"]))
         {
             return Condition::query(key, Some(&value));
         }
-        if let Some(method) = lone(&condition["httpRequestMethodConfig"]["Values"])
-            .or(lone(&condition["httpRequestMethodConfig"]["values"]))
+        if let Some(method) = lone(&condition["httprequestmethodconfig"]["values"])
             && let Some(method) = method.as_str()
         {
             return Condition::method(method);

@@ -46,7 +46,7 @@ pub(super) fn lint(
         let field = annotations.at(key)?;
         let splits = field
             .text()?
-            .is_some_and(|text| text.contains("targetGroups"));
+            .is_some_and(|text| text.to_ascii_lowercase().contains("targetgroups"));
         let name = key.strip_prefix(ACTIONS).filter(|_| splits);
         if let Some(name) = name.filter(|name| used.iter().all(|action| action.name != *name)) {
             let message = format!(

@@ -5,6 +5,7 @@ use crate::format::time;
 use crate::manifest::ManifestError;
 use crate::manifest::kind::rule::{annotation, is_ingress};
 use crate::manifest::route::Route;
+use crate::measured::RateLimit;
 use crate::split::Split;
 
 /// ingress-nginx's `limit-burst-multiplier` where it is not set.
@@ -14,7 +15,8 @@ const BURST_MULTIPLIER: u64 = 5;
 const LIMITS: [(&str, f64); 2] = [("limit-rpm", 60.0), ("limit-rps", 1.0)];
 
 /// A limit of R a minute with a burst multiplier of M accepts 1 + R·M requests at once and R/60 a second
-/// from then on, for a client address and a controller replica.
+/// from then on, for a client address and a controller replica. A run that needs more meets it, sets aside what it sent until
+/// then, and keeps below that pace.
 pub(super) fn lint(
     route: &Route<'_>,
     planned: &PlannedRun<'_>,
@@ -50,16 +52,16 @@ pub(super) fn lint(
         };
         let at_once = limit.saturating_mul(multiplier).saturating_add(1);
         let per_second = limit as f64 / seconds;
-        let needed = requests.saturating_sub(at_once) as f64 / per_second;
+        let needed = requests as f64 / (RateLimit::KEPT * per_second);
         let allowed = planned.max_duration.as_secs_f64();
-        if needed <= allowed {
+        if requests <= at_once || needed <= allowed {
             continue;
         }
-        let reachable = at_once as f64 + per_second * allowed;
         let message = format!(
-            "is {limit}: {requests} requests take ({requests} − {at_once}) / {per_second:.3} a second = {}, longer \
-             than --max-duration {}, in which {reachable:.0} are accepted: raise --max-duration or the limit, or ask \
+            "is {limit}: the first {at_once} requests pass at once and are set aside when lbtest meets the limit; \
+             {requests} at {:.0} % of it then take {}, longer than --max-duration {}: raise --max-duration or the limit, or ask \
              for less with --tolerance",
+            100.0 * RateLimit::KEPT,
             time(needed),
             time(allowed)
         );

@@ -1,4 +1,4 @@
-//! A header or cookie that is to lead to one backend, and does not.
+//! A header or cookie that is to lead to one backend, and does not. Its value may be a secret, and is not told.
 
 use super::Finding;
 use crate::claim::Claim;
@@ -25,15 +25,16 @@ pub(super) fn beside(
     };
     let all = others + observed[meant];
     let remedy = if value == "always" {
-        "check that a rule goes by this header or cookie"
+        "check that a rule goes by this header"
+    } else if name == "cookie" {
+        "ingress-nginx knows only the values always and never of the cookie that canary-by-cookie names"
     } else {
         "ingress-nginx knows only the values always and never, unless canary-by-header-value or \
          canary-by-header-pattern has another"
     };
     let message = format!(
-        "{name}: {} is sent and does not lead to {}: {others} of {all} requests went elsewhere, as happens when no rule \
-         knows it and the weights decide; {remedy}",
-        value.escape_debug(),
+        "the header {name} is sent and does not lead to {}: {others} of {all} requests went elsewhere, as happens when no \
+         rule knows its value and the weights decide; {remedy}",
         split.labels()[meant]
     );
     found.retain(|finding| {

@@ -121,13 +121,18 @@ fn type_of(field: &Value) -> String {
     }
 }
 
-/// A sentence in a cell of a table.
+/// A sentence in a cell of a table, whose code between backticks stays as it is.
 fn cell(text: &str) -> String {
     let joined = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    joined
-        .replace('|', "\\|")
-        .replace('<', "&lt;")
-        .replace('[', "\\[")
+    let escaped = |(index, part): (usize, &str)| {
+        if index % 2 == 1 {
+            part.to_owned()
+        } else {
+            part.replace('<', "&lt;").replace('[', "\\[")
+        }
+    };
+    let parts: Vec<String> = joined.split('`').enumerate().map(escaped).collect();
+    parts.join("`").replace('|', "\\|")
 }
 
 /// What a schema's object holds: its fields, or the words that it can be.
