@@ -117,9 +117,10 @@ fn the_logs_of_traefik_say_what_lbtest_saw() {
 /// How many requests a marked run sends after its warm-up.
 const MARKED: usize = 3000;
 
-/// Whether a line logs a request of the run itself, not of its warm-up or of the launcher.
+/// Whether a line logs a request of the run itself, not of its warm-up or of the launcher: it ends with the mark. What gunicorn
+/// says of itself has a process id in such brackets.
 fn is_marked(line: &str) -> bool {
-    line.contains('(') && !line.contains(".0)")
+    line.ends_with(")\"") && !line.ends_with(".0)\"")
 }
 
 /// Runs a marked run against silent apps behind nginx, and judges it by their logs.
