@@ -128,7 +128,9 @@ fn asked(server: &Server, more: &[&str]) -> Value {
 fn cell(server: &Server, kept: bool) -> String {
     let kept: &[&str] = if kept { &["--keep-alive"] } else { &[] };
     let report = asked(server, kept);
-    assert_eq!(report["requests"]["unattributed"], 0, "{report:#}");
+    // More than these, such as a lone 500 of a busy server, would leave the verdict open.
+    let unattributed = report["requests"]["unattributed"].as_u64();
+    assert!(unattributed.is_some_and(|count| count <= 50), "{report:#}");
     let verdict = report["verdict"].as_str().unwrap().to_uppercase();
     let reason = match &*verdict {
         "INCONCLUSIVE" => format!(" (`{}`)", codes(&report)[0]),
