@@ -17,7 +17,7 @@ use std::{env, fs, io};
 use suite::drifting::Course;
 use suite::missing::SETTINGS;
 use suite::pinned::{Alike, Pinning};
-use suite::row::Row;
+use suite::row::{Lasting, Row};
 use suite::sequential::{LARGE_ALPHA, TRUTHS};
 use suite::{ALPHA, Effort, Expectation, SPLITS};
 
@@ -85,7 +85,7 @@ fn main() -> ExitCode {
         }
     };
     let rows = match options.only.as_deref() {
-        Some("clients") => suite::clients::rows(),
+        Some("clients") => clients(options.effort, &options.output),
         Some("dependent") => dependent(options.effort, &options.output),
         Some("drift") => drift(options.effort),
         Some("even") => even(options.effort),
@@ -159,7 +159,7 @@ fn measured(effort: Effort, output: &Path) -> Vec<Row> {
     part("drift", &mut || drift(effort));
     part("dependent", &mut || dependent(effort, output));
     part("pinned", &mut || pinned(effort));
-    part("clients", &mut suite::clients::rows);
+    part("clients", &mut || clients(effort, output));
     part("even", &mut || even(effort));
     part("within", &mut || within(effort));
     part("two", &mut || two(effort));
@@ -232,13 +232,27 @@ fn unfinished(output: &Path) -> Vec<Row> {
     text.lines().filter_map(Row::read).collect()
 }
 
-/// Answers that depend on those before them. These cells take long: each is written down when it ends, and what stands
-/// there already is not measured again, so that a run that was interrupted counts.
+/// Answers that depend on those before them.
 fn dependent(effort: Effort, output: &Path) -> Vec<Row> {
+    lasting(suite::dependent::cells(), effort, output)
+}
+
+/// Logs whose clients keep to a backend, or do not.
+fn clients(effort: Effort, output: &Path) -> Vec<Row> {
+    lasting(suite::clients::KINDS, effort, output)
+}
+
+/// Each cell is written down when it ends, and what stands there already is not measured again, so that a run that was
+/// interrupted counts.
+fn lasting(
+    cells: impl IntoIterator<Item = impl Lasting>,
+    effort: Effort,
+    output: &Path,
+) -> Vec<Row> {
     let path = output.join(UNFINISHED);
     let known = unfinished(output);
     let mut rows = Vec::new();
-    for cell in suite::dependent::cells() {
+    for cell in cells {
         let is_known = |row: &&Row| cell.is_of(row) && row.runs == Some(effort.few);
         let mut measured: Vec<Row> = known.iter().filter(is_known).cloned().collect();
         if measured.is_empty() {
@@ -300,25 +314,25 @@ fn pinned(effort: Effort) -> Vec<Row> {
     rows
 }
 
-/// The published rows, with those of the same parts in place of them; a new one stands behind the one before it.
+/// The published rows, with those of the same parts in place of them, in the order of the new ones.
 /// `is_part` says that there may be more cells of these parts.
 fn beside_the_published(output: &Path, rows: &[Row], is_part: bool) -> io::Result<Vec<Row>> {
     let text = fs::read_to_string(output.join("calibration.csv"))?;
     let parts: Vec<&str> = rows.iter().map(|row| row.part).collect();
     let published = text.lines().skip(1).filter_map(Row::read);
-    let is_kept = |old: &Row| {
-        is_part || !parts.contains(&old.part) || rows.iter().any(|new| new.is_cell_of(old))
-    };
-    let mut all: Vec<Row> = published.filter(is_kept).collect();
-    let mut next = all.len();
-    for new in rows {
-        if let Some(place) = all.iter().position(|old| new.is_cell_of(old)) {
-            all[place] = new.clone();
-            next = place + 1;
-        } else {
-            all.insert(next, new.clone());
-            next += 1;
-        }
+    let is_new = |old: &Row| rows.iter().any(|new| new.is_cell_of(old));
+    let mut all: Vec<Row> = published
+        .filter(|old| is_part || !parts.contains(&old.part) || is_new(old))
+        .collect();
+    let places = all.iter().filter(|old| is_new(old)).count();
+    let end = all
+        .iter()
+        .rposition(is_new)
+        .map_or(all.len(), |last| last + 1);
+    all.splice(end..end, rows.iter().skip(places).cloned());
+    let replaced = all.iter_mut().filter(|old| is_new(old));
+    for (old, new) in replaced.zip(rows) {
+        *old = new.clone();
     }
     Ok(all)
 }

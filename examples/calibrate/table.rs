@@ -388,8 +388,8 @@ impl<'a> Table<'a> {
         }
         let mut text = "\n## Access logs whose clients keep to a backend\n".to_owned();
         text.push_str(
-            "\n`lbtest analyze --expect v1=70,v2=30 --format …`, from seeded logs that are written and read as a whole (their number \
-             stands in the CSV), rates with their 95 % Wilson intervals; some clients ask far more often than others. \"By client\" is the \
+            "\n`lbtest analyze --expect v1=70,v2=30 --format …`, from 20,000 seeded logs a cell that are written and read as a whole, \
+             rates with their 95 % Wilson intervals; some clients ask far more often than others. \"By client\" is the \
              default, \"independent\" is `--independent`, the test that takes each line for a draw of its own. Promised by client: a FAIL \
              of a right split, or a PASS of one that is off by 5 pp, at most 0.002. Anew: `cargo run --release --example calibrate -- \
              --only clients`.\n\n\

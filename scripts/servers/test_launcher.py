@@ -310,6 +310,7 @@ while True:
             ["haproxy", "--balance", "smooth"],
             ["nginx", "--balance", "smooth", "--sticky"],
             ["static", "--limit-rpm", "10"],
+            ["nginx", "--in-flight", "10"],
             ["nginx", "--host", "a b"],
             ["nginx", "--route-header", "a b"],
             ["nginx", "--route-path", "beta:v1=1"],

@@ -10,7 +10,7 @@ mod suite;
 use suite::drifting::Course;
 use suite::missing::SETTINGS;
 use suite::pinned::{Alike, Pinning};
-use suite::row::Row;
+use suite::row::{Lasting as _, Row};
 use suite::sequential::TRUTHS;
 use suite::{ALPHA, Effort, Expectation, SPLITS};
 

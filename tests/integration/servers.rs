@@ -216,6 +216,29 @@ fn nginx_with_a_limiter_is_judged_at_the_pace_that_it_lets_through() {
     assert_eq!(short.status, 3, "{short:?}");
 }
 
+/// Traefik's `inFlightReq`. It deals in turn, so that nothing here is drawn.
+#[test]
+fn a_limit_of_what_is_in_flight_is_no_wrong_split_and_a_lower_concurrency_ends_it() {
+    let server = Server::start(&["traefik", "--weights", "v1=70,v2=30", "--in-flight", "10"]);
+    let many = server.gate(&["--tolerance", "10", "-c", "50"]);
+    let report = many.json();
+    assert_ne!(many.status, 1, "{many:?}");
+    let finding = &report["findings"][0];
+    assert_eq!(finding["code"], "rate_limited", "{report:#}");
+    let advice = finding["message"].as_str().unwrap();
+    assert!(advice.contains("try a lower -c first"), "{advice}");
+    assert!(report["requests"]["set_aside"].as_u64() > Some(0));
+
+    let few = server.gate(&["--tolerance", "10", "-c", "8"]);
+    let report = few.json();
+    assert_eq!(
+        (few.status, codes(&report)[0]),
+        (0, "split_matches"),
+        "{report:#}"
+    );
+    assert_eq!(report["requests"]["set_aside"], 0);
+}
+
 #[test]
 fn a_canary_that_answers_503_behind_a_limiter_is_no_limiter() {
     let limit = ["--limit-rpm", "6000", "--fault", "v2=503"];

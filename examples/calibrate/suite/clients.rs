@@ -8,54 +8,66 @@ use rand_chacha::ChaCha8Rng;
 use lbtest::parts::{Filter, Format, Log, Mappings, VerdictName, judge_evidence};
 
 use super::outcomes::in_parallel;
-use super::row::{Row, standard_error};
+use super::row::{Lasting, Row, standard_error};
 use super::{ALPHA, Expectation, drawn, seed_of, written};
 
 /// What is promised where requests are gathered by client, as for connections of several requests.
 const PROMISE: f64 = 2.0 * ALPHA;
 
-/// A log: its clients, its lines, the true shares, whether each client keeps to one backend, and how many such logs
-/// are drawn from seeds, written and read as a whole.
+/// A log: its clients, its lines, the true shares, and whether each client keeps to one backend.
 #[derive(Debug, Clone, Copy)]
-struct Kind {
+pub(crate) struct Kind {
     clients: usize,
     lines: usize,
     truth: [f64; 2],
     is_sticky: bool,
-    logs: u64,
 }
 
-const KINDS: [Kind; 6] = [
-    kind(50, 1000, 0.7, true, 2000),
-    kind(50, 4000, 0.7, true, 2000),
-    kind(4500, 9000, 0.7, true, 2000),
-    kind(4500, 9000, 0.65, true, 2000),
-    kind(50, 8000, 0.7, false, 2000),
-    kind(50, 8000, 0.65, false, 2000),
+pub(crate) const KINDS: [Kind; 6] = [
+    kind(4500, 9000, 0.7, true),
+    kind(4500, 9000, 0.65, true),
+    kind(50, 1000, 0.7, true),
+    kind(50, 8000, 0.7, false),
+    kind(50, 8000, 0.65, false),
+    kind(50, 4000, 0.7, true),
 ];
 
-const fn kind(clients: usize, lines: usize, first: f64, is_sticky: bool, logs: u64) -> Kind {
+const fn kind(clients: usize, lines: usize, first: f64, is_sticky: bool) -> Kind {
     Kind {
         clients,
         lines,
         truth: [first, 1.0 - first],
         is_sticky,
-        logs,
     }
 }
 
-/// How an expected 70/30 is judged by each kind of log: by client, and as if each line were a draw of its own.
-pub(crate) fn rows() -> Vec<Row> {
-    KINDS.iter().flat_map(cells).collect()
+impl Kind {
+    fn setting(&self) -> String {
+        let stickiness = if self.is_sticky { " sticky" } else { "" };
+        format!("{}{stickiness} clients", self.clients)
+    }
 }
 
-fn cells(kind: &Kind) -> Vec<Row> {
+impl Lasting for Kind {
+    fn is_of(&self, row: &Row) -> bool {
+        row.part == "clients"
+            && row.requests == self.lines as u64
+            && row.setting == self.setting()
+            && row.truth == written(&self.truth)
+    }
+
+    fn rates(&self, runs: u64) -> Vec<Row> {
+        rates(self, runs)
+    }
+}
+
+/// How an expected 70/30 is judged by a kind of log, in so many logs that are drawn from seeds, written and read as a
+/// whole: by client, and as if each line were a draw of its own.
+fn rates(kind: &Kind, runs: u64) -> Vec<Row> {
     let expectation = Expectation::new(&[70.0, 30.0]);
-    let stickiness = if kind.is_sticky { " sticky" } else { "" };
-    let setting = format!("{}{stickiness} clients", kind.clients);
+    let setting = kind.setting();
     let truth = written(&kind.truth);
     let seed = seed_of(&format!("clients {setting} {} {truth}", kind.lines));
-    let runs = kind.logs;
     let streams: Vec<u64> = (0..runs).collect();
     let methods = ["lbtest", "independent"];
     let ended = in_parallel(&streams, |&stream| {

@@ -29,6 +29,15 @@ pub(crate) struct Row {
     pub(crate) bound: Option<f64>,
 }
 
+/// A cell that takes long: its rows are written down when it ends.
+pub(crate) trait Lasting {
+    /// Whether this was measured in it.
+    fn is_of(&self, row: &Row) -> bool;
+
+    /// What so many seeded runs tell.
+    fn rates(&self, runs: u64) -> Vec<Row>;
+}
+
 /// A simulated rate may exceed its bound by so many standard errors: over all the cells of the table, chance
 /// alone does that about once in 10,000 tables.
 pub(crate) const STANDARD_ERRORS: f64 = 4.5;

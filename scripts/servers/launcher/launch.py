@@ -121,6 +121,7 @@ class Launch:
             balance=options.balance,
             workers=options.workers,
             limit=options.limit,
+            in_flight=options.in_flight,
             requests_per_connection=options.requests_per_connection,
             rules=options.rules,
             is_grpc=options.grpc is not None,

@@ -40,6 +40,7 @@ examples:
 # Which kinds know what to do with an option that not all of them have.
 ONLY = {
     "--limit-rpm": {"nginx"},
+    "--in-flight": {"traefik"},
     "--app-limit": {"nginx", "haproxy", "envoy", "traefik", "caddy"},
     "--balance": {"nginx", "haproxy", "envoy"},
     "--workers": {"nginx"},
@@ -64,6 +65,7 @@ class Options:
     host: str
     faults: dict[str, int]
     limit: Limit | None
+    in_flight: int | None
     app_limit: str | None
     balance: str
     workers: int
@@ -108,6 +110,7 @@ def parse(arguments: list[str]) -> Options:
     )
     add("--limit-rpm", type=_positive, metavar="R", help="nginx: ingress-nginx's limiter, R requests a minute, 503")
     add("--burst-multiplier", type=_positive, metavar="M", help="with --limit-rpm: a burst of R·M requests (5)")
+    add("--in-flight", type=_positive, metavar="N", help="traefik: inFlightReq, at most N requests at once, 429")
     add("--app-limit", metavar="LIMIT", help="Flask-Limiter's limit of v2, such as '100 per minute': 429")
     add("--balance", help="the algorithm; nginx: drawn, smooth, least_conn, random-two or hash (drawn); haproxy: its own name for it (roundrobin); envoy: clusters, or its own name for that of one cluster (clusters)")
     add("--workers", type=_positive, metavar="N", help="nginx: processes, each of which deals in turn by itself (1)")
@@ -203,6 +206,7 @@ def parse(arguments: list[str]) -> Options:
         host=found.host,
         faults=faults,
         limit=limit,
+        in_flight=found.in_flight,
         app_limit=found.app_limit,
         balance=found.balance or next(iter(algorithms), ""),
         workers=found.workers or 1,

@@ -78,6 +78,7 @@ class Site:
     balance: str
     workers: int
     limit: Limit | None
+    in_flight: int | None
     requests_per_connection: int | None
     rules: Rules
     is_grpc: bool

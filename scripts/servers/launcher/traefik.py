@@ -19,13 +19,17 @@ def command(site: Site) -> list[str]:
     }
     weights = [{"name": backend.label, "weight": backend.weight} for backend in site.positive()]
     services["apps"] = {"weighted": {"services": weights}}
-    routers = {
+    routers: dict[str, dict[str, Any]] = {
         "apps": {"rule": f"Host(`{site.host}`)", "service": "apps", "entryPoints": ["ingress"]},
         # Before the routes are there, everything is a 404.
         "ready": {"rule": "Host(`readiness.invalid`)", "service": "ping@internal", "entryPoints": ["ingress"]},
     }
+    http: dict[str, Any] = {"routers": routers, "services": services}
+    if site.in_flight is not None:
+        http["middlewares"] = {"in-flight": {"inFlightReq": {"amount": site.in_flight}}}
+        routers["apps"]["middlewares"] = ["in-flight"]
     # JSON is YAML.
-    routes.write_text(json.dumps({"http": {"routers": routers, "services": services}}, indent=2))
+    routes.write_text(json.dumps({"http": http}, indent=2))
     config: dict[str, Any] = {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "entryPoints": {"ingress": {"address": f"127.0.0.1:{site.plain_port}"}},
