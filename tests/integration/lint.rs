@@ -637,6 +637,9 @@ fn ports_that_a_service_has_not_are_found() {
         "(81)",
     );
     assert_eq!(lint(&route.replace("PORT", "80"), &[]), (0, vec![]));
+    // AWS's controller takes the name for an action, which Argo Rollouts writes.
+    let action = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i}\nspec: {ingressClassName: alb, defaultBackend: {service: {name: root, port: {name: use-annotation}}}}\n---\napiVersion: v1\nkind: Service\nmetadata: {name: root}\nspec: {ports: [{port: 80}]}\n---\napiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: r}\nspec: {strategy: {canary: {canaryService: a, stableService: b, trafficRouting: {alb: {ingress: i, rootService: root, servicePort: 80}}, steps: [{setWeight: 10}]}}}\n";
+    assert_eq!(lint(action, &[]), (0, vec![]));
 }
 
 #[test]

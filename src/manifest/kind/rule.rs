@@ -349,7 +349,7 @@ fn service_name<'a>(backend: &Field<'a>) -> Result<&'a str, ManifestError> {
 }
 
 /// Whether a backend is an action of a cloud's load balancer, not a Service.
-fn is_action(field: &Field<'_>) -> Result<bool, ManifestError> {
+pub(in crate::manifest) fn is_action(field: &Field<'_>) -> Result<bool, ManifestError> {
     let new = field.along(&["service", "port"])?;
     let port = match new.value() {
         Some(Value::Object(port)) => port.get("name"),

@@ -72,6 +72,9 @@ fn ports<'a>(
     };
     if is_ingress(object) {
         for rule in rule::rules(object)? {
+            if rule::is_action(&rule.field.at("backend")?)? {
+                continue;
+            }
             let service = rule.field.along(&["backend", "service"])?;
             for key in ["number", "name"] {
                 add(&service.at("name")?, None, service.at("port")?.at(key)?)?;
