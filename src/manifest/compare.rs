@@ -7,7 +7,7 @@ mod parts;
 
 use std::collections::BTreeSet;
 
-use super::kind::{gateway, rule};
+use super::kind::{listener, rule};
 use super::object::Object;
 use super::probe::Probe;
 use super::route::{Backend, PathRule, Route};
@@ -302,7 +302,7 @@ fn ignored_total(row: &Route<'_>) -> Option<String> {
 
 /// That a weight which is left out counts as 1.
 fn without_weight(row: &Route<'_>) -> Option<String> {
-    if row.object.group != gateway::GROUP || row.backends.len() < 2 {
+    if row.object.group != listener::GROUP || row.backends.len() < 2 {
         return None;
     }
     let is_absent = |backend: &&Backend<'_>| {
@@ -380,7 +380,7 @@ fn beside(objects: &[Object]) -> impl Iterator<Item = String> {
             let message = format!("{} has {}: not compared", object.title(), names.join(", "));
             return (!names.is_empty()).then_some(message);
         }
-        if object.group != gateway::GROUP {
+        if object.group != listener::GROUP {
             return None;
         }
         let rules = object.value["spec"]["rules"].as_array()?;

@@ -13,6 +13,7 @@ mod condition;
 mod document;
 mod expectation;
 mod field;
+mod host;
 mod input;
 mod join;
 mod kind;

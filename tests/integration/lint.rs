@@ -674,6 +674,19 @@ fn routes_that_no_listener_takes_are_found() {
         "spec.hostnames",
         "shop.example (*.other.example)",
     );
+    for (listener, part) in [
+        (
+            "protocol: TLS",
+            "no listener takes this HTTPRoute (http has protocol TLS): nothing leads to the route; it needs one with protocol \
+             HTTP or HTTPS",
+        ),
+        (
+            "protocol: HTTP, allowedRoutes: {kinds: [{kind: GRPCRoute}]}",
+            "(http allows GRPCRoute): nothing leads to the route; it needs HTTPRoute among allowedRoutes.kinds",
+        ),
+    ] {
+        finds(&route(infra, listener), 1, code, parent, part);
+    }
     for hostname in ["shop.example", "'*.example'", "''"] {
         let listener = format!("{all}, hostname: {hostname}");
         assert_eq!(
@@ -697,6 +710,14 @@ fn routes_that_no_listener_takes_are_found() {
     for host in ["shop.example", "'*.example'", "'*'", "./shop.example"] {
         assert_eq!(lint(&istio(host), &[]), (0, vec![]), "{host}");
     }
+    let elsewhere = istio("infra/shop.example").replace("name: v}", "name: v, namespace: web}");
+    finds(
+        &elsewhere,
+        1,
+        code,
+        "spec.hosts",
+        "for shop.example of namespace web (infra/shop.example)",
+    );
 }
 
 #[test]

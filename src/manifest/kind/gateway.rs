@@ -4,15 +4,13 @@
 //! A reference without a weight has weight 1, one of weight 0 gets nothing (the API's reference,
 //! `BackendRef`). A rule without references redirects or answers by itself, and splits nothing.
 
+use super::listener::{self, GROUP};
 use super::{Context, Kind, MAX_COMPARED, Read};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::{Asks, Condition};
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, full_name};
-use crate::manifest::route::{Backend, PathRule, PodsOf, Route, hosts};
-
-/// The group of Gateways and their routes.
-pub(in crate::manifest) const GROUP: &str = "gateway.networking.k8s.io";
+use crate::manifest::route::{Backend, PathRule, PodsOf, Route};
 
 pub(super) const KIND: Kind = Kind {
     names: &["HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"],
@@ -25,10 +23,7 @@ pub(super) const KIND: Kind = Kind {
 fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>>, ManifestError> {
     let is_grpc = object.kind == "GRPCRoute";
     let spec = object.root().at("spec")?;
-    let mut hosts = hosts(&spec.at("hostnames")?)?;
-    if hosts.is_empty() {
-        hosts = listener_hosts(object, context.objects)?;
-    }
+    let hosts = listener::hosts(object, context.objects)?;
     let doors = doors(object)?;
     let mut routes: Vec<Route<'a>> = Vec::new();
     let mut seen: Vec<(usize, PathRule, Vec<Condition>)> = Vec::new();
@@ -97,46 +92,6 @@ fn doors(object: &Object) -> Result<Vec<String>, ManifestError> {
         }
     }
     Ok(doors)
-}
-
-/// The host names of the listeners that a route without its own is attached to.
-fn listener_hosts(object: &Object, objects: &[Object]) -> Result<Vec<String>, ManifestError> {
-    let mut found: Vec<String> = Vec::new();
-    for parent in object.root().along(&["spec", "parentRefs"])?.items()? {
-        let name = parent.at("name")?.text()?.unwrap_or_default();
-        let namespace = parent
-            .at("namespace")?
-            .text()?
-            .or(object.namespace.as_deref());
-        let section = parent.at("sectionName")?.text()?;
-        let port = parent.at("port")?.whole()?;
-        let kind = parent.at("kind")?.text()?.unwrap_or("Gateway");
-        let is_parent = |gateway: &&Object| {
-            gateway.is(kind, &[GROUP, "gateway.networking.x-k8s.io"])
-                && matches!(kind, "Gateway" | "ListenerSet" | "XListenerSet")
-                && gateway.is_called(name, namespace)
-        };
-        let Some(gateway) = objects.iter().find(is_parent) else {
-            continue;
-        };
-        for listener in gateway.root().along(&["spec", "listeners"])?.items()? {
-            let is_other = section.is_some() && listener.at("name")?.text()? != section
-                || port.is_some() && listener.at("port")?.whole()? != port;
-            if is_other {
-                continue;
-            }
-            match listener.at("hostname")?.text()? {
-                Some(host) if host != "*" && !host.is_empty() => {
-                    if !found.iter().any(|known| known == host) {
-                        found.push(host.to_owned());
-                    }
-                }
-                // One listener for any host is enough.
-                _ => return Ok(Vec::new()),
-            }
-        }
-    }
-    Ok(found)
 }
 
 fn backend<'a>(object: &'a Object, reference: &Field<'a>) -> Result<Backend<'a>, ManifestError> {

@@ -7,12 +7,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, Kind, MAX_COMPARED, Read, Reading};
+use super::{Context, Kind, MAX_COMPARED, Read, Reading, server};
 use crate::manifest::ManifestError;
 use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, full_name, same_namespace};
-use crate::manifest::route::{Backend, PathRule, PodsOf, Remark, Route, hosts};
+use crate::manifest::route::{Backend, PathRule, PodsOf, Remark, Route};
 
 const GROUP: &[&str] = &["networking.istio.io"];
 
@@ -47,7 +47,7 @@ fn read<'a>(
     reached: &mut Vec<&'a Object>,
 ) -> Result<Vec<Route<'a>>, ManifestError> {
     let spec = object.root().at("spec")?;
-    let hosts = hosts(&spec.at("hosts")?)?;
+    let hosts = server::hosts(object, context.objects)?;
     let doors = doors(object)?;
     let mut routes = Vec::new();
     let mut seen: Vec<(usize, Match)> = Vec::new();

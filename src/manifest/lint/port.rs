@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::finding::Findings;
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
-use crate::manifest::kind::gateway::GROUP;
+use crate::manifest::kind::listener::GROUP;
 use crate::manifest::kind::rule::{self, is_ingress};
 use crate::manifest::object::Object;
 use crate::manifest::workload::Workloads;

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::finding::Findings;
 use crate::manifest::ManifestError;
-use crate::manifest::kind::gateway::GROUP;
+use crate::manifest::kind::listener::GROUP;
 use crate::manifest::kind::{self, istio, rollout};
 use crate::manifest::object::{Object, full_name, same_namespace};
 use crate::manifest::route::{Backend, Place, PodsOf, Route};

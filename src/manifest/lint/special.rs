@@ -3,7 +3,7 @@
 use super::finding::Findings;
 use crate::manifest::ManifestError;
 use crate::manifest::field::Field;
-use crate::manifest::kind::gateway::GROUP;
+use crate::manifest::kind::listener::GROUP;
 use crate::manifest::object::Object;
 
 /// Findings about `object` alone.
