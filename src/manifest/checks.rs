@@ -109,7 +109,8 @@ impl Manifests {
             .left_out
             .extend(table.refused.iter().map(ToString::to_string));
         for route in &table.hidden {
-            let message = format!("{}: a rule before takes all its requests", route.describe());
+            let taker = route.hidden_by.unwrap_or_default();
+            let message = format!("{}: rule {taker} takes all its requests", route.describe());
             derived.left_out.push(message);
         }
         let mut names = HashMap::new();

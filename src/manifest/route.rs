@@ -39,6 +39,8 @@ pub(super) struct Route<'a> {
     pub(super) unready: Option<ManifestError>,
     /// The number of the rule that takes all its requests before it.
     pub(super) hidden_by: Option<usize>,
+    /// Which goes first of all rules that take a request, where its program counts by that: the highest.
+    pub(super) priority: Option<i64>,
     /// What was noticed about it while it was read.
     pub(super) remarks: Vec<Remark<'a>>,
 }
@@ -274,6 +276,7 @@ impl<'a> Route<'a> {
             is_grpc: false,
             unready: None,
             hidden_by: None,
+            priority: None,
             remarks: Vec::new(),
         }
     }

@@ -175,10 +175,18 @@ impl<'a> Table<'a> {
             .filter(|(.., takes)| *takes != Takes::No)
             .collect();
         candidates.sort_by_key(|(rank, ..)| Reverse(*rank));
-        let Some(&((host, ..), first, takes)) = candidates.first() else {
+        let Some(&((priority, host, ..), first, takes)) = candidates.first() else {
             return Ok(None);
         };
-        let mut rivals = candidates.iter().filter(|(rank, ..)| rank.0 == host);
+        if priority.is_some() {
+            // No host comes before it, and no path.
+            return if takes == Takes::Yes {
+                Ok(Some(first))
+            } else {
+                Err(first)
+            };
+        }
+        let mut rivals = candidates.iter().filter(|(rank, ..)| rank.1 == host);
         match rivals.find(|(_, other, _)| is_rival(first, other)) {
             Some((_, rival, _)) => Err(rival),
             None if takes == Takes::Yes && Some(host) == best_host => Ok(Some(first)),
@@ -266,12 +274,20 @@ fn host_rank(host: &str) -> usize {
 }
 
 /// What goes before what, the largest first.
-type Rank = (usize, usize, bool, usize, usize, Reverse<usize>);
+type Rank = (
+    Option<i64>,
+    usize,
+    usize,
+    bool,
+    usize,
+    usize,
+    Reverse<usize>,
+);
 
 fn rank(row: &Route<'_>, order: usize) -> Rank {
     let host = host_rank(&host_of(row));
     if row.is_ordered() {
-        return (host, 0, false, 0, 0, Reverse(order));
+        return (row.priority, host, 0, false, 0, 0, Reverse(order));
     }
     let path = match &row.path {
         PathRule::Exact(_) => usize::MAX,
@@ -284,5 +300,13 @@ fn rank(row: &Route<'_>, order: usize) -> Rank {
     let queries = row.conditions.iter().filter(is_query).count();
     let has_method = row.conditions.iter().any(is_method);
     let headers = row.conditions.len() - queries - usize::from(has_method);
-    (host, path, has_method, headers, queries, Reverse(order))
+    (
+        row.priority,
+        host,
+        path,
+        has_method,
+        headers,
+        queries,
+        Reverse(order),
+    )
 }

@@ -785,6 +785,42 @@ fn routes_that_lack_the_canary_of_their_rollout_are_found() {
 }
 
 #[test]
+fn a_rule_of_traefik_below_the_priority_of_a_wider_one_is_found() {
+    let rules = |first: &str, second: &str| {
+        format!(
+            "apiVersion: traefik.io/v1alpha1\nkind: IngressRoute\nmetadata: {{name: r}}\nspec: {{routes: [{{{first}, services: [{{name: a, port: 80}}]}}, {{{second}, services: [{{name: b, port: 80}}]}}]}}\n"
+        )
+    };
+    let host = "match: Host(`x.example`)";
+    let all = "match: PathPrefix(`/`), priority: 100";
+    finds(
+        &rules(host, all),
+        1,
+        "rule_never_reached",
+        "spec.routes[0].services[0].weight",
+        "(a=1); its priority is 17: raise it above that of rule 2, or remove one",
+    );
+    for (first, second) in [
+        (host, "match: PathPrefix(`/`)"),
+        (&*format!("{host}, priority: 100"), all),
+        (host, "match: PathPrefix(`/x`), priority: 100"),
+        (host, "match: Host(`y.example`), priority: 100"),
+        (host, "match: Method(`GET`), priority: 100"),
+        (host, "\"match\": \"ClientIP(`192.0.2.1`)\", priority: 100"),
+        (
+            "match: Host(`x.example`) || PathPrefix(`/y`)",
+            "match: Host(`x.example`), priority: 100",
+        ),
+    ] {
+        assert_eq!(
+            codes(&rules(first, second)),
+            [""; 0],
+            "{first} and {second}"
+        );
+    }
+}
+
+#[test]
 fn rules_and_subsets_that_lead_nowhere_are_found() {
     let service = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: [v.example], http: [";
     let to = |subset: &str| format!("route: [{{destination: {{host: a, subset: {subset}}}}}]");

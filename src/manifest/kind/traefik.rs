@@ -1,7 +1,8 @@
 //! Traefik: `IngressRoute` and `TraefikService`; a service without a weight has weight 1.
 //!
 //! A rule's service may be a `TraefikService`, which splits further: its shares are multiplied into the
-//! rule's. One that no rule names stands by itself.
+//! rule's. One that no rule names stands by itself. Of the rules that take a request the one with the highest priority
+//! answers; where none is written, that is the length of `match`.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -10,7 +11,7 @@ use regex::Regex;
 
 use super::{Context, Kind, Read, Reading};
 use crate::manifest::ManifestError;
-use crate::manifest::condition::Condition;
+use crate::manifest::condition::{Asks, Condition};
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, PathRule, Place, PodsOf, Remark, Route};
@@ -70,7 +71,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn rules(&mut self, object: &'a Object) -> Result<Vec<Route<'a>>, ManifestError> {
-        let mut routes = Vec::new();
+        let mut rules: Vec<(&str, Route<'a>)> = Vec::new();
         for (index, rule) in object
             .root()
             .along(&["spec", "routes"])?
@@ -84,11 +85,20 @@ impl<'a> Reader<'a> {
             }
             let backends = self.backends(object, &services, 0)?;
             let mut route = Route::new(object, index + 1, backends);
-            read_match(rule.at("match")?.required()?, &mut route);
+            let matched = rule.at("match")?.required()?;
+            read_match(matched, &mut route);
+            route.priority = Some(priority(rule, matched)?);
             route.remarks.append(&mut self.absent);
-            routes.push(route);
+            rules.push((matched, route));
         }
-        Ok(routes)
+        for index in 0..rules.len() {
+            let (matched, route) = &rules[index];
+            let before = rules.iter().find(|(other, earlier)| {
+                earlier.priority > route.priority && covers((other, earlier), (matched, route))
+            });
+            rules[index].1.hidden_by = before.map(|(_, earlier)| earlier.rule);
+        }
+        Ok(rules.into_iter().map(|(_, route)| route).collect())
     }
 
     fn backends(
@@ -206,6 +216,29 @@ fn entries(object: &Object) -> Result<Vec<Field<'_>>, ManifestError> {
     Err(spec.at("weighted")?.error(
         "is missing: a TraefikService has weighted, mirroring, failover or highestRandomWeight",
     ))
+}
+
+/// The priority of a rule: what is written, but for 0, or the length of its `match`.
+fn priority(rule: &Field<'_>, matched: &str) -> Result<i64, ManifestError> {
+    let field = rule.at("priority")?;
+    let default = i64::try_from(matched.len()).unwrap_or(i64::MAX);
+    match field.value().map(serde_json::Value::as_i64) {
+        None | Some(Some(0)) => Ok(default),
+        Some(Some(written)) => Ok(written),
+        Some(None) => Err(field.error("is no whole number")),
+    }
+}
+
+/// Whether one rule takes every request of another, as far as their texts tell.
+fn covers((text, rule): (&str, &Route<'_>), (other_text, other): (&str, &Route<'_>)) -> bool {
+    // A method is passed over in the first, and alternatives in the second.
+    let is_plain = !text.contains("Method") && !other_text.contains("||");
+    let is_met = |condition: &Condition| {
+        condition.asks != Asks::Unknown && other.conditions.contains(condition)
+    };
+    let has = |host: &String| rule.hosts.iter().any(|own| own.eq_ignore_ascii_case(host));
+    let has_hosts = rule.hosts.is_empty() || !other.hosts.is_empty() && other.hosts.iter().all(has);
+    is_plain && has_hosts && rule.path.covers(&other.path) && rule.conditions.iter().all(is_met)
 }
 
 /// A matcher of a rule with its arguments: `` Host(`a`, `b`) ``.

@@ -55,7 +55,13 @@ fn hidden(route: &Route<'_>, rule: usize, routes: &[Route<'_>], findings: &mut F
         findings.warning("rule_never_reached", object, path, message);
     } else {
         let split = route.split();
-        let message = format!("{text} ({split}); put the narrower rule first, or remove one");
+        let remedy = match route.priority {
+            Some(priority) => {
+                format!("its priority is {priority}: raise it above that of rule {rule}")
+            }
+            None => "put the narrower rule first".to_owned(),
+        };
+        let message = format!("{text} ({split}); {remedy}, or remove one");
         findings.error("rule_never_reached", object, path, message);
     }
 }
