@@ -785,6 +785,35 @@ fn routes_that_lack_the_canary_of_their_rollout_are_found() {
 }
 
 #[test]
+fn what_a_delegate_asks_for_must_be_part_of_what_its_root_leads_there() {
+    let both = |root: &str, leaf: &str| {
+        format!(
+            "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: root}}\nspec: {{hosts: [x.example], http: [{{match: [{{{root}}}], delegate: {{name: leaf}}}}]}}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: leaf}}\nspec: {{http: [{{match: [{{{leaf}}}], route: [{{destination: {{host: a}}}}]}}]}}\n"
+        )
+    };
+    for (root, leaf, is_part) in [
+        ("uri: {prefix: /a}", "uri: {prefix: /a/b}", true),
+        ("uri: {prefix: /a}", "uri: {exact: /a}", true),
+        ("uri: {prefix: /a}", "headers: {x: {exact: one}}", true),
+        ("uri: {prefix: /a}", "uri: {prefix: /}", false),
+        ("uri: {prefix: /a/b}", "uri: {prefix: /a}", false),
+        ("uri: {exact: /a}", "uri: {prefix: /a}", false),
+        ("uri: {prefix: /a}", "uri: {regex: /a/.*}", false),
+        ("method: {exact: GET}", "method: {exact: POST}", false),
+        (
+            "headers: {x: {exact: one}}",
+            "headers: {x: {exact: two}}",
+            false,
+        ),
+        ("port: 80", "port: 81", false),
+    ] {
+        let found = codes(&both(root, leaf));
+        assert_eq!(found.is_empty(), is_part, "{root} and {leaf}: {found:?}");
+        assert!(is_part || found == ["delegate_left_out"], "{found:?}");
+    }
+}
+
+#[test]
 fn a_rule_of_traefik_below_the_priority_of_a_wider_one_is_found() {
     let rules = |first: &str, second: &str| {
         format!(

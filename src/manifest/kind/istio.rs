@@ -5,14 +5,17 @@
 //! a weight get nothing (the reference of `HTTPRouteDestination`). Rules count in their order. A rule may
 //! delegate to a `VirtualService` without hosts, whose rules take what both match.
 
+mod delegate;
+mod matched;
+
 use std::collections::BTreeMap;
 
 use super::{Context, Kind, MAX_COMPARED, Read, Reading, server};
 use crate::manifest::ManifestError;
-use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::{Object, full_name, same_namespace};
 use crate::manifest::route::{Backend, PathRule, PodsOf, Remark, Route};
+use matched::{Match, read_match};
 
 const GROUP: &[&str] = &["networking.istio.io"];
 
@@ -59,14 +62,12 @@ fn read<'a>(
         }
         let hidden_by = hidden_by(&matches, &seen);
         let mut found = rule_routes(object, rule, index + 1, context)?;
+        let mut delegated = Vec::new();
         let field = rule.along(&["delegate", "name"])?;
         match (delegate(object, rule, own)?, field.text()?) {
             (Some(delegate), _) => {
                 reached.push(delegate);
-                for mut route in read_http(delegate, context)? {
-                    route.related.push(object);
-                    found.push(route);
-                }
+                delegated = read_http(delegate, rule, (object, index + 1), context)?;
             }
             (None, Some(name)) => {
                 let elsewhere = Route::elsewhere(object, index + 1, &field, "VirtualService", name);
@@ -75,12 +76,15 @@ fn read<'a>(
             (None, None) => {}
         }
         for route in &mut found {
+            narrow(route, &matches);
+        }
+        found.append(&mut delegated);
+        for route in &mut found {
             route.doors.clone_from(&doors);
             if route.hosts.is_empty() {
                 route.hosts.clone_from(&hosts);
             }
             route.hidden_by = route.hidden_by.or(hidden_by);
-            narrow(route, &matches);
         }
         routes.extend(found);
         if seen.len() < MAX_COMPARED {
@@ -109,27 +113,44 @@ fn read<'a>(
     Ok(routes)
 }
 
-/// The `http` rules of a delegate, whose own delegates do not count.
+/// The `http` rules of a delegate, whose own delegates do not count, with what `rule`, number `number` of `root`, asks
+/// for as well.
 fn read_http<'a>(
     object: &'a Object,
+    rule: &Field<'a>,
+    (root, number): (&'a Object, usize),
     context: &Context<'a>,
 ) -> Result<Vec<Route<'a>>, ManifestError> {
     let mut routes = Vec::new();
-    for (index, rule) in object
-        .root()
-        .along(&["spec", "http"])?
-        .items()?
-        .iter()
-        .enumerate()
-    {
-        let matches = rule.at("match")?.items()?;
-        let matches: Vec<_> = matches.iter().map(read_match).collect::<Result<_, _>>()?;
-        for mut route in rule_routes(object, rule, index + 1, context)? {
-            narrow(&mut route, &matches);
+    let own = object.root().along(&["spec", "http"])?.items()?;
+    for (index, own) in own.iter().enumerate() {
+        let merged = delegate::merged(rule, own)?;
+        for mut route in rule_routes(object, own, index + 1, context)? {
+            match &merged {
+                Some(matches) => narrow(&mut route, matches),
+                None => left_out(&mut route, &own.at("match")?, root, number),
+            }
+            route.related.push(root);
             routes.push(route);
         }
     }
     Ok(routes)
+}
+
+/// That Istio leaves out `route`, which a rule of `root` delegates to: `field` asks for other requests.
+fn left_out<'a>(route: &mut Route<'a>, field: &Field<'a>, root: &Object, number: usize) {
+    let message = format!(
+        "asks for requests that rule {number} of {} does not lead here, so that Istio leaves this rule out: narrow each match \
+         to a part of that rule's (such as a path below its prefix; a regex counts for none)",
+        root.title()
+    );
+    route.unready = Some(field.error(&message));
+    route.remarks.push(Remark {
+        is_error: true,
+        code: "delegate_left_out",
+        field: (route.object, field.path().to_owned()),
+        message,
+    });
 }
 
 /// The `VirtualService` that a rule delegates to.
@@ -292,108 +313,4 @@ fn labels_of(
         }
     }
     Ok(BTreeMap::new())
-}
-
-#[derive(Debug, Clone)]
-struct Match {
-    path: PathRule,
-    authority: Option<String>,
-    conditions: Vec<Condition>,
-    /// Whether it asks for something that conditions don't tell, such as a port or a gateway.
-    is_partial: bool,
-}
-
-impl Match {
-    fn any() -> Self {
-        Self {
-            path: PathRule::any(),
-            authority: None,
-            conditions: Vec::new(),
-            is_partial: false,
-        }
-    }
-
-    /// Whether it takes every request of `other`.
-    fn covers(&self, other: &Self) -> bool {
-        !self.is_partial
-            && self.path.covers(&other.path)
-            && self
-                .conditions
-                .iter()
-                .all(|one| other.conditions.contains(one))
-            && (self.authority.is_none() || self.authority == other.authority)
-    }
-}
-#[expect(clippy::too_many_lines, reason = "each arm is a field")]
-fn read_match(field: &Field<'_>) -> Result<Match, ManifestError> {
-    let mut read = Match::any();
-    for key in field.keys()? {
-        let value = field.at(key)?;
-        match key {
-            "uri" => {
-                read.path = if let Some(path) = value.at("exact")?.text()? {
-                    PathRule::Exact(path.to_owned())
-                } else if let Some(path) = value.at("prefix")?.text()? {
-                    PathRule::Prefix(path.to_owned())
-                } else {
-                    let pattern = value.at("regex")?.text()?.unwrap_or("*");
-                    if pattern == ".*" || pattern == "/.*" {
-                        PathRule::any()
-                    } else {
-                        PathRule::Pattern(pattern.to_owned())
-                    }
-                };
-            }
-            "authority" if value.at("exact")?.is_there() => {
-                read.authority = value.at("exact")?.text()?.map(str::to_owned);
-            }
-            "headers" | "withoutHeaders" | "queryParams" => {
-                let noun = if key == "queryParams" {
-                    "query parameter"
-                } else {
-                    "header"
-                };
-                let not = if key == "withoutHeaders" { "no " } else { "" };
-                for name in value.keys()? {
-                    let mut message = format!("{not}{noun} {name}");
-                    for (how, shown) in [
-                        ("exact", ": "),
-                        ("prefix", ": prefix "),
-                        ("regex", ": regex "),
-                    ] {
-                        if let Some(text) = value.at(name)?.at(how)?.text()? {
-                            message.push_str(shown);
-                            message.push_str(text);
-                        }
-                    }
-                    let exact = value.at(name)?.at("exact")?.text()?;
-                    let pattern = value.at(name)?.at("regex")?.text()?;
-                    read.conditions.push(match (key, exact, pattern) {
-                        ("withoutHeaders", ..) => message.into(),
-                        ("headers", Some(_), _) => Condition::header(name, exact),
-                        ("queryParams", Some(_), _) => Condition::query(name, exact),
-                        ("headers", None, Some(pattern)) => {
-                            Condition::header_like(name, pattern, message)
-                        }
-                        ("queryParams", None, Some(pattern)) => {
-                            Condition::query_like(name, pattern, message)
-                        }
-                        _ => Condition::special(message),
-                    });
-                }
-            }
-            // These say how the rest is called.
-            "name" | "statPrefix" => {}
-            "method" if value.at("exact")?.text()? == Some("GET") => read.is_partial = true,
-            "ignoreUriCase" | "gateways" | "port" | "scheme" | "authority" | "sourceNamespace" => {
-                read.is_partial = true;
-            }
-            "method" if value.at("exact")?.is_there() => {
-                let method = value.at("exact")?.required()?;
-                read.conditions.push(Condition::method(method));
-            }
-            other => read.conditions.push(other.to_owned().into()),
-        }
-    }
-    Ok(read)
 }

@@ -96,6 +96,10 @@ pub const CODES: &[(&str, &str)] = &[
         "No listener of the Gateways of a route takes it.",
     ),
     (
+        "delegate_left_out",
+        "A rule of a delegate VirtualService asks for requests that its root does not lead to it: Istio leaves it out.",
+    ),
+    (
         "subset_not_found",
         "A VirtualService leads to a subset that its DestinationRule has not, or that no DestinationRule of the manifests has.",
     ),
