@@ -785,6 +785,32 @@ fn routes_that_lack_the_canary_of_their_rollout_are_found() {
 }
 
 #[test]
+fn routes_that_a_rollout_names_and_its_virtual_service_has_not_are_found() {
+    let with = |routes: &str, rules: &str| {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {{name: r}}\nspec: {{strategy: {{canary: {{stableService: a, canaryService: b, trafficRouting: {{istio: {{virtualService: {{name: v{routes}}}}}}}, steps: [{{setWeight: 30}}]}}}}}}\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {{name: v}}\nspec: {{hosts: [x.example], http: [{rules}]}}\n"
+        )
+    };
+    let rule = |more: &str| {
+        format!(
+            "{{{more}route: [{{destination: {{host: a}}, weight: 100}}, {{destination: {{host: b}}, weight: 0}}]}}"
+        )
+    };
+    let (named, code) = (rule("name: main, "), "driven_route_not_found");
+    assert_eq!(lint(&with(", routes: [main]", &named), &[]), (0, vec![]));
+    let path = "spec.strategy.canary.trafficRouting.istio.virtualService.routes";
+    finds(
+        &with(", routes: [other]", &named),
+        1,
+        code,
+        &format!("{path}[0]"),
+        "is other, and VirtualService v has no http rule of that name (main)",
+    );
+    let two = format!("{}, {named}", rule("match: [{uri: {prefix: /a}}], "));
+    finds(&with("", &two), 1, code, path, "has 2 http rules");
+}
+
+#[test]
 fn what_a_delegate_asks_for_must_be_part_of_what_its_root_leads_there() {
     let both = |root: &str, leaf: &str| {
         format!(

@@ -5,6 +5,7 @@
 mod action;
 mod attached;
 mod class;
+mod driven;
 pub(super) mod finding;
 mod ingress;
 mod port;
@@ -73,7 +74,7 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         "driven_route_not_found",
-        "trafficRouting names an object that is not among the manifests.",
+        "trafficRouting names an object that is not among the manifests, or a route that its VirtualService has not.",
     ),
     (
         "driven_route_without_canary",
@@ -285,6 +286,8 @@ fn alone(object: &Object, objects: &[Object], workloads: &Workloads<'_>, finding
     let checked = status::lint(object, findings);
     findings.take(object, checked);
     let checked = attached::lint(object, objects, findings);
+    findings.take(object, checked);
+    let checked = driven::lint(object, objects, findings);
     findings.take(object, checked);
     let checked = port::lint(object, workloads, findings);
     findings.take(object, checked);
