@@ -28,6 +28,17 @@ impl Object {
         }
     }
 
+    /// That the field whose text holds `text`, a name with a place that is yet to be filled in, can't be used.
+    pub(super) fn unfilled(&self, text: &str) -> ManifestError {
+        let path = ["spec", "metadata"].iter().find_map(|key| {
+            let value = self.value.get(key)?;
+            holding(value, text, (*key).to_owned())
+        });
+        let path = path.unwrap_or_else(|| "spec".to_owned());
+        let problem = format!("has {}: {}", text.escape_debug(), template::remedy(text));
+        self.refused(&path, &problem)
+    }
+
     pub(super) fn labels(&self) -> Result<BTreeMap<&str, &str>, ManifestError> {
         self.root().at("metadata")?.at("labels")?.strings()
     }
@@ -176,9 +187,28 @@ impl<'a> Field<'a> {
         if let Value::String(text) = value
             && template::is_placeholder(text)
         {
-            return self.error(&format!("is {}: {}", described(value), template::REMEDY));
+            return self.error(&format!(
+                "is {}: {}",
+                described(value),
+                template::remedy(text)
+            ));
         }
         self.error(&format!("is {}: it must be {wanted}", described(value)))
+    }
+}
+
+/// The path of the first text in `value`, which stands at `path`, that holds `text`.
+fn holding(value: &Value, text: &str, path: String) -> Option<String> {
+    match value {
+        Value::String(own) => own.contains(text).then_some(path),
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| holding(item, text, format!("{path}[{index}]"))),
+        Value::Object(map) => map
+            .iter()
+            .find_map(|(key, value)| holding(value, text, joined(&path, key))),
+        _ => None,
     }
 }
 

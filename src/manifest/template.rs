@@ -5,6 +5,21 @@ use serde_json::{Map, Value};
 /// What is said of a template.
 pub(super) const REMEDY: &str = "it seems to be a template: give what it renders to (for a Helm chart, what helm template prints)";
 
+/// What is said of `text`, which has a place that is yet to be filled in.
+pub(super) fn remedy(text: &str) -> String {
+    let parameter = text.split_once("${").and_then(|(_, rest)| {
+        let name = rest.trim_start_matches('{').split('}').next()?;
+        is_name(name).then_some(name)
+    });
+    match parameter {
+        Some(name) => format!(
+            "it seems to be a template: give what it renders to (for an OpenShift Template, what oc process -p {name}=VALUE \
+             prints)"
+        ),
+        None => REMEDY.to_owned(),
+    }
+}
+
 /// Whether `text`, which is no YAML or means nothing as YAML, has marks of a template.
 pub(super) fn has_marks(text: &str) -> bool {
     ["{{", "{%", "<%", "${"]
@@ -60,11 +75,16 @@ fn has_expression(value: &Value) -> bool {
     }
 }
 
-/// The objects of an `OpenShift` Template, with the values that its parameters have by default.
+/// The objects of an `OpenShift` Template, with the values that its parameters have by default: an empty text, unless
+/// one is required or generated.
 pub(super) fn processed(template: &Map<String, Value>) -> Vec<Value> {
     let parameter = |parameter: &Value| {
         let text = |key: &str| parameter.get(key).and_then(Value::as_str);
-        Some((text("name")?.to_owned(), text("value")?.to_owned()))
+        let is_open = parameter.get("required") == Some(&Value::Bool(true))
+            || parameter.get("generate").is_some();
+        let default = (!is_open && parameter.get("value").is_none()).then_some("");
+        let value = text("value").or(default)?;
+        Some((text("name")?.to_owned(), value.to_owned()))
     };
     let list = |key: &str| template.get(key).and_then(Value::as_array);
     let parameters: Vec<(String, String)> = list("parameters")
@@ -86,7 +106,7 @@ fn fill(value: &mut Value, parameters: &[(String, String)]) {
             let whole = parameters
                 .iter()
                 .find(|(name, _)| *text == format!("${{{{{name}}}}}"));
-            if let Some((_, content)) = whole {
+            if let Some((_, content)) = whole.filter(|(_, content)| !content.is_empty()) {
                 *value = serde_json::from_str(content).unwrap_or_else(|_| content.as_str().into());
                 return;
             }
@@ -139,13 +159,20 @@ mod tests {
     #[test]
     fn parameters_fill_texts_and_values() {
         let template = serde_json::json!({
-            "parameters": [{"name": "HOST", "value": "shop"}, {"name": "WEIGHT", "value": "80"}],
-            "objects": [{"host": "${HOST}.example", "weight": "${{WEIGHT}}", "other": "${OPEN}"}],
+            "parameters": [
+                {"name": "HOST", "value": "shop"}, {"name": "WEIGHT", "value": "80"}, {"name": "END"},
+                {"name": "NEEDED", "required": true}, {"name": "MADE", "generate": "expression"},
+            ],
+            "objects": [
+                {"host": "${HOST}.example${END}", "weight": "${{WEIGHT}}", "open": "${OPEN}${NEEDED}${MADE}", "end": "${{END}}"},
+            ],
         });
         let filled = processed(template.as_object().unwrap());
         assert_eq!(
             filled,
-            [serde_json::json!({"host": "shop.example", "weight": 80, "other": "${OPEN}"})]
+            [serde_json::json!({
+                "host": "shop.example", "weight": 80, "open": "${OPEN}${NEEDED}${MADE}", "end": "${{END}}",
+            })]
         );
     }
 }

@@ -33,6 +33,7 @@ pub(super) mod unread;
 use super::ManifestError;
 use super::object::Object;
 use super::route::Route;
+use super::template;
 
 /// How many matches before a rule are looked at to see whether they hide it.
 const MAX_COMPARED: usize = 1000;
@@ -111,6 +112,18 @@ impl<'a> Reading<'a> {
             Err(error) => self.refused.push((object, error)),
         }
     }
+
+    /// Takes out the rules whose hosts or backends are named by what is yet to be filled in.
+    fn refuse_unfilled(&mut self) {
+        let refused = &mut self.refused;
+        self.routes.retain(|route| {
+            let backends = route.backends.iter().map(|backend| &backend.name);
+            let mut names = route.hosts.iter().chain(backends);
+            let open = names.find(|name| template::is_placeholder(name));
+            refused.extend(open.map(|name| (route.object, route.object.unfilled(name))));
+            open.is_none()
+        });
+    }
 }
 
 /// Reads all rules of `objects`.
@@ -129,6 +142,7 @@ pub(super) fn read(objects: &[Object], step: Option<usize>) -> Reading<'_> {
             Read::All(read) => read(&own, &context, &mut reading),
         }
     }
+    reading.refuse_unfilled();
     reading.routes.sort_by_key(|route| route.object.index);
     reading.refused.sort_by_key(|(object, _)| object.index);
     reading

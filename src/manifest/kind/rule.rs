@@ -130,7 +130,7 @@ fn number(object: &Object, name: &str) -> Result<Option<u64>, ManifestError> {
             return field.error(&format!(
                 "is \"{}\": {}",
                 text.escape_debug(),
-                template::REMEDY
+                template::remedy(text)
             ));
         }
         let text: String = text.chars().take(60).collect();
