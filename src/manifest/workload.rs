@@ -18,6 +18,18 @@ const SCALERS: [(&str, &str, &str); 4] = [
     ("Canary", "flagger.app", "targetRef"),
 ];
 
+/// Whether a scaler sets the number of pods of what has 0. A `HorizontalPodAutoscaler` takes that for being switched off
+/// (its documentation, "Implicit maintenance-mode deactivation"), unless its `minReplicas` is 0 or KEDA made it.
+fn scales_from_0(scaler: &Object) -> Result<bool, ManifestError> {
+    let root = scaler.root();
+    let is_made = !root
+        .along(&["metadata", "ownerReferences"])?
+        .items()?
+        .is_empty();
+    let least = root.along(&["spec", "minReplicas"])?;
+    Ok(scaler.kind != "HorizontalPodAutoscaler" || is_made || least.whole()? == Some(0))
+}
+
 /// Labels that Kubernetes and Argo Rollouts write a template's hash into.
 const HASH_LABELS: [&str; 2] = ["pod-template-hash", "rollouts-pod-template-hash"];
 
@@ -70,8 +82,8 @@ pub(super) struct Workloads<'a> {
     all: Vec<Workload<'a>>,
     by_label: HashMap<(&'a str, &'a str), Vec<usize>>,
     services: HashMap<&'a str, Vec<&'a Object>>,
-    /// Kind, namespace and name of the workloads that a controller scales.
-    scaled: BTreeSet<(&'a str, Option<&'a str>, &'a str)>,
+    /// Kind, namespace and name of the workloads that a controller scales, and whether it does so from 0 too.
+    scaled: BTreeSet<(&'a str, Option<&'a str>, &'a str, bool)>,
     /// The objects that can't be what their kind says, and why.
     pub(super) refused: Vec<(&'a Object, ManifestError)>,
 }
@@ -116,8 +128,9 @@ impl<'a> Workloads<'a> {
                 let target = object.root().at("spec")?.at(reference)?;
                 let kind = target.at("kind")?.text()?.unwrap_or("Deployment");
                 let name = target.at("name")?.text()?.unwrap_or_default();
-                self.scaled
-                    .insert((kind, object.namespace.as_deref(), name));
+                let namespace = object.namespace.as_deref();
+                let by = scales_from_0(object)?;
+                self.scaled.insert((kind, namespace, name, by));
             }
         }
         if let Some(workload) = read(object)? {
@@ -137,12 +150,24 @@ impl<'a> Workloads<'a> {
 
     /// Whether a controller sets the number of its pods.
     pub(super) fn is_scaled(&self, workload: &Workload<'_>) -> bool {
+        let mut scalers = self.scalers(workload);
+        scalers.any(|from_0| from_0 || workload.pods != Some(0))
+    }
+
+    /// Whether an autoscaler is for it that leaves it at the 0 pods that it has.
+    pub(super) fn stays_at_0(&self, workload: &Workload<'_>) -> bool {
+        self.scalers(workload).next().is_some() && !self.is_scaled(workload)
+    }
+
+    /// The controllers that are to set the number of its pods: whether each does so from 0 too.
+    fn scalers(&self, workload: &Workload<'_>) -> impl Iterator<Item = bool> {
         let object = workload.object;
-        self.scaled.iter().any(|(kind, namespace, name)| {
+        let own = self.scaled.iter().filter(|(kind, namespace, name, _)| {
             *kind == object.kind
                 && *name == object.name
                 && same_namespace(*namespace, object.namespace.as_deref())
-        })
+        });
+        own.map(|(.., from_0)| *from_0)
     }
 
     /// The Service called `name`.

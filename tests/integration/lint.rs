@@ -486,6 +486,20 @@ fn a_backend_without_pods_is_told_by_what_it_does_to_the_others() {
         "spec.replicas",
         "to the primary",
     );
+    let scaler = |spec: &str| {
+        format!(
+            "---\napiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {{name: s, namespace: store}}\nspec: {{{spec}maxReplicas: 5, scaleTargetRef: {{kind: Deployment, name: shop}}}}\n"
+        )
+    };
+    finds(
+        &(pods(0, 1) + &scaler("minReplicas: 2, ")),
+        1,
+        "backend_without_pods",
+        "spec.replicas",
+        "is 0, which its HorizontalPodAutoscaler takes for switched off",
+    );
+    let from_0 = pods(0, 1) + &scaler("minReplicas: 0, ");
+    assert_eq!(codes(&from_0), [""; 0]);
     let route = route("{name: a}, {name: b}")
         + &service("a", "blue", "app: a")
         + &service("b", "blue", "app: b");

@@ -238,8 +238,13 @@ fn without_pods<'a>(
         _ if backend.weight <= 0.0 => return Ok(()),
         _ => "its share of the requests fails",
     };
+    let kept = if workloads.stays_at_0(first) {
+        ", which its HorizontalPodAutoscaler takes for switched off"
+    } else {
+        ""
+    };
     let message = format!(
-        "is 0, so that {} has no pods: {what}; scale it up, or take it out of the split",
+        "is 0{kept}, so that {} has no pods: {what}; scale it up, or take it out of the split",
         backend.name
     );
     findings.error(
