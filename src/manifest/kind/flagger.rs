@@ -5,6 +5,7 @@
 
 use super::{Context, Kind, Read};
 use crate::manifest::ManifestError;
+use crate::manifest::condition::Condition;
 use crate::manifest::field::Field;
 use crate::manifest::object::Object;
 use crate::manifest::route::{Backend, Driven, Place, PodsOf, Route, hosts};
@@ -52,9 +53,10 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
     let service = spec.along(&["service", "name"])?.text()?.unwrap_or(target);
     let weight = root.along(&["status", "canaryWeight"])?;
     let mut unready = None;
+    let analysis = analysis(&spec)?;
     let planned = context
         .step
-        .map(|step| at_step(&spec.at("analysis")?, step))
+        .map(|step| at_step(&analysis, step))
         .transpose()?;
     let canary = match planned.or(weight.whole()?) {
         Some(canary) if canary <= 100 => canary,
@@ -81,11 +83,7 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
     ];
     let mut route = Route::new(object, 1, backends);
     route.hosts = hosts(&spec.along(&["service", "hosts"])?)?;
-    if !spec.along(&["analysis", "match"])?.items()?.is_empty() {
-        route
-            .conditions
-            .push("what spec.analysis.match asks for".to_owned().into());
-    }
+    route.conditions.extend(asked(&analysis)?);
     let mut drives = Vec::new();
     let named = |kind, name: &str, path: &str| Driven {
         kind,
@@ -106,6 +104,23 @@ fn routes<'a>(object: &'a Object, context: &Context<'a>) -> Result<Vec<Route<'a>
     };
     route.unready = unready;
     Ok(vec![route])
+}
+
+/// `spec.analysis`, or `spec.canaryAnalysis`, as it was called before and is still read.
+fn analysis<'a>(spec: &Field<'a>) -> Result<Field<'a>, ManifestError> {
+    let (new, old) = (spec.at("analysis")?, spec.at("canaryAnalysis")?);
+    Ok(if old.is_there() && !new.is_there() {
+        old
+    } else {
+        new
+    })
+}
+
+/// What its `match` asks for, where it has one.
+fn asked(analysis: &Field<'_>) -> Result<Option<Condition>, ManifestError> {
+    let matches = analysis.at("match")?;
+    let condition = || format!("what {} asks for", matches.path()).into();
+    Ok((!matches.items()?.is_empty()).then(condition))
 }
 
 /// The canary's weight at a step, from 1: `stepWeights` lists them, `stepWeight` is added up to `maxWeight`.
