@@ -114,9 +114,35 @@ pub(super) fn chosen<'r, 'a>(
 
 /// That nothing routes anything.
 pub(super) fn no_route(objects: &[Object]) -> ManifestError {
-    ManifestError::NoRoute {
-        kinds: kind::names(),
-        found: found(objects),
+    let mut empty: Vec<String> = Vec::new();
+    for object in objects.iter().filter(|object| kind::is_read(object)) {
+        let reason = format!("{} {}", object.title(), leads_nowhere(object));
+        if !empty.contains(&reason) && empty.len() < MAX_LISTED {
+            empty.push(reason);
+        }
+    }
+    let why = if empty.is_empty() {
+        let (kinds, found) = (kind::names(), found(objects));
+        format!("the split is read from {kinds}, and they have {found}")
+    } else {
+        empty.join("; ")
+    };
+    ManifestError::NoRoute { why }
+}
+
+/// Why an object of a kind that is read has no route.
+fn leads_nowhere(object: &Object) -> &'static str {
+    let spec = &object.value["spec"];
+    let has_rules = ["rules", "defaultBackend", "backend"]
+        .iter()
+        .any(|key| !spec[key].is_null());
+    match &*object.kind {
+        "Ingress" if !has_rules => "has neither rules nor a defaultBackend",
+        "Ingress" => {
+            "leads to no Service and no target group, by an action that redirects or answers by itself, or to a resource"
+        }
+        "Rollout" => "has the strategy blueGreen, which sends all requests to one Service",
+        _ => "leads to no backend: its rules are missing, redirect or answer by themselves",
     }
 }
 
@@ -157,7 +183,13 @@ fn found(objects: &[Object]) -> String {
         } else {
             format!("{}/{}", object.group, object.version)
         };
-        let kind = format!("{} ({version})", object.kind);
+        // One of the same name may be another kind.
+        let others = kind::groups(&object.kind).join(" or ");
+        let other = match &*others {
+            "" => String::new(),
+            others => format!(", not that of {others}"),
+        };
+        let kind = format!("{} ({version}{other})", object.kind);
         if !kinds.contains(&kind) && kinds.len() < MAX_LISTED {
             kinds.push(kind);
         }

@@ -69,14 +69,10 @@ pub enum ManifestError {
         problem: String,
     },
     /// No object splits or routes traffic.
-    #[error(
-        "the manifests hold no route to a backend: the split is read from {kinds}, and they have {found}"
-    )]
+    #[error("the manifests hold no route to a backend: {why}")]
     NoRoute {
-        /// The kinds that are read.
-        kinds: String,
-        /// The kinds that were found.
-        found: String,
+        /// What is read and what was found, or why what was found has none.
+        why: String,
     },
     /// One of two sides says nothing.
     #[error("{side}: {error}")]

@@ -148,6 +148,21 @@ pub(super) fn read(objects: &[Object], step: Option<usize>) -> Reading<'_> {
     reading
 }
 
+/// Whether `object` is of a kind that is read.
+pub(super) fn is_read(object: &Object) -> bool {
+    let mut kinds = ALL.iter();
+    kinds.any(|kind| kind.names.iter().any(|name| object.is(name, kind.groups)))
+}
+
+/// The groups of the kinds of this name that are read.
+pub(super) fn groups(name: &str) -> Vec<&'static str> {
+    let named = ALL.iter().filter(|kind| kind.names.contains(&name));
+    let mut groups: Vec<&str> = named.flat_map(|kind| kind.groups).copied().collect();
+    groups.retain(|group| !group.is_empty());
+    groups.dedup();
+    groups
+}
+
 /// The kinds that are read, for a person.
 pub(super) fn names() -> String {
     let mut names: Vec<&str> = Vec::new();

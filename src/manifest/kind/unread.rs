@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{ALL, rule};
+use super::{is_read, rule};
 use crate::manifest::field::joined;
 use crate::manifest::object::Object;
 
@@ -79,11 +79,8 @@ pub(in crate::manifest) fn weights(object: &Object) -> Option<String> {
     if rule::is_ingress(object) {
         return annotation(object);
     }
-    let is_read = ALL
-        .iter()
-        .any(|kind| kind.names.iter().any(|name| object.is(name, kind.groups)));
     // It is read where a route of Gloo's names it.
-    if is_read || object.is("UpstreamGroup", &["gloo.solo.io"]) {
+    if is_read(object) || object.is("UpstreamGroup", &["gloo.solo.io"]) {
         return None;
     }
     let known = KNOWN
