@@ -68,7 +68,12 @@ fn backends<'a>(
     let lone = std::slice::from_ref(&value);
     let groups = match groups {
         Some(groups) => &groups[..],
-        None if value.get("targetgrouparn").is_some() => lone,
+        None if ["targetgrouparn", "targetgroupname"]
+            .iter()
+            .any(|key| value.get(*key).is_some()) =>
+        {
+            lone
+        }
         None => return Ok(Vec::new()),
     };
     let group = |(index, group): (usize, &Value)| {
