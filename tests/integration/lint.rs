@@ -812,6 +812,13 @@ fn routes_that_a_rollout_names_and_its_virtual_service_has_not_are_found() {
     };
     let (named, code) = (rule("name: main, "), "driven_route_not_found");
     assert_eq!(lint(&with(", routes: [main]", &named), &[]), (0, vec![]));
+    // As Argo Rollouts' own tests have it.
+    let tls = with(
+        ", routes: [main], tlsRoutes: [{port: 443}]",
+        &rule("match: [{port: 443}], "),
+    );
+    let (code_of_none, _) = lint(&tls.replace("http: [", "tls: ["), &[]);
+    assert_eq!(code_of_none, 0, "{tls}");
     let path = "spec.strategy.canary.trafficRouting.istio.virtualService.routes";
     finds(
         &with(", routes: [other]", &named),

@@ -46,6 +46,10 @@ fn routes(
 ) -> Result<(), ManifestError> {
     let mut names = Vec::new();
     let rules = driven.root().along(&["spec", "http"])?.items()?;
+    if rules.is_empty() {
+        // It drives the rules of another protocol then, and asks for none of these.
+        return Ok(());
+    }
     for rule in &rules {
         names.extend(rule.at("name")?.text()?);
     }
