@@ -175,10 +175,10 @@ impl<'a> Table<'a> {
             .filter(|(.., takes)| *takes != Takes::No)
             .collect();
         candidates.sort_by_key(|(rank, ..)| Reverse(*rank));
-        let Some(&((priority, host, ..), first, takes)) = candidates.first() else {
+        let Some(&(best, first, takes)) = candidates.first() else {
             return Ok(None);
         };
-        if priority.is_some() {
+        if best.priority.is_some() {
             // No host comes before it, and no path.
             return if takes == Takes::Yes {
                 Ok(Some(first))
@@ -186,10 +186,12 @@ impl<'a> Table<'a> {
                 Err(first)
             };
         }
-        let mut rivals = candidates.iter().filter(|(rank, ..)| rank.1 == host);
+        let mut rivals = candidates
+            .iter()
+            .filter(|(rank, ..)| rank.host == best.host);
         match rivals.find(|(_, other, _)| is_rival(first, other)) {
             Some((_, rival, _)) => Err(rival),
-            None if takes == Takes::Yes && Some(host) == best_host => Ok(Some(first)),
+            None if takes == Takes::Yes && Some(best.host) == best_host => Ok(Some(first)),
             None => Err(first),
         }
     }
@@ -273,21 +275,30 @@ fn host_rank(host: &str) -> usize {
     }
 }
 
-/// What goes before what, the largest first.
-type Rank = (
-    Option<i64>,
-    usize,
-    usize,
-    bool,
-    usize,
-    usize,
-    Reverse<usize>,
-);
+/// What goes before what, the largest first: what stands above counts before what stands below.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    priority: Option<i64>,
+    host: usize,
+    path: usize,
+    has_method: bool,
+    headers: usize,
+    queries: usize,
+    order: Reverse<usize>,
+}
 
 fn rank(row: &Route<'_>, order: usize) -> Rank {
-    let host = host_rank(&host_of(row));
+    let by_order = Rank {
+        priority: row.priority,
+        host: host_rank(&host_of(row)),
+        path: 0,
+        has_method: false,
+        headers: 0,
+        queries: 0,
+        order: Reverse(order),
+    };
     if row.is_ordered() {
-        return (row.priority, host, 0, false, 0, 0, Reverse(order));
+        return by_order;
     }
     let path = match &row.path {
         PathRule::Exact(_) => usize::MAX,
@@ -300,13 +311,11 @@ fn rank(row: &Route<'_>, order: usize) -> Rank {
     let queries = row.conditions.iter().filter(is_query).count();
     let has_method = row.conditions.iter().any(is_method);
     let headers = row.conditions.len() - queries - usize::from(has_method);
-    (
-        row.priority,
-        host,
+    Rank {
         path,
         has_method,
         headers,
         queries,
-        Reverse(order),
-    )
+        ..by_order
+    }
 }
