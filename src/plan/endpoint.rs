@@ -45,6 +45,20 @@ pub enum DetourError {
     /// The path of a socket is empty, or longer than the system takes.
     #[error("--unix-socket '{0}' is not the path of a socket: it must have 1 to 107 bytes")]
     UnixSocket(String),
+    /// None of an option's entries is for what is dialled.
+    #[error(
+        "{option} '{entry}' is for another name or port than {dialled}, which is dialled (--host does not change that): \
+         write {dialled}:{form}, or drop it"
+    )]
+    Idle {
+        option: &'static str,
+        /// The first entry.
+        entry: String,
+        /// The name and port that they are compared with.
+        dialled: String,
+        /// What follows those in an entry.
+        form: &'static str,
+    },
 }
 
 /// The longest path of a socket (`sun_path` of unix(7), less its terminating zero).
@@ -56,16 +70,9 @@ impl Detours {
     /// # Errors
     /// A detour is not in the form that curl takes, whether or not it would count.
     pub fn endpoint(&self, host: &str, port: u16) -> Result<Endpoint, DetourError> {
-        let (mut to_host, mut to_port) = (host.to_owned(), port);
-        let mut is_redirected = false;
-        for text in &self.connect_to {
-            let detour = ConnectTo::parse(text)?;
-            if !is_redirected && detour.fits(host, port) {
-                is_redirected = true;
-                to_host = detour.to_host.unwrap_or(to_host);
-                to_port = detour.to_port.unwrap_or(to_port);
-            }
-        }
+        let (to_host, to_port) = self
+            .redirected(host, port)?
+            .unwrap_or((host.to_owned(), port));
         let mut endpoint = None;
         for text in &self.resolve {
             let known = Resolve::parse(text)?;
@@ -85,6 +92,54 @@ impl Detours {
             host: to_host,
             port: to_port,
         }))
+    }
+
+    /// Where `--connect-to` leads from there; `None` where no entry fits.
+    fn redirected(&self, host: &str, port: u16) -> Result<Option<(String, u16)>, DetourError> {
+        let mut to = None;
+        for text in &self.connect_to {
+            let detour = ConnectTo::parse(text)?;
+            if to.is_none() && detour.fits(host, port) {
+                to = Some((
+                    detour.to_host.unwrap_or_else(|| host.to_owned()),
+                    detour.to_port.unwrap_or(port),
+                ));
+            }
+        }
+        Ok(to)
+    }
+
+    /// Refuses an option of `asked`, a part of these detours, of which no entry is for what is dialled on the way to `host`
+    /// and `port`. One entry that fits excuses others, as of scripts that list a name's ports.
+    ///
+    /// # Errors
+    /// Names the option's first entry, or what is not in the form that curl takes.
+    pub fn refuse_idle(&self, asked: &Self, host: &str, port: u16) -> Result<(), DetourError> {
+        let redirected = self.redirected(host, port)?;
+        let is_redirected = redirected.is_some();
+        let (to_host, to_port) = redirected.unwrap_or((host.to_owned(), port));
+        let mut is_resolved = false;
+        for text in &self.resolve {
+            is_resolved |= Resolve::parse(text)?.fits(&to_host, to_port);
+        }
+        let idle = |option, entries: &[String], (host, port): (&str, u16), form| {
+            let entry = printable(entries.first()?);
+            let bracketed = host.contains(':').then(|| format!("[{host}]"));
+            let dialled = format!("{}:{port}", bracketed.as_deref().unwrap_or(host));
+            Some(DetourError::Idle {
+                option,
+                entry,
+                dialled,
+                form,
+            })
+        };
+        let from = (host, port);
+        let connect_to = idle("--connect-to", &asked.connect_to, from, "HOST2:PORT2");
+        let resolve = idle("--resolve", &asked.resolve, (&to_host, to_port), "ADDRESS");
+        let found = connect_to
+            .filter(|_| !is_redirected)
+            .or_else(|| resolve.filter(|_| !is_resolved));
+        found.map_or(Ok(()), Err)
     }
 }
 
@@ -254,6 +309,51 @@ mod tests {
             .unwrap(),
             addresses(&["127.0.0.2:81"])
         );
+    }
+
+    #[test]
+    fn entries_of_which_none_is_for_what_is_dialled_are_refused() {
+        let idle = |connect_to: &[&str], resolve: &[&str]| {
+            let detours = detours(connect_to, resolve);
+            let refused = detours.refuse_idle(&detours, "shop.example", 80);
+            refused.err().map(|error| error.to_string())
+        };
+        for (connect_to, resolve, told) in [
+            (
+                &[][..],
+                &["shop.example:443:127.0.0.1"][..],
+                "shop.example:80:ADDRESS",
+            ),
+            (
+                &[],
+                &["a:80:127.0.0.1", "b:80:127.0.0.1"],
+                "'a:80:127.0.0.1'",
+            ),
+            (
+                &["::inner:81"],
+                &["shop.example:80:127.0.0.1"],
+                "inner:81:ADDRESS",
+            ),
+            (&["::[::1]:81"], &["a:80:127.0.0.1"], "[::1]:81:ADDRESS"),
+            (&["other::inner:81"], &[], "shop.example:80:HOST2:PORT2"),
+        ] {
+            let refused = idle(connect_to, resolve).unwrap();
+            assert!(refused.contains(told), "{refused}");
+        }
+        for (connect_to, resolve) in [
+            (
+                &[][..],
+                &["a:80:127.0.0.1", "SHOP.example:80:127.0.0.1"][..],
+            ),
+            (&["other::x:1", "::inner:81"], &["*:81:127.0.0.1"]),
+            (&[], &[]),
+        ] {
+            assert_eq!(
+                idle(connect_to, resolve),
+                None,
+                "{connect_to:?} {resolve:?}"
+            );
+        }
     }
 
     #[test]

@@ -216,6 +216,15 @@ impl Destination {
         })
     }
 
+    /// Refuses detours of `asked`, a part of all, that lead away from something else.
+    ///
+    /// # Errors
+    /// Names the first such entry.
+    pub fn refuse_idle(&self, all: &Detours, asked: &Detours) -> Result<(), TargetError> {
+        let name = unbracketed(self.authority.host());
+        Ok(all.refuse_idle(asked, name, self.port)?)
+    }
+
     /// How it is dialled.
     ///
     /// # Errors

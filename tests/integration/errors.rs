@@ -84,6 +84,11 @@ fn what_would_change_nothing_is_refused_with_its_remedy() {
             &["--connect-to", "::b:80"],
             "drop one of them",
         ),
+        (
+            &["http://a/", split[0], split[1]],
+            &["--host", "shop", "--resolve", "shop:80:127.0.0.1"],
+            "write a:80:ADDRESS",
+        ),
         (&tcp, &["--header", "a: b"], "drop it"),
         (&split, &["--route", "shop/web"], "--expect-from"),
         (&split, &["--step", "2"], "--expect-from"),

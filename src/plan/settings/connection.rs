@@ -153,6 +153,15 @@ impl ConnectionOptions {
         self.connect_timeout.unwrap_or(Duration::from_secs(3))
     }
 
+    /// What is said about where connections go.
+    pub(super) fn detours(&self) -> Detours {
+        Detours {
+            connect_to: self.connect_to.clone(),
+            resolve: self.resolve.clone(),
+            unix_socket: self.unix_socket.clone(),
+        }
+    }
+
     fn trust(&self) -> Result<Option<Trust>, SettingsError> {
         let path = match (self.insecure, &self.cacert) {
             (true, Some(_)) => return Err(SettingsError::Trust),
@@ -198,11 +207,7 @@ impl Settings {
             sni: connection.sni.clone(),
             trust: connection.trust()?,
             identity: connection.identity()?,
-            detours: Detours {
-                connect_to: connection.connect_to.clone(),
-                resolve: connection.resolve.clone(),
-                unix_socket: connection.unix_socket.clone(),
-            },
+            detours: connection.detours(),
         })
     }
 

@@ -1,6 +1,7 @@
 //! What is asked for and would change nothing.
 
 use super::{Settings, SettingsError};
+use crate::plan::target::Destination;
 
 impl Settings {
     /// Refuses what `asked`, a part of these settings, says in vain. What a default says, such as `[target]` of
@@ -50,7 +51,17 @@ impl Settings {
         ];
         match idle.into_iter().find(|&(is_idle, _)| is_idle) {
             Some((_, why)) => Err(SettingsError::Idle(why)),
-            None => Ok(()),
+            None => self.refuse_idle_detours(asked),
         }
+    }
+
+    fn refuse_idle_detours(&self, asked: &Self) -> Result<(), SettingsError> {
+        // A URL that cannot be used is told where it is.
+        let url = self.request.url.as_deref().unwrap_or_default();
+        let Ok(destination) = Destination::parse(url, None) else {
+            return Ok(());
+        };
+        let (all, asked) = (self.connection.detours(), asked.connection.detours());
+        Ok(destination.refuse_idle(&all, &asked)?)
     }
 }
