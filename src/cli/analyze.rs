@@ -89,7 +89,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     let (mut settings, _) = manifests::resolve(settings)?;
     if access_log.is_some() {
         let backends = &mut settings.promise.backend;
-        *backends = logs::with_ports(backends);
+        *backends = logs::as_known(backends);
     }
     let split = expected(&settings)?;
     let mappings = settings.mappings(&split)?;

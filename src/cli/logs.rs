@@ -76,10 +76,14 @@ impl LogArgs {
     }
 }
 
-/// A bare address means all its ports, which logs write behind it.
-pub(super) fn with_ports(backends: &[String]) -> Vec<String> {
+/// What is written of upstreams, as they are known by: a bare address means all its ports, which logs write behind it, and a
+/// URL its host and port.
+pub(super) fn as_known(backends: &[String]) -> Vec<String> {
     let of_ports = backends.iter().filter_map(|text| {
         let (label, pattern) = text.split_once('=')?;
+        if let Some((_, authority)) = pattern.split_once("://") {
+            return Some(format!("{label}={}", authority.trim_end_matches('/')));
+        }
         let address: IpAddr = pattern.trim().parse().ok()?;
         Some(match address {
             IpAddr::V4(address) => format!("{label}={address}:*"),
@@ -138,24 +142,45 @@ fn said(summary: &Summary) -> String {
     terminal(&said).into_owned()
 }
 
+/// What makes lines of a log that stands within something else, by its first line.
+fn to_unwrap(line: &str) -> Option<&'static str> {
+    if line.starts_with("{\\\"log\\\":") {
+        return Some("it stands within a log of docker: read it through jq -r .log");
+    }
+    match line.trim_end() {
+        "{" => Some("JSON is read an object a line: read it through jq -c ."),
+        text if text.starts_with("[{") || text == "[" => {
+            Some("JSON is read an object a line: read it through jq -c '.[]'")
+        }
+        _ => None,
+    }
+}
+
 /// Why no line says who answered, and what to do.
 fn why_nothing(summary: &Summary) -> String {
     let line = |line: &Option<String>| line.clone().unwrap_or_default();
+    let first = summary
+        .first_unfit
+        .as_ref()
+        .or(summary.first_unrouted.as_ref());
+    let within = first.and_then(|line| to_unwrap(line));
     if summary.lines == 0 {
         return "the log is empty".to_owned();
     }
     if summary.unfit > 0 {
         return format!(
-            "the log is not judged: no line fits the format; the first: \"{}\"; give --format the server's own log \
-             format",
-            line(&summary.first_unfit)
+            "the log is not judged: no line fits the format; the first: \"{}\"; {}",
+            line(&summary.first_unfit),
+            within.unwrap_or("give --format the server's own log format")
         );
     }
     if summary.unrouted + summary.moved > 0 {
         return format!(
-            "the log is not judged: no line names who answered; the first: \"{}\"; say which field does with --field, or give \
-             --format the server's own log format",
-            line(&summary.first_unrouted)
+            "the log is not judged: no line names who answered; the first: \"{}\"; {}",
+            line(&summary.first_unrouted),
+            within.unwrap_or(
+                "say which field does with --field, or give --format the server's own log format"
+            )
         );
     }
     format!(

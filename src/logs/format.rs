@@ -4,6 +4,8 @@ use super::entry::{Entry, MOST_IDENTITIES, Role, Slot};
 use super::filter::Filter;
 use super::json::Picker;
 use super::template::Template;
+use crate::identity::MAX_NAME_LENGTH;
+use crate::identity::workload::is_deployment_pod;
 
 /// A format that is known by name.
 struct Known {
@@ -143,6 +145,9 @@ const FIELDS: &[(&str, Role)] = &[
     ("upstream_request_attempt_count", Role::Attempts),
 ];
 
+/// Prefixes of a line, one before another, and the line itself.
+const MOST_PREFIXES: usize = 4;
+
 /// How lines are written.
 #[derive(Debug)]
 pub struct Format {
@@ -264,11 +269,20 @@ impl Format {
     pub(super) fn read(&self, line: &[u8], entry: &mut Entry) -> bool {
         let fits = match &self.layout {
             Layout::Text(template) => {
-                let once = without_prefix(line);
-                let is_of_pod = line.starts_with(b"[pod/");
-                !is_of_pod && template.read(line, entry)
-                    || template.read(once, entry)
-                    || template.read(without_prefix(once), entry)
+                let (mut lines, mut many) = ([line; MOST_PREFIXES], 1);
+                while many < MOST_PREFIXES
+                    && let Some(bare) = without_prefix(lines[many - 1])
+                {
+                    lines[many] = bare;
+                    many += 1;
+                }
+                // What stands before an address would pass for a part of it, and every line for another client's.
+                let first = template.slots().next().and_then(|slot| slot.role);
+                let lines = &mut lines[..many];
+                if first == Some(Role::Client) || line.starts_with(b"[pod/") {
+                    lines.reverse();
+                }
+                lines.iter().any(|line| template.read(line, entry))
             }
             Layout::Json(picker) => {
                 let start = memchr::memchr(b'{', line).unwrap_or(0);
@@ -293,18 +307,56 @@ fn role(name: &str) -> Option<Role> {
     found.map(|(_, role)| *role)
 }
 
-/// The line without `[pod/NAME/CONTAINER] ` of kubectl, `TIME stdout F ` of a container's runtime, or
-/// `TIME HOST PROGRAM[ID]: ` of syslog.
-fn without_prefix(line: &[u8]) -> &[u8] {
+/// The line without `[pod/NAME/CONTAINER] ` or `TIME ` of kubectl, `POD CONTAINER ` of stern, `NAME | ` of docker compose,
+/// `TIME stdout F ` of a container's runtime, or `TIME HOST PROGRAM[ID]: ` of syslog; `None` where it has none of them.
+fn without_prefix(line: &[u8]) -> Option<&[u8]> {
     let after = |mark: &[u8]| {
         let head = &line[..line.len().min(256)];
         memchr::memmem::find(head, mark).map(|at| &line[at + mark.len()..])
     };
     if line.starts_with(b"[pod/") {
-        return after(b"] ").unwrap_or(line);
+        return after(b"] ");
     }
     [&b" stdout F "[..], b" stderr F ", b"]: "]
         .into_iter()
         .find_map(after)
-        .unwrap_or(line)
+        .or_else(|| {
+            let (word, rest) = word(line)?;
+            if is_time(word) {
+                return Some(rest);
+            }
+            let name = std::str::from_utf8(word).ok()?;
+            let rest = rest.trim_ascii_start();
+            match rest.strip_prefix(b"| ") {
+                Some(rest) => is_name(word).then_some(rest),
+                None if is_deployment_pod(name) => {
+                    let (container, rest) = self::word(rest)?;
+                    is_name(container).then_some(rest)
+                }
+                None => None,
+            }
+        })
+}
+
+/// The first word of a line, and what follows the blank behind it.
+fn word(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let head = &line[..line.len().min(MAX_NAME_LENGTH + 1)];
+    let end = memchr::memchr(b' ', head)?;
+    Some((&line[..end], &line[end + 1..]))
+}
+
+/// Whether a word is a time as kubectl and docker write it, `2026-11-29T02:34:00.123456789Z`.
+fn is_time(word: &[u8]) -> bool {
+    let is_inner = |byte: &u8| byte.is_ascii_digit() || b"-:.TZ+".contains(byte);
+    word.len() >= "2026-11-29T02:34:00Z".len()
+        && word[4] == b'-'
+        && word[10] == b'T'
+        && word.iter().all(is_inner)
+}
+
+fn is_name(word: &[u8]) -> bool {
+    !word.is_empty()
+        && word
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
 }

@@ -92,6 +92,17 @@ const LINES: &[(&str, &str, &str, (&str, &str))] = &[
     ),
 ];
 
+/// What stands before lines.
+const PREFIXES: [&str; 7] = [
+    "[pod/ingress-0/proxy] ",
+    "2026-11-29T02:34:08Z stdout F ",
+    "2026-11-29T02:34:08.123456789Z ",
+    "[pod/ingress-0/proxy] 2026-11-29T02:34:08.123456789Z ",
+    "ingress-7c5ddbdf54-x7kfd proxy ",
+    "proxy-1  | ",
+    "proxy-1  | 2026-11-29T02:34:08.123456789Z ",
+];
+
 #[test]
 fn a_line_of_each_format_says_who_answered_whom_and_what() {
     assert!(
@@ -134,7 +145,7 @@ fn a_line_of_each_format_says_who_answered_whom_and_what() {
             [(other.to_owned(), 1)].into(),
             "{format}"
         );
-        for prefix in ["[pod/ingress-0/proxy] ", "2026-11-29T02:34:08Z stdout F "] {
+        for prefix in PREFIXES {
             assert!(
                 log.format
                     .read(format!("{prefix}{line}").as_bytes(), &mut entry)
