@@ -352,6 +352,27 @@ fn a_total_that_is_not_read_is_recognised_above_a_hundred_too() {
 }
 
 #[test]
+fn a_log_that_is_given_twice_in_one_stream_is_refused() {
+    let line = |n: usize| {
+        let pod = if n % 10 < 7 { A } else { B };
+        format!(
+            "2024-11-23T10:{:02}:{:02}Z Hostname: {pod}\n",
+            n / 60,
+            n % 60
+        )
+    };
+    let log: String = (0..400).map(line).collect();
+    let split = ["analyze", "--expect", "shop=70,shop-v2=30"];
+    let twice = lbtest_reading(&split, log.repeat(2).as_bytes());
+    assert_eq!(twice.status, 2, "{twice:?}");
+    assert!(
+        twice.stderr.contains("begins again at line 401"),
+        "{twice:?}"
+    );
+    assert_eq!(lbtest_reading(&split, log.as_bytes()).status, 3);
+}
+
+#[test]
 fn a_primary_that_is_to_get_nothing_is_named_where_nothing_answers() {
     let ran = lbtest(&[
         "demo",

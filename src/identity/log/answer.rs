@@ -18,6 +18,8 @@ pub(super) const MOST_IN_A_LINE: usize = 10_000;
 pub(super) struct Named {
     /// The word before it.
     pub context: String,
+    /// How much stands between the name before it and itself.
+    pub gap: usize,
     pub name: String,
     /// Where it was found, where it has none of the usual forms.
     pub place: Option<Place>,
@@ -90,16 +92,12 @@ pub(super) fn of_line(rules: &Rules, text: &[u8]) -> Line {
 fn of_pod(text: &[u8]) -> Option<Line> {
     static PREFIX: LazyLock<Regex> =
         LazyLock::new(|| expression(r"^\[pod/([^/\]]+)(?:/[^\]]*)?\]\s(.*)"));
-    static REQUEST: LazyLock<Regex> =
-        LazyLock::new(|| expression(r"\b(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)\b.{0,3}\s/"));
-    static PROBED: LazyLock<Regex> =
-        LazyLock::new(|| expression(r"\s/(?:healthz?|readyz?|livez?|metrics|ping)\b"));
     let found = PREFIX.captures(text)?;
     let name = std::str::from_utf8(found.get(1)?.as_bytes()).ok()?;
-    let wrote = found.get(2)?.as_bytes();
-    let is_request = REQUEST.is_match(wrote) && !is_no_request(wrote) && !PROBED.is_match(wrote);
+    let is_request = is_request_of_pod(found.get(2)?.as_bytes());
     let named = Named {
         context: "pod".to_owned(),
+        gap: 0,
         name: name.to_owned(),
         place: None,
     };
@@ -107,6 +105,23 @@ fn of_pod(text: &[u8]) -> Option<Line> {
         named: is_request.then_some(named).into_iter().collect(),
         is_of_pod: true,
     })
+}
+
+/// Whether what a pod wrote tells of a request that is no probe.
+pub(super) fn is_request_of_pod(wrote: &[u8]) -> bool {
+    static REQUEST: LazyLock<Regex> =
+        LazyLock::new(|| expression(r"\b(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)\b.{0,3}\s/"));
+    // The status of a record in JSON.
+    static STATUS: LazyLock<Regex> = LazyLock::new(|| {
+        expression(
+            r#"(?i-u)"(?:(?:http|response)_?)?(?:status|status_?code|code)"\s*:\s*"?[1-5]\d\d\b"#,
+        )
+    });
+    static PROBED: LazyLock<Regex> =
+        LazyLock::new(|| expression(r#"[\s"]/(?:healthz?|readyz?|livez?|metrics|ping)\b"#));
+    (REQUEST.is_match(wrote) || STATUS.is_match(wrote))
+        && !is_no_request(wrote)
+        && !PROBED.is_match(wrote)
 }
 
 /// Whether a line of pods' logs is of a probe, or is what `stern` says of a pod that comes or goes.
@@ -139,8 +154,18 @@ fn unknown(text: &[u8]) -> Vec<Named> {
     let keyed: Vec<_> = shape::keyed(text).collect();
     let by_key = |says: Says| -> Vec<Named> {
         let of_kind = keyed.iter().filter(|one| one.says == says);
-        let named = of_kind.map(|one| Named {
+        let mut last = 0;
+        let gaps = of_kind.clone().map(|one| {
+            // Borrowed from the text, it lies within it.
+            let start = one.name.as_ptr() as usize - text.as_ptr() as usize;
+            let gap = start - last;
+            last = start + one.name.len();
+            gap
+        });
+        let gaps: Vec<usize> = gaps.collect();
+        let named = of_kind.zip(gaps).map(|(one, gap)| Named {
             context: one.key.to_owned(),
+            gap,
             name: one.name.to_owned(),
             place: Some(Place::Key {
                 key: one.key.to_owned(),
@@ -170,9 +195,11 @@ fn listed(text: &[u8], found: Vec<(usize, &str)>) -> Vec<Named> {
     let mut last = 0;
     let named = found.into_iter().map(|(start, name)| {
         let context = last_word(&text[last..start]);
+        let gap = start - last;
         last = start + name.len();
         Named {
             context,
+            gap,
             name: name.to_owned(),
             place: None,
         }
@@ -187,27 +214,6 @@ fn last_word(text: &[u8]) -> String {
     let text = &text[..text.len() - after];
     let length = text.iter().rev().take(32).take_while(letters).count();
     String::from_utf8_lossy(&text[text.len() - length..]).into_owned()
-}
-
-/// Bodies of proxies' errors, which end without an end of line, as a regular expression.
-const ERRORS: &str = r"default backend - 404|404 page not found|no healthy upstream|no available server|upstream request timeout|upstream connect error or disconnect/reset before headers\. (?:retried and the latest )?reset reason: (?:(?:local |remote )?connection (?:failure|termination|timeout)|(?:local |remote )?(?:refused stream )?reset|overflow|(?:upstream )?protocol error)(?:, transport failure reason: (?:delayed connect error: )?(?:\d+|Connection refused|No route to host))?|RBAC: access denied|local_rate_limited|fault filter abort|error code: \d+|Bad Gateway|Gateway Timeout|Internal Server Error|Not Found|Service Unavailable|Too Many Requests";
-
-/// Where the error of a proxy ends with which `text` begins and directly behind which the next answer stands.
-pub(super) fn end_of_error(text: &[u8]) -> Option<usize> {
-    static BODY: LazyLock<Regex> = LazyLock::new(|| {
-        let next_answer = r#"(?:[^\s[:punct:]]|[{\[<"])"#;
-        expression(&format!("^({ERRORS}){next_answer}"))
-    });
-    Some(BODY.captures(text)?.get(1)?.end())
-}
-
-/// Whether a line that names nobody is an answer all the same: an error of a proxy or of curl.
-pub(super) fn is_error(text: &[u8]) -> bool {
-    static ERROR: LazyLock<Regex> = LazyLock::new(|| {
-        let others = r"^curl: \(\d+\)|^wget: |^HTTP/\d(?:\.\d)? [45]\d\d|^(?:error |status:? ?|code:? ?)?[45]\d\d\b|<(?:title|h1)>\s*[45]\d\d\b|no healthy upstream|upstream (?:connect error|request timeout|timed out)|default backend - 404|404 page not found|bad gateway|service (?:temporarily )?unavailable|gateway time-?out|too many requests|no server is available|connection (?:refused|reset|timed out)|empty reply from server|internal server error|no route matched";
-        expression(&format!("(?i)^(?:{ERRORS})|{others}"))
-    });
-    ERROR.is_match(text)
 }
 
 /// What another program wrote that tells no answers, by one of its lines.

@@ -3,12 +3,16 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::answer::{self, Line};
+use super::error::is_error;
 use super::{Answers, MAX_RESPONSE_LENGTH, Misread, add};
 
 /// Text in so many ways is not told apart.
 const MOST_CONTEXTS: usize = 64;
-/// So many stretches of one name say how often an answer repeats it.
+/// So many stretches of one name, or rounds of the words that names follow, say how often an answer repeats it.
 const STRETCHES: u64 = 8;
+
+/// So many bytes more between two names than between others are a further answer.
+const UNEVEN: usize = 12;
 
 /// What lines say so far.
 #[derive(Debug, Default)]
@@ -22,6 +26,7 @@ pub(super) struct Lines {
     naming: u64,
     with_numbers: u64,
     period: Period,
+    order: Order,
     stretches: Stretches,
     /// Lines that name one pod several times, and whether any names several.
     repeating: u64,
@@ -46,9 +51,19 @@ struct Period {
     named: BTreeMap<String, u64>,
 }
 
+/// Whether the words that names follow come in turn.
+#[derive(Debug, Default)]
+struct Order {
+    pattern: Vec<u8>,
+    is_complete: bool,
+    is_broken: bool,
+    at: usize,
+    rounds: u64,
+}
+
 /// How often a name comes in a row.
 #[derive(Debug, Default)]
-struct Stretches {
+pub(super) struct Stretches {
     name: String,
     length: u64,
     divisor: u64,
@@ -61,7 +76,7 @@ impl Lines {
         if line.named.is_empty() {
             if line.is_of_pod {
                 self.besides += 1;
-            } else if answer::is_error(text) {
+            } else if is_error(text) {
                 self.errors += 1;
             } else {
                 self.others += 1;
@@ -72,6 +87,14 @@ impl Lines {
             return Err(Misread::Doubt(
                 "one of its lines is too long to be read whole".to_owned(),
             ));
+        }
+        let gaps = || line.named.iter().skip(1).map(|one| one.gap);
+        if gaps().max() > gaps().min().map(|least| least + UNEVEN) {
+            return Err(Misread::Doubt(format!(
+                "one of its lines holds several answers, and more between some of them than between others, such as answers that \
+                 name nobody: \"{}\"; end each with a new line",
+                super::shown(text)
+            )));
         }
         self.naming += 1;
         let mut digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
@@ -116,6 +139,7 @@ impl Lines {
         add(&mut self.named, name, 1)?;
         *self.contexts_of.entry(name.to_owned()).or_default() |= 1 << context;
         self.period.push(context, name)?;
+        self.order.push(context);
         self.stretches.push(name);
         Ok(())
     }
@@ -157,9 +181,7 @@ impl Lines {
             named: self.named,
             unnamed: self.errors + if are_answers { self.others } else { 0 },
             passed_over: self.besides + if are_answers { 0 } else { self.others },
-            note: self
-                .is_of_pods
-                .then_some("only requests were counted, as it is the pods' own log"),
+            note: self.is_of_pods.then_some(super::OWN_LOG),
             ..Answers::default()
         })
     }
@@ -171,6 +193,11 @@ impl Lines {
             return Err(Misread::Doubt(
                 "every name comes once, with numbers beside it, as in a list of pods or of counts"
                     .to_owned(),
+            ));
+        }
+        if distinct > self.order.pattern.len() as u64 && self.order.is_regular() {
+            return Err(Misread::Doubt(
+                "names come in turn behind different words, as happens when one answer names several pods".to_owned(),
             ));
         }
         let times = self.stretches.times();
@@ -224,8 +251,28 @@ impl Period {
     }
 }
 
+impl Order {
+    fn push(&mut self, context: u8) {
+        if self.is_broken {
+            return;
+        }
+        if !self.is_complete && !self.pattern.contains(&context) {
+            self.pattern.push(context);
+            return;
+        }
+        self.is_complete = true;
+        self.is_broken = self.pattern[self.at] != context;
+        self.at = (self.at + 1) % self.pattern.len();
+        self.rounds += u64::from(self.at == 0);
+    }
+
+    fn is_regular(&self) -> bool {
+        !self.is_broken && self.pattern.len() > 1 && self.rounds >= STRETCHES
+    }
+}
+
 impl Stretches {
-    fn push(&mut self, name: &str) {
+    pub(super) fn push(&mut self, name: &str) {
         if self.name != name {
             self.end();
             name.clone_into(&mut self.name);
@@ -246,7 +293,7 @@ impl Stretches {
     }
 
     /// How often every name comes in a row, at least; 1 where too few stretches tell.
-    fn times(&mut self) -> u64 {
+    pub(super) fn times(&mut self) -> u64 {
         self.end();
         if self.number >= STRETCHES {
             self.divisor

@@ -9,6 +9,9 @@
 
 mod answer;
 mod count;
+mod error;
+mod record;
+mod repeat;
 mod table;
 mod unit;
 
@@ -19,6 +22,7 @@ use super::finder::Sample;
 use super::place::Place;
 use super::rule::Rules;
 use count::Lines;
+use record::Records;
 use table::Table;
 pub(crate) use unit::LineReader;
 use unit::{Cutter, Unit};
@@ -27,6 +31,10 @@ use unit::{Cutter, Unit};
 pub const MAX_RESPONSE_LENGTH: usize = 1 << 20;
 /// More names than this are no pods.
 const MOST_NAMES: usize = 1 << 16;
+/// What is said of pods' own logs.
+const OWN_LOG: &str = "only requests were counted, as it is the pods' own log";
+/// So many answers are kept to see what they tell.
+const MOST_SAMPLES: usize = 64;
 /// As many characters of a line are shown.
 const SHOWN: usize = 120;
 
@@ -120,6 +128,7 @@ struct Reading<'r> {
     /// Pages, values and what stands between markers.
     whole: BTreeMap<String, u64>,
     whole_unnamed: u64,
+    records: Records,
     lines: Lines,
     table: Table<'r>,
     line: u64,
@@ -135,6 +144,7 @@ impl<'r> Reading<'r> {
             rules,
             whole: BTreeMap::new(),
             whole_unnamed: 0,
+            records: Records::default(),
             lines: Lines::default(),
             table: Table::new(rules, labels),
             line: 0,
@@ -162,7 +172,9 @@ impl<'r> Reading<'r> {
                 }
                 if let Some((name, place)) = answer::of_unit(self.rules, text) {
                     self.place = self.place.take().or(place);
-                    add(&mut self.whole, &name, 1)?;
+                    if !self.records.takes(text, &name)? {
+                        add(&mut self.whole, &name, 1)?;
+                    }
                 } else {
                     self.whole_unnamed += 1;
                     self.unnamed(text);
@@ -190,17 +202,14 @@ impl<'r> Reading<'r> {
         self.first_unnamed.get_or_insert_with(|| shown(text));
         // Three digits alone are a status that was printed after the answer.
         let is_status = text.len() == 3 && text.iter().all(u8::is_ascii_digit);
-        if !is_status && self.samples.len() < 64 {
-            self.samples.push(Sample {
-                status: 200,
-                headers: http::HeaderMap::new(),
-                body: text[..text.len().min(2048)].to_vec(),
-            });
+        if !is_status && self.samples.len() < MOST_SAMPLES {
+            self.samples.push(sample(text));
         }
     }
 
-    fn finish(self, cutter: &Cutter) -> Result<Answers, Misread> {
+    fn finish(mut self, cutter: &Cutter) -> Result<Answers, Misread> {
         let are_cut = cutter.has_markers || cutter.has_heads;
+        let besides = self.records.finish(&mut self.whole)?;
         let mut answers = match self.table.finish()? {
             Some(counted) if self.whole.is_empty() && self.whole_unnamed == 0 => counted,
             Some(_) => return Err(doubt_about_counts()),
@@ -213,6 +222,10 @@ impl<'r> Reading<'r> {
             add(&mut answers.named, &name, count)?;
         }
         answers.unnamed += self.whole_unnamed;
+        answers.passed_over += besides;
+        if besides > 0 {
+            answers.note = Some(OWN_LOG);
+        }
         answers.place = self.place;
         if answers.named.is_empty() && self.line > 0 && !cutter.has_markers {
             return Err(Misread::Nobody {
@@ -222,6 +235,14 @@ impl<'r> Reading<'r> {
             });
         }
         Ok(answers)
+    }
+}
+
+fn sample(text: &[u8]) -> Sample {
+    Sample {
+        status: 200,
+        headers: http::HeaderMap::new(),
+        body: text[..text.len().min(2048)].to_vec(),
     }
 }
 

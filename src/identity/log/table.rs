@@ -8,6 +8,7 @@ use regex::bytes::Regex;
 use super::super::rule::Rules;
 use super::super::workload::is_generated_name;
 use super::answer::{self, Line};
+use super::error::is_error;
 use super::{Answers, Misread, add, doubt_about_counts, shown};
 
 /// A table of more rows is none.
@@ -66,7 +67,7 @@ impl<'r> Table<'r> {
             return;
         }
         let Some((form, count, who)) = parse(raw) else {
-            self.is_broken = !line.named.is_empty() || answer::is_error(raw);
+            self.is_broken = !line.named.is_empty() || is_error(raw);
             self.headings += 1;
             self.first_unnamed.get_or_insert_with(|| shown(raw));
             return;

@@ -154,6 +154,7 @@ fn what_could_be_read_in_two_ways_is_refused() {
         "{\"type\":\"Point\",\"metric\":\"http_reqs\",\"data\":{\"value\":1}}\n",
         "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"{A}\"}}",
         "     69 Hostname: {A}\n     69 pod: {A}\n     30 pod: {B}\n",
+        &*"Hostname: edge-6d4b75cb6d-hp8mk\nBackend: {A}\nHostname: edge-6d4b75cb6d-hp8mk\nBackend: {B}\n".repeat(10),
     ] {
         assert!(!refused(&pods(log)).is_empty(), "{log}");
     }
@@ -182,6 +183,54 @@ fn answers_that_name_nobody_count_as_such() {
 }
 
 #[test]
+fn errors_glued_to_bodies_of_any_form_are_never_lost() {
+    let errors = [
+        "no healthy upstream",
+        "upstream connect error or disconnect/reset before headers. reset reason: connection failure, transport failure reason: delayed connect error: 111",
+        "upstream connect error or disconnect/reset before headers. reset reason: one that is new",
+        "error code: 502",
+        "Service Unavailable",
+        "Jwt is missing",
+        "an error that nobody knows",
+        "<html><h1>503 Service Unavailable</h1></html>",
+        "{\"message\":\"no Route matched with those values\"}",
+    ];
+    let bodies = [
+        "POD",
+        "POD\n",
+        "Hostname: POD\n",
+        "Hostname: POD",
+        "{\"pod\":\"POD\"}",
+        "\"POD\"",
+        "<html>Pod Name: POD</html>",
+        "Hello from POD!",
+        "Hostname: POD\nIP: 10.0.0.1\n\n",
+    ];
+    for (error, body) in errors
+        .iter()
+        .flat_map(|error| bodies.map(|body| (error, body)))
+    {
+        for many in [1, 3] {
+            let log = ten(body).repeat(4);
+            let glued: String = (0..20).map(|_| error.repeat(many) + &log).collect();
+            let Ok(read) = answers(&glued, &[]) else {
+                continue;
+            };
+            let named = [A, B]
+                .iter()
+                .filter_map(|pod| read.named.get(*pod))
+                .sum::<u64>();
+            let unnamed = read.unnamed + read.named_in_all() - named;
+            // More than 1 % without a name, or too few for a PASS.
+            assert!(
+                unnamed >= 20 || named < 100,
+                "{named} and {unnamed}: {error} {body}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_rule_of_the_users_finds_several_answers_in_a_line() {
     let answers = answers("\"blue\"\"blue\"\"yellow\"\"blue\"", &["\"(\\w+)\""]).unwrap();
     assert_eq!(
@@ -201,11 +250,34 @@ fn a_pods_own_log_counts_its_requests_and_no_probes() {
         counts(&[(A, 2), (B, 1)])
     );
     assert_eq!((answers.unnamed, answers.passed_over), (0, 2));
+    let json = ten(
+        "[pod/POD/web] {\"method\":\"GET\",\"path\":\"/\",\"status\":200}\n[pod/POD/web] {\"method\":\"GET\",\"path\":\"/healthz\",\"status\":200}\n",
+    );
+    assert_eq!(read(json), (counts(&[(A, 6), (B, 4)]), 0));
     let stern = format!(
         "+ {A} › web\n{A} web \"GET / HTTP/1.1\" 200 \"kube-probe/1.30\"\n{}- {B} › web\n",
         ten("POD web \"GET / HTTP/1.1\" 200\n")
     );
     assert_eq!(read(stern), (counts(&[(A, 6), (B, 4)]), 0));
+}
+
+#[test]
+fn records_of_pods_in_json_are_answers_where_they_tell_of_a_request() {
+    let fastify = |pod: &str| {
+        format!(
+            "{{\"level\":30,\"hostname\":\"{pod}\",\"req\":{{\"method\":\"GET\",\"url\":\"/\"}},\"msg\":\"incoming request\"}}\n{{\"level\":30,\"hostname\":\"{pod}\",\"res\":{{\"statusCode\":200}},\"msg\":\"request completed\"}}\n"
+        )
+    };
+    let started = "{\"level\":30,\"hostname\":\"{A}\",\"msg\":\"listening\"}\n";
+    let log = pods(&format!("{started}{}", ten(&fastify("POD"))));
+    let read = answers(log, &[]).unwrap();
+    let counted: Vec<_> = read.named.into_iter().collect();
+    assert_eq!((counted, read.passed_over), (counts(&[(A, 6), (B, 4)]), 11));
+    // Where none tells of one, each is an answer, unless they come in pairs.
+    let console = "{\"level\":\"info\",\"msg\":\"POD\",\"source\":\"console\"}\n";
+    assert_eq!(self::read(ten(console)), (counts(&[(A, 6), (B, 4)]), 0));
+    let doubled = ten(&console.repeat(2)).repeat(2);
+    assert!(refused(&doubled).contains("several times"));
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 use regex::bytes::Regex;
 
 use super::MAX_RESPONSE_LENGTH;
-use super::answer::end_of_error;
+use super::error::end_of_error;
+use super::repeat::Repeats;
 
 /// Within so many lines the output of another program is recognised.
 pub(super) const HEAD: u64 = 60;
@@ -39,6 +40,7 @@ const NO_TEXT: [(&[u8], &str); 7] = [
 pub(crate) struct LineReader<R> {
     reader: R,
     line: Vec<u8>,
+    repeats: Repeats,
 }
 
 impl<R: BufRead> LineReader<R> {
@@ -46,6 +48,7 @@ impl<R: BufRead> LineReader<R> {
         Self {
             reader,
             line: Vec::new(),
+            repeats: Repeats::default(),
         }
     }
 
@@ -71,8 +74,22 @@ impl<R: BufRead> LineReader<R> {
             self.reader.consume(read);
             if end.is_some() || is_last {
                 without_colours(&mut self.line);
+                self.refuse_twice()?;
                 return self.text().map(Some);
             }
+        }
+    }
+
+    /// A log that comes again within itself would count twice.
+    fn refuse_twice(&mut self) -> io::Result<()> {
+        match self.repeats.push(&self.line) {
+            Some(line) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!(
+                    "it begins again at line {line}, as where a log is given twice: give each log once"
+                ),
+            )),
+            None => Ok(()),
         }
     }
 
@@ -84,9 +101,19 @@ impl<R: BufRead> LineReader<R> {
                 io::ErrorKind::InvalidData,
                 format!("it {what}"),
             )),
+            None if is_half_empty(line) => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "it is UTF-16 without a mark: read it through iconv -f UTF-16LE",
+            )),
             None => Ok(line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)),
         }
     }
+}
+
+/// Whether every second byte of a line's beginning is zero, as where letters have two bytes, the low one first.
+fn is_half_empty(line: &[u8]) -> bool {
+    let pairs = line[..line.len().min(64)].chunks_exact(2);
+    pairs.len() >= 4 && pairs.into_iter().all(|pair| pair[0] != 0 && pair[1] == 0)
 }
 
 /// Takes out what colours a text on a terminal.
@@ -410,6 +437,8 @@ mod tests {
             read(b"\n\x1f"),
             Ok(vec![String::new(), "\u{1f}".to_owned()])
         );
+        let unmarked: Vec<u8> = "Hostname: a\n".bytes().flat_map(|byte| [byte, 0]).collect();
+        assert!(read(&unmarked).unwrap_err().contains("UTF-16LE"));
         for (start, what) in NO_TEXT {
             for before in [&b""[..], b"a line\n"] {
                 let text = [before, start, b" and more\n"].concat();
