@@ -14,6 +14,7 @@ use super::{CommandError, counters, logs, manifests, marked, output};
 use crate::exit::ExitStatus;
 use crate::format;
 use crate::identity::assignment::{Group, Mappings};
+use crate::identity::finder::Naming;
 use crate::identity::log::{self, Answers, Misread};
 use crate::identity::proposal::Proposal;
 use crate::identity::rule::Rules;
@@ -107,7 +108,7 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
         }
     }
     let mut outputs = Outputs::open(&args.output)?;
-    let (mut findings, mut assumed) = (Vec::new(), None);
+    let (mut findings, mut assumed, mut naming) = (Vec::new(), None, Naming::default());
     let mut evidence = match (&args.observed, &access_log) {
         (Some(text), _) => observed(text, args.unattributed, &claim.split)?,
         (None, Some(log)) => {
@@ -121,7 +122,11 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
             assumed = Some(read.summary.assumption());
             read.evidence
         }
-        (None, None) => log(&args.identify, mappings, &claim.split)?,
+        (None, None) => {
+            let (evidence, found) = log(&args.identify, mappings, &claim.split)?;
+            naming = found;
+            evidence
+        }
     };
     evidence.is_given = true;
     if args.sequential {
@@ -145,6 +150,11 @@ pub(super) fn run(args: &AnalyzeArgs) -> Result<ExitStatus, CommandError> {
     }
     let claim = claim.naming(evidence.groups.iter());
     let mut outcome = judge_counts(&claim, &evidence);
+    let groups = evidence.groups.iter();
+    let doubt = unidentified::is_it_the_ingress(&naming, groups, &outcome.assignment);
+    if let Some(doubt) = doubt.filter(|_| !claim.split.is_of_pods()) {
+        return Err(not_judged(&doubt.message));
+    }
     outcome.reasons.extend(assumed);
     outcome.findings.extend(findings);
     let mut report = Report::of_counts(&claim, &evidence, &outcome);
@@ -201,7 +211,11 @@ fn observed(text: &str, unattributed: u64, split: &Split) -> Result<Evidence, Co
 }
 
 /// Reads the responses that a log on stdin records, and says how it was read.
-fn log(identify: &[String], mappings: Mappings, split: &Split) -> Result<Evidence, CommandError> {
+fn log(
+    identify: &[String],
+    mappings: Mappings,
+    split: &Split,
+) -> Result<(Evidence, Naming), CommandError> {
     if io::stdin().is_terminal() {
         output::warn("reading a log from stdin; give counts with --observed instead");
     }
@@ -226,12 +240,17 @@ fn log(identify: &[String], mappings: Mappings, split: &Split) -> Result<Evidenc
     for (name, times) in &answers.named {
         count(&mut observed, interner.group_of(name), *times);
     }
-    Ok(Evidence {
+    let evidence = Evidence {
         groups: registry.groups(),
         observed,
         unattributed: answers.unnamed,
         ..Evidence::default()
-    })
+    };
+    let naming = Naming {
+        several: answers.several,
+        ..Naming::default()
+    };
+    Ok((evidence, naming))
 }
 
 /// How a log was read.
@@ -277,5 +296,9 @@ fn refused(misread: Misread, split: &Split) -> CommandError {
         }
         Misread::Foreign(_) | Misread::Doubt(_) => format!("{misread}; {REMEDY}"),
     };
-    CommandError::not_measured(format!("the log is not judged: {message}"))
+    not_judged(&message)
+}
+
+fn not_judged(why: &str) -> CommandError {
+    CommandError::not_measured(format!("the log is not judged: {why}"))
 }

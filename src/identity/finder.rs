@@ -1,7 +1,8 @@
 //! Finds out from the first responses of a run where they name their pods.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use http::HeaderMap;
 use memchr::memmem;
@@ -24,6 +25,8 @@ pub struct Finder {
     request: Option<Vec<u8>>,
     /// Known once and for all; `None` within where responses contradicted each other.
     settled: OnceLock<Option<Place>>,
+    /// How many responses that named a pod were looked at for another.
+    heeded: AtomicUsize,
     learning: Mutex<Learning>,
 }
 
@@ -33,9 +36,10 @@ struct Learning {
     place: Option<Place>,
     rivals: Vec<Place>,
     samples: Vec<Sample>,
+    several: Vec<Sample>,
 }
 
-/// A response that named nobody.
+/// A response that is kept, to see what it tells.
 #[derive(Debug, Clone)]
 pub struct Sample {
     /// Its status; 200 where a log has none.
@@ -54,6 +58,8 @@ pub struct Naming {
     pub rivals: Vec<Place>,
     /// Responses that named nobody.
     pub samples: Vec<Sample>,
+    /// Responses that named several workloads, or came after others left doubt.
+    pub several: Vec<Sample>,
 }
 
 impl Finder {
@@ -62,6 +68,7 @@ impl Finder {
         Self {
             request,
             settled: OnceLock::new(),
+            heeded: AtomicUsize::new(0),
             learning: Mutex::default(),
         }
     }
@@ -76,19 +83,24 @@ impl Finder {
         let request = self.request.as_deref()?;
         let is_echo = |name: &str| memmem::find(request, name.as_bytes()).is_some();
         if let Some(settled) = self.settled.get() {
-            let name = settled.as_ref()?.read(headers, body)?;
+            let Some(place) = settled else {
+                let mut learning = self.learning();
+                keep(&mut learning.several, status, &headers.to_map(), body);
+                return None;
+            };
+            let name = place.read(headers, body)?;
             return (!is_echo(name)).then_some(Cow::Borrowed(name));
         }
         let headers = headers.to_map();
         let found = Place::find(&headers, body, &is_echo);
-        let mut learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut learning = self.learning();
         // Another thread may have met a contradiction meanwhile.
         if !learning.rivals.is_empty() {
             return None;
         }
         match found {
             Found::Nobody => {
-                learning.keep(status, &headers, body);
+                keep(&mut learning.samples, status, &headers, body);
                 None
             }
             // What answers in place of a pod may name itself, so that errors teach nothing.
@@ -104,14 +116,36 @@ impl Finder {
                 Some(Cow::Owned(name.to_owned()))
             }
             Found::One(place, _) => {
+                keep(&mut learning.several, status, &headers, body);
                 self.contradicted(&mut learning, vec![place]);
                 None
             }
             Found::Several(places) => {
+                keep(&mut learning.several, status, &headers, body);
                 self.contradicted(&mut learning, places);
                 None
             }
         }
+    }
+
+    /// Keeps one of the first responses that named `name` if it names a pod of another workload too.
+    pub fn heed(&self, name: &str, status: u16, headers: Headers<'_>, body: &[u8]) {
+        let Some(request) = self.request.as_deref() else {
+            return;
+        };
+        if self.heeded.load(Ordering::Relaxed) >= SAMPLES || is_refusal(status) {
+            return;
+        }
+        self.heeded.fetch_add(1, Ordering::Relaxed);
+        let is_echo = |name: &str| memmem::find(request, name.as_bytes()).is_some();
+        let headers = headers.to_map();
+        if Place::is_besides(name, &headers, body, &is_echo) {
+            keep(&mut self.learning().several, status, &headers, body);
+        }
+    }
+
+    fn learning(&self) -> MutexGuard<'_, Learning> {
+        self.learning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn contradicted(&self, learning: &mut Learning, places: Vec<Place>) {
@@ -124,18 +158,20 @@ impl Finder {
         }
     }
 
-    /// Whether responses contradicted each other, so that none is identified any more.
+    /// Whether responses contradicted each other, so that none is identified any more, and what differs between them can be
+    /// told from those that came since.
     pub fn is_in_doubt(&self) -> bool {
-        matches!(self.settled.get(), Some(None))
+        matches!(self.settled.get(), Some(None)) && self.learning().several.len() >= SAMPLES
     }
 
     /// What was found.
     pub fn naming(&self) -> Naming {
-        let learning = self.learning.lock().unwrap_or_else(PoisonError::into_inner);
+        let learning = self.learning();
         Naming {
             place: learning.place.clone(),
             rivals: learning.rivals.clone(),
             samples: learning.samples.clone(),
+            several: learning.several.clone(),
         }
     }
 }
@@ -145,15 +181,16 @@ impl Learning {
     fn agrees(&mut self, place: &Place) -> bool {
         self.place.get_or_insert_with(|| place.clone()) == place
     }
+}
 
-    fn keep(&mut self, status: u16, headers: &HeaderMap, body: &[u8]) {
-        if self.samples.len() < SAMPLES {
-            self.samples.push(Sample {
-                status,
-                headers: headers.clone(),
-                body: body[..body.len().min(SAMPLE_BYTES)].to_vec(),
-            });
-        }
+/// Keeps one of the first such responses.
+fn keep(samples: &mut Vec<Sample>, status: u16, headers: &HeaderMap, body: &[u8]) {
+    if samples.len() < SAMPLES && !is_refusal(status) {
+        samples.push(Sample {
+            status,
+            headers: headers.clone(),
+            body: body[..body.len().min(SAMPLE_BYTES)].to_vec(),
+        });
     }
 }
 
@@ -190,13 +227,32 @@ mod tests {
         let finder = Finder::new(Some(Vec::new()));
         assert!(identify(&finder, "on shop-7c5ddbdf54-x7kfd").is_some());
         assert_eq!(identify(&finder, "pod: web-0"), None);
+        for _ in 0..SAMPLES {
+            assert_eq!(identify(&finder, "on shop-7c5ddbdf54-x7kfd"), None);
+        }
         assert!(finder.is_in_doubt());
-        assert_eq!(identify(&finder, "on shop-7c5ddbdf54-x7kfd"), None);
         let naming = finder.naming();
         assert_eq!(naming.place, None);
         assert!(
             matches!(&naming.rivals[..], [Place::Shape, Place::Key { key, .. }] if key == "pod")
         );
+    }
+
+    #[test]
+    fn a_response_that_names_another_workload_besides_is_kept() {
+        let finder = Finder::new(Some(b"from edge-7c5ddbdf54-zzxxz".to_vec()));
+        let heed = |body: &str| {
+            let name = "shop-7c5ddbdf54-x7kfd";
+            finder.heed(name, 200, Headers::NONE, body.as_bytes());
+            finder.naming().several.len()
+        };
+        // Another pod of its own, and what the request said, tell nothing.
+        assert_eq!(heed("Hostname: shop-7c5ddbdf54-x7kfd"), 0);
+        assert_eq!(
+            heed("peers: shop-7c5ddbdf54-bcdfg, edge-7c5ddbdf54-zzxxz"),
+            0
+        );
+        assert_eq!(heed("to: cart-7c5ddbdf54-bcdfg"), 1);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use http::header::{HOST, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderName};
 
 use super::shape::{self, Says};
-use super::workload::is_generated_name;
+use super::workload::{is_generated_name, workload};
 use crate::headers::Headers;
 
 /// Where a response names its pod.
@@ -51,7 +51,7 @@ impl Place {
         body: &'a [u8],
         is_echo: &dyn Fn(&str) -> bool,
     ) -> Found<'a> {
-        let mut candidates: Vec<Candidate<'_>> = in_headers(headers).chain(in_body(body)).collect();
+        let mut candidates: Vec<Candidate<'_>> = candidates(headers, body).collect();
         candidates.retain(|candidate| !is_echo(candidate.name));
         if candidates.iter().any(|one| one.says == Some(Says::Pod)) {
             candidates.retain(|one| one.says == Some(Says::Pod));
@@ -65,6 +65,19 @@ impl Place {
         let mut places: Vec<Place> = candidates.into_iter().map(|one| one.place).collect();
         places.dedup();
         Found::Several(places)
+    }
+
+    /// Whether a response that names `name` names a pod of another workload too; `is_echo` as for [`Place::find`].
+    pub(super) fn is_besides<'a>(
+        name: &str,
+        headers: &'a HeaderMap,
+        body: &'a [u8],
+        is_echo: &dyn Fn(&str) -> bool,
+    ) -> bool {
+        let own = workload(name);
+        candidates(headers, body).any(|one| {
+            one.says != Some(Says::Host) && workload(one.name) != own && !is_echo(one.name)
+        })
     }
 
     /// The one name that stands there.
@@ -123,6 +136,10 @@ pub(super) fn in_value(value: &[u8]) -> Option<&str> {
 
 fn whole(value: &[u8]) -> Option<&str> {
     std::str::from_utf8(value.trim_ascii()).ok()
+}
+
+fn candidates<'a>(headers: &'a HeaderMap, body: &'a [u8]) -> impl Iterator<Item = Candidate<'a>> {
+    in_headers(headers).chain(in_body(body))
 }
 
 fn in_headers(headers: &HeaderMap) -> impl Iterator<Item = Candidate<'_>> {

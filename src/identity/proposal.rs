@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::finder::Sample;
 use super::rule::Rules;
-use super::workload::workload;
+use super::workload::{is_generated_name, workload};
 use crate::headers::Headers;
 use crate::observation::status::is_refusal;
 
@@ -86,6 +86,59 @@ impl Proposal {
     }
 }
 
+/// A rule that reads a pod's name, and the name that it reads first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameRule {
+    /// The rule for `--identify`.
+    pub identify: String,
+    pub name: String,
+    /// Whether it reads several workloads in the samples.
+    pub differs: bool,
+}
+
+impl NameRule {
+    /// One for each name of a pod in the first sample that can be read in all of them; where some lead to several
+    /// workloads, those alone.
+    pub fn of(samples: &[Sample]) -> Vec<Self> {
+        let Some(first) = samples.first() else {
+            return Vec::new();
+        };
+        let mut found: BTreeMap<String, Self> = BTreeMap::new();
+        let mut spots: Vec<_> = spots(first).into_iter().collect();
+        spots.sort_by_key(|(rule, _)| rule.len());
+        for (identify, name) in spots {
+            if let Some(workloads) = workloads(&identify, &name, samples) {
+                let rule = Self {
+                    identify,
+                    name: name.clone(),
+                    differs: workloads > 1,
+                };
+                found.entry(name).or_insert(rule);
+            }
+        }
+        let some_differ = found.values().any(|rule| rule.differs);
+        let rules = found.into_values();
+        rules.filter(|rule| rule.differs || !some_differ).collect()
+    }
+}
+
+/// How many workloads a rule reads in the samples, if it reads a pod in all of them, and `name` in the first.
+fn workloads(rule: &str, name: &str, samples: &[Sample]) -> Option<usize> {
+    if !is_generated_name(name) {
+        return None;
+    }
+    let rules = Rules::parse(&[rule.to_owned()]).ok()?;
+    let mut found = BTreeSet::new();
+    for (number, sample) in samples.iter().enumerate() {
+        let read = rules.identify(Headers::from(&sample.headers), &sample.body)?;
+        if number == 0 && read != name || !is_generated_name(&read) {
+            return None;
+        }
+        found.insert(workload(&read).to_owned());
+    }
+    Some(found.len())
+}
+
 /// `word` as a POSIX shell reads it back.
 pub fn quoted(word: &str) -> String {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._/:=@,+".contains(&byte);
@@ -115,10 +168,20 @@ fn spots(sample: &Sample) -> BTreeMap<String, String> {
         }
     }
     let body = String::from_utf8_lossy(&sample.body);
-    for (context, value) in words(&body) {
+    for Word {
+        context,
+        value,
+        is_first,
+    } in words(&body)
+    {
         let start = if context.is_empty() { "^" } else { "" };
-        let rule = format!("{start}{}{VALUE}", regex::escape(context));
-        spots.entry(rule).or_insert_with(|| value.to_owned());
+        let rule = format!("{}{VALUE}", regex::escape(context));
+        if is_first && !context.is_empty() {
+            let anchored = spots.entry(format!("(?m)^{rule}"));
+            anchored.or_insert_with(|| value.to_owned());
+        }
+        let rule = spots.entry(format!("{start}{rule}"));
+        rule.or_insert_with(|| value.to_owned());
     }
     spots
 }
@@ -197,8 +260,18 @@ fn walk(document: &Value, at: &str, values: &mut Vec<(String, String)>) {
     }
 }
 
-/// The words of a text, each with what stands before it in its line, from the word before on.
-fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
+/// A word of a text.
+#[derive(Debug, Clone, Copy)]
+struct Word<'a> {
+    /// What stands before it in its line, from the word before on.
+    context: &'a str,
+    value: &'a str,
+    /// Whether the context begins the line.
+    is_first: bool,
+}
+
+/// The words of a text.
+fn words(text: &str) -> impl Iterator<Item = Word<'_>> {
     let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     text.lines().enumerate().flat_map(move |(line, text)| {
         let mut found = Vec::new();
@@ -213,7 +286,11 @@ fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
             // What begins a later line is found by nothing that stands before it.
             let is_found = context.len() <= CONTEXT && (line == 0 || !context.is_empty());
             if is_found && !is_of_time(context, &text[start..end]) {
-                found.push((context, &text[start..end]));
+                found.push(Word {
+                    context,
+                    value: &text[start..end],
+                    is_first: before == 0,
+                });
             }
             (before, at) = (start, end);
         }
@@ -403,6 +480,31 @@ mod tests {
             rules(r#"{"namespace":"shop","host":"a","podName":"x"}"#),
             ["json:/podName", "json:/host", "json:/namespace"]
         );
+    }
+
+    #[test]
+    fn of_several_pods_those_that_differ_are_offered() {
+        let rules = |bodies: &[&str]| -> Vec<(String, String)> {
+            let sample = |body: &&str| Sample {
+                status: 200,
+                headers: http::HeaderMap::new(),
+                body: body.as_bytes().to_vec(),
+            };
+            let samples: Vec<Sample> = bodies.iter().map(sample).collect();
+            let rules = NameRule::of(&samples).into_iter();
+            rules.map(|rule| (rule.identify, rule.name)).collect()
+        };
+        let of = |rule: &str, name: &str| (format!("{rule}{VALUE}"), name.to_owned());
+        let (edge, shop) = ("edge-6d4b75cb6d-hp8mk", "shop-7c5ddbdf54-x7kfd");
+        let one = "via edge-6d4b75cb6d-hp8mk to shop-7c5ddbdf54-x7kfd";
+        assert_eq!(rules(&[one, one]), [of("via ", edge), of("to ", shop)]);
+        let other = "via edge-6d4b75cb6d-hp8mk to shop-v2-6b8464cddd-nnjmj";
+        assert_eq!(rules(&[one, other]), [of("to ", shop)]);
+        // A key that ends another one is told apart by the start of its line.
+        let keyed = "edge-pod: edge-6d4b75cb6d-hp8mk\npod: shop-7c5ddbdf54-x7kfd\n";
+        let expected = [of("edge\\-pod: ", edge), of("(?m)^pod: ", shop)];
+        assert_eq!(rules(&[keyed]), expected);
+        assert_eq!(rules(&["hello"]), []);
     }
 
     #[test]

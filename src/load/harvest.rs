@@ -177,6 +177,7 @@ impl Harvest {
         let text = if is_message { &[][..] } else { unharmed };
         let name = known.or_else(|| shared.finder.identify(status, answer.headers, text));
         if let Some(name) = name {
+            shared.finder.heed(&name, status, answer.headers, text);
             if self.tally.attributed() == 0 {
                 shared.identified.store(true, Ordering::Relaxed);
             }

@@ -160,13 +160,20 @@ pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
     };
     outcome.interrupted = ending == Ending::Interrupted;
     let attributed = measured.counted.attributed();
+    let groups = measured.counted.groups.iter();
     // What a limiter's pace left no time to repeat was measured all the same.
     let is_paced = measured.limiter.is_some() && measured.set_aside.identified() > 0;
+    let doubt = unidentified::is_it_the_ingress(
+        &measured.naming,
+        groups.map(|counted| &counted.group),
+        &outcome.assignment,
+    )
+    .filter(|_| !claim.split.is_of_pods() && measured.marked.is_none());
+    // What was counted by names that may be another's is not explained.
+    let is_doubtful = doubt.is_some() && attributed > 0;
     if attributed == 0 && !is_paced {
         outcome.not_measured(unmeasured::not_measured(&claim.split, measured));
-    } else if let Some(doubt) = unidentified::is_it_the_ingress(measured, &outcome.assignment)
-        .filter(|_| !claim.split.is_of_pods() && measured.marked.is_none())
-    {
+    } else if let Some(doubt) = doubt {
         outcome.not_measured(vec![doubt]);
     } else {
         let missing = unmeasured::missing_answers(measured);
@@ -184,7 +191,7 @@ pub fn judge(claim: &Claim, measured: &Measured) -> Outcome {
     }
     outcome.hold_to_limits(claim, measured);
     // What follow-ups look like together says nothing about how requests are split.
-    if claim.sessions.is_none() || attributed == 0 {
+    if !is_doubtful && (claim.sessions.is_none() || attributed == 0) {
         outcome.findings = diagnose_run(&claim.of_split(), measured, &evidence, &judgement);
     }
     outcome

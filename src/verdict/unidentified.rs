@@ -1,16 +1,17 @@
 //! What answers say that name no pod, and what to do about it.
 
-use http::header::{ALLOW, LOCATION, RETRY_AFTER, SERVER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CONTENT_TYPE, LOCATION, RETRY_AFTER, SERVER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, Uri};
 
 use super::Reason;
 use crate::format::{TOLD, cut};
-use crate::identity::assignment::Assignment;
+use crate::identity::assignment::{Assignment, Basis, Group, Inference};
 use crate::identity::encoding;
-use crate::identity::finder::Naming;
+use crate::identity::finder::{Naming, Sample};
 use crate::identity::place::Place;
-use crate::identity::proposal::{self, Proposal, quoted};
-use crate::measured::{Measured, Trial, UnidentifiedSample};
+use crate::identity::proposal::{self, NameRule, Proposal, quoted};
+use crate::identity::workload::workload;
+use crate::measured::{Trial, UnidentifiedSample};
 use crate::observation::status;
 use crate::split::Split;
 
@@ -130,43 +131,87 @@ pub(super) fn in_doubt(naming: &Naming) -> Option<Reason> {
     let [_, ..] = &naming.rivals[..] else {
         return None;
     };
-    let rules: Vec<String> = naming
-        .rivals
-        .iter()
-        .take(4)
-        .map(|place| format!("--identify {}", quoted(&place.rule())))
-        .collect();
+    let remedy = told_apart(&naming.several, None).unwrap_or_else(|| {
+        let rules = naming.rivals.iter().take(4);
+        let rules = rules.map(|place| format!("--identify {}", quoted(&place.rule())));
+        format!("say so with {}", rules.collect::<Vec<_>>().join(" or "))
+    });
     Some(Reason::new(
         "identity_in_doubt",
         format!(
-            "responses hold names of pods in more than one way, and which is the one that answered is not clear; say so \
-             with {}",
-            rules.join(" or ")
+            "responses hold names of pods in more than one way, and which is the one that answered is not clear; {remedy}"
         ),
     ))
 }
 
-/// Why names are not judged that were read where none was asked for: they are those of one workload, which is no backend by
-/// its name, and may be what stands before the pods.
-pub(super) fn is_it_the_ingress(measured: &Measured, assignment: &Assignment) -> Option<Reason> {
-    let place = measured.naming.place.as_ref()?;
-    let mut workloads = measured
-        .counted
-        .groups
+/// How to tell which of several names in a response is that of the pod that answered, and is of another workload than `not`.
+fn told_apart(several: &[Sample], not: Option<&str>) -> Option<String> {
+    let rules = NameRule::of(several).into_iter();
+    let rules: Vec<NameRule> = rules
+        .filter(|rule| rule.differs || Some(workload(&rule.name)) != not)
+        .take(4)
+        .collect();
+    if let [only] = &rules[..]
+        && only.differs
+    {
+        let rule = quoted(&only.identify);
+        return Some(format!(
+            "to go by what differs between them, add: --identify {rule}"
+        ));
+    }
+    let rules: Vec<String> = rules
         .iter()
-        .map(|one| &one.group.workload);
-    let first = workloads.next()?;
-    let is_known = assignment.fixed.iter().any(Option::is_some);
-    (!is_known && workloads.all(|other| other == first)).then(|| {
-        Reason::new(
-            "identity_in_doubt",
+        .map(|rule| {
             format!(
-                "all responses name {first}, read from {place}: that may be the ingress rather than a backend; say how \
-                 pods are named with --identify, or which backend it is with {}",
-                assignment.suggestions.join(" ")
-            ),
-        )
-    })
+                "--identify {} (it reads {})",
+                quoted(&rule.identify),
+                rule.name
+            )
+        })
+        .collect();
+    (!rules.is_empty()).then(|| format!("say so with {}", rules.join(" or ")))
+}
+
+/// Why names are not judged that may be those of what stands before the pods: they are of one workload, which is no backend
+/// by its name, and were read where none was asked for, or stand beside another workload's.
+pub fn is_it_the_ingress<'a>(
+    naming: &Naming,
+    mut groups: impl Iterator<Item = &'a Group>,
+    assignment: &Assignment,
+) -> Option<Reason> {
+    let first = &groups.next()?.workload;
+    let is_besides = !naming.several.is_empty();
+    // What leaves doubt in itself is told as such.
+    let may_be = (is_besides || naming.place.is_some()) && naming.rivals.is_empty();
+    if !may_be || groups.any(|other| other.workload != *first) {
+        return None;
+    }
+    // The only one that answered is taken for the only backend, whatever it is called.
+    let is_alone = |one: &Inference| one.basis == Basis::Alone;
+    let remedy = told_apart(&naming.several, Some(first));
+    let is_unsure = is_besides && remedy.is_some() && assignment.inferences.iter().any(is_alone);
+    if assignment.fixed.iter().any(Option::is_some) && !is_unsure {
+        return None;
+    }
+    let place = naming.place.as_ref();
+    let read_from = place.map_or(String::new(), |place| format!(", read from {place}"));
+    let besides = if is_besides {
+        ", and some another pod besides"
+    } else {
+        ""
+    };
+    let remedy = remedy.unwrap_or_else(|| "say how pods are named with --identify".to_owned());
+    let suggested = match &assignment.suggestions[..] {
+        [] => format!("--backend LABEL={first}"),
+        suggestions => suggestions.join(" "),
+    };
+    Some(Reason::new(
+        "identity_in_doubt",
+        format!(
+            "all responses name {first}{read_from}{besides}: that may be the ingress rather than a backend; {remedy}, or say \
+             which backend it is with {suggested}"
+        ),
+    ))
 }
 
 /// Where pods were found to be named, and how to say so.
@@ -182,6 +227,15 @@ fn from_before_the_pods(host: &str, sample: &UnidentifiedSample) -> Option<(&'st
     let body = String::from_utf8_lossy(&sample.body);
     let shown = beginning(sample);
     let status = sample.status;
+    if status >= 100 && is_of_grpc(sample) {
+        return Some((
+            "grpc_answered",
+            format!(
+                "a gRPC server answers ({status}), which takes calls alone: say one with --grpc SERVICE/METHOD, or --grpc for its \
+                 health check"
+            ),
+        ));
+    }
     match status {
         404 if body.contains("default backend") => Some((
             "default_backend",
@@ -268,6 +322,11 @@ fn of_call(status: u16) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// Whether its content is what gRPC servers answer with.
+fn is_of_grpc(sample: &UnidentifiedSample) -> bool {
+    text(&sample.headers, &CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/grpc"))
 }
 
 /// Caddy's answer where no site or route matches.

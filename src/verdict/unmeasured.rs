@@ -38,10 +38,12 @@ fn other_protocol(trial: &Trial) -> Option<&'static str> {
     match (&trial.tls_server_name, trial.protocol) {
         (Some(_), _) => None,
         (None, Protocol::Http1) => Some(
-            "; if the port speaks TLS, write the URL as https://; if it speaks HTTP/2 alone, add --http2",
+            "; if the port speaks TLS, write the URL as https://; if it speaks HTTP/2 alone, add --http2, \
+             or for gRPC --grpc SERVICE/METHOD",
         ),
         (None, Protocol::Http2) => Some(
-            "; if the port speaks HTTP/1.1 alone, drop --http2; if it speaks TLS, write the URL as https://",
+            "; if the port speaks HTTP/1.1 alone, drop --http2; if it speaks gRPC, add --grpc \
+             SERVICE/METHOD; if it speaks TLS, write the URL as https://",
         ),
         (None, Protocol::Grpc) => Some(
             "; gRPC needs HTTP/2: the port may speak HTTP/1.1 alone; if it speaks TLS, write the URL as https://",

@@ -351,6 +351,67 @@ fn a_total_that_is_not_read_is_recognised_above_a_hundred_too() {
     );
 }
 
+/// What stands before the pods names itself first, in one of the usual forms.
+#[test]
+fn of_two_pods_in_an_answer_the_one_that_differs_is_offered_and_none_is_judged() {
+    const EDGE: &str = "edge-6d4b75cb6d-hp8mk";
+    for body in [
+        "via EDGE to POD",
+        "edge-pod: EDGE\npod: POD",
+        "Hostname: EDGE\nBackend: POD\n",
+        "{\"hostname\": \"EDGE\", \"upstream\": \"POD\"}",
+        "{\"pod\": \"EDGE\", \"backend\": {\"pod\": \"POD\"}}",
+    ] {
+        let response = format!("200 OK\n\n{}", body.replace("EDGE", EDGE));
+        let ran = run(&response, &["-n", "300"]);
+        let report = ran.json();
+        assert_eq!(
+            (ran.status, codes(&report)[0]),
+            (4, "identity_in_doubt"),
+            "{body}: {ran:?}"
+        );
+        let message = report["reasons"][0]["message"].as_str().unwrap();
+        assert!(message.contains("what differs between them"), "{message}");
+        let rule = options(message.split(", or say which backend").next().unwrap());
+        let rule: Vec<&str> = rule.iter().map(String::as_str).collect();
+        let again = run(&response, &[&["-n", "300"], &rule[..]].concat());
+        assert_eq!(again.json()["requests"]["attributed"], 300, "{again:?}");
+        assert_eq!(again.status, 3, "{rule:?}: {again:?}");
+    }
+    // The one backend that is expected is not whatever answers first.
+    let both = [A, B].map(|pod| format!("200 OK\n\nHostname: {EDGE}\nBackend: {pod}\n"));
+    let options = ["--expect", "v1=100,v2=0", "-n", "300", "--json", "-"];
+    let ran = lbtest(&[&[&*serve(both)], &options[..]].concat());
+    assert_eq!(codes(&ran.json())[0], "identity_in_doubt", "{ran:?}");
+}
+
+#[test]
+fn a_grpc_server_that_is_asked_with_get_is_told_with_what_to_do() {
+    let response = "415 Unsupported Media Type\nContent-Type: application/grpc\n\n";
+    let ran = run(response, &["-n", "300"]);
+    assert_eq!(codes(&ran.json())[0], "grpc_answered", "{ran:?}");
+    assert!(ran.stderr.contains("--grpc SERVICE/METHOD"), "{ran:?}");
+}
+
+#[test]
+fn a_log_whose_answers_name_the_gateway_first_is_not_judged_by_it() {
+    for line in [
+        "{\"log\":\"GET / 200 POD\",\"kubernetes\":{\"pod_name\":\"edge-6d4b75cb6d-hp8mk\"}}\n",
+        "{\"hostname\":\"edge-6d4b75cb6d-hp8mk\",\"upstream\":\"POD\"}\n",
+    ] {
+        let lines = |pod| line.replace("POD", pod);
+        let log = [lines(A), lines(A), lines(B)].concat().repeat(20);
+        let ran = lbtest_reading(
+            &["analyze", "--expect", "shop=70,shop-v2=30"],
+            log.as_bytes(),
+        );
+        assert_eq!(ran.status, 4, "{ran:?}");
+        for part in ["that may be the ingress", "what differs between them"] {
+            assert!(ran.stderr.contains(part), "{part}: {ran:?}");
+        }
+    }
+}
+
 #[test]
 fn a_log_that_is_given_twice_in_one_stream_is_refused() {
     let line = |n: usize| {

@@ -53,6 +53,8 @@ pub struct Answers {
     pub note: Option<&'static str>,
     /// Where the first name was found that has none of the usual forms.
     pub place: Option<Place>,
+    /// The first answers that name a pod of another workload too.
+    pub several: Vec<Sample>,
 }
 
 impl Answers {
@@ -135,6 +137,9 @@ struct Reading<'r> {
     first: Option<String>,
     first_unnamed: Option<String>,
     samples: Vec<Sample>,
+    several: Vec<Sample>,
+    /// How many answers were looked at for several.
+    heeded: usize,
     place: Option<Place>,
 }
 
@@ -151,6 +156,8 @@ impl<'r> Reading<'r> {
             first: None,
             first_unnamed: None,
             samples: Vec::new(),
+            several: Vec::new(),
+            heeded: 0,
             place: None,
         }
     }
@@ -172,6 +179,7 @@ impl<'r> Reading<'r> {
                 }
                 if let Some((name, place)) = answer::of_unit(self.rules, text) {
                     self.place = self.place.take().or(place);
+                    self.heed(&name, text);
                     if !self.records.takes(text, &name)? {
                         add(&mut self.whole, &name, 1)?;
                     }
@@ -189,13 +197,27 @@ impl<'r> Reading<'r> {
                 let found = answer::of_line(self.rules, text);
                 self.table.push(raw, &found);
                 match found.named.first() {
-                    Some(first) => self.place = self.place.take().or_else(|| first.place.clone()),
+                    Some(first) => {
+                        self.place = self.place.take().or_else(|| first.place.clone());
+                        self.heed(&first.name, text);
+                    }
                     None => self.unnamed(text),
                 }
                 self.lines.push(text, &found)?;
             }
         }
         Ok(())
+    }
+
+    /// Keeps an answer if it names a pod of another workload beside `name`.
+    fn heed(&mut self, name: &str, text: &[u8]) {
+        if !self.rules.are_builtin() || self.heeded >= MOST_SAMPLES {
+            return;
+        }
+        self.heeded += 1;
+        if Place::is_besides(name, &http::HeaderMap::new(), text, &|_| false) {
+            self.several.push(sample(text));
+        }
     }
 
     fn unnamed(&mut self, text: &[u8]) {
@@ -227,6 +249,7 @@ impl<'r> Reading<'r> {
             answers.note = Some(OWN_LOG);
         }
         answers.place = self.place;
+        answers.several = self.several;
         if answers.named.is_empty() && self.line > 0 && !cutter.has_markers {
             return Err(Misread::Nobody {
                 lines: self.line,
