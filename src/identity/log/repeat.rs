@@ -1,4 +1,4 @@
-//! Whether a log begins again within itself, as where it was given twice.
+//! Whether a log begins again within itself, as happens when it was given twice.
 //!
 //! Lines that carry a time or the id of a request do not come again in the same order. A log that has neither is not looked
 //! at, as the same answers may well come again there.

@@ -86,7 +86,7 @@ impl<R: BufRead> LineReader<R> {
             Some(line) => Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!(
-                    "it begins again at line {line}, as where a log is given twice: give each log once"
+                    "it begins again at line {line}, as happens when a log is given twice: give each log once"
                 ),
             )),
             None => Ok(()),
@@ -110,7 +110,7 @@ impl<R: BufRead> LineReader<R> {
     }
 }
 
-/// Whether every second byte of a line's beginning is zero, as where letters have two bytes, the low one first.
+/// Whether every second byte of a line's beginning is zero, as happens when letters have two bytes, the low one first.
 fn is_half_empty(line: &[u8]) -> bool {
     let pairs = line[..line.len().min(64)].chunks_exact(2);
     pairs.len() >= 4 && pairs.into_iter().all(|pair| pair[0] != 0 && pair[1] == 0)
