@@ -23,13 +23,12 @@ pub(crate) struct Kind {
     is_sticky: bool,
 }
 
-pub(crate) const KINDS: [Kind; 6] = [
+pub(crate) const KINDS: [Kind; 5] = [
     kind(4500, 9000, 0.7, true),
     kind(4500, 9000, 0.65, true),
     kind(50, 1000, 0.7, true),
     kind(50, 8000, 0.7, false),
     kind(50, 8000, 0.65, false),
-    kind(50, 4000, 0.7, true),
 ];
 
 const fn kind(clients: usize, lines: usize, first: f64, is_sticky: bool) -> Kind {
