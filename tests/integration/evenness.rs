@@ -241,7 +241,9 @@ fn a_pod_that_comes_goes_or_restarts_is_named_and_decides_nothing() {
         ),
     ];
     for (split, even, shift, text) in cases {
+        // One at a time and with a seed: no answer overtakes another, and nothing is drawn anew.
         let rest = ["--pods", "a=4", "--shift", shift, "--json", "-"];
+        let rest = [&rest[..], &["-c", "1", "--seed", "1"]].concat();
         let ran = lbtest(&[&["demo", even], split, &rest].concat());
         let report = ran.json();
         assert_eq!(ran.status, 3, "{shift}: {:#}", report["reasons"]);
